@@ -1,0 +1,280 @@
+"""Read a study's configuration and plate table: defaults, validation, and who trains, tests and predicts what.
+
+Pure Python without Snakemake, so that it can be tested and used by itself. Defaults, ranges and units
+live in the schemas alone (workflow/schemas).
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterable
+
+import jsonschema
+import yaml
+
+README = "config/README.md explains every key"
+
+
+def _with_defaults(validator_class):
+    """Return a validator that fills a schema's defaults into the instance as it validates."""
+    validate_properties = validator_class.VALIDATORS["properties"]
+
+    def fill(validator, properties, instance, schema):
+        if validator.is_type(instance, "object"):
+            for name, subschema in properties.items():
+                if "default" in subschema:
+                    instance.setdefault(name, json.loads(json.dumps(subschema["default"])))
+                elif "$ref" in subschema:
+                    target = validator._resolver.lookup(subschema["$ref"]).contents
+                    if "default" in target:
+                        instance.setdefault(name, json.loads(json.dumps(target["default"])))
+        yield from validate_properties(validator, properties, instance, schema)
+
+    return jsonschema.validators.extend(validator_class, {"properties": fill})
+
+
+def _sentence(error: jsonschema.ValidationError, what: str) -> str:
+    place = ".".join(str(step) for step in error.absolute_path) or "the top level"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = sorted(set(error.instance) - set(known))
+        hints = [hint for name in unknown for hint in difflib.get_close_matches(str(name), known, 1)]
+        meant = f"; did you mean {', '.join(hints)}?" if hints else f"; known here: {', '.join(known)}"
+        return f"{what}: unknown key {', '.join(map(str, unknown))} at {place}{meant}"
+    return f"{what}: {place}: {error.message}"
+
+
+def validate(instance: dict, schema_path: str | Path, what: str) -> dict:
+    """Return a copy of `instance` with the schema's defaults filled in.
+
+    Raises
+    ------
+    ValueError
+        naming every unknown key, missing key and value out of range
+    """
+    schema = yaml.safe_load(Path(schema_path).read_text())
+    filled = json.loads(json.dumps(instance))
+    validator = _with_defaults(jsonschema.Draft202012Validator)(schema)
+    errors = sorted(validator.iter_errors(filled), key=lambda error: list(map(str, error.absolute_path)))
+    if errors:
+        raise ValueError("\n".join(_sentence(error, what) for error in errors) + f"\n{README}.")
+    return filled
+
+
+def expand(text: str, key: str) -> str:
+    """Expand environment variables; one that is not set is an error that names it."""
+    expanded = os.path.expandvars(text)
+    if "$" in expanded:
+        name = expanded[expanded.index("$") :].strip("${}").split("}")[0].split("/")[0]
+        raise ValueError(f"{key}: the environment variable {name} is not set; export {name}=/its/folder, or write the folder into the config")
+    return expanded
+
+
+def read_plates(path: str | Path, schema_path: str | Path) -> dict[str, dict]:
+    """Read the plate table: a TSV, or a CSV by its ending. Returns {plate: row} in file order."""
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"{path}: there is no such plate table; set `plates` in the config. {README}.")
+    with open(path, newline="") as handle:
+        lines = (line for line in handle if line.strip() and not line.startswith("#"))
+        rows = list(csv.DictReader(lines, delimiter="," if path.suffix == ".csv" else "\t"))
+    plates: dict[str, dict] = {}
+    for number, row in enumerate(rows, start=1):
+        if None in row or None in row.values():
+            raise ValueError(f"{path}, row {number}: expected as many cells as the header has columns")
+        row = {key: value.strip() for key, value in row.items() if value.strip()}
+        row = validate(row, schema_path, f"{path}, row {number} (plate {row.get('plate', '?')!r})")
+        if row["plate"] in plates:
+            raise ValueError(f"{path}, row {number}: plate {row['plate']} occurs twice")
+        plates[row["plate"]] = row
+    if not plates:
+        raise ValueError(f"{path}: no plates; expected a header and one row a plate. {README}.")
+    return plates
+
+
+@dataclass(frozen=True)
+class Study:
+    """A validated study: the config with defaults, and its plates by name."""
+
+    config: dict
+    plates: dict[str, dict]
+
+    @classmethod
+    def load(cls, config: dict, schemas: str | Path, root: str | Path = ".") -> Study:
+        """Validate `config` and the plate table that it names (relative to `root`)."""
+        filled = validate(config, Path(schemas) / "config.schema.yaml", "config")
+        source = filled["source"]
+        for key in ("url", "table", "compounds", "exclude"):
+            if source[key]:
+                source[key] = expand(source[key], f"config: source.{key}")
+        for model in filled["models"]:
+            if model["weights"]:
+                model["weights"] = expand(model["weights"], f"config: models.{model['name']}.weights")
+        plates = read_plates(Path(root) / filled["plates"], Path(schemas) / "plates.schema.yaml")
+        study = cls(filled, plates)
+        problems = [f"config: {problem}" for problem in study._problems()]
+        if problems:
+            raise ValueError("\n".join(problems) + f"\n{README}.")
+        return study
+
+    # --- look-ups ---
+
+    def by_role(self, role: str) -> list[str]:
+        """Return the plates of role `study` or `predict`."""
+        return [name for name, row in self.plates.items() if row["role"] == role]
+
+    def entry(self, section: str, name: str) -> dict:
+        """Return the entry called `name` of a list: models, classifiers, folds or arms."""
+        for entry in self.config[section]:
+            if entry["name"] == name:
+                return entry
+        known = ", ".join(entry["name"] for entry in self.config[section])
+        raise ValueError(f"config: no {section.rstrip('s')} is called {name!r}; there are: {known}")
+
+    @property
+    def arms(self) -> list[str]:
+        """Names of the predicted arms."""
+        return [arm["name"] for arm in self.config["arms"]]
+
+    def model_of(self, arm: str) -> dict:
+        return self.entry("models", self.entry("arms", arm)["model"])
+
+    def fold_of(self, arm: str, plate: str) -> str:
+        """Return the one fold of `arm` that tests or serves `plate`."""
+        for name in self.entry("arms", arm)["folds"]:
+            fold = self.entry("folds", name)
+            if plate in fold["test"] + fold["predict"]:
+                return name
+        raise ValueError(f"config: arm {arm} has no fold that tests or predicts plate {plate}")
+
+    def training_plates(self, fold: str) -> list[str]:
+        """Return the study plates that `fold` does not test."""
+        tested = self.entry("folds", fold)["test"]
+        return [plate for plate in self.by_role("study") if plate not in tested]
+
+    def never_tested(self) -> list[str]:
+        """Return the study plates that no fold tests: what selects may be fitted on them."""
+        tested = {plate for fold in self.config["folds"] for plate in fold["test"]}
+        return [plate for plate in self.by_role("study") if plate not in tested]
+
+    def fitted_on(self, section: str) -> list[str]:
+        """Return the real plates on which `select` or `active` is fitted."""
+        every = self.config[section]["plates"] == "all"
+        return self.by_role("study") if every else self.never_tested()
+
+    def test_plates(self, arm: str) -> list[str]:
+        """Return the plates that `arm` predicts and that have real stains."""
+        return [plate for name in self.entry("arms", arm)["folds"] for plate in self.entry("folds", name)["test"]]
+
+    def predict_plates(self, arm: str) -> list[str]:
+        """Return the plates of role predict that `arm` predicts."""
+        return [plate for name in self.entry("arms", arm)["folds"] for plate in self.entry("folds", name)["predict"]]
+
+    def arms_of(self, plate: str) -> list[str]:
+        """Return the arms that predict `plate`."""
+        return [arm for arm in self.arms if plate in self.test_plates(arm) + self.predict_plates(arm)]
+
+    def profiled(self, arm: str) -> bool:
+        """Return whether CellProfiler measures `arm` (the mean image has no cells to measure)."""
+        return arm == "real" or (self.entry("arms", arm)["profile"] and self.model_of(arm)["kind"] != "mean")
+
+    def profile_plates(self, arm: str) -> list[str]:
+        """Return the plates of `arm` whose cells are measured for scoring."""
+        if arm != "real":
+            return self.test_plates(arm)
+        tested = {plate for name in self.arms for plate in self.test_plates(name)}
+        fitted = set(self.fitted_on("select") + self.fitted_on("active")) if self.config["perturbations"] else set()
+        return [plate for plate in self.by_role("study") if plate in tested | fitted]
+
+    def channels(self, plate: str) -> list[str]:
+        """Return the channels that `plate` must have: all of them, or the inputs of a predict plate."""
+        channels = self.config["channels"]
+        return channels["input"] + (channels["target"] if self.plates[plate]["role"] == "study" else [])
+
+    # --- checks beyond the schema ---
+
+    def _problems(self) -> Iterable[str]:
+        yield from self._duplicates()
+        yield from self._channel_problems()
+        yield from self._fold_problems()
+        yield from self._model_problems()
+        yield from self._arm_problems()
+        yield from self._region_problems()
+
+    def _duplicates(self):
+        for section in ("models", "classifiers", "folds", "arms"):
+            names = [entry["name"] for entry in self.config[section]]
+            for name in sorted({name for name in names if names.count(name) > 1}):
+                yield f"{section}: the name {name} occurs twice"
+
+    def _channel_problems(self):
+        channels = self.config["channels"]
+        for name in sorted(set(channels["input"]) & set(channels["target"])):
+            yield f"channels: {name} is both input and target"
+
+    def _fold_problems(self):
+        for fold in self.config["folds"]:
+            for key, role in (("test", "study"), ("predict", "predict")):
+                for plate in fold[key]:
+                    if plate not in self.plates:
+                        yield f"fold {fold['name']}: plate {plate} is not in {self.config['plates']}"
+                    elif self.plates[plate]["role"] != role:
+                        yield f"fold {fold['name']}: plate {plate} has role {self.plates[plate]['role']}, expected {role}"
+
+    def _model_problems(self):
+        for entry in self.config["models"] + self.config["classifiers"]:
+            name, labelled = entry["name"], entry["label"] != "none"
+            if labelled and not self.config["perturbations"]:
+                yield f"model {name}: label {entry['label']} needs perturbations: true"
+            if entry["subset"] == "active" and not self.config["perturbations"]:
+                yield f"model {name}: subset active needs perturbations: true"
+            if labelled and entry.get("kind", "diffusion") != "diffusion":
+                yield f"model {name}: kind {entry['kind']} takes no label"
+
+    def _arm_problems(self):
+        folds = {fold["name"]: fold for fold in self.config["folds"]}
+        models = {model["name"]: model for model in self.config["models"]}
+        classifiers = {entry["name"]: entry for entry in self.config["classifiers"]}
+        for arm in self.config["arms"]:
+            where = f"arm {arm['name']}"
+            if arm["model"] not in models:
+                yield f"{where}: there is no model {arm['model']}"
+            missing = [name for name in arm["folds"] if name not in folds]
+            for name in missing:
+                yield f"{where}: there is no fold {name}"
+            if arm["classifier"] and arm["classifier"] not in classifiers:
+                yield f"{where}: there is no classifier {arm['classifier']}"
+            if missing or arm["model"] not in models:
+                continue
+            served = [plate for name in arm["folds"] for plate in folds[name]["test"] + folds[name]["predict"]]
+            for plate in sorted({plate for plate in served if served.count(plate) > 1}):
+                yield f"{where}: plate {plate} is in two of its folds"
+            if not served:
+                yield f"{where}: its folds test and predict no plate"
+            if not models[arm["model"]]["weights"]:
+                for name in arm["folds"]:
+                    if not self.training_plates(name):
+                        yield f"{where}: fold {name} leaves no study plate to train on; give models.{arm['model']}.weights"
+
+    def _region_problems(self):
+        rows, columns = self.config["prepare"]["grid"]
+        used: dict[tuple, str] = {}
+        for name, plate in self.plates.items():
+            tiles = plate_tiles(plate, rows * columns)
+            if max(tiles) > rows * columns:
+                yield f"plate {name}: region {plate['region']} is outside the {rows} x {columns} tiles of prepare.grid"
+            for tile in tiles:
+                other = used.setdefault((plate.get("source"), plate.get("batch"), plate.get("barcode", name), tile), name)
+                if other != name:
+                    yield f"plates {other} and {name}: tile {tile} of {plate.get('barcode', name)} is in both regions"
+
+
+def plate_tiles(plate: dict, count: int) -> list[int]:
+    """Return the tile numbers (1-based, row by row) that a plate row uses of `count`."""
+    region = plate.get("region")
+    return sorted({int(number) for number in region.split(",")}) if region else list(range(1, count + 1))

@@ -1,0 +1,1 @@
+"""What the predicted images are worth: actives, metrics, figures."""

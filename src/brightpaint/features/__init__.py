@@ -1,0 +1,1 @@
+"""From images to profiles: CellProfiler, pycytominer, embeddings."""

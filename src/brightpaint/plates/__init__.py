@@ -1,0 +1,1 @@
+"""From a plate in the gallery to a stack of normalised fields."""

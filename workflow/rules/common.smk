@@ -1,0 +1,232 @@
+# The study, what its paths are made of, and functions that say what they return. No rules.
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+ROOT = Path(workflow.current_basedir).parent.parent
+sys.path.insert(0, str(ROOT / "src"))
+
+from brightpaint.config import Study
+
+try:
+    STUDY = Study.load(config, ROOT / "workflow" / "schemas")
+except ValueError as error:
+    raise WorkflowError(str(error)) from None
+CONFIG = STUDY.config
+RESOURCES = CONFIG["pathvars"]["resources"]
+
+# PYTHONPATH, not PATH: an environment that Snakemake activates must keep its own python.
+shell.executable("bash")
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(ROOT / 'src'))}; "
+    f"export OMP_NUM_THREADS={CONFIG['compute']['torch_threads']}; "
+)
+
+
+wildcard_constraints:
+    plate="|".join(STUDY.plates),
+    arm="|".join(["real"] + STUDY.arms),
+    model="|".join(model["name"] for model in CONFIG["models"]),
+    classifier="|".join([entry["name"] for entry in CONFIG["classifiers"]] + ["none"]),
+    fold="|".join(fold["name"] for fold in CONFIG["folds"]),
+    part=r"\d{3}",
+
+
+def settings(stage, name=None):
+    """Sorted JSON of exactly what changes the result of `stage`, so that reruns are right."""
+    return json.dumps(stage_settings(stage, name), sort_keys=True)
+
+
+def pick(section, *keys):
+    """The named keys of one config section."""
+    return {key: CONFIG[section][key] for key in keys}
+
+
+def stage_settings(stage, name):
+    channels = CONFIG["channels"]
+    if stage == "simulate":
+        plate = {**STUDY.plates[name], "channels": channels["input"] + channels["target"]}
+        return {**CONFIG["simulate"], "pixel_size_um": CONFIG["pixel_size_um"], "plate": plate}
+    if stage == "index":
+        source = pick("source", "layout", "url", "endpoint_url", "region", "profile", "table", "compounds", "exclude", "missing")
+        if source["layout"] == "simulated":
+            source.update(layout="gallery", url=mirror())
+        return {"source": source, "plate": STUDY.plates[name], "channels": STUDY.channels(name)}
+    if stage == "fetch":
+        source = pick("source", "url", "endpoint_url", "region", "profile")
+        return {"source": {**source, "url": mirror()} if simulated() else source}
+    if stage == "illumination":
+        return {**CONFIG["illumination"], "channels": STUDY.channels(name)}
+    if stage == "prepare":
+        tiles = {"region": STUDY.plates[name].get("region")}
+        return {**CONFIG["prepare"], **tiles, "channels": STUDY.channels(name)}
+    if stage == "train":
+        model = STUDY.entry("models", name)
+        chosen = {key: model[key] for key in ("kind", "label", "preset", "width", "objective", "subset")}
+        return {**chosen, **CONFIG["train"], "channels": channels}
+    if stage == "train_classifier":
+        entry = STUDY.entry("classifiers", name)
+        chosen = {key: entry[key] for key in ("label", "width", "subset")}
+        return {**chosen, **CONFIG["train"], "channels": channels}
+    if stage == "sample":
+        arm = STUDY.entry("arms", name)
+        keys = ("sampler", "steps", "eta", "use_label", "guidance_scale", "seed")
+        chosen = {key: arm[key] for key in keys}
+        return {**chosen, "batch": CONFIG["sample"]["batch"], "subset": STUDY.model_of(name)["subset"]}
+    if stage == "export":
+        return {"window": CONFIG["cellprofiler"]["window"], "channels": channels["target"]}
+    if stage == "deliver":
+        prepared = CONFIG["prepare"]
+        return {
+            "window": CONFIG["cellprofiler"]["window"],
+            "channels": channels["target"],
+            "pixel_size_um": CONFIG["pixel_size_um"],
+            "cutoff": prepared["cutoff"],
+        }
+    if stage == "score":
+        return {"channels": channels, "cutoff": CONFIG["prepare"]["cutoff"]}
+    if stage == "montage":
+        return {**CONFIG["figures"], "channels": channels, "pixel_size_um": CONFIG["pixel_size_um"]}
+    return CONFIG[stage]
+
+
+def simulated():
+    """Whether the plates are brightpaint's own."""
+    return CONFIG["source"]["layout"] == "simulated"
+
+
+def mirror():
+    """Folder of the simulated plates, laid out as the gallery's bucket."""
+    return f"{RESOURCES}/simulated"
+
+
+def truth_of(wildcards):
+    """Truth table of a simulated plate: its presence says that the plate has been made."""
+    return f"<resources>/truth/{wildcards.plate}.tsv" if simulated() else []
+
+
+def parts(section):
+    """Part numbers of a plate's jobs: 001, 002, ..."""
+    return [f"{part:03d}" for part in range(1, CONFIG[section]["parts"] + 1)]
+
+
+def training_stacks(wildcards):
+    """Real stacks of the plates that a fold trains on."""
+    return expand("<results>/images/real/{plate}.tif", plate=STUDY.training_plates(wildcards.fold))
+
+
+def training_fields(wildcards):
+    """Field tables of the plates that a fold trains on."""
+    return expand("<results>/fields/{plate}.parquet", plate=STUDY.training_plates(wildcards.fold))
+
+
+def active_of(section, key):
+    """Input function: the table of actives where the named model trains on the active subset."""
+
+    def active(wildcards):
+        subset = STUDY.entry(section, wildcards[key])["subset"]
+        return "<results>/active/perturbations.tsv" if subset == "active" else []
+
+    return active
+
+
+def active_of_arm(wildcards):
+    """The table of actives where the arm predicts the active subset only."""
+    subset = STUDY.model_of(wildcards.arm)["subset"]
+    return "<results>/active/perturbations.tsv" if subset == "active" else []
+
+
+def weights_of(wildcards):
+    """Weights from which an arm predicts a plate: trained here, or given by path."""
+    model = STUDY.model_of(wildcards.arm)
+    fold = STUDY.fold_of(wildcards.arm, wildcards.plate)
+    return model["weights"] or f"<results>/models/{model['name']}/{fold}/weights.safetensors"
+
+
+def classifier_of(wildcards):
+    """Classifier weights that guide an arm, if any."""
+    name = STUDY.entry("arms", wildcards.arm)["classifier"]
+    fold = STUDY.fold_of(wildcards.arm, wildcards.plate)
+    return f"<results>/classifiers/{name}/{fold}/weights.safetensors" if name else []
+
+
+def rows_of(wildcards):
+    """Table that names the rows of an arm's stack: every field, or the predicted ones."""
+    real = wildcards.arm == "real"
+    return "<results>/fields/{plate}.parquet" if real else "<results>/images/{arm}/{plate}.parquet"
+
+
+def pipeline_file():
+    """The CellProfiler pipeline: one of ours by name, or a path."""
+    name = CONFIG["cellprofiler"]["pipeline"]
+    shipped = ROOT / "resources" / "cellprofiler" / f"{name}.cppipe"
+    return str(shipped) if shipped.exists() else name
+
+
+def real_medians(section):
+    """Field medians of the real plates on which `section` is fitted."""
+    return expand("<results>/medians/real/{plate}.parquet", plate=STUDY.fitted_on(section))
+
+
+def medians_of(wildcards):
+    """Field medians of every plate of an arm."""
+    return expand("<results>/medians/{arm}/{plate}.parquet", arm=wildcards.arm, plate=STUDY.profile_plates(wildcards.arm))
+
+
+def scored_plates(wildcards):
+    """Plates on which an arm is scored."""
+    return STUDY.profile_plates("real") if wildcards.arm == "real" else STUDY.test_plates(wildcards.arm)
+
+
+def profiles_to_score(wildcards):
+    """Real and predicted profiles, where there are perturbations and the arm is measured."""
+    if not (CONFIG["perturbations"] and STUDY.profiled(wildcards.arm)):
+        return []
+    arms = dict.fromkeys(["real", wildcards.arm])
+    return expand("<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=arms)
+
+
+def active_table(wildcards):
+    """The table of actives, where there are perturbations."""
+    return "<results>/active/perturbations.tsv" if CONFIG["perturbations"] else []
+
+
+def scored_arms():
+    """Arms with plates to score: `real` first."""
+    return ["real"] + [arm for arm in STUDY.arms if STUDY.test_plates(arm)]
+
+
+def montage_stacks(wildcards):
+    """Predicted stacks of a plate, one an arm, in the config's order."""
+    return expand("<results>/images/{arm}/{plate}.tif", arm=STUDY.arms_of(wildcards.plate), plate=wildcards.plate)
+
+
+def trained():
+    """(model, fold) pairs that the arms need trained here."""
+    pairs = [(STUDY.model_of(arm), fold) for arm in STUDY.arms for fold in STUDY.entry("arms", arm)["folds"]]
+    pairs = [(model["name"], fold) for model, fold in pairs if model["kind"] == "diffusion" and not model["weights"]]
+    return list(dict.fromkeys(pairs))
+
+
+def histories(wildcards):
+    """Training histories of every diffusion model."""
+    return [f"<results>/models/{model}/{fold}/history.jsonl" for model, fold in trained()]
+
+
+def study_results():
+    """Everything that the configuration asks for."""
+    shown = [plate for plate in STUDY.plates if STUDY.arms_of(plate)]
+    results = expand("<results>/figures/montage/{plate}.png", plate=shown)
+    painted = [arm for arm in STUDY.arms if STUDY.model_of(arm)["kind"] == "diffusion"]
+    results += [f"<results>/predicted/{arm}/{plate}" for arm in painted for plate in STUDY.predict_plates(arm)]
+    if trained():
+        results += ["<results>/figures/loss.png"]
+    if len(scored_arms()) > 1:
+        results += ["<results>/tables/metrics.html"]
+        results += expand("<results>/cells/real/{plate}.parquet", plate=STUDY.profile_plates("real"))
+        if CONFIG["perturbations"]:
+            results += ["<results>/figures/active.png"]
+    return results

@@ -1,0 +1,138 @@
+# What the predicted images are worth.
+
+
+rule active:
+    """Find the active perturbations, from real cells only."""
+    input:
+        medians=real_medians("active"),
+        selection="<results>/selection/cellprofiler.tsv",
+    output:
+        "<results>/active/perturbations.tsv",
+    params:
+        settings=lambda wildcards: settings("active"),
+    log:
+        "<logs>/active.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.evaluation.active --settings {params.settings:q} --medians {input.medians:q}"
+        " --selection {input.selection:q} --active {output:q} 2> {log:q}"
+
+
+rule score:
+    """Score an arm against the real images and profiles of its test plates."""
+    input:
+        real=lambda wildcards: expand("<results>/images/real/{plate}.tif", plate=scored_plates(wildcards)),
+        predicted=lambda wildcards: expand(
+            "<results>/images/{arm}/{plate}.tif", arm=wildcards.arm, plate=scored_plates(wildcards)
+        ),
+        fields=lambda wildcards: expand("<results>/fields/{plate}.parquet", plate=scored_plates(wildcards)),
+        profiles=profiles_to_score,
+        active=active_table,
+    output:
+        "<results>/metrics/{arm}.parquet",
+    params:
+        settings=lambda wildcards: settings("score"),
+        plates=lambda wildcards: scored_plates(wildcards),
+    log:
+        "<logs>/score/{arm}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.evaluation.score --settings {params.settings:q} --arm {wildcards.arm}"
+        " --plates {params.plates:q} --real {input.real:q} --predicted {input.predicted:q}"
+        " --fields {input.fields:q} --profiles {input.profiles:q} --active {input.active:q}"
+        " --metrics {output:q} 2> {log:q}"
+
+
+rule montage:
+    """Show brightfield, real stains and every arm's predicted stains of some fields."""
+    input:
+        real="<results>/images/real/{plate}.tif",
+        fields="<results>/fields/{plate}.parquet",
+        predicted=montage_stacks,
+    output:
+        report(
+            "<results>/figures/montage/{plate}.png",
+            category="Images",
+            caption="../report/montage.rst",
+            labels={"figure": "montage", "plate": "{plate}"},
+        ),
+    params:
+        settings=lambda wildcards: settings("montage"),
+        arms=lambda wildcards: STUDY.arms_of(wildcards.plate),
+    log:
+        "<logs>/montage/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.evaluation.figures montage --settings {params.settings:q} --real {input.real:q}"
+        " --fields {input.fields:q} --predicted {input.predicted:q} --arms {params.arms:q}"
+        " --figure {output:q} 2> {log:q}"
+
+
+rule loss:
+    """Draw the training loss of every diffusion model."""
+    input:
+        histories,
+    output:
+        report(
+            "<results>/figures/loss.png",
+            category="Training",
+            caption="../report/loss.rst",
+            labels={"figure": "training loss"},
+        ),
+    params:
+        settings=settings("figures"),
+    log:
+        "<logs>/loss.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.evaluation.figures loss --settings {params.settings:q} --histories {input:q}"
+        " --figure {output:q} 2> {log:q}"
+
+
+rule active_figure:
+    """Draw how the active perturbations were found."""
+    input:
+        "<results>/active/perturbations.tsv",
+    output:
+        report(
+            "<results>/figures/active.png",
+            category="Active perturbations",
+            caption="../report/active.rst",
+            labels={"figure": "active subset"},
+        ),
+    params:
+        settings=settings("figures"),
+    log:
+        "<logs>/active_figure.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.evaluation.figures active --settings {params.settings:q} --active {input:q}"
+        " --figure {output:q} 2> {log:q}"
+
+
+rule tables:
+    """Lay the metrics of every arm side by side."""
+    input:
+        expand("<results>/metrics/{arm}.parquet", arm=scored_arms()),
+    output:
+        html=report(
+            "<results>/tables/metrics.html",
+            category="Metrics",
+            caption="../report/metrics.rst",
+            labels={"table": "all arms"},
+        ),
+        tsv="<results>/tables/metrics.tsv",
+    params:
+        arms=scored_arms(),
+    log:
+        "<logs>/tables.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.evaluation.tables --arms {params.arms:q} --metrics {input:q}"
+        " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"

@@ -1,0 +1,149 @@
+# From images to profiles. Everything is written once, for the real arm and the predicted ones.
+
+
+rule export:
+    """Write one part of a plate's stains as TIFFs for CellProfiler, all by one fixed affine map."""
+    input:
+        stack="<results>/images/{arm}/{plate}.tif",
+        rows=rows_of,
+    output:
+        temp(directory("<results>/parts/tiffs/{arm}/{plate}/{part}")),
+    params:
+        settings=lambda wildcards: settings("export"),
+        parts=CONFIG["cellprofiler"]["parts"],
+    log:
+        "<logs>/export/{arm}/{plate}/{part}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.features.export --settings {params.settings:q} --arm {wildcards.arm}"
+        " --stack {input.stack:q} --rows {input.rows:q} --part {wildcards.part} --parts {params.parts}"
+        " --folder {output:q} 2> {log:q}"
+
+
+rule cellprofiler:
+    """Segment and measure nuclei, cells and cytoplasm."""
+    input:
+        tiffs="<results>/parts/tiffs/{arm}/{plate}/{part}",
+        pipeline=pipeline_file(),
+    output:
+        temp(directory("<results>/parts/cellprofiler/{arm}/{plate}/{part}")),
+    params:
+        command=CONFIG["cellprofiler"]["command"],
+    log:
+        "<logs>/cellprofiler/{arm}/{plate}/{part}.log",
+    benchmark:
+        "<benchmarks>/cellprofiler/{arm}/{plate}/{part}.tsv"
+    conda:
+        "../../envs/cellprofiler.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    shell:
+        "python -m brightpaint.features.cellprofiler --command {params.command:q} --pipeline {input.pipeline:q}"
+        " --images {input.tiffs:q} --tables {output:q} 2> {log:q}"
+
+
+rule cells_part:
+    """Join CellProfiler's nuclei, cells and cytoplasm of one part: one row a cell."""
+    input:
+        tables="<results>/parts/cellprofiler/{arm}/{plate}/{part}",
+        rows=rows_of,
+    output:
+        temp("<results>/parts/cells/{arm}/{plate}/{part}.parquet"),
+    log:
+        "<logs>/cells_part/{arm}/{plate}/{part}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.features.cells part --tables {input.tables:q} --rows {input.rows:q}"
+        " --cells {output:q} 2> {log:q}"
+
+
+rule cells:
+    """Gather a plate's single cells, one row group a well."""
+    input:
+        expand("<results>/parts/cells/{{arm}}/{{plate}}/{part}.parquet", part=parts("cellprofiler")),
+    output:
+        "<results>/cells/{arm}/{plate}.parquet",
+    log:
+        "<logs>/cells/{arm}/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    resources:
+        mem_mb=8000,
+    shell:
+        "python -m brightpaint.features.cells gather --parts {input:q} --cells {output:q} 2> {log:q}"
+
+
+rule median:
+    """Take the median cell of every field."""
+    input:
+        cells="<results>/cells/{arm}/{plate}.parquet",
+        rows=rows_of,
+    output:
+        "<results>/medians/{arm}/{plate}.parquet",
+    log:
+        "<logs>/median/{arm}/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    resources:
+        mem_mb=8000,
+    shell:
+        "python -m brightpaint.features.median --cells {input.cells:q} --rows {input.rows:q}"
+        " --medians {output:q} 2> {log:q}"
+
+
+rule select:
+    """Select features on real images; every arm is profiled on them."""
+    input:
+        real_medians("select"),
+    output:
+        "<results>/selection/cellprofiler.tsv",
+    params:
+        settings=lambda wildcards: settings("select"),
+    log:
+        "<logs>/select/cellprofiler.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.features.select --settings {params.settings:q} --medians {input:q}"
+        " --selection {output:q} 2> {log:q}"
+
+
+rule profile:
+    """Normalise an arm's fields and take the median of each well and perturbation."""
+    input:
+        medians=medians_of,
+        selection="<results>/selection/cellprofiler.tsv",
+    output:
+        wells="<results>/profiles/{arm}/cellprofiler/wells.parquet",
+        perturbations="<results>/profiles/{arm}/cellprofiler/perturbations.parquet",
+    log:
+        "<logs>/profile/{arm}/cellprofiler.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.features.profile --medians {input.medians:q} --selection {input.selection:q}"
+        " --wells {output.wells:q} --perturbations {output.perturbations:q} 2> {log:q}"
+
+
+rule deliver:
+    """Write a predicted plate as 16-bit OME-TIFFs with a load_data.csv that CellProfiler reads."""
+    input:
+        stack="<results>/images/{arm}/{plate}.tif",
+        rows="<results>/images/{arm}/{plate}.parquet",
+        fields="<results>/fields/{plate}.parquet",
+    output:
+        directory("<results>/predicted/{arm}/{plate}"),
+    wildcard_constraints:
+        arm="|".join(STUDY.arms),
+    params:
+        settings=lambda wildcards: settings("deliver"),
+    log:
+        "<logs>/deliver/{arm}/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.features.deliver --settings {params.settings:q}"
+        " --stack {input.stack:q} --rows {input.rows:q} --fields {input.fields:q} --folder {output:q} 2> {log:q}"

@@ -1,0 +1,107 @@
+# From a plate in the gallery to a stack of normalised fields.
+
+
+rule simulate:
+    """Make a plate of known truth, laid out as in the gallery."""
+    output:
+        truth="<resources>/truth/{plate}.tsv",
+    params:
+        settings=lambda wildcards: settings("simulate", wildcards.plate),
+        mirror=mirror(),
+    log:
+        "<logs>/simulate/{plate}.log",
+    benchmark:
+        "<benchmarks>/simulate/{plate}.tsv"
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.plates.simulate --settings {params.settings:q} --mirror {params.mirror:q}"
+        " --truth {output.truth:q} 2> {log:q}"
+
+
+rule index:
+    """List the files of a plate, joined with its platemap and metadata."""
+    input:
+        truth_of,
+    output:
+        "<resources>/index/{plate}.parquet",
+    params:
+        settings=lambda wildcards: settings("index", wildcards.plate),
+    log:
+        "<logs>/index/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.plates.index --settings {params.settings:q} --index {output:q} 2> {log:q}"
+
+
+rule fetch:
+    """Copy the files of an index here, every one verified."""
+    input:
+        "<resources>/index/{plate}.parquet",
+    output:
+        temp(directory("<resources>/raw/{plate}")),
+    params:
+        settings=lambda wildcards: settings("fetch", wildcards.plate),
+        workers=CONFIG["source"]["workers"],
+    log:
+        "<logs>/fetch/{plate}.log",
+    benchmark:
+        "<benchmarks>/fetch/{plate}.tsv"
+    conda:
+        "../../envs/brightpaint.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    shell:
+        "python -m brightpaint.plates.fetch --settings {params.settings:q} --workers {params.workers}"
+        " --index {input:q} --raw {output:q} 2> {log:q}"
+
+
+rule illumination:
+    """Estimate each channel's illumination function over the plate."""
+    input:
+        index="<resources>/index/{plate}.parquet",
+        raw="<resources>/raw/{plate}",
+    output:
+        "<results>/illumination/{plate}.tif",
+    params:
+        settings=lambda wildcards: settings("illumination", wildcards.plate),
+    log:
+        "<logs>/illumination/{plate}.log",
+    benchmark:
+        "<benchmarks>/illumination/{plate}.tsv"
+    conda:
+        "../../envs/brightpaint.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    shell:
+        "python -m brightpaint.plates.illumination --settings {params.settings:q}"
+        " --index {input.index:q} --raw {input.raw:q} --illumination {output:q} 2> {log:q}"
+
+
+rule prepare:
+    """Divide by the illumination function, resize and normalise every field into the plate stack."""
+    input:
+        index="<resources>/index/{plate}.parquet",
+        raw="<resources>/raw/{plate}",
+        illumination="<results>/illumination/{plate}.tif",
+    output:
+        stack="<results>/images/real/{plate}.tif",
+        fields="<results>/fields/{plate}.parquet",
+    params:
+        settings=lambda wildcards: settings("prepare", wildcards.plate),
+    log:
+        "<logs>/prepare/{plate}.log",
+    benchmark:
+        "<benchmarks>/prepare/{plate}.tsv"
+    conda:
+        "../../envs/brightpaint.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    shell:
+        "python -m brightpaint.plates.prepare --settings {params.settings:q}"
+        " --index {input.index:q} --raw {input.raw:q} --illumination {input.illumination:q}"
+        " --stack {output.stack:q} --fields {output.fields:q} 2> {log:q}"
