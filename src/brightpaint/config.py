@@ -10,9 +10,9 @@ import csv
 import difflib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable
 
 import jsonschema
 import yaml
@@ -71,7 +71,9 @@ def expand(text: str, key: str) -> str:
     expanded = os.path.expandvars(text)
     if "$" in expanded:
         name = expanded[expanded.index("$") :].strip("${}").split("}")[0].split("/")[0]
-        raise ValueError(f"{key}: the environment variable {name} is not set; export {name}=/its/folder, or write the folder into the config")
+        raise ValueError(
+            f"{key}: the environment variable {name} is not set; export {name}=/its/folder, or write the folder into the config"
+        )
     return expanded
 
 
@@ -269,7 +271,9 @@ class Study:
             if max(tiles) > rows * columns:
                 yield f"plate {name}: region {plate['region']} is outside the {rows} x {columns} tiles of prepare.grid"
             for tile in tiles:
-                other = used.setdefault((plate.get("source"), plate.get("batch"), plate.get("barcode", name), tile), name)
+                other = used.setdefault(
+                    (plate.get("source"), plate.get("batch"), plate.get("barcode", name), tile), name
+                )
                 if other != name:
                     yield f"plates {other} and {name}: tile {tile} of {plate.get('barcode', name)} is in both regions"
 

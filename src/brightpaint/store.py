@@ -14,9 +14,9 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -315,7 +315,9 @@ def read_raw(path: str | Path, where: str = "") -> np.ndarray:
     place = f"{path}" + (f" ({where})" if where else "")
     mend = "fetch it again: delete it and rerun, or leave the field out"
     if not path.exists() or path.stat().st_size == 0:
-        raise ValueError(f"{place}: expected a TIFF, found {'nothing' if not path.exists() else 'an empty file'}; {mend}")
+        raise ValueError(
+            f"{place}: expected a TIFF, found {'nothing' if not path.exists() else 'an empty file'}; {mend}"
+        )
     try:
         with tifffile.TiffFile(path) as tif:
             page = tif.pages.first

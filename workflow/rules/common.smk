@@ -51,7 +51,9 @@ def stage_settings(stage, name):
         plate = {**STUDY.plates[name], "channels": channels["input"] + channels["target"]}
         return {**CONFIG["simulate"], "pixel_size_um": CONFIG["pixel_size_um"], "plate": plate}
     if stage == "index":
-        source = pick("source", "layout", "url", "endpoint_url", "region", "profile", "table", "compounds", "exclude", "missing")
+        source = pick(
+            "source", "layout", "url", "endpoint_url", "region", "profile", "table", "compounds", "exclude", "missing"
+        )
         if source["layout"] == "simulated":
             source.update(layout="gallery", url=mirror())
         return {"source": source, "plate": STUDY.plates[name], "channels": STUDY.channels(name)}
@@ -163,6 +165,9 @@ def pipeline_file():
     """The CellProfiler pipeline: one of ours by name, or a path."""
     name = CONFIG["cellprofiler"]["pipeline"]
     shipped = ROOT / "resources" / "cellprofiler" / f"{name}.cppipe"
+    if not (shipped.exists() or Path(name).exists()):
+        known = sorted(path.stem for path in shipped.parent.glob("*.cppipe"))
+        raise WorkflowError(f"config: cellprofiler.pipeline: {name} is neither a file nor one of {', '.join(known)}")
     return str(shipped) if shipped.exists() else name
 
 
@@ -173,7 +178,9 @@ def real_medians(section):
 
 def medians_of(wildcards):
     """Field medians of every plate of an arm."""
-    return expand("<results>/medians/{arm}/{plate}.parquet", arm=wildcards.arm, plate=STUDY.profile_plates(wildcards.arm))
+    return expand(
+        "<results>/medians/{arm}/{plate}.parquet", arm=wildcards.arm, plate=STUDY.profile_plates(wildcards.arm)
+    )
 
 
 def scored_plates(wildcards):
@@ -209,6 +216,14 @@ def trained():
     pairs = [(STUDY.model_of(arm), fold) for arm in STUDY.arms for fold in STUDY.entry("arms", arm)["folds"]]
     pairs = [(model["name"], fold) for model, fold in pairs if model["kind"] == "diffusion" and not model["weights"]]
     return list(dict.fromkeys(pairs))
+
+
+def gpus(wildcards):
+    """GPUs of a training or sampling job: the closed-form baselines need none."""
+    if hasattr(wildcards, "classifier"):
+        return 1
+    model = STUDY.entry("models", wildcards.model) if hasattr(wildcards, "model") else STUDY.model_of(wildcards.arm)
+    return int(model["kind"] == "diffusion")
 
 
 def histories(wildcards):

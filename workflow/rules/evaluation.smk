@@ -8,12 +8,12 @@ rule active:
         selection="<results>/selection/cellprofiler.tsv",
     output:
         "<results>/active/perturbations.tsv",
-    params:
-        settings=lambda wildcards: settings("active"),
     log:
         "<logs>/active.log",
     conda:
         "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("active"),
     shell:
         "python -m brightpaint.evaluation.active --settings {params.settings:q} --medians {input.medians:q}"
         " --selection {input.selection:q} --active {output:q} 2> {log:q}"
@@ -31,13 +31,13 @@ rule score:
         active=active_table,
     output:
         "<results>/metrics/{arm}.parquet",
-    params:
-        settings=lambda wildcards: settings("score"),
-        plates=lambda wildcards: scored_plates(wildcards),
     log:
         "<logs>/score/{arm}.log",
     conda:
         "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("score"),
+        plates=lambda wildcards: scored_plates(wildcards),
     shell:
         "python -m brightpaint.evaluation.score --settings {params.settings:q} --arm {wildcards.arm}"
         " --plates {params.plates:q} --real {input.real:q} --predicted {input.predicted:q}"
@@ -58,13 +58,13 @@ rule montage:
             caption="../report/montage.rst",
             labels={"figure": "montage", "plate": "{plate}"},
         ),
-    params:
-        settings=lambda wildcards: settings("montage"),
-        arms=lambda wildcards: STUDY.arms_of(wildcards.plate),
     log:
         "<logs>/montage/{plate}.log",
     conda:
         "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("montage"),
+        arms=lambda wildcards: STUDY.arms_of(wildcards.plate),
     shell:
         "python -m brightpaint.evaluation.figures montage --settings {params.settings:q} --real {input.real:q}"
         " --fields {input.fields:q} --predicted {input.predicted:q} --arms {params.arms:q}"
@@ -82,12 +82,12 @@ rule loss:
             caption="../report/loss.rst",
             labels={"figure": "training loss"},
         ),
-    params:
-        settings=settings("figures"),
     log:
         "<logs>/loss.log",
     conda:
         "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("figures"),
     shell:
         "python -m brightpaint.evaluation.figures loss --settings {params.settings:q} --histories {input:q}"
         " --figure {output:q} 2> {log:q}"
@@ -104,12 +104,12 @@ rule active_figure:
             caption="../report/active.rst",
             labels={"figure": "active subset"},
         ),
-    params:
-        settings=settings("figures"),
     log:
         "<logs>/active_figure.log",
     conda:
         "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("figures"),
     shell:
         "python -m brightpaint.evaluation.figures active --settings {params.settings:q} --active {input:q}"
         " --figure {output:q} 2> {log:q}"
@@ -127,12 +127,12 @@ rule tables:
             labels={"table": "all arms"},
         ),
         tsv="<results>/tables/metrics.tsv",
-    params:
-        arms=scored_arms(),
     log:
         "<logs>/tables.log",
     conda:
         "../../envs/brightpaint.yaml"
+    params:
+        arms=scored_arms(),
     shell:
         "python -m brightpaint.evaluation.tables --arms {params.arms:q} --metrics {input:q}"
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"

@@ -8,13 +8,13 @@ rule export:
         rows=rows_of,
     output:
         temp(directory("<results>/parts/tiffs/{arm}/{plate}/{part}")),
-    params:
-        settings=lambda wildcards: settings("export"),
-        parts=CONFIG["cellprofiler"]["parts"],
     log:
         "<logs>/export/{arm}/{plate}/{part}.log",
     conda:
         "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("export"),
+        parts=CONFIG["cellprofiler"]["parts"],
     shell:
         "python -m brightpaint.features.export --settings {params.settings:q} --arm {wildcards.arm}"
         " --stack {input.stack:q} --rows {input.rows:q} --part {wildcards.part} --parts {params.parts}"
@@ -28,8 +28,6 @@ rule cellprofiler:
         pipeline=pipeline_file(),
     output:
         temp(directory("<results>/parts/cellprofiler/{arm}/{plate}/{part}")),
-    params:
-        command=CONFIG["cellprofiler"]["command"],
     log:
         "<logs>/cellprofiler/{arm}/{plate}/{part}.log",
     benchmark:
@@ -39,6 +37,8 @@ rule cellprofiler:
     resources:
         mem_mb=4000,
         runtime=240,
+    params:
+        command=CONFIG["cellprofiler"]["command"],
     shell:
         "python -m brightpaint.features.cellprofiler --command {params.command:q} --pipeline {input.pipeline:q}"
         " --images {input.tiffs:q} --tables {output:q} 2> {log:q}"
@@ -100,12 +100,12 @@ rule select:
         real_medians("select"),
     output:
         "<results>/selection/cellprofiler.tsv",
-    params:
-        settings=lambda wildcards: settings("select"),
     log:
         "<logs>/select/cellprofiler.log",
     conda:
         "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("select"),
     shell:
         "python -m brightpaint.features.select --settings {params.settings:q} --medians {input:q}"
         " --selection {output:q} 2> {log:q}"
@@ -136,14 +136,14 @@ rule deliver:
         fields="<results>/fields/{plate}.parquet",
     output:
         directory("<results>/predicted/{arm}/{plate}"),
-    wildcard_constraints:
-        arm="|".join(STUDY.arms),
-    params:
-        settings=lambda wildcards: settings("deliver"),
     log:
         "<logs>/deliver/{arm}/{plate}.log",
+    wildcard_constraints:
+        arm="|".join(STUDY.arms),
     conda:
         "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("deliver"),
     shell:
         "python -m brightpaint.features.deliver --settings {params.settings:q}"
         " --stack {input.stack:q} --rows {input.rows:q} --fields {input.fields:q} --folder {output:q} 2> {log:q}"

@@ -10,9 +10,6 @@ rule train:
     output:
         weights="<results>/models/{model}/{fold}/weights.safetensors",
         history="<results>/models/{model}/{fold}/history.jsonl",
-    params:
-        settings=lambda wildcards: settings("train", wildcards.model),
-        device=CONFIG["compute"]["device"],
     log:
         "<logs>/train/{model}/{fold}.log",
     benchmark:
@@ -21,9 +18,12 @@ rule train:
         "../../envs/brightpaint.yaml"
     threads: CONFIG["compute"]["torch_threads"]
     resources:
-        gpu=1,
+        gpu=gpus,
         mem_mb=16000,
         runtime=2880,
+    params:
+        settings=lambda wildcards: settings("train", wildcards.model),
+        device=CONFIG["compute"]["device"],
     shell:
         "python -m brightpaint.models.train --settings {params.settings:q} --device {params.device}"
         " --threads {threads} --stacks {input.stacks:q} --fields {input.fields:q} --active {input.active:q}"
@@ -39,9 +39,6 @@ rule train_classifier:
     output:
         weights="<results>/classifiers/{classifier}/{fold}/weights.safetensors",
         history="<results>/classifiers/{classifier}/{fold}/history.jsonl",
-    params:
-        settings=lambda wildcards: settings("train_classifier", wildcards.classifier),
-        device=CONFIG["compute"]["device"],
     log:
         "<logs>/train_classifier/{classifier}/{fold}.log",
     benchmark:
@@ -50,9 +47,12 @@ rule train_classifier:
         "../../envs/brightpaint.yaml"
     threads: CONFIG["compute"]["torch_threads"]
     resources:
-        gpu=1,
+        gpu=gpus,
         mem_mb=16000,
         runtime=2880,
+    params:
+        settings=lambda wildcards: settings("train_classifier", wildcards.classifier),
+        device=CONFIG["compute"]["device"],
     shell:
         "python -m brightpaint.models.train_classifier --settings {params.settings:q} --device {params.device}"
         " --threads {threads} --stacks {input.stacks:q} --fields {input.fields:q} --active {input.active:q}"
@@ -69,10 +69,6 @@ rule sample:
         active=active_of_arm,
     output:
         temp("<results>/parts/images/{arm}/{plate}/{part}.tif"),
-    params:
-        settings=lambda wildcards: settings("sample", wildcards.arm),
-        parts=CONFIG["sample"]["parts"],
-        device=CONFIG["compute"]["device"],
     log:
         "<logs>/sample/{arm}/{plate}/{part}.log",
     benchmark:
@@ -81,9 +77,13 @@ rule sample:
         "../../envs/brightpaint.yaml"
     threads: CONFIG["compute"]["torch_threads"]
     resources:
-        gpu=1,
+        gpu=gpus,
         mem_mb=16000,
         runtime=720,
+    params:
+        settings=lambda wildcards: settings("sample", wildcards.arm),
+        parts=CONFIG["sample"]["parts"],
+        device=CONFIG["compute"]["device"],
     shell:
         "python -m brightpaint.models.sample --settings {params.settings:q} --device {params.device}"
         " --threads {threads} --weights {input.weights:q} --classifier {input.classifier:q}"
@@ -100,10 +100,10 @@ rule gather:
     output:
         stack="<results>/images/{arm}/{plate}.tif",
         rows="<results>/images/{arm}/{plate}.parquet",
-    wildcard_constraints:
-        arm="|".join(STUDY.arms),
     log:
         "<logs>/gather/{arm}/{plate}.log",
+    wildcard_constraints:
+        arm="|".join(STUDY.arms),
     conda:
         "../../envs/brightpaint.yaml"
     shell:

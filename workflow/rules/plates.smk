@@ -5,15 +5,15 @@ rule simulate:
     """Make a plate of known truth, laid out as in the gallery."""
     output:
         truth="<resources>/truth/{plate}.tsv",
-    params:
-        settings=lambda wildcards: settings("simulate", wildcards.plate),
-        mirror=mirror(),
     log:
         "<logs>/simulate/{plate}.log",
     benchmark:
         "<benchmarks>/simulate/{plate}.tsv"
     conda:
         "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("simulate", wildcards.plate),
+        mirror=mirror(),
     shell:
         "python -m brightpaint.plates.simulate --settings {params.settings:q} --mirror {params.mirror:q}"
         " --truth {output.truth:q} 2> {log:q}"
@@ -25,12 +25,12 @@ rule index:
         truth_of,
     output:
         "<resources>/index/{plate}.parquet",
-    params:
-        settings=lambda wildcards: settings("index", wildcards.plate),
     log:
         "<logs>/index/{plate}.log",
     conda:
         "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("index", wildcards.plate),
     shell:
         "python -m brightpaint.plates.index --settings {params.settings:q} --index {output:q} 2> {log:q}"
 
@@ -41,9 +41,6 @@ rule fetch:
         "<resources>/index/{plate}.parquet",
     output:
         temp(directory("<resources>/raw/{plate}")),
-    params:
-        settings=lambda wildcards: settings("fetch", wildcards.plate),
-        workers=CONFIG["source"]["workers"],
     log:
         "<logs>/fetch/{plate}.log",
     benchmark:
@@ -53,6 +50,9 @@ rule fetch:
     resources:
         mem_mb=2000,
         runtime=240,
+    params:
+        settings=lambda wildcards: settings("fetch", wildcards.plate),
+        workers=CONFIG["source"]["workers"],
     shell:
         "python -m brightpaint.plates.fetch --settings {params.settings:q} --workers {params.workers}"
         " --index {input:q} --raw {output:q} 2> {log:q}"
@@ -65,8 +65,6 @@ rule illumination:
         raw="<resources>/raw/{plate}",
     output:
         "<results>/illumination/{plate}.tif",
-    params:
-        settings=lambda wildcards: settings("illumination", wildcards.plate),
     log:
         "<logs>/illumination/{plate}.log",
     benchmark:
@@ -76,6 +74,8 @@ rule illumination:
     resources:
         mem_mb=4000,
         runtime=120,
+    params:
+        settings=lambda wildcards: settings("illumination", wildcards.plate),
     shell:
         "python -m brightpaint.plates.illumination --settings {params.settings:q}"
         " --index {input.index:q} --raw {input.raw:q} --illumination {output:q} 2> {log:q}"
@@ -90,8 +90,6 @@ rule prepare:
     output:
         stack="<results>/images/real/{plate}.tif",
         fields="<results>/fields/{plate}.parquet",
-    params:
-        settings=lambda wildcards: settings("prepare", wildcards.plate),
     log:
         "<logs>/prepare/{plate}.log",
     benchmark:
@@ -101,6 +99,8 @@ rule prepare:
     resources:
         mem_mb=4000,
         runtime=120,
+    params:
+        settings=lambda wildcards: settings("prepare", wildcards.plate),
     shell:
         "python -m brightpaint.plates.prepare --settings {params.settings:q}"
         " --index {input.index:q} --raw {input.raw:q} --illumination {input.illumination:q}"

@@ -1,0 +1,34 @@
+# make demo: simulated plates to results/demo/report.html.   make test: lint and tests.
+SHELL := bash
+CORES ?= $(shell nproc 2>/dev/null || echo 2)
+# The environments come first on the PATH; an activated one of the user's is not needed.
+RUN := env PATH="$(CURDIR)/.venv/bin:$(PATH)"
+
+.PHONY: demo test lint environments clean-demo help
+
+help:
+	@echo "make demo          simulated plates to results/demo/report.html (about 30 minutes on 2 cores)"
+	@echo "make test          lint, unit tests, dry runs and a small end-to-end run"
+	@echo "make environments  build .venv and .envs/cellprofiler, once"
+	@echo "make clean-demo    forget the demo's results and plates"
+
+environments:
+	@envs/build.sh check
+	@envs/build.sh main
+	@envs/build.sh cellprofiler
+
+demo: environments
+	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --show-failed-logs
+	@$(RUN) workflow/report/make.sh config/demo.yaml results/demo
+
+lint: environments
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) snakefmt --check Snakefile workflow
+	$(RUN) snakemake --lint --configfile config/demo.yaml
+
+test: lint
+	$(RUN) python -m pytest
+
+clean-demo:
+	rm -rf results/demo resources/demo

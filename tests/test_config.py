@@ -1,0 +1,159 @@
+"""The study's configuration: defaults, refusals, and who trains, tests and predicts what."""
+
+from pathlib import Path
+
+import pytest
+
+from brightpaint.config import Study, expand, plate_tiles, read_plates, validate
+
+ROOT = Path(__file__).parent.parent
+SCHEMAS = ROOT / "workflow" / "schemas"
+
+PLATES = "plate\trole\tbatch\nP1\tstudy\tB1\nP2\tstudy\tB2\nP3\tstudy\tB3\nQ1\tpredict\tB4\n"
+
+
+def config(**changes):
+    study = {
+        "plates": "plates.tsv",
+        "folds": [{"name": "A", "test": ["P3"], "predict": ["Q1"]}],
+        "models": [{"name": "pert", "label": "perturbation"}, {"name": "mean", "kind": "mean"}],
+        "arms": [{"name": "pert", "model": "pert", "folds": ["A"]}, {"name": "mean", "model": "mean", "folds": ["A"]}],
+    }
+    return {**study, **changes}
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(table=PLATES, **changes):
+        (tmp_path / "plates.tsv").write_text(table)
+        return Study.load(config(**changes), SCHEMAS, tmp_path)
+
+    return load
+
+
+def test_defaults_are_filled_in_from_the_schema(load):
+    study = load()
+    assert study.config["train"]["batch"] == 2
+    assert study.config["prepare"]["size_px"] == 512
+    assert study.config["models"][1] == {
+        "name": "mean", "kind": "mean", "label": "none", "preset": "fast", "width": None, "objective": "eps",
+        "subset": "all", "weights": None,
+    }  # fmt: skip
+    assert study.config["train"]["seed"] == 0  # a default behind a $ref
+
+
+def test_plates_of_folds_and_arms(load):
+    study = load()
+    assert study.training_plates("A") == ["P1", "P2"]
+    assert study.test_plates("pert") == ["P3"]
+    assert study.predict_plates("pert") == ["Q1"]
+    assert study.fold_of("pert", "Q1") == "A"
+    assert study.arms_of("Q1") == ["pert", "mean"]
+    assert study.never_tested() == ["P1", "P2"]
+    assert study.profile_plates("real") == ["P1", "P2", "P3"]
+    assert study.profiled("pert") and not study.profiled("mean")
+    assert study.channels("Q1") == ["Brightfield_L", "Brightfield", "Brightfield_H"]
+    assert len(study.channels("P1")) == 8
+
+
+def test_without_perturbations_only_tested_plates_are_measured(load):
+    models = [{"name": "pert"}, {"name": "mean", "kind": "mean"}]
+    assert load(perturbations=False, models=models).profile_plates("real") == ["P3"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trian": {}}, "unknown key trian at the top level; did you mean train?"),
+        ({"train": {"imges": 3}}, "unknown key imges at train; did you mean images?"),
+        ({"train": {"batch": 0}}, "train.batch: 0 is less than the minimum of 1"),
+        ({"prepare": {"size_px": 100}}, "prepare.size_px: 100 is not a multiple of 8"),
+        ({"models": []}, "models"),
+        ({"folds": [{"name": "A", "test": ["P9"]}]}, "fold A: plate P9 is not in plates.tsv"),
+        ({"folds": [{"name": "A", "test": ["Q1"]}]}, "fold A: plate Q1 has role predict, expected study"),
+        ({"folds": [{"name": "A", "test": ["P1", "P2", "P3"]}]}, "leaves no study plate to train on"),
+        ({"folds": [{"name": "B", "test": ["P3"]}]}, "arm pert: there is no fold A"),
+        ({"arms": [{"name": "x", "model": "y", "folds": ["A"]}]}, "arm x: there is no model y"),
+        ({"arms": [{"name": "real", "model": "mean", "folds": ["A"]}]}, "arms.0.name"),
+        ({"arms": [{"name": "../x", "model": "mean", "folds": ["A"]}]}, "does not match"),
+        ({"arms": [{"name": "x; rm -rf y", "model": "mean", "folds": ["A"]}]}, "does not match"),
+        ({"perturbations": False}, "model pert: label perturbation needs perturbations: true"),
+        ({"channels": {"input": ["DNA"]}}, "DNA is both input and target"),
+        (
+            {"folds": [{"name": "A", "test": ["P3"]}, {"name": "B", "test": ["P3"]}],
+             "arms": [{"name": "x", "model": "mean", "folds": ["A", "B"]}]},
+            "arm x: plate P3 is in two of its folds",
+        ),
+        ({"models": [{"name": "m", "kind": "mean", "label": "target"}]}, "kind mean takes no label"),
+    ],
+)  # fmt: skip
+def test_a_bad_config_is_refused_with_a_sentence(load, changes, message):
+    with pytest.raises(ValueError) as error:
+        load(**changes)
+    assert message in str(error.value)
+    assert "config/README.md" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("plate\trole\nP1; rm -rf x\tstudy\n", "does not match"),
+        ("plate\trole\n../../x\tstudy\n", "does not match"),
+        ("plate\trole\tbatch\nP1\tstudy\t../b\n", "does not match"),
+        ("plate\trole\nP1\tstudy\nP1\tstudy\n", "row 2: plate P1 occurs twice"),
+        ("plate\trole\nP1\ttest\n", "'test' is not one of ['study', 'predict']"),
+        ("plate\trole\tcolour\nP1\tstudy\tred\n", "unknown key colour"),
+        ("plate\trole\n", "no plates"),
+        ("plate\trole\nP1\tstudy\textra\n", "row 1: expected as many cells as the header has columns"),
+        ("plate\trole\tregion\nP1\tstudy\t0\n", "does not match"),
+    ],
+)
+def test_a_bad_plate_table_is_refused_with_its_row(tmp_path, table, message):
+    (tmp_path / "plates.tsv").write_text(table)
+    with pytest.raises(ValueError) as error:
+        read_plates(tmp_path / "plates.tsv", SCHEMAS / "plates.schema.yaml")
+    assert message in str(error.value)
+    assert "plates.tsv" in str(error.value)
+
+
+def test_regions_of_one_field_may_not_overlap(load):
+    table = "plate\trole\tbarcode\tregion\nP1\tstudy\tX\t1,2\nP2\tstudy\tX\t3\nP3\tstudy\tX\t2,4\nQ1\tpredict\tY\t\n"
+    with pytest.raises(ValueError, match="plates P1 and P3: tile 2 of X is in both regions"):
+        load(table, prepare={"grid": [2, 2]})
+
+
+def test_a_region_outside_the_grid_is_refused(load):
+    table = (
+        PLATES.replace("batch", "region").replace("B1", "5").replace("B2", "1").replace("B3", "1").replace("B4", "1")
+    )
+    with pytest.raises(ValueError, match="plate P1: region 5 is outside the 2 x 2 tiles"):
+        load(table, prepare={"grid": [2, 2]})
+
+
+def test_tiles_of_a_region():
+    assert plate_tiles({"region": "4,1"}, 4) == [1, 4]
+    assert plate_tiles({}, 3) == [1, 2, 3]
+
+
+def test_an_unset_environment_variable_is_named(monkeypatch):
+    monkeypatch.delenv("BRIGHTPAINT_NOWHERE", raising=False)
+    monkeypatch.setenv("BRIGHTPAINT_HERE", "/data")
+    assert expand("${BRIGHTPAINT_HERE}/x", "key") == "/data/x"
+    with pytest.raises(ValueError, match="BRIGHTPAINT_NOWHERE is not set"):
+        expand("${BRIGHTPAINT_NOWHERE}/x", "key")
+
+
+def test_validate_leaves_its_argument_alone():
+    given = config()
+    validate(given, SCHEMAS / "config.schema.yaml", "config")
+    assert given == config()
+
+
+def test_every_key_of_the_schema_has_a_default_or_is_required():
+    import yaml
+
+    schema = yaml.safe_load((SCHEMAS / "config.schema.yaml").read_text())
+    for name, section in schema["properties"].items():
+        assert name in schema["required"] or "default" in section, name
+        for key, value in section.get("properties", {}).items():
+            assert "default" in value or "$ref" in value, f"{name}.{key}"
