@@ -72,7 +72,8 @@ def expand(text: str, key: str) -> str:
     if "$" in expanded:
         name = expanded[expanded.index("$") :].strip("${}").split("}")[0].split("/")[0]
         raise ValueError(
-            f"{key}: the environment variable {name} is not set; export {name}=/its/folder, or write the folder into the config"
+            f"{key}: the environment variable {name} is not set; export {name}=/its/folder, "
+            "or write the folder into the config"
         )
     return expanded
 
@@ -225,8 +226,8 @@ class Study:
                 for plate in fold[key]:
                     if plate not in self.plates:
                         yield f"fold {fold['name']}: plate {plate} is not in {self.config['plates']}"
-                    elif self.plates[plate]["role"] != role:
-                        yield f"fold {fold['name']}: plate {plate} has role {self.plates[plate]['role']}, expected {role}"
+                    elif (found := self.plates[plate]["role"]) != role:
+                        yield f"fold {fold['name']}: plate {plate} has role {found}, expected {role}"
 
     def _model_problems(self):
         for entry in self.config["models"] + self.config["classifiers"]:
@@ -261,7 +262,8 @@ class Study:
             if not models[arm["model"]]["weights"]:
                 for name in arm["folds"]:
                     if not self.training_plates(name):
-                        yield f"{where}: fold {name} leaves no study plate to train on; give models.{arm['model']}.weights"
+                        given = f"models.{arm['model']}.weights"
+                        yield f"{where}: fold {name} leaves no study plate to train on; give {given}"
 
     def _region_problems(self):
         rows, columns = self.config["prepare"]["grid"]

@@ -1,0 +1,165 @@
+"""Shared by all tests: where things are, how Snakemake is called, and one tiny study run once, end to end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+# Small enough for a minute or two of CPU, and still every stage: two study plates, one predict plate.
+TINY_PLATES = """plate\trole\tproject\tsource\tbatch
+T1\tstudy\tsimulated\tsource_0\tB1
+T2\tstudy\tsimulated\tsource_0\tB2
+T3\tpredict\tsimulated\tsource_0\tB3
+"""
+TINY = {
+    "plates": "plates.tsv",
+    "pixel_size_um": 1.0,
+    "simulate": {"seed": 7, "rows": 2, "columns": 4, "size_px": 128, "cells_per_field": 8},
+    "illumination": {"size_px": 32},
+    "prepare": {"size_px": 128},
+    "folds": [{"name": "A", "test": ["T2"], "predict": ["T3"]}],
+    "train": {"images": 48, "batch": 4, "crop_px": 64, "learning_rate": 1e-3},
+    "models": [
+        {"name": "pert", "label": "perturbation", "preset": "fast", "width": 8},
+        {"name": "mean", "kind": "mean"},
+        {"name": "pixel", "kind": "pixel"},
+    ],
+    "arms": [
+        {"name": "pert", "model": "pert", "folds": ["A"], "steps": 3},
+        {"name": "mean", "model": "mean", "folds": ["A"]},
+        {"name": "pixel", "model": "pixel", "folds": ["A"], "profile": False},
+    ],
+    "sample": {"parts": 2, "batch": 2},
+    "cellprofiler": {"pipeline": "slim", "parts": 1},
+    "figures": {"fields": 1, "dpi": 60},
+    "compute": {"device": "cpu", "torch_threads": 1},
+}
+
+
+def cellprofiler_command() -> str | None:
+    """Return the CellProfiler program that `make` built, or one on the PATH."""
+    built = ROOT / ".envs" / "cellprofiler" / "bin" / "cellprofiler"
+    return os.environ.get("BRIGHTPAINT_CELLPROFILER") or (
+        str(built) if built.exists() else shutil.which("cellprofiler")
+    )
+
+
+@pytest.fixture(scope="session")
+def cellprofiler() -> str:
+    """The real CellProfiler; tests that need it skip where it has not been built."""
+    command = cellprofiler_command()
+    if not command:
+        pytest.skip("no CellProfiler here: run `make environments`, or set BRIGHTPAINT_CELLPROFILER")
+    return command
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real images and tables; tests that need it skip without it."""
+    folder = os.environ.get("BRIGHTPAINT_REAL_DATA")
+    if not folder:
+        pytest.skip("BRIGHTPAINT_REAL_DATA is not set: no real images here")
+    return Path(folder)
+
+
+def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+    """Run the workflow in `folder`, which holds its config.yaml; all output is in `.stdout`."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    if "--configfile" not in arguments:
+        command += ["--configfile", str(folder / "config.yaml")]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    if cellprofiler_command():
+        environment["BRIGHTPAINT_CELLPROFILER"] = cellprofiler_command()
+    done = subprocess.run(
+        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(command[2:])} {' '.join(arguments)}\n{done.stdout[-6000:]}")
+    return done
+
+
+def write_study(folder: Path, changes: dict | None = None, plates: str = TINY_PLATES) -> Path:
+    """Write the tiny study's config and plate table into `folder`; `changes` replace whole sections."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "plates.tsv").write_text(plates)
+    study = {**json.loads(json.dumps(TINY)), **(changes or {})}
+    (folder / "config.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    return folder
+
+
+def planned(output: str) -> dict[str, int]:
+    """Return {rule: jobs} of a dry run's output."""
+    jobs: dict[str, int] = {}
+    if "Job stats:" in output:
+        for line in output.split("Job stats:")[1].splitlines()[3:]:
+            words = line.split()
+            if len(words) != 2 or words[0] == "total":
+                break
+            jobs[words[0]] = int(words[1])
+    jobs.pop("all", None)
+    return jobs
+
+
+@pytest.fixture(scope="session")
+def simulated_gallery(tmp_path_factory) -> Path:
+    """A mirror of the gallery with the tiny study's three simulated plates, and their truth tables beside it."""
+    from brightpaint.plates import simulate
+
+    folder = tmp_path_factory.mktemp("gallery")
+    channels = ["Brightfield_L", "Brightfield", "Brightfield_H", "DNA", "RNA", "ER", "AGP", "Mito"]
+    header, *rows = [line.split("\t") for line in TINY_PLATES.strip().splitlines()]
+    for row in rows:
+        plate = {**dict(zip(header, row)), "channels": channels}
+        settings = {**simulation_settings(), "pixel_size_um": 1.0, "plate": plate}
+        truth = folder / "truth" / f"{plate['plate']}.tsv"
+        simulate.main(["--settings", json.dumps(settings), "--mirror", str(folder / "mirror"), "--truth", str(truth)])
+    return folder
+
+
+def simulation_settings() -> dict:
+    """Return the tiny study's `simulate` section with the schema's defaults."""
+    from brightpaint.config import validate
+
+    return validate(TINY, ROOT / "workflow" / "schemas" / "config.schema.yaml", "config")["simulate"]
+
+
+@pytest.fixture(scope="session")
+def s3_server(simulated_gallery):
+    """A real S3 server on loopback with the simulated gallery in its bucket; yields its address."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    client = boto3.client(
+        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+    )
+    client.create_bucket(Bucket="cellpainting-gallery")
+    mirror = simulated_gallery / "mirror"
+    for path in sorted(mirror.rglob("*")):
+        if path.is_file():
+            client.put_object(
+                Bucket="cellpainting-gallery", Key=path.relative_to(mirror).as_posix(), Body=path.read_bytes()
+            )
+    yield url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory, s3_server, cellprofiler) -> Path:
+    """The tiny study, run once from the S3 server to its last table by the real CellProfiler."""
+    source = {"layout": "gallery", "url": "s3://cellpainting-gallery", "endpoint_url": s3_server}
+    folder = write_study(tmp_path_factory.mktemp("study"), {"source": source})
+    snakemake(folder, "--cores", "2", "--show-failed-logs")
+    return folder

@@ -1,0 +1,243 @@
+"""The workflow as a whole: plans, a tiny study through a real S3 server and the real CellProfiler, and its reruns."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, TINY_PLATES, planned, snakemake, write_study
+
+from brightpaint import store
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def planning(tmp_path):
+    """A folder with the tiny study's config and nothing made."""
+    return write_study(tmp_path, {"source": {"layout": "simulated"}})
+
+
+# --- plans -----------------------------------------------------------------------------------------
+
+
+def test_the_paper_study_is_planned_quickly_and_without_the_network(tmp_path):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    began = time.monotonic()
+    done = snakemake(tmp_path, "--configfile", "config/config.yaml", "-n", "-q", "rules")
+    assert time.monotonic() - began < 30  # under 10 s where nothing else runs
+    assert "prepare" in done.stdout or done.returncode == 0
+    jobs = planned(snakemake(tmp_path, "--configfile", "config/config.yaml", "-n").stdout)
+    assert jobs["fetch"] == jobs["prepare"] == 10
+    assert jobs["train"] == 17  # six networks, mean and pixel on two folds; unlabelled on the third
+    assert jobs["train_classifier"] == 4
+
+
+def test_the_slurm_profile_plans_the_same_study():
+    command = ["--profile", str(ROOT / "slurm"), "-n", "--configfile", str(ROOT / "config" / "config.yaml")]
+    done = snakemake(ROOT, *command)
+    assert planned(done.stdout)["fetch"] == 10
+
+
+def test_predict_plates_alone_need_only_weights_and_brightfield(tmp_path):
+    plates = "plate\trole\tproject\tsource\tbatch\nT3\tpredict\tsimulated\tsource_0\tB3\n"
+    folder = write_study(
+        tmp_path,
+        {
+            "source": {"layout": "simulated"},
+            "folds": [{"name": "given", "predict": ["T3"]}],
+            "models": [{"name": "pert", "label": "perturbation", "weights": "given.safetensors"}],
+            "arms": [{"name": "pert", "model": "pert", "folds": ["given"]}],
+        },
+        plates,
+    )
+    (folder / "given.safetensors").touch()
+    jobs = planned(snakemake(folder, "-n").stdout)
+    assert set(jobs) == {
+        "simulate",
+        "index",
+        "fetch",
+        "illumination",
+        "prepare",
+        "sample",
+        "gather",
+        "deliver",
+        "montage",
+    }
+
+
+def test_stages_that_need_perturbations_are_left_out_of_the_plan(tmp_path):
+    models = [{"name": "pert"}, {"name": "mean", "kind": "mean"}, {"name": "pixel", "kind": "pixel"}]
+    folder = write_study(tmp_path, {"perturbations": False, "source": {"layout": "simulated"}, "models": models})
+    jobs = planned(snakemake(folder, "-n").stdout)
+    assert not {"select", "profile", "active", "active_figure"} & set(jobs)
+    assert jobs["cells"] == 2 and jobs["score"] == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trian": {}}, "unknown key trian at the top level; did you mean train?"),
+        ({"cellprofiler": {"pipeline": "slimm"}}, "slimm is neither a file nor one of full, slim"),
+        ({"source": {"layout": "table", "url": "${BRIGHTPAINT_UNSET}/x"}}, "BRIGHTPAINT_UNSET is not set"),
+    ],
+)
+def test_a_bad_config_ends_with_a_sentence_before_anything_runs(tmp_path, changes, message):
+    folder = write_study(tmp_path, {"source": {"layout": "simulated"}, **changes})
+    done = snakemake(folder, "-n", check=False)
+    assert done.returncode == 1
+    assert message in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_plate_name_cannot_reach_a_shell(tmp_path):
+    folder = write_study(tmp_path, {"source": {"layout": "simulated"}}, TINY_PLATES.replace("T1", "T1; touch hacked"))
+    done = snakemake(folder, "--cores", "1", check=False)
+    assert done.returncode == 1
+    assert "'T1; touch hacked' does not match" in done.stdout
+    assert not (folder / "hacked").exists()
+
+
+# --- a finished study ------------------------------------------------------------------------------
+
+
+def test_the_chain_ends_with_whole_tables(finished_study):
+    results = finished_study / "results"
+    fields = store.read_fields(results / "fields" / "T2.parquet")
+    stack = store.open_stack(results / "images" / "pert" / "T2.tif")
+    assert len(stack) == len(fields) == 8
+    assert stack.channels == ("DNA", "RNA", "ER", "AGP", "Mito")
+    metrics = pd.concat(pd.read_parquet(path) for path in (results / "metrics").glob("*.parquet"))
+    assert {"real", "pert", "mean", "pixel"} <= set(metrics["arm"])
+    pcc = metrics[metrics["metric"].eq("pcc") & metrics["arm"].isin(["pert", "mean", "pixel"])]
+    assert pcc["value"].between(-1, 1).all() and len(pcc) >= 15
+    medians = pd.read_parquet(results / "medians" / "pert" / "T2.parquet")
+    assert list(medians["Metadata_Well"]) == list(fields["Metadata_Well"])
+
+
+def test_the_truth_reaches_the_tables(finished_study, simulated_gallery):
+    truth = pd.read_csv(simulated_gallery / "truth" / "T2.tsv", sep="\t", keep_default_na=False)
+    fields = store.read_fields(finished_study / "results" / "fields" / "T2.parquet")
+    joined = fields.merge(truth, on=["Metadata_Plate", "Metadata_Well"], suffixes=("", "_truth"))
+    assert len(joined) == len(fields)
+    assert (joined["Metadata_perturbation"] == joined["Metadata_perturbation_truth"]).all()
+    assert (fields["Metadata_perturbation"] == "DMSO").any()
+
+
+def test_a_predict_plate_ends_as_images_that_others_can_read(finished_study):
+    folder = finished_study / "results" / "predicted" / "pert" / "T3"
+    assert list(folder.glob("*.ome.tif*"))
+    assert (folder / "load_data.csv").exists()
+    assert store.open_stack(finished_study / "results" / "images" / "real" / "T3.tif").channels == (
+        "Brightfield_L", "Brightfield", "Brightfield_H",
+    )  # fmt: skip
+
+
+def test_a_finished_study_has_nothing_to_do(finished_study):
+    assert "Nothing to be done" in snakemake(finished_study, "-n").stdout
+
+
+def changed(finished: Path, tmp_path: Path, change) -> dict[str, int]:
+    """Plan the finished study with its config changed by `change(config)`; return {rule: jobs}."""
+    config = yaml.safe_load((finished / "config.yaml").read_text())
+    change(config)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    return planned(snakemake(finished, "--configfile", str(tmp_path / "config.yaml"), "-n").stdout)
+
+
+def test_more_sampling_steps_do_not_retrain(finished_study, tmp_path):
+    jobs = changed(finished_study, tmp_path, lambda config: config["arms"][0].update(steps=4))
+    assert {"sample", "gather", "deliver", "export", "cellprofiler", "score", "montage"} <= set(jobs)
+    assert not {"train", "prepare", "fetch", "index", "active", "select"} & set(jobs)
+
+
+def test_a_figure_setting_draws_figures_only(finished_study, tmp_path):
+    jobs = changed(finished_study, tmp_path, lambda config: config["figures"].update(dpi=70))
+    assert set(jobs) == {"montage", "loss", "active_figure"}
+
+
+def test_training_longer_retrains_what_is_trained_and_no_plate(finished_study, tmp_path):
+    jobs = changed(finished_study, tmp_path, lambda config: config["train"].update(images=52))
+    assert jobs["train"] >= 1 and "sample" in jobs
+    assert not {"prepare", "fetch", "index", "illumination", "active"} & set(jobs)
+
+
+def test_workers_and_device_rerun_nothing(finished_study, tmp_path):
+    def change(config):
+        config["source"]["workers"] = 3
+        config["compute"]["device"] = "auto"
+
+    assert changed(finished_study, tmp_path, change) == {}
+
+
+def test_an_added_plate_refetches_none(finished_study, tmp_path):
+    table = finished_study / "plates.tsv"
+    before = table.read_text()
+    try:
+        table.write_text(before + "T4\tstudy\tsimulated\tsource_0\tB4\n")
+        jobs = planned(snakemake(finished_study, "-n").stdout)
+    finally:
+        table.write_text(before)
+    assert jobs["index"] == jobs["fetch"] == jobs["illumination"] == jobs["prepare"] == 1
+    assert jobs["train"] == 3
+
+
+def checksum(path: Path) -> str:
+    """Return the sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resources/index/T1.parquet",
+        "results/illumination/T2.tif",
+        "results/images/real/T2.tif",
+        "results/fields/T2.parquet",
+        "results/models/pert/A/weights.safetensors",
+        "results/models/pixel/A/weights.safetensors",
+        "results/images/pert/T2.tif",
+        "results/selection/cellprofiler.tsv",
+        "results/profiles/real/cellprofiler/perturbations.parquet",
+        "results/active/perturbations.tsv",
+        "results/metrics/pert.parquet",
+        "results/figures/montage/T2.png",
+        "results/figures/active.png",
+        "results/tables/metrics.html",
+    ],
+)
+def test_any_artefact_deleted_comes_back_byte_for_byte(finished_study, name):
+    path = finished_study / name
+    before = checksum(path)
+    path.unlink()
+    snakemake(finished_study, "--cores", "2", "--show-failed-logs", name)
+    assert checksum(path) == before
+    snakemake(finished_study, "--cores", "1", "--touch")  # what lies below it is as it was: say so
+
+
+def test_cells_come_back_to_1e_6(finished_study):
+    path = finished_study / "results" / "cells" / "pert" / "T2.parquet"
+    before = pd.read_parquet(path)
+    path.unlink()
+    snakemake(finished_study, "--cores", "2", "results/cells/pert/T2.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(path), before, rtol=1e-6, atol=1e-9)
+    snakemake(finished_study, "--cores", "1", "--touch")
+
+
+def test_other_parts_give_the_same_plate(finished_study, tmp_path):
+    config = yaml.safe_load((finished_study / "config.yaml").read_text())
+    config["sample"] = {"parts": 3, "batch": 2}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    path = finished_study / "results" / "images" / "pert" / "T2.tif"
+    before = checksum(path)
+    path.unlink()
+    snakemake(
+        finished_study, "--configfile", str(tmp_path / "config.yaml"), "--cores", "2", "results/images/pert/T2.tif"
+    )
+    assert checksum(path) == before
+    snakemake(finished_study, "--cores", "1", "--touch")
