@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, TINY_PLATES, planned, snakemake, write_study
 
 from brightpaint import store
+from conftest import ROOT, TINY_PLATES, planned, snakemake, write_study
 
 pytestmark = pytest.mark.slow
 
