@@ -16,6 +16,7 @@ try:
 except ValueError as error:
     raise WorkflowError(str(error)) from None
 CONFIG = STUDY.config
+config.update(CONFIG)  # the report fills its texts from `config`: give it the defaults too
 RESOURCES = CONFIG["pathvars"]["resources"]
 
 # PYTHONPATH, not PATH: an environment that Snakemake activates must keep its own python.
