@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,12 @@ def digest(*parts: object) -> str:
     """Return a sha256 hex digest of JSON-serialisable parts, to key unfinished work by what made it."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: str | Path) -> str:
+    """Return the sha256 hex digest of a file's content."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def part_rows(n_fields: int, part: int, parts: int) -> np.ndarray:
@@ -63,6 +70,24 @@ def atomic(path: str | Path) -> Iterator[Path]:
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; rename it to `path`, in place of an older one, if the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
@@ -97,6 +122,38 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.Dat
     return frame[list(columns)] if columns else frame
 
 
+def write_groups(tables: Iterable, path: str | Path, schema) -> int:
+    """Write Arrow tables as one parquet file, one row group each, never holding more than one. Returns the rows.
+
+    `schema` is theirs; without a table the file is empty but has its columns.
+    """
+    import pyarrow.parquet as pq
+
+    count = 0
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for table in tables:
+            writer.write_table(table.cast(schema), row_group_size=max(len(table), 1))
+            count += len(table)
+    return count
+
+
+def read_groups(path: str | Path) -> Iterator:
+    """Yield the row groups of a parquet file as Arrow tables, one at a time."""
+    import pyarrow.parquet as pq
+
+    read_table(path, columns=["Metadata_Well"])
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number)
+
+
+def read_schema(path: str | Path):
+    """Return the Arrow schema of a parquet file."""
+    import pyarrow.parquet as pq
+
+    return pq.read_schema(path)
+
+
 def read_fields(path: str | Path) -> pd.DataFrame:
     """Read a table with one row per field, in stack order, and check that its keys are whole and unique."""
     frame = read_table(path)
@@ -107,6 +164,107 @@ def read_fields(path: str | Path) -> pd.DataFrame:
     if twice.any():
         raise ValueError(f"{path}: {describe_field(frame[twice].iloc[0])} occurs twice; delete it and rerun")
     return frame
+
+
+def write_json_lines(records: Sequence[dict], path: str | Path) -> None:
+    """Write one JSON object a line, by a temporary name."""
+    with atomic(path) as temporary:
+        temporary.write_text("".join(json.dumps(record, sort_keys=True) + "\n" for record in records))
+
+
+def read_json_lines(path: str | Path) -> list[dict]:
+    """Read one JSON object a line."""
+    return [json.loads(line) for line in Path(path).read_text().splitlines() if line.strip()]
+
+
+def fingerprint(path: str | Path) -> list[int]:
+    """Return a file's size and time of change: enough to know that unfinished work began from this very file."""
+    status = Path(path).stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _lock(path: Path) -> tuple:
+    """Take the lock `<path>.lock` and return (its handle, its name); a second process that tries is an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = path.with_name(path.name + ".lock")
+    while True:
+        handle = open(name, "a")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            handle.close()
+            raise ValueError(f"{path} is being made by another process; wait for it, or stop it and rerun") from error
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle.fileno()), os.stat(name)):
+                return handle, name
+        handle.close()  # its last holder removed the file between our opening and locking it
+
+
+@contextlib.contextmanager
+def locked(path: str | Path) -> Iterator[None]:
+    """Hold the lock `<path>.lock`: a second process that would make the same file is an error that names it."""
+    handle, name = _lock(Path(path))
+    with handle:
+        try:
+            yield
+        finally:
+            name.unlink(missing_ok=True)
+
+
+def read_bytes(path: str | Path, what: str) -> bytes:
+    """Read a small file that the user named; `what` is the setting that names it, for the message."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{what}: cannot read {path} ({error.strerror}); correct its path in the config") from error
+
+
+# --- unfinished work ---
+
+
+class Journal:
+    """Lines of JSON that say what is already done, keyed by a digest of what determines it.
+
+    Each line is on its way to disk before `add` returns, and a line that a kill cut short is not read back.
+    A journal of another key begins anew.
+
+    Attributes
+    ----------
+    rows : what earlier runs, and this one, have added
+    """
+
+    def __init__(self, path: str | Path, key: str):
+        self.path = Path(path)
+        self.rows: list[dict] = []
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        whole = 0
+        if self.path.exists():
+            lines = self.path.read_bytes().splitlines(keepends=True)
+            if lines and lines[0] == json.dumps({"key": key}).encode() + b"\n":
+                lines = lines[: next((n for n, line in enumerate(lines) if not line.endswith(b"\n")), len(lines))]
+                self.rows = [json.loads(line) for line in lines[1:]]
+                whole = sum(map(len, lines))
+        self._handle = open(self.path, "ab")
+        self._handle.truncate(whole)
+        if not whole:
+            self._write({"key": key})
+
+    def _write(self, row: dict) -> None:
+        self._handle.write(json.dumps(row).encode() + b"\n")
+        self._handle.flush()
+
+    def add(self, row: dict) -> None:
+        """Append one row of JSON-serialisable values."""
+        self._write(row)
+        self.rows.append(row)
+
+    def close(self) -> None:
+        self._handle.close()
+
+    def remove(self) -> None:
+        """Forget it: the work is finished."""
+        self.close()
+        self.path.unlink(missing_ok=True)
 
 
 # --- plate stacks --------------------------------------------------------------------------------
@@ -194,23 +352,21 @@ class StackWriter:
         self.partial = self.path.with_name(self.path.name + ".partial")
         self._journal_path = self.path.with_name(self.path.name + ".partial.done")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.path.with_name(self.path.name + ".lock"), "a")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.close()
-            raise ValueError(
-                f"{self.partial} is being written by another process; wait for it, or stop it and rerun"
-            ) from error
+        self._lock, self._lock_name = _lock(self.path)
         self._description = {
             "channels": list(channels), "fields": n_fields, **(meta or {}),
         }  # fmt: skip
         self._key = digest(key, self.shape, self._description, str(self.dtype))
-        self._open()
+        try:
+            self._open()
+        except BaseException:
+            self._unlock()
+            raise
 
     def _open(self) -> None:
         rows = max(self.shape[0], 1)  # TIFF has no empty image: zero fields are a stack of one unread row
-        resumed = self._journal_path.exists() and self._journal_path.read_bytes()[:64] == self._key.encode()
+        journal = self._journal_path.read_bytes() if self._journal_path.exists() else b""
+        resumed = journal[:64] == self._key.encode() and len(journal) == 64 + rows
         if not (resumed and self.partial.exists()):
             if self.partial.exists():
                 os.replace(self.partial, self.path.with_name(self.path.name + ".stale"))
@@ -266,25 +422,30 @@ class StackWriter:
         if not self.done.all():
             raise ValueError(f"{self.path}: {int((~self.done).sum())} of {self.shape[0]} fields were not written")
         os.fsync(self._data)
-        self.close()
         os.replace(self.partial, self.path)
-        for suffix in (".partial.done", ".stale", ".lock"):
+        for suffix in (".partial.done", ".stale"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        self.close()
 
     def close(self) -> None:
         """Let go of the files; unfinished work stays for the next run."""
-        for handle in (self._data, self._journal):
-            with contextlib.suppress(OSError):
-                os.close(handle)
+        if not self._lock.closed:
+            os.close(self._data)
+            os.close(self._journal)
+            self._unlock()
+
+    def _unlock(self) -> None:
+        self._lock_name.unlink(missing_ok=True)
         self._lock.close()
 
     def __enter__(self) -> StackWriter:
         return self
 
     def __exit__(self, kind, *_) -> None:
-        if kind is None:
-            self.finish()
-        else:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
             self.close()
 
 
@@ -311,28 +472,57 @@ def read_raw(path: str | Path, where: str = "") -> np.ndarray:
         for what is not one whole 16-bit greyscale TIFF; the message names the file and `where`
         (plate, well, site, channel)
     """
-    path = Path(path)
-    place = f"{path}" + (f" ({where})" if where else "")
-    mend = "fetch it again: delete it and rerun, or leave the field out"
-    if not path.exists() or path.stat().st_size == 0:
-        raise ValueError(
-            f"{place}: expected a TIFF, found {'nothing' if not path.exists() else 'an empty file'}; {mend}"
-        )
-    try:
-        with tifffile.TiffFile(path) as tif:
-            page = tif.pages.first
-            ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts)]
-            if max(ends) > path.stat().st_size:
-                raise ValueError(f"truncated: {path.stat().st_size} bytes where {max(ends)} are expected")
+    with _raw_page(path, where) as (place, tif, page):
+        try:
             pages, image = len(tif.pages), page.asarray()
-    except Exception as error:
-        raise ValueError(f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {mend}") from error
+        except Exception as error:
+            raise ValueError(
+                f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {MEND}"
+            ) from error
     if image.ndim != 2 or image.dtype != np.uint16 or pages != 1:
         raise ValueError(
             f"{place}: expected one 16-bit greyscale page, found {pages} page(s) of shape {image.shape} "
             f"and type {image.dtype}; export the images as 16-bit greyscale"
         )
     return image
+
+
+def check_raw(path: str | Path, where: str = "") -> None:
+    """Raise ValueError, as `read_raw` does, where a file is no TIFF or ends before its image does; read no pixels."""
+    with _raw_page(path, where):
+        pass
+
+
+MEND = "fetch it again: delete it and rerun, or leave the field out"
+
+
+@contextlib.contextmanager
+def _raw_page(path: str | Path, where: str) -> Iterator[tuple]:
+    """Open a TIFF whose first page lies whole within the file: (its name for messages, file, page)."""
+    path = Path(path)
+    place = f"{path}" + (f" ({where})" if where else "")
+    if not path.exists() or path.stat().st_size == 0:
+        raise ValueError(
+            f"{place}: expected a TIFF, found {'nothing' if not path.exists() else 'an empty file'}; {MEND}"
+        )
+    try:
+        tif = tifffile.TiffFile(path)
+    except Exception as error:
+        raise ValueError(f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {MEND}") from error
+    with tif:
+        try:
+            page = tif.pages.first
+            ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts)]
+        except Exception as error:
+            raise ValueError(
+                f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {MEND}"
+            ) from error
+        if not ends or max(ends) > path.stat().st_size:
+            wanted = max(ends, default="more")
+            raise ValueError(
+                f"{place}: expected a whole TIFF of {wanted} bytes, found it truncated at {path.stat().st_size}; {MEND}"
+            )
+        yield place, tif, page
 
 
 def write_raw(path: str | Path, image: np.ndarray) -> None:

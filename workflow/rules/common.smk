@@ -80,7 +80,12 @@ def stage_settings(stage, name):
         chosen = {key: arm[key] for key in keys}
         return {**chosen, "batch": CONFIG["sample"]["batch"], "subset": STUDY.model_of(name)["subset"]}
     if stage == "export":
-        return {"window": CONFIG["cellprofiler"]["window"], "channels": channels["target"]}
+        return {
+            "window": CONFIG["cellprofiler"]["window"],
+            "channels": channels["target"],
+            "pixel_size_um": CONFIG["pixel_size_um"],
+            "cutoff": CONFIG["prepare"]["cutoff"],
+        }
     if stage == "deliver":
         prepared = CONFIG["prepare"]
         return {

@@ -1,0 +1,192 @@
+"""Draw the figures of the report: montages of fields, training loss, and how the actives were found.
+
+The same input gives the same bytes: no dates and no versions go into the files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+
+from brightpaint import store  # noqa: E402
+from brightpaint.cli import run  # noqa: E402
+from brightpaint.evaluation.montage import plate_montage  # noqa: E402
+
+# Okabe and Ito's colours, told apart by colour-blind readers; clusters differ in marker too.
+CLUSTERS = {"active": ("#d55e00", "o"), "partially active": ("#e69f00", "s"), "inactive": ("#0072b2", "^"),
+            "control": ("#333333", "D"), "no cells": ("#999999", "v")}  # fmt: skip
+LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333"]
+STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "brightpaint"}
+log = logging.getLogger(__name__)
+
+
+def save(figure: plt.Figure, path: Path, dpi: int) -> None:
+    """Write a figure as PNG, the same bytes every time."""
+    with store.atomic(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+    plt.close(figure)
+
+
+# --- training ------------------------------------------------------------------------------------
+
+
+def loss_figure(histories: dict[str, pd.DataFrame]) -> plt.Figure:
+    """Draw the training loss of each model over the images it has seen, on logarithmic axes.
+
+    Parameters
+    ----------
+    histories : {label: frame with columns images, loss}
+    """
+    figure, axes = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
+    for number, (label, history) in enumerate(histories.items()):
+        style = {"color": LINES[number % len(LINES)], "linestyle": ["-", "--", ":"][number // len(LINES) % 3]}
+        marker = "o" if len(history) < 3 else None
+        last = f"{label} ({history['loss'].iloc[-1]:.3g})"
+        axes.plot(history["images"], history["loss"], label=last, marker=marker, **style)
+    axes.set(xlabel="images seen", ylabel="training loss (mean squared error)", yscale="log")
+    axes.grid(color="0.9")
+    axes.legend(frameon=False, title="model, fold (last loss)")
+    return figure
+
+
+def read_histories(paths: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    """Read histories of models/<model>/<fold>/history.jsonl: {"model, fold": frame}."""
+    histories = {}
+    for path in paths:
+        lines = store.read_json_lines(path)
+        if not lines or not {"images", "loss"} <= set(lines[0]):
+            raise ValueError(f"{path}: expected JSON lines with images and loss; delete it and rerun `train`")
+        histories[f"{path.parent.parent.name}, {path.parent.name}"] = pd.DataFrame(lines)
+    return histories
+
+
+# --- actives -------------------------------------------------------------------------------------
+
+
+def active_figure(table: pd.DataFrame) -> plt.Figure:
+    """Draw how the actives were found, from the table of perturbations alone (after Fig. 4 of the paper).
+
+    A: similarity to DMSO of each perturbation's wells; B: the scores of targets in their clusters; C: the shift of
+    each target's profile against what the null allows.
+    """
+    table = table.sort_values(["score", "Metadata_perturbation"], ignore_index=True)
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained", width_ratios=[1.5, 1, 1])
+    _similarities(axes[0], table)
+    units = table[table["cluster"].isin(["active", "partially active", "inactive"])]
+    units = units.drop_duplicates(["target_score", "shift"])
+    _clusters(axes[1], units)
+    _null(axes[2], units)
+    counts = f"{int(table['active'].sum())} of {int((table['Metadata_control_type'] != 'negcon').sum())}"
+    figure.suptitle(f"{counts} perturbations are active", fontsize=11)
+    return figure
+
+
+def _similarities(axes: plt.Axes, table: pd.DataFrame) -> None:
+    for cluster, (colour, marker) in CLUSTERS.items():
+        rows = table.index[(table["cluster"] == cluster) & table["score"].notna()]
+        if not len(rows):
+            continue
+        part = table.loc[rows]
+        axes.vlines(rows, part["similarity_05"], part["similarity_95"], color=colour, linewidth=0.8)
+        axes.vlines(rows, part["similarity_25"], part["similarity_75"], color=colour, linewidth=2.5)
+        filled = part["active"].astype(bool).to_numpy() | (cluster == "control")
+        for face, chosen in ((colour, filled), ("white", ~filled)):
+            axes.scatter(rows[chosen], part["score"][chosen], c=face, edgecolors=colour, marker=marker, zorder=3, s=26)
+    control = table[table["cluster"] == "control"]
+    if len(control):
+        axes.axhline(control["score"].iloc[0], color="0.3", linewidth=0.8, linestyle=":")
+    axes.set(xlabel="perturbations, in order of their score", ylabel="cosine similarity to DMSO wells")
+    axes.set_title("A  wells against DMSO wells (mean; bars: 25-75%, lines: 5-95%)", fontsize=9, loc="left")
+    if len(table) <= 40:
+        axes.set_xticks(range(len(table)), table["Metadata_perturbation"], rotation=90, fontsize=7)
+
+
+def _clusters(axes: plt.Axes, units: pd.DataFrame) -> None:
+    names = ["active", "partially active", "inactive"]
+    for place, cluster in enumerate(names):
+        colour, marker = CLUSTERS[cluster]
+        part = units[units["cluster"] == cluster].sort_values("target_score")
+        spread = np.linspace(-0.25, 0.25, len(part)) if len(part) > 1 else np.zeros(len(part))
+        filled = part["active"].astype(bool).to_numpy()
+        for face, chosen in ((colour, filled), ("white", ~filled)):
+            axes.scatter(
+                place + spread[chosen], part["target_score"][chosen], c=face, edgecolors=colour, marker=marker, s=30
+            )
+    counts = [int((units["cluster"] == cluster).sum()) for cluster in names]
+    axes.set_xticks(range(3), [f"{name}\n({count})" for name, count in zip(names, counts)])
+    axes.set(ylabel="mean cosine similarity to DMSO", xlim=(-0.6, 2.6))
+    axes.set_title("B  targets in three clusters (filled: active)", fontsize=9, loc="left")
+
+
+def _null(axes: plt.Axes, units: pd.DataFrame) -> None:
+    axes.set_title("C  shift from DMSO against the null", fontsize=9, loc="left")
+    if units["null_p"].isna().all():
+        axes.text(0.5, 0.5, "no null was drawn", ha="center", transform=axes.transAxes)
+        axes.set_axis_off()
+        return
+    top = 1.08 * max(units["shift"].max(), units["null_shift"].max())
+    for cluster, (colour, marker) in CLUSTERS.items():
+        part = units[units["cluster"] == cluster]
+        filled = part["active"].astype(bool).to_numpy()
+        for face, chosen in ((colour, filled), ("white", ~filled)):
+            axes.scatter(
+                part["null_shift"][chosen], part["shift"][chosen], c=face, edgecolors=colour, marker=marker, s=30
+            )
+    axes.plot([0, top], [0, top], color="0.5", linewidth=0.8, linestyle="--")
+    axes.set(xlim=(0, top), ylim=(0, top), xlabel="shift that a share alpha of\nsham targets exceeds",
+             ylabel="shift of the target's mean profile")  # fmt: skip
+
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line: one subcommand a figure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("montage", help="brightfield, real and predicted stains of a plate")
+    one.add_argument("--real", type=Path, required=True)
+    one.add_argument("--fields", type=Path, required=True)
+    one.add_argument("--predicted", type=Path, nargs="*", default=[], help="one stack an arm")
+    one.add_argument("--arms", nargs="*", default=[])
+    commands.add_parser("loss").add_argument("--histories", type=Path, nargs="+", required=True)
+    commands.add_parser("active").add_argument("--active", type=Path, required=True)
+    for command in commands.choices.values():
+        command.add_argument("--settings", type=json.loads, required=True, help="JSON: fields, dpi, ...")
+        command.add_argument("--figure", type=Path, required=True, help="the PNG to write")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parser().parse_args(argv)
+    settings = args.settings
+    with plt.rc_context(STYLE):
+        if args.command == "loss":
+            figure = loss_figure(read_histories(args.histories))
+        elif args.command == "active":
+            figure = active_figure(store.read_table(args.active))
+        else:
+            if len(args.arms) != len(args.predicted):
+                raise ValueError("figures montage: --arms and --predicted must be as many")
+            arms = {
+                arm: (store.open_stack(path), store.read_fields(path.with_suffix(".parquet")))
+                for arm, path in zip(args.arms, args.predicted)
+            }
+            chosen = {"channels": settings["channels"], "pixel_size_um": settings["pixel_size_um"]}
+            figure = plate_montage(store.open_stack(args.real), store.read_fields(args.fields), arms,
+                                   count=settings["fields"], dpi=settings["dpi"], **chosen)  # fmt: skip
+        save(figure, args.figure, settings["dpi"])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,182 @@
+"""Score predicted images against real ones, field by field, and take the mean with an interval over wells.
+
+Pixel metrics follow Cross-Zamirski et al. 2023, section 5.1: both images are standardised per image and channel.
+Beside each PCC stand its null (the prediction against another well's real image) and its floor (brightfield
+itself, or its local s.d., in place of the prediction).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from brightpaint import store
+from brightpaint.evaluation import metrics
+
+SSIM_RANGE_PAPER = 2.0  # what scikit-image took for floats when the paper was written
+BRIGHTFIELD_METRICS = ("pcc_brightfield", "pcc_brightfield_sd")
+log = logging.getLogger(__name__)
+
+
+def join_rows(fields: pd.DataFrame, rows: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Join predicted rows with the real fields they predict.
+
+    Returns
+    -------
+    frame with one row a predicted field: keys, annotations, `real_row`, `predicted_row`
+
+    Raises
+    ------
+    ValueError
+        naming a predicted field that the plate does not have
+    """
+    keys = store.FIELD_KEYS
+    left = rows[keys].assign(predicted_row=np.arange(len(rows)))
+    joined = left.merge(fields.assign(real_row=np.arange(len(fields))), on=keys, how="left", validate="one_to_one")
+    unknown = joined["real_row"].isna()
+    if unknown.any():
+        raise ValueError(
+            f"{where}: {store.describe_field(joined[unknown].iloc[0])} is predicted but not among the real fields; "
+            "delete the arm's stack and rerun"
+        )
+    return joined.astype({"real_row": int}).sort_values("real_row", ignore_index=True)
+
+
+def other_well(wells: Sequence[str]) -> np.ndarray:
+    """Return, for each field, the place of the next field that lies in another well (its own if all share one)."""
+    wells = np.asarray(wells)
+    n = len(wells)
+    steps = (next((step for step in range(1, n) if wells[(place + step) % n] != wells[place]), 0) for place in range(n))
+    return np.array([(place + step) % n for place, step in enumerate(steps)], dtype=int)
+
+
+def score_field(real: np.ndarray, predicted: np.ndarray, other: np.ndarray, *, cutoff: float) -> dict[str, np.ndarray]:
+    """Compute the pixel metrics of one field.
+
+    Parameters
+    ----------
+    real : (C, H, W) stains, z-scores
+    predicted : (C, H, W) raw prediction
+    other : (C, H, W) real stains of another well, for the null
+    cutoff : both images are standardised, each channel by itself, and clipped there (paper, section 4.4);
+        `mse_raw` alone takes the prediction as it came
+
+    Returns
+    -------
+    {metric: (C,)}, among them `null`: the PCC with the other well
+    """
+    truth, painted = metrics.standardise(real, cutoff), metrics.standardise(predicted, cutoff)
+    pairs = list(zip(truth, painted))
+    return {
+        "pcc": metrics.pcc(truth, painted),
+        "ssim": np.array([metrics.ssim(*pair, data_range=cutoff) for pair in pairs]),
+        "mse": metrics.mse(truth, painted),
+        "mae": metrics.mae(truth, painted),
+        "mse_raw": metrics.mse(real, predicted),
+        "ssim_paper": np.array([metrics.ssim(*pair, data_range=SSIM_RANGE_PAPER) for pair in pairs]),
+        "null": metrics.pcc(metrics.standardise(other, cutoff), painted),
+    }
+
+
+def score_brightfield(brightfield: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute what brightfield reaches by itself: {metric: (C,)}, the largest |PCC| over its planes."""
+    candidates = (brightfield, metrics.local_sd(brightfield))
+    return {name: metrics.largest_pcc(planes, real) for name, planes in zip(BRIGHTFIELD_METRICS, candidates)}
+
+
+def field_scores(real: store.Stack, predicted: store.Stack | None, joined: pd.DataFrame, *, channels, cutoff):
+    """Score every field of a plate: {metric: (n, C)} in the order of `joined`."""
+    inputs, targets = real.channel_indices(channels["input"]), real.channel_indices(channels["target"])
+    painted = predicted.channel_indices(channels["target"]) if predicted is not None else []
+    others = joined["real_row"].to_numpy()[other_well(joined["Metadata_Well"])]
+    collected: dict[str, list] = {}
+    steps = zip(joined["real_row"], joined["predicted_row"], others)
+    for row, predicted_row, other in tqdm(steps, total=len(joined), unit="field", disable=None):
+        truth = np.asarray(real.images[row][targets], dtype=np.float32)
+        scores = score_brightfield(np.asarray(real.images[row][inputs], dtype=np.float32), truth)
+        if predicted is not None:
+            image = np.asarray(predicted.images[predicted_row][painted], dtype=np.float32)
+            scores.update(score_field(truth, image, real.images[other][targets].astype(np.float32), cutoff=cutoff))
+        for name, value in scores.items():
+            collected.setdefault(name, []).append(value)
+    return {name: np.stack(values) for name, values in collected.items()}
+
+
+def summarise_fields(
+    scores: dict[str, np.ndarray], wells: np.ndarray, channels: Sequence[str], seed: str
+) -> Iterator[dict]:
+    """Take the mean over fields of each metric, per channel and over channels (`all`), with its interval over wells."""
+    for name, values in scores.items():
+        if name == "null":
+            continue
+        for channel in ["all", *channels]:
+            chosen = [list(channels).index(channel)] if channel != "all" else list(range(len(channels)))
+            per_field = values[:, chosen].mean(axis=1)  # (n, C) -> (n,)
+            said = np.isfinite(per_field)
+            rng = metrics.seeded(seed, name, channel)
+            low, high = metrics.bootstrap_ratio(per_field[said], np.ones(said.sum()), wells[said], rng)
+            row = {"metric": name, "channel": channel, "low": low, "high": high, "n": int(said.sum())}
+            row["value"] = per_field[said].mean() if said.any() else np.nan
+            if name == "pcc":
+                row["null"] = np.nanmean(scores["null"][:, chosen]) if len(set(wells)) > 1 else np.nan
+                row["floor"] = max(np.nanmean(scores[other][:, chosen]) for other in BRIGHTFIELD_METRICS)
+            yield row
+
+
+def image_rows(
+    plate: str, real_path: Path, predicted_path: Path | None, fields_path: Path, active: set | None, settings
+):
+    """Score a plate's images: rows of the metrics table without `arm`; see `covered` for the subsets."""
+    real, fields = store.open_stack(real_path), store.read_fields(fields_path)
+    predicted = store.open_stack(predicted_path) if predicted_path is not None else None
+    rows = store.read_fields(predicted_path.with_suffix(".parquet")) if predicted_path is not None else fields
+    for stack, table, path in ((real, fields, real_path), (predicted, rows, predicted_path)):
+        if stack is not None and len(stack) != len(table):
+            raise ValueError(f"{path}: {len(stack)} fields where its table has {len(table)}; delete both and rerun")
+    joined = join_rows(fields, rows, str(predicted_path))
+    if predicted is not None and len(joined) and predicted.images.shape[2:] != real.images.shape[2:]:
+        raise ValueError(f"{predicted_path}: images of {predicted.images.shape[2:]} pixels, expected "
+                         f"{real.images.shape[2:]} as in {real_path}; delete it and rerun")  # fmt: skip
+    targets = settings["channels"]["target"]
+    scores = field_scores(real, predicted, joined, channels=settings["channels"], cutoff=settings["cutoff"])
+    for subset, chosen in covered(fields, joined, active, str(predicted_path)).items():
+        if not chosen.any():
+            continue
+        part = {name: values[chosen] for name, values in scores.items()}
+        constant = int(np.isnan(next(iter(part.values()))).any(axis=1).sum())
+        log.info("%s, %s: %d fields, of which %d have a constant real channel", plate, subset, chosen.sum(), constant)
+        wells = joined.loc[chosen, "Metadata_Well"].to_numpy()
+        for row in summarise_fields(part, wells, targets, f"{plate}/{subset}"):
+            yield {**row, "plate": plate, "subset": subset, "space": "images"}
+
+
+def covered(fields: pd.DataFrame, joined: pd.DataFrame, active: set | None, where: str) -> dict[str, np.ndarray]:
+    """Tell which subsets a prediction covers: `full` (every real field), `active` (every active field).
+
+    Returns
+    -------
+    {subset: (n,) bool over `joined`}
+
+    Raises
+    ------
+    ValueError
+        where fields are missing that neither subset can do without
+    """
+    subsets = {}
+    if len(joined) == len(fields):
+        subsets["full"] = np.ones(len(joined), dtype=bool)
+    if active is not None:
+        chosen = joined["Metadata_perturbation"].isin(active).to_numpy()
+        if chosen.sum() == fields["Metadata_perturbation"].isin(active).sum():
+            subsets["active"] = chosen
+    if not subsets:
+        missing = fields.merge(joined[store.FIELD_KEYS], on=store.FIELD_KEYS, how="left", indicator=True)
+        lost = missing[missing["_merge"] == "left_only"]
+        raise ValueError(f"{where}: {len(lost)} of {len(fields)} fields are not predicted, "
+                         f"{store.describe_field(lost.iloc[0])} first; delete the stack and rerun")  # fmt: skip
+    return subsets

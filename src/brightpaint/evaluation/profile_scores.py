@@ -1,0 +1,189 @@
+"""Score the profiles of one plate: matching targets, their distance, and correlation with the real profiles.
+
+Definitions follow Cross-Zamirski et al. 2023, section 5.1, corrected where the published code departs from
+the text: top five counts queries, MTdist takes every matching pair, CPcor joins by name. Where the published
+way gives another number, it stands beside as `*_paper`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from brightpaint.evaluation import metrics
+
+SHUFFLES = 1000
+log = logging.getLogger(__name__)
+
+
+def treated_profiles(profiles: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Return the perturbations that can be matched, indexed by name: no DMSO, no empty wells, none without cells.
+
+    Features that some of them lacks are left out; both are counted in the log.
+    """
+    known = profiles[(profiles["Metadata_perturbation"] != "") & (profiles["Metadata_control_type"] != "negcon")]
+    known = known.set_index("Metadata_perturbation").sort_index()
+    if known.index.has_duplicates:
+        name = known.index[known.index.duplicated()][0]
+        raise ValueError(f"{where}: perturbation {name} occurs twice; delete the profiles and rerun")
+    features = feature_names(known)
+    empty = known[features].isna().all(axis=1)
+    known = known[~empty]
+    lost = [name for name in features if known[name].isna().any()]
+    log.info("%s: %d perturbations, %d without cells left out; %d features, %d with gaps left out",
+             where, len(known), empty.sum(), len(features), len(lost))  # fmt: skip
+    return known.drop(columns=lost)
+
+
+def feature_names(profiles: pd.DataFrame) -> list[str]:
+    """Return the columns that are features."""
+    return [name for name in profiles.columns if not name.startswith("Metadata_")]
+
+
+def well_places(wells: Sequence[str]) -> np.ndarray:
+    """Return row and column of wells called A01, AA02, ...: (n, 2) float64 from 1; NaN for other names."""
+    parts = pd.Series(list(wells), dtype="str").str.extract(r"^([A-Za-z]+)(\d+)$")
+    letters = parts[0].fillna("").str.upper()
+    rows = [sum((ord(letter) - 64) * 26**power for power, letter in enumerate(text[::-1])) for text in letters]
+    return np.column_stack([np.where(parts[0].isna(), np.nan, rows), parts[1].astype(float)]).reshape(-1, 2)
+
+
+def plate_positions(fields: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """Return the mean row and column of each perturbation's wells: (n, 2), in wells; NaN for names that are not A01."""
+    wells = fields.drop_duplicates("Metadata_Well")
+    places = pd.DataFrame(well_places(wells["Metadata_Well"]), index=wells["Metadata_perturbation"].to_numpy())
+    return places.groupby(level=0).mean().reindex(names).to_numpy(dtype=np.float64)
+
+
+def position_matches(positions: np.ndarray, shared: np.ndarray, k: int, rng: np.random.Generator) -> float:
+    """Count the matches among the k nearest on the plate; ties in distance are broken at random, 100 times."""
+    if len(positions) < 2 or not np.isfinite(positions).all():
+        return float("nan")
+    distance = np.linalg.norm(positions[:, None] - positions[None], axis=2)
+    counts = []
+    for _ in range(100):
+        nearest = metrics.nearest_neighbours(-distance - rng.uniform(0, 1e-6, distance.shape), k)
+        counts.append((metrics.neighbour_hits(nearest, shared) > 0).sum())
+    return float(np.mean(counts))
+
+
+def match_rows(profiles: pd.DataFrame, fields: pd.DataFrame, seed: str) -> Iterator[dict]:
+    """Count nearest (`nn`) and top-five matches within one plate's profiles, with chance and the plate-position floor.
+
+    Parameters
+    ----------
+    profiles : from `treated_profiles`; those without a target are not asked and not in the gallery
+    fields : the plate's fields, for the positions
+    seed : name from which the resampling is seeded
+    """
+    similarity, targets, shared = similarities(profiles)
+    n, names = len(targets), profiles.index[(profiles["Metadata_target"] != "").to_numpy()]
+    positions = plate_positions(fields, names)
+    for metric, k in (("nn", 1), ("top5", 5)):
+        nearest = metrics.nearest_neighbours(similarity, k)
+        hits = metrics.neighbour_hits(nearest, shared)
+        low, high = metrics.bootstrap_ratio(hits > 0, np.ones(n), targets, metrics.seeded(seed, metric))
+        rng = metrics.seeded(seed, metric, "shuffle")
+        null = [(metrics.neighbour_hits(nearest, shared, rng.permutation(n)) > 0).sum() for _ in range(SHUFFLES)]
+        yield {"metric": metric, "value": (hits > 0).sum(), "low": low * n, "high": high * n, "n": n,
+               "null": metrics.chance_matches(shared, k), "null_bound": np.quantile(null, 0.95),
+               "floor": position_matches(positions, shared, k, metrics.seeded(seed, metric, "position"))}  # fmt: skip
+        if hits.sum() != (hits > 0).sum():  # the published code counts hits, not queries with a hit
+            yield {"metric": f"{metric}_paper", "value": hits.sum(), "n": n}
+
+
+def distance_rows(profiles: pd.DataFrame, seed: str) -> Iterator[dict]:
+    """Take the mean cosine distance of perturbations that share a target (`mtdist`), with its shuffled null."""
+    similarity, targets, shared = similarities(profiles)
+    sums, counts = metrics.matching_distances(similarity, shared)
+    first, second = np.nonzero(np.triu(shared))
+    row = {"metric": "mtdist", "value": np.nan, "n": len(first)}
+    if len(first):
+        rng = metrics.seeded(seed, "mtdist", "shuffle")
+        orders = (rng.permutation(len(targets)) for _ in range(SHUFFLES))
+        null = [1 - similarity[order[first], order[second]].mean() for order in orders]
+        low, high = metrics.bootstrap_ratio(sums, counts, targets, metrics.seeded(seed, "mtdist"))
+        row.update(value=sums.sum() / counts.sum(), low=low, high=high, null=np.mean(null),
+                   null_bound=np.quantile(null, 0.05))  # fmt: skip
+    yield row
+    paper = metrics.mtdist_paper(similarity, targets)
+    if np.isfinite(paper) and not np.isclose(paper, row["value"]):
+        yield {"metric": "mtdist_paper", "value": paper, "n": len(first)}
+
+
+def similarities(profiles: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return cosine similarities, targets, and which pairs share one, of the profiles that have a target."""
+    chosen = profiles[profiles["Metadata_target"] != ""]
+    targets = chosen["Metadata_target"].to_numpy()
+    values = chosen[feature_names(chosen)].to_numpy(dtype=np.float64)
+    return metrics.cosine_similarity(values), targets, metrics.shared_targets(targets)
+
+
+def joined_values(real: pd.DataFrame, predicted: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Join two sets of profiles by perturbation and feature: two (n, F) arrays, row i the same perturbation."""
+    names = real.index.intersection(predicted.index, sort=True)
+    features = [name for name in feature_names(real) if name in predicted]
+    return tuple(frame.loc[names, features].to_numpy(dtype=np.float64) for frame in (real, predicted))
+
+
+def cpcor(real: pd.DataFrame, predicted: pd.DataFrame, weights: np.ndarray | None = None) -> np.ndarray:
+    """CPcor: the mean over features of the correlation across perturbations, joined by name.
+
+    Returns
+    -------
+    (B,) for B rows of weights (one without weights); NaN for under three perturbations
+    """
+    left, right = joined_values(real, predicted)
+    if len(left) < 3 or not left.shape[1]:
+        return np.array([np.nan])
+    values = metrics.feature_correlations(left, right, weights)
+    said = np.isfinite(values)
+    return np.where(said, values, 0).sum(axis=1) / np.where(said.any(axis=1), said.sum(axis=1), np.nan)
+
+
+def correlation_row(real: pd.DataFrame, predicted: pd.DataFrame, elsewhere: Sequence[pd.DataFrame], seed: str) -> dict:
+    """Compute CPcor of a prediction with its interval over perturbations, shuffled null and look-up floor.
+
+    Parameters
+    ----------
+    real, predicted : profiles of one plate
+    elsewhere : real profiles of the other plates; their mean, which needs no image of this plate, is the floor
+    """
+    value = cpcor(real, predicted)[0]
+    n = len(real.index.intersection(predicted.index))
+    row = {"metric": "cpcor", "value": value, "n": n}
+    if not np.isfinite(value):
+        return row
+    low, high = metrics.interval(cpcor(real, predicted, metrics.resample_counts(n, metrics.seeded(seed, "cpcor"))))
+    rng = metrics.seeded(seed, "cpcor", "shuffle")
+    null = [cpcor(real, predicted.set_axis(rng.permutation(predicted.index)))[0] for _ in range(SHUFFLES // 5)]
+    row.update(low=low, high=high, null=np.mean(null), null_bound=np.quantile(null, 0.95))
+    return {**row, "floor": cpcor(real, lookup(elsewhere))[0] if len(elsewhere) else np.nan}
+
+
+def lookup(elsewhere: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the mean profile of each perturbation over plates: what a prediction that looks at no image can know."""
+    features = [name for name in feature_names(elsewhere[0]) if all(name in frame for frame in elsewhere)]
+    stacked = pd.concat([frame[features] for frame in elsewhere])
+    return stacked.groupby(level=0).mean()
+
+
+def replicate_row(real: pd.DataFrame, elsewhere: Sequence[pd.DataFrame], seed: str) -> dict:
+    """Compute the reference CPcor: this plate's real profiles against each other real plate's, in the mean.
+
+    Replicate plates hold other cells of another batch: a reference for profiles, no ceiling.
+    """
+    if not elsewhere:
+        return {"metric": "cpcor", "value": np.nan, "n": len(real)}
+    row = correlation_row(real, elsewhere[0], [], seed)
+    if not np.isfinite(row["value"]):
+        return row
+    weights = metrics.resample_counts(row["n"], metrics.seeded(seed, "cpcor"))
+    each = [cpcor(real, other)[0] for other in elsewhere]
+    same = all(len(real.index.intersection(other.index)) == row["n"] for other in elsewhere)
+    drawn = np.mean([cpcor(real, other, weights) for other in elsewhere], axis=0) if same else np.array([np.nan])
+    low, high = metrics.interval(drawn)
+    return {**row, "value": np.mean(each), "low": low, "high": high, "floor": cpcor(real, lookup(elsewhere))[0]}

@@ -1,0 +1,247 @@
+"""Lay the metrics of every arm side by side: one HTML page that needs no network, and one tidy TSV.
+
+The page follows the paper's Tables 1 (all perturbations) and 2 (active ones): arms in rows, metrics in columns.
+Beside each number stand its interval, what chance gives, and its floor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from brightpaint import store
+from brightpaint.cli import run
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric as the tables show it: its key, heading, +1 if larger is better (-1 if smaller), decimals, meaning."""
+
+    key: str
+    title: str
+    better: int
+    digits: int
+    meaning: str
+
+
+COLUMNS = [
+    Column("pcc", "PCC", 1, 3, "Pearson correlation of pixels, mean over fields and channels. Floor: the largest |PCC| "
+           "that a brightfield plane, or its local s.d., reaches by itself. Chance: the same prediction against "
+           "another well's real image."),
+    Column("ssim", "SSIM", 1, 3, "structural similarity, data range set to the cut-off of the z-scores"),
+    Column("ssim_paper", "SSIM, range 2", 1, 3, "the same with data range 2, as published"),
+    Column("mse", "MSE", -1, 3, "mean squared error of standardised images; nearly 2 (1 - PCC), so it adds nothing to PCC"),
+    Column("mae", "MAE", -1, 3, "mean absolute error of standardised images"),
+    Column("mse_raw", "MSE, raw", -1, 3, "mean squared error of the prediction as it came, not standardised again"),
+    Column("nn", "NN matches", 1, 1, "perturbations of a plate whose nearest neighbour shares a target. Floor: the "
+           "nearest well on the plate in place of the nearest profile."),
+    Column("top5", "NN top 5", 1, 1, "the same for any of the five nearest"),
+    Column("top5_paper", "top 5 hits", 1, 1, "hits among the five nearest, a query counted more than once, as published"),
+    Column("mtdist", "MTdist", -1, 3, "mean cosine distance of perturbations that share a target"),
+    Column("mtdist_paper", "MTdist, last pairs", -1, 3, "the same, each target's last pair only, as published"),
+    Column("cpcor", "CPcor", 1, 3, "mean over features of the correlation across perturbations with the real profiles "
+           "(row real: with the other real plates). Floor: the perturbation's mean real profile on the other plates, "
+           "no image used."),
+]  # fmt: skip
+SUBSETS = {
+    "full": "All perturbations (as the paper's Table 1)",
+    "active": "Active perturbations (as the paper's Table 2)",
+}
+REFERENCES = {"pcc_brightfield": "brightfield itself", "pcc_brightfield_sd": "local s.d. of brightfield"}
+REAL = "real Cell Painting"
+
+STYLE = """
+:root { color-scheme: light }
+body { font: 14px/1.45 system-ui, sans-serif; margin: 1.5em; color: #1a1a1a; max-width: 1240px }
+h1 { font-size: 1.4em } h2 { font-size: 1.15em; margin-top: 1.8em }
+table { border-collapse: collapse; margin: .6em 0 1em }
+th, td { padding: .35em .6em; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top }
+th:first-child, td:first-child { text-align: left }
+thead th { border-bottom: 2px solid #333; cursor: pointer; white-space: nowrap; position: sticky; top: 0; background: #fff }
+thead th:focus-visible { outline: 2px solid #0072b2 }
+th[aria-sort=ascending]::after { content: " \\25B4" } th[aria-sort=descending]::after { content: " \\25BE" }
+small { display: block; color: #555; font-size: .78em; white-space: nowrap }
+td.best { background: #e3f0fa; font-weight: 600 } td.best small { font-weight: 400 }
+td.chance { color: #777 }
+tr.reference td { background: #f6f6f4; font-style: italic } tr.reference small { font-style: normal }
+dt { font-weight: 600; float: left; clear: left; width: 9.5em } dd { margin: 0 0 .35em 10em }
+"""
+
+# Sorts a table by the clicked column; empty cells stay last, and Enter does what a click does.
+SCRIPT = """
+for (const head of document.querySelectorAll('thead th')) {
+  head.tabIndex = 0;
+  const sort = () => {
+    const table = head.closest('table'), place = head.cellIndex, body = table.tBodies[0];
+    const up = head.getAttribute('aria-sort') === 'descending';
+    for (const other of head.parentNode.cells) other.removeAttribute('aria-sort');
+    head.setAttribute('aria-sort', up ? 'ascending' : 'descending');
+    const key = row => { const v = row.cells[place].dataset.value; return v === undefined ? null : v === '' ? NaN : +v };
+    const text = row => row.cells[place].textContent.trim();
+    const order = (a, b) => {
+      const x = key(a), y = key(b);
+      if (x === null) return (up ? 1 : -1) * text(a).localeCompare(text(b));
+      if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
+      return up ? x - y : y - x;
+    };
+    body.append(...[...body.rows].sort(order));
+  };
+  head.addEventListener('click', sort);
+  head.addEventListener('keydown', event => { if (event.key === 'Enter') sort() });
+}
+"""
+
+
+def over_plates(frame: pd.DataFrame) -> pd.Series:
+    """Take the mean of one arm's rows over plates; an interval is one plate's and is kept only where there is one."""
+    row = frame[["value", "low", "high", "null", "null_bound", "floor"]].mean()
+    if len(frame) > 1:
+        row[["low", "high"]] = np.nan
+    return row
+
+
+def cell(found: pd.DataFrame, column: Column, best: float) -> str:
+    """Render one number with its small print: interval, chance, floor."""
+    if found.empty or not np.isfinite(found["value"]).any():
+        return '<td data-value="">&ndash;</td>'
+    row = over_plates(found)
+    show = lambda value: f"{value:.{column.digits}f}"  # noqa: E731
+    small, kinds = [], []
+    if np.isfinite(row["low"]):
+        small.append(f"[{show(row['low'])}, {show(row['high'])}]")
+    if len(found) > 1:
+        small += [f"{plate} {show(value)}" for plate, value in zip(found["plate"], found["value"])]
+    if np.isfinite(row["null"]):
+        small.append(f"chance {show(row['null'])}")
+    if np.isfinite(row["floor"]):
+        below = column.better * (row["value"] - row["floor"]) <= 0
+        small.append(f"floor {show(row['floor'])}{' (not passed)' if below else ''}")
+    if np.isfinite(row["null_bound"]) and column.better * (row["value"] - row["null_bound"]) <= 0:
+        kinds.append("chance")
+        small.append("within chance")
+    if np.isclose(row["value"], best, atol=0.5 * 10**-column.digits, rtol=0):
+        kinds.append("best")
+    inside = "".join(f"<small>{escape(line)}</small>" for line in small)
+    kind = f' class="{" ".join(kinds)}"' if kinds else ""
+    return f'<td{kind} data-value="{row["value"]:.6g}">{show(row["value"])}{inside}</td>'
+
+
+def best_value(frame: pd.DataFrame, column: Column) -> float:
+    """Return the best mean over plates among predicted arms; NaN where fewer than two arms compete."""
+    means = frame[(frame["metric"] == column.key) & (frame["arm"] != "real")].groupby("arm")["value"].mean().dropna()
+    if len(means) < 2:
+        return float("nan")
+    return float(means.max() if column.better > 0 else means.min())
+
+
+def table_row(name: str, cells: Sequence[str], *, reference: bool = False) -> str:
+    kind = ' class="reference"' if reference else ""
+    return f"<tr{kind}><td>{escape(name)}</td>{''.join(cells)}</tr>"
+
+
+def arms_table(frame: pd.DataFrame, arms: Sequence[str]) -> str:
+    """Render the table of one subset: arms by metrics, then the reference rows."""
+    frame = frame[frame["channel"] == "all"]
+    columns = [column for column in COLUMNS if (frame["metric"] == column.key).any()]
+    head = "".join(
+        f'<th title="{escape(c.meaning)}">{escape(c.title)} {"↑" if c.better > 0 else "↓"}</th>' for c in columns
+    )
+    rows = []
+    for arm in [name for name in arms if name != "real"] + ["real"]:
+        part = frame[frame["arm"] == arm]
+        cells = [
+            cell(part[part["metric"] == c.key], c, np.nan if arm == "real" else best_value(frame, c)) for c in columns
+        ]
+        if len(part[part["metric"].isin([c.key for c in columns])]):
+            rows.append(table_row(REAL if arm == "real" else arm, cells, reference=arm == "real"))
+    for key, name in REFERENCES.items():
+        part = frame[(frame["arm"] == "real") & (frame["metric"] == key)]
+        cells = [cell(part if c.key == "pcc" else part[:0], c, np.nan) for c in columns]
+        rows.append(table_row(name, cells, reference=True))
+    return f"<table><thead><tr><th>arm</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def channel_table(frame: pd.DataFrame, arms: Sequence[str]) -> str:
+    """Render PCC per channel: arms by channels, then brightfield."""
+    pcc = COLUMNS[0]
+    channels = list(dict.fromkeys(frame.loc[frame["space"] == "images", "channel"]))
+    rows = []
+    for arm in [name for name in arms if name != "real"]:
+        part = frame[(frame["arm"] == arm) & (frame["metric"] == "pcc")]
+        each = [(part[part["channel"] == c], best_value(frame[frame["channel"] == c], pcc)) for c in channels]
+        if len(part):
+            rows.append(table_row(arm, [cell(found, pcc, best) for found, best in each]))
+    for key, name in REFERENCES.items():
+        part = frame[(frame["arm"] == "real") & (frame["metric"] == key)]
+        rows.append(table_row(name, [cell(part[part["channel"] == c], pcc, np.nan) for c in channels], reference=True))
+    head = "".join(f"<th>{escape(channel)}</th>" for channel in channels)
+    return f"<table><thead><tr><th>arm</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def scored_alike(frame: pd.DataFrame) -> pd.DataFrame:
+    """Keep the plates that some predicted arm was scored on, so that references are of the same plates."""
+    predicted = set(frame.loc[frame["arm"] != "real", "plate"])
+    return frame[frame["plate"].isin(predicted)] if predicted else frame
+
+
+def page(frame: pd.DataFrame, arms: Sequence[str]) -> str:
+    """Render the whole page; it holds its style, its script and its data."""
+    shown = scored_alike(frame)
+    sections = []
+    for subset, title in SUBSETS.items():
+        part = shown[shown["subset"] == subset]
+        if len(part):
+            sections.append(f"<h2>{escape(title)}</h2>{arms_table(part, arms)}")
+            sections.append(
+                f"<h2>PCC by channel: {escape(title[0].lower() + title[1:])}</h2>{channel_table(part, arms)}"
+            )
+    plates = ", ".join(sorted(set(shown["plate"])))
+    meanings = "".join(
+        f"<dt>{escape(c.title)}</dt><dd>{escape(c.meaning)}.</dd>" for c in COLUMNS if (shown["metric"] == c.key).any()
+    ).replace("..</dd>", ".</dd>")
+    tidy = quote(frame.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.6g", na_rep="nan"))
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>brightpaint: metrics</title><link rel="icon" href="data:,"><style>{STYLE}</style></head><body>
+<h1>What the predictions are worth</h1>
+<p>Test plates: {escape(plates)}. Means over plates where there are several, each beside it. Square brackets: 95% bootstrap
+interval within the plate (over wells for pixels, targets for matches, perturbations for CPcor); it does not speak of other batches.
+Blue: best predicted arm. Grey: within what chance gives one time in twenty. Rows in italics are references: real cells,
+and brightfield without any prediction. Click a heading to sort.
+<a download="metrics.tsv" href="data:text/tab-separated-values;charset=utf-8,{tidy}">Download every number (TSV)</a>.</p>
+{"".join(sections)}
+<h2>What the columns say</h2><dl>{meanings}</dl>
+<script>{SCRIPT}</script></body></html>
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--arms", nargs="+", required=True, help="names, in the order of the table")
+    parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics tables, one an arm")
+    parser.add_argument("--html", type=Path, required=True)
+    parser.add_argument("--tsv", type=Path, required=True)
+    args = parser.parse_args(argv)
+    frames = [store.read_table(path) for path in args.metrics]
+    frame = pd.concat(frames, ignore_index=True)
+    if list(dict.fromkeys(frame["arm"])) != args.arms:
+        raise ValueError(f"tables: expected metrics of {args.arms}, found {list(dict.fromkeys(frame['arm']))}")
+    numbers = frame.select_dtypes("float").columns
+    text = frame.assign(**{name: [f"{value:.6g}" for value in frame[name]] for name in numbers})
+    store.write_table(text, args.tsv)
+    with store.atomic(args.html) as temporary:
+        temporary.write_text(page(frame, args.arms))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,232 @@
+"""Run CellProfiler headless on one exported part, and believe nothing that it says of itself.
+
+CellProfiler ends with exit code 0 and "Complete" on a truncated TIFF and on a pipeline that loads only
+part-way (both tried with 4.2.8), so every TIFF is checked whole beforehand and every table afterwards.
+
+Standard library only, and Python 3.9: under `--sdm conda` this module runs in CellProfiler's own environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from pathlib import Path
+
+from brightpaint import cli
+from brightpaint.features import pipeline, tiff
+
+TABLES = ("Image", "Nuclei", "Cells", "Cytoplasm")
+ENVIRONMENT = Path(__file__).parents[3] / ".envs" / "cellprofiler" / "bin" / "cellprofiler"
+KEPT_VARIABLES = ("PATH", "JAVA_HOME", "CP_JAVA_HOME", "LD_LIBRARY_PATH", "CONDA_PREFIX", "LANG")
+LAST_LINES = 15
+
+
+def find_command(command: str) -> str:
+    """Return CellProfiler's program: $BRIGHTPAINT_CELLPROFILER, else the given path or name, else the one make built."""
+    wanted = os.environ.get("BRIGHTPAINT_CELLPROFILER") or command
+    found = shutil.which(wanted)
+    if found:
+        return str(Path(found).absolute())
+    if wanted == "cellprofiler" and ENVIRONMENT.exists():
+        return str(ENVIRONMENT)
+    raise ValueError(
+        f"CellProfiler was not found as {wanted!r}, nor at {ENVIRONMENT}; run `make environments`, "
+        "or set cellprofiler.command in the config or BRIGHTPAINT_CELLPROFILER to its path"
+    )
+
+
+def private_environment(folder: Path) -> dict[str, str]:
+    """Return CellProfiler's environment: one thread, no PYTHONPATH, no proxies, nothing written outside `folder`."""
+    kept = {key: os.environ[key] for key in KEPT_VARIABLES if key in os.environ}
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+    private = dict.fromkeys(("HOME", "TMPDIR", "MPLCONFIGDIR"), str(folder))
+    return {**kept, **dict.fromkeys(threads, "1"), **private, "PYTHONNOUSERSITE": "1", "MPLBACKEND": "Agg"}
+
+
+# --- before ------------------------------------------------------------------------------------------
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV as dicts of strings."""
+    if not path.exists():
+        raise ValueError(f"{path} is missing; delete {path.parent} and rerun")
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def describe(row: dict[str, str], channel: str = "") -> str:
+    """Name a field as every error message does."""
+    words = [f"{key.lower()} {row['Metadata_' + key]}" for key in ("Plate", "Well", "Site", "Tile") if "Metadata_" + key in row]
+    return ", ".join(words + ([f"channel {channel}"] if channel else []))
+
+
+def channels_of(load_data: Path) -> list[str]:
+    """Return the channels of a load_data.csv, in its order: FileName_OrigDNA is DNA."""
+    with open(load_data, newline="") as handle:
+        header = next(csv.reader(handle), [])
+    prefix = "FileName_Orig"
+    return [name[len(prefix) :] for name in header if name.startswith(prefix)]
+
+
+def check_images(rows: list[dict[str, str]], channels: list[str]) -> None:
+    """Open every TIFF whole: CellProfiler itself reads a truncated one silently."""
+    for row in rows:
+        shapes = {}
+        for channel in channels:
+            path = Path(row[f"PathName_Orig{channel}"]) / row[f"FileName_Orig{channel}"]
+            try:
+                pages = tiff.check(path)
+                frame = int(row.get(f"Frame_Orig{channel}") or 0)
+                if frame >= len(pages):
+                    raise ValueError(f"page {frame} is wanted, but it has {len(pages)}")
+                shapes[channel] = pages[frame]
+            except ValueError as error:
+                raise ValueError(f"{path} ({describe(row, channel)}): {error}; delete its folder and rerun export") from None
+        if len(set(shapes.values())) > 1:
+            raise ValueError(f"{describe(row)}: channels differ in size: {shapes}; delete the part and rerun export")
+
+
+# --- the run -----------------------------------------------------------------------------------------
+
+
+def run_cellprofiler(command: str, pipeline_path: Path, images: Path, folder: Path) -> list[str]:
+    """Run CellProfiler in `folder`; its output goes to stderr line by line. Returns the last lines of it.
+
+    Raises
+    ------
+    ValueError
+        for an exit code, a missing or unhappy done file, or a pipeline that did not load
+    """
+    done, tables = folder / "done.txt", folder / "tables"
+    arguments = ["-c", "-r", "-p", pipeline_path, "--data-file", images / "load_data.csv", "-i", images]
+    arguments += ["-o", tables, "-d", done, "-t", folder]
+    last, failed, image = deque(maxlen=LAST_LINES), "", 0
+    with subprocess.Popen(
+        [command, *map(str, arguments)], cwd=folder, env=private_environment(folder), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace",
+    ) as process:  # fmt: skip
+        try:
+            for line in process.stdout:
+                sys.stderr.write(line)
+                last.append(line.rstrip())
+                failed = failed or (line.strip() if "Failed to load pipeline" in line else "")
+                image = int((re.search(r"Image # (\d+)", line) or [0, image])[1])
+        except BaseException:
+            process.kill()
+            raise
+    code = process.returncode
+    said = done.read_text().strip() if done.exists() else "nothing"
+    if failed:
+        raise failure(f"the pipeline {pipeline_path.name} did not load whole: {failed}", images, image, last)
+    if code != 0 or said != "Complete":
+        raise failure(f"CellProfiler ended with exit code {code} and said {said!r}; expected 0 and 'Complete'",
+                      images, image, last)  # fmt: skip
+    return list(last)
+
+
+def failure(what: str, images: Path, image: int, last: deque | list[str]) -> ValueError:
+    """Return the error of a failed run: what, at which field, CellProfiler's last lines, and what to do."""
+    rows = read_csv(images / "load_data.csv")
+    place = f" at or after {describe(rows[image - 1])}" if 0 < image <= len(rows) else f" before the first of {len(rows)} fields"
+    lines = "\n".join(f"  | {line}" for line in last)
+    return ValueError(
+        f"{what}{place}, in {images}. CellProfiler's last lines:\n{lines}\n"
+        "Open the pipeline in CellProfiler to see what it lacks (config: cellprofiler.pipeline), then rerun this rule"
+    )
+
+
+# --- after -------------------------------------------------------------------------------------------
+
+
+def check_tables(tables: Path, rows: list[dict[str, str]], images: Path, last: list[str]) -> None:
+    """Refuse tables that are missing, cut short, or made by a module that failed."""
+    missing = [f"{name}.csv" for name in TABLES if not (tables / f"{name}.csv").exists()]
+    if missing:
+        found = sorted(path.name for path in tables.glob("*")) if tables.exists() else []
+        raise failure(
+            f"{', '.join(missing)} were not written, found {found}; the pipeline must name its objects Nuclei, Cells and "
+            "Cytoplasm and end with ExportToSpreadsheet, without a file name prefix, in the Default Output Folder",
+            images, len(rows), last,
+        )  # fmt: skip
+    measured = read_csv(tables / "Image.csv")
+    if len(measured) != len(rows):
+        raise failure(f"Image.csv has {len(measured)} rows, expected {len(rows)}", images, len(measured) + 1, last)
+    files = {row["FileName_Orig" + channels_of(images / "load_data.csv")[0]]: row for row in rows}
+    first = "FileName_Orig" + channels_of(images / "load_data.csv")[0]
+    for row in measured:
+        place = describe(files.get(row.get(first, ""), row))
+        if row.get(first) not in files:
+            raise failure(f"Image.csv names {row.get(first)!r} in {first}, which load_data.csv does not", images, 0, last)
+        errors = {key: value for key, value in row.items() if key.startswith("ModuleError_")}
+        bad = [key for key, value in errors.items() if value.strip() not in ("0", "0.0")]
+        if bad or not errors:
+            which = ", ".join(f"{key} is {errors[key]!r}" for key in bad) or "Image.csv has no ModuleError_ column"
+            raise failure(f"{place}: a module failed: {which}, expected 0", images, int(row["ImageNumber"]), last)
+    for name in TABLES[1:]:
+        check_objects(tables / f"{name}.csv", name, measured, images, last)
+
+
+def check_objects(path: Path, name: str, measured: list[dict[str, str]], images: Path, last: list[str]) -> None:
+    """Refuse an object table with another number of rows than Image.csv counted: a full disk cuts it short."""
+    expected = sum(int(float(row[f"Count_{name}"])) for row in measured if row.get(f"Count_{name}"))
+    with open(path, newline="") as handle:
+        reader = csv.reader(handle)
+        header = next(reader, [])
+        widths = [len(row) for row in reader]
+    if not {"ImageNumber", "ObjectNumber"} <= set(header):
+        raise failure(f"{path.name} has no columns ImageNumber and ObjectNumber: {header[:5]}", images, 0, last)
+    if len(widths) != expected or any(width != len(header) for width in widths):
+        raise failure(f"{path.name} has {len(widths)} whole or cut rows, expected {expected} whole ones", images, 0, last)
+
+
+def measure(command: str, pipeline_path: Path, images: Path, tables: Path) -> None:
+    """Measure one exported part; `tables` appears only when all is well. A part without fields runs nothing."""
+    load_data = images / "load_data.csv"
+    rows, channels = read_csv(load_data), channels_of(load_data)
+    tables.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{tables.name}.", dir=tables.parent) as name:
+        folder = Path(name).resolve()
+        (folder / "tables").mkdir()
+        if rows:
+            program = find_command(command)
+            text = pipeline.adapt(pipeline_path, channels, pixel_um(images))
+            pipeline.check_channels(text, channels, pipeline_path)
+            check_images(rows, channels)
+            (folder / pipeline_path.name).write_text(text)
+            last = run_cellprofiler(program, folder / pipeline_path.name, images.resolve(), folder)
+            check_tables(folder / "tables", rows, images, last)
+        shutil.copy(load_data, folder / "tables" / "load_data.csv")
+        if tables.exists():
+            shutil.rmtree(tables)
+        os.replace(folder / "tables", tables)
+
+
+def pixel_um(images: Path) -> float | None:
+    """Return the prepared pixel's size, in micrometres, that export recorded."""
+    path = images / "export.json"
+    return json.loads(path.read_text()).get("pixel_size_um") if path.exists() else None
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Segment and measure one exported part with CellProfiler."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--command", required=True, help="CellProfiler's program")
+    parser.add_argument("--pipeline", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True, help="folder of the exported part")
+    parser.add_argument("--tables", type=Path, required=True, help="folder that the CSVs go to")
+    args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a cancelled job ends CellProfiler too
+    measure(args.command, args.pipeline, args.images, args.tables)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,133 @@
+"""Normalise an arm's field medians per plate and take the median of each well and perturbation.
+
+The paper's recipe: each plate is standardised with all of its fields (not with the controls alone), the
+features selected on real images are kept, and medians are taken. Real and predicted plates go the same way,
+each by its own mean and s.d. Fields without cells have no part in the medians and are counted; NaN stays NaN.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+import pandas as pd
+import pycytominer
+
+from brightpaint import cli, store
+from brightpaint.features.median import features_of
+
+WELL = ["Metadata_Plate", "Metadata_Well"]
+PERTURBATION = ["Metadata_Plate", "Metadata_perturbation"]
+log = logging.getLogger(__name__)
+
+
+def normalise_plate(medians: pd.DataFrame, features: list[str]) -> pd.DataFrame:
+    """Standardise one plate: each feature to mean 0 and s.d. 1 over all fields that have cells.
+
+    Parameters
+    ----------
+    medians : one row a field: Metadata_* and `features`
+
+    Returns
+    -------
+    The same rows in the same order, Metadata_* and `features`; a constant feature becomes 0
+    """
+    metadata = [column for column in medians.columns if column.startswith("Metadata_")]
+    measured = medians["Metadata_cells"] > 0
+    kept = medians[metadata + features].reset_index(drop=True)
+    if not measured.any() or not features:
+        return kept
+    chosen = kept[measured.to_numpy()]
+    scaled = pycytominer.normalize(
+        chosen.reset_index(drop=True), features=features, meta_features=metadata, samples="all", method="standardize"
+    )
+    kept.loc[chosen.index, features] = scaled[features].to_numpy()
+    return kept
+
+
+def annotations_of(frame: pd.DataFrame, strata: list[str]) -> pd.DataFrame:
+    """Return the annotations that are the same throughout each group; one that differs is an error."""
+    counted = {"Metadata_Well", "Metadata_Site", "Metadata_Tile", "Metadata_cells", "Metadata_fields", "Metadata_fields_empty"}
+    names = [c for c in frame.columns if c.startswith("Metadata_") and c not in counted and c not in strata]
+    groups = frame.groupby(strata, sort=False)[names]
+    differing = groups.nunique(dropna=False) > 1
+    if differing.to_numpy().any():
+        place = dict(zip(strata, differing.index[differing.any(axis=1)][0]))
+        raise ValueError(
+            f"{place}: {list(differing.columns[differing.any()])} differ within it, expected one value; mend the metadata"
+        )
+    return groups.first().reset_index()
+
+
+def median_of(frame: pd.DataFrame, strata: list[str], features: list[str], sums: list[str]) -> pd.DataFrame:
+    """Return the median of each group, with its annotations and the sums of `sums`, in order of first appearance.
+
+    A group without any value of a feature keeps NaN there.
+    """
+    described = annotations_of(frame, strata)
+    totals = frame.groupby(strata, sort=False)[sums].sum().reset_index()
+    described = described.merge(totals, on=strata, validate="one_to_one")
+    if not features or not len(frame):
+        return described.reindex(columns=[*described.columns, *features])
+    medians = pycytominer.aggregate(frame, strata=strata, features=features, operation="median")
+    return described.merge(medians[strata + features], on=strata, validate="one_to_one")
+
+
+def profiles(plates: list[pd.DataFrame], kept: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the profiles of wells and of perturbations.
+
+    Parameters
+    ----------
+    plates : field medians of one plate each
+    kept : the selected features. A plate without a single cell may lack them: its profiles are NaN.
+
+    Returns
+    -------
+    wells : keys, annotations, Metadata_cells, Metadata_fields, Metadata_fields_empty, features
+    perturbations : likewise, the median of the wells; wells whose perturbation is unknown ("") have none
+    """
+    normalised = []
+    for medians in plates:
+        missing = sorted(set(kept) - set(medians.columns))
+        if missing and (medians["Metadata_cells"] > 0).any():
+            plate = medians["Metadata_Plate"].iloc[0]
+            raise ValueError(f"plate {plate}: selected features {missing[:5]} were not measured; rerun select and medians")
+        normalised.append(normalise_plate(medians.reindex(columns=_columns(medians, kept)), kept))
+    fields = pd.concat(normalised, ignore_index=True)
+    fields["Metadata_fields"], fields["Metadata_fields_empty"] = 1, (fields["Metadata_cells"] == 0).astype(int)
+    sums = ["Metadata_cells", "Metadata_fields", "Metadata_fields_empty"]
+    wells = median_of(fields, WELL, kept, sums)
+    known = wells[wells["Metadata_perturbation"] != ""]
+    return wells, median_of(known, PERTURBATION, kept, sums)
+
+
+def _columns(medians: pd.DataFrame, kept: list[str]) -> list[str]:
+    return [column for column in medians.columns if column.startswith("Metadata_")] + kept
+
+
+def kept_features(selection: pd.DataFrame) -> list[str]:
+    """Return the features that `select` kept, in its order."""
+    return selection.loc[selection["kept"].astype(int) == 1, "feature"].tolist()
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Make an arm's profiles."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--medians", type=Path, nargs="+", required=True)
+    parser.add_argument("--selection", type=Path, required=True)
+    parser.add_argument("--wells", type=Path, required=True)
+    parser.add_argument("--perturbations", type=Path, required=True)
+    args = parser.parse_args(argv)
+    kept = kept_features(store.read_table(args.selection, ["feature", "kept"]))
+    wells, perturbations = profiles([store.read_fields(path) for path in args.medians], kept)
+    for name, frame in (("wells", wells), ("perturbations", perturbations)):
+        gaps = int(frame[features_of(list(frame.columns))].isna().to_numpy().sum())
+        empty = int((frame["Metadata_cells"] == 0).sum())
+        log.info("%d %s, %d without cells, %d features, %d values missing", len(frame), name, empty, len(kept), gaps)
+    store.write_table(wells, args.wells)
+    store.write_table(perturbations, args.perturbations)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,102 @@
+"""Select features on real images; every arm is profiled on the same list.
+
+pycytominer's operations run one by one on medians that were standardised plate by plate, so that each dropped
+feature has its reason. Today's `variance_threshold` is a plain variance; what that name meant in the paper's
+time (few distinct values) is `frequency_threshold` now, hence both. The blocklist comes before the
+correlations, lest a feature that is to go takes a good one with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import pandas as pd
+import pycytominer
+
+from brightpaint import cli, store
+from brightpaint.features.median import features_of
+from brightpaint.features.profile import normalise_plate
+
+OPERATIONS = ("drop_na_columns", "variance_threshold", "frequency_threshold", "blocklist", "correlation_threshold")
+log = logging.getLogger(__name__)
+
+
+def common_features(plates: list[pd.DataFrame]) -> list[str]:
+    """Return the features of the plates; a plate without cells or with other features is an error."""
+    names = [features_of(list(plate.columns)) for plate in plates]
+    for plate, features in zip(plates, names):
+        label = plate["Metadata_Plate"].iloc[0] if len(plate) else "without fields"
+        if not (plate["Metadata_cells"] > 0).any():
+            raise ValueError(
+                f"plate {label}: CellProfiler found no cell in its real images, so no feature can be selected; look at the "
+                "plate's montage, and leave the plate out or set cellprofiler.pipeline"
+            )
+        if features != names[0]:
+            odd = sorted(set(features) ^ set(names[0]))[:5]
+            raise ValueError(f"plate {label}: features differ from the first plate's: {odd}; delete its cells and rerun")
+    return names[0]
+
+
+def select(plates: list[pd.DataFrame], correlation: float) -> pd.DataFrame:
+    """Return which features are kept, and why the others are not.
+
+    Parameters
+    ----------
+    plates : real field medians, one frame a plate. Fields without cells take no part.
+    correlation : largest Pearson correlation that two kept features may have
+
+    Returns
+    -------
+    feature, kept (0 or 1), reason (the operation that dropped it, or "")
+    """
+    features = common_features(plates)
+    normalised = pd.concat([normalise_plate(plate, features) for plate in plates], ignore_index=True)
+    frame = normalised.loc[normalised["Metadata_cells"] > 0, features]
+    left, reasons = list(features), dict.fromkeys(features, "")
+    for operation in OPERATIONS:
+        if not left:
+            break
+        # A column that sklearn refuses to judge (every feature constant) is dropped by hand below.
+        passed = _passed(frame[left], operation, correlation)
+        for name in left:
+            if name not in passed:
+                reasons[name] = operation
+        left = [name for name in left if name in passed]
+        log.info("%s: %d features left", operation, len(left))
+    if not left:
+        raise ValueError(
+            f"no feature is left of {len(features)} on {len(frame)} fields; expected differences between fields: "
+            "give more plates to select.plates, or raise select.correlation"
+        )
+    kept = [int(not reasons[name]) for name in features]
+    return pd.DataFrame({"feature": features, "kept": kept, "reason": [reasons[name] for name in features]})
+
+
+def _passed(frame: pd.DataFrame, operation: str, correlation: float) -> set[str]:
+    """Return the features that one of pycytominer's operations keeps."""
+    if operation == "variance_threshold" and not (frame.var(ddof=0) > 1e-6).any():
+        return set()  # sklearn's VarianceThreshold raises where nothing passes
+    kept = pycytominer.feature_select(
+        frame, features=list(frame.columns), samples="all", operation=operation, corr_threshold=correlation
+    )
+    return set(kept.columns)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Select features on real plates."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True)
+    parser.add_argument("--medians", type=Path, nargs="*", required=True)
+    parser.add_argument("--selection", type=Path, required=True)
+    args = parser.parse_args(argv)
+    if not args.medians:
+        raise ValueError("no real plate to select features on: every study plate is tested by a fold; set select.plates: all")
+    table = select([store.read_fields(path) for path in args.medians], args.settings["correlation"])
+    store.write_table(table, args.selection)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,66 @@
+"""Join the sampled parts of a plate into one stack, with a table that names its rows."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from brightpaint import store
+from brightpaint.cli import run
+from brightpaint.models.sample import rows_digest, selected_fields
+
+log = logging.getLogger(__name__)
+ANNOTATIONS = ["Source", "Batch", "perturbation", "target", "control_type"]
+
+
+def check_part(part: store.Stack, first: store.Stack, rows: pd.DataFrame) -> None:
+    """Raise ValueError unless a part holds exactly these fields, with the channels and size of the first part."""
+    again = "delete it and rerun `sample`"
+    if len(part) != len(rows):
+        raise ValueError(f"{part.path} holds {len(part)} fields where {len(rows)} are expected; {again}")
+    if part.channels != first.channels or part.images.shape[1:] != first.images.shape[1:]:
+        raise ValueError(
+            f"{part.path} holds {list(part.channels)} at {part.images.shape[-2:]} px but {first.path} "
+            f"{list(first.channels)} at {first.images.shape[-2:]} px; {again}"
+        )
+    if part.meta.get("rows") != rows_digest(rows):
+        found = f"from {store.describe_field(rows.iloc[0])} to {store.describe_field(rows.iloc[-1])}" if len(rows) else "none"
+        raise ValueError(f"{part.path} was painted for other fields than the field table's ({found}); {again}")
+
+
+def gather(parts: list[Path], rows: pd.DataFrame, path: Path) -> None:
+    """Write the parts, one after the other, as the stack `path`."""
+    opened = [store.open_stack(part) for part in parts]
+    pieces = [rows.iloc[store.part_rows(len(rows), number, len(parts))] for number in range(1, len(parts) + 1)]
+    for part, piece in zip(opened, pieces):
+        check_part(part, opened[0], piece)
+    shape = (len(rows), *opened[0].images.shape[1:])
+    key = store.digest(rows_digest(rows), [store.fingerprint(part) for part in parts])
+    with store.StackWriter(path, shape, opened[0].channels, key=key) as writer:
+        images = (image for part in opened for image in part.images)
+        for number, image in enumerate(images):
+            writer.write(number, image)
+
+
+def main(argv=None) -> None:
+    """Join the parts of a plate."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--parts", type=Path, nargs="+", required=True)
+    parser.add_argument("--fields", type=Path, required=True)
+    parser.add_argument("--active", type=Path, nargs="*", default=[])
+    parser.add_argument("--stack", type=Path, required=True)
+    parser.add_argument("--rows", type=Path, required=True)
+    args = parser.parse_args(argv)
+    fields = store.read_fields(args.fields)
+    rows = fields.iloc[selected_fields(fields, args.active, "active" if args.active else "all")]
+    columns = store.FIELD_KEYS + [f"Metadata_{name}" for name in ANNOTATIONS if f"Metadata_{name}" in fields.columns]
+    gather(args.parts, rows, args.stack)
+    store.write_table(rows[columns].reset_index(drop=True), args.rows)
+    log.info("%d fields from %d parts", len(rows), len(args.parts))
+
+
+if __name__ == "__main__":
+    run(main)

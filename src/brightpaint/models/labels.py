@@ -1,0 +1,60 @@
+"""Labels: which class a field shows, and the map from class names to the network's numbers.
+
+0 is the null label: a field without a known label, or with one that was never seen in training. DMSO is a
+class of its own, for targets too.
+"""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import numpy as np
+import pandas as pd
+
+CONTROL = "DMSO"
+
+
+def label_names(fields: pd.DataFrame, label: str) -> pd.Series:
+    """Return each field's class name, the empty string where there is none.
+
+    Parameters
+    ----------
+    fields : field table with the annotations `Metadata_perturbation` and `Metadata_target`
+    label : `perturbation`, `target` (a set of targets is one class) or `none`
+    """
+    if label == "none":
+        return pd.Series("", index=fields.index)
+    column = f"Metadata_{label}"
+    for name in {column, "Metadata_perturbation"}:
+        if name not in fields.columns:
+            raise ValueError(f"label {label}: the field table has no column {name}; found {list(fields.columns)}")
+    names = fields[column].fillna("").astype(str)
+    return names.where(fields["Metadata_perturbation"] != CONTROL, CONTROL)
+
+
+def label_map(tables: Sequence[pd.DataFrame], label: str) -> dict[str, int]:
+    """Number the classes of the training fields from 1, in alphabetical order; empty for label `none`."""
+    names = sorted({name for table in tables for name in label_names(table, label) if name})
+    if label != "none" and not names:
+        raise ValueError(f"label {label}: no training field has one; train with label none, or check the platemap")
+    return {name: number for number, name in enumerate(names, start=1)}
+
+
+def label_indices(fields: pd.DataFrame, label: str, numbers: dict[str, int]) -> np.ndarray:
+    """Return (N,) int64: each field's class number, 0 (null) for unknown and unseen labels."""
+    names = label_names(fields, label)
+    return np.array([numbers.get(name, 0) for name in names], dtype=np.int64)
+
+
+def active_rows(fields: pd.DataFrame, actives: pd.DataFrame | None) -> np.ndarray:
+    """Return the row numbers of the fields whose perturbation is active; of all fields without a table.
+
+    DMSO is not an active perturbation: a model of the active subset never sees it, as in the paper.
+    """
+    if actives is None:
+        return np.arange(len(fields))
+    missing = {"Metadata_perturbation", "active"} - set(actives.columns)
+    if missing:
+        raise ValueError(f"table of actives: columns {sorted(missing)} are missing; found {list(actives.columns)}")
+    chosen = set(actives.loc[actives["active"] == 1, "Metadata_perturbation"].astype(str)) - {CONTROL, ""}
+    return np.flatnonzero(fields["Metadata_perturbation"].isin(chosen).to_numpy())

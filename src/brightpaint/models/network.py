@@ -1,0 +1,344 @@
+"""The U-Net that denoises: brightfield and noisy stains in, stains out, told the noise level and the label.
+
+Preset `paper` is the published network (Dhariwal & Nichol 2021 as adapted by Palette, Saharia et al. 2022, and
+by the paper's authors). Preset `fast` is brightpaint's own: most of its work is done at half resolution
+(2 x 2 pixels are folded into channels and back), it has one residual block a level, and it is told log-SNR.
+
+Run as a program, it prints a preset's parameters and the floating-point operations of one forward pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from brightpaint.cli import run
+from brightpaint.models.schedule import log_snr
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a preset sets.
+
+    Attributes
+    ----------
+    width : channels of the first level
+    multipliers : channels of each level, in widths
+    blocks : residual blocks a level in the encoder
+    patch_px : side of the pixel blocks folded into channels before the first level
+    residual_resampling : resample inside residual blocks, with a skip connection from every block (as
+        published); else by plain pooling and repetition, with one skip connection a level
+    group_channels : fewest channels in a group of GroupNorm (at most 32 groups)
+    head_channels : channels of each attention head
+    dropout : share of activations dropped in each residual block
+    noise_input : what the network is told of the noise level, `gamma` or `log_snr`
+    label_sd : s.d. of the untrained label embeddings
+    """
+
+    width: int
+    multipliers: tuple[int, ...]
+    blocks: int
+    patch_px: int
+    residual_resampling: bool
+    group_channels: int
+    head_channels: int
+    dropout: float
+    noise_input: str
+    label_sd: float
+
+    @property
+    def embedding(self) -> int:
+        """Width of the noise-level and label embeddings."""
+        return 4 * self.width
+
+    @property
+    def stride_px(self) -> int:
+        """Height and width must be multiples of this inside the network."""
+        return self.patch_px * 2 ** (len(self.multipliers) - 1)
+
+
+PRESETS = {
+    "paper": Spec(64, (1, 2, 4, 8), 2, 1, True, 2, 32, 0.2, "gamma", 1.0),
+    "fast": Spec(32, (1, 2, 4, 4), 1, 2, False, 8, 32, 0.0, "log_snr", 0.0),
+}
+
+
+def spec_of(preset: str, width: int | None = None) -> Spec:
+    """Return a preset's Spec, with another first-level width if one is given."""
+    if preset not in PRESETS:
+        raise ValueError(f"preset {preset!r}: expected one of {sorted(PRESETS)}")
+    return replace(PRESETS[preset], width=width) if width else PRESETS[preset]
+
+
+def group_norm(channels: int, spec: Spec) -> nn.GroupNorm:
+    """Return GroupNorm with as many groups as divide `channels`, at most 32, of `group_channels` or more."""
+    most = max(1, min(32, channels // spec.group_channels))
+    return nn.GroupNorm(max(groups for groups in range(1, most + 1) if channels % groups == 0), channels)
+
+
+def zeroed(layer: nn.Module) -> nn.Module:
+    """Return `layer` with its parameters set to 0, so that its block starts as the identity."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def sinusoid(values: torch.Tensor, width: int, longest: float) -> torch.Tensor:
+    """Return cosines and sines of `values` at geometric angular frequencies from 1 to 1 / `longest`.
+
+    Parameters
+    ----------
+    values : (B,)
+
+    Returns
+    -------
+    (B, width) float32
+    """
+    half = width // 2
+    steps = torch.arange(half, dtype=torch.float64, device=values.device)
+    angles = values.double()[:, None] * torch.exp(-math.log(longest) * steps / half)
+    return torch.cat([angles.cos(), angles.sin()], dim=1).float()
+
+
+class ConditionEncoder(nn.Module):
+    """Embed what the image shows; today its label. Index 0 is the null label: the zero vector, never trained."""
+
+    def __init__(self, labels: int, width: int, sd: float):
+        super().__init__()
+        self.table = nn.Embedding(labels + 1, width, padding_idx=0)
+        nn.init.normal_(self.table.weight, std=sd)
+        with torch.no_grad():
+            self.table.weight[0].zero_()
+
+    def forward(self, labels: torch.Tensor) -> torch.Tensor:
+        return self.table(labels)  # (B,) -> (B, E)
+
+
+class NoiseEncoder(nn.Module):
+    """Embed the noise level."""
+
+    def __init__(self, spec: Spec):
+        super().__init__()
+        self.spec = spec
+        self.layers = nn.Sequential(
+            nn.Linear(spec.width, spec.embedding), nn.SiLU(), nn.Linear(spec.embedding, spec.embedding)
+        )
+
+    def forward(self, gamma: torch.Tensor) -> torch.Tensor:
+        if self.spec.noise_input == "gamma":
+            return self.layers(sinusoid(gamma, self.spec.width, 10000.0))
+        return self.layers(sinusoid(log_snr(gamma), self.spec.width, 30.0))  # log-SNR spans -10 to 14
+
+
+class Block(nn.Module):
+    """A residual block: norm, SiLU, convolution; AdaGN, SiLU, dropout, convolution.
+
+    `resample` is +1 to double height and width inside the block, -1 to halve them.
+    """
+
+    def __init__(self, spec: Spec, inputs: int, outputs: int, resample: int = 0):
+        super().__init__()
+        self.resample = resample
+        self.norm_in = group_norm(inputs, spec)
+        self.conv_in = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.condition = nn.Linear(spec.embedding, 2 * outputs)
+        self.norm_out = group_norm(outputs, spec)
+        self.dropout = nn.Dropout(spec.dropout)
+        self.conv_out = zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))
+        self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, h: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        inner = resampled(F.silu(self.norm_in(h)), self.resample)
+        inner = self.conv_in(inner)
+        scale, shift = self.condition(F.silu(embedding))[:, :, None, None].chunk(2, dim=1)
+        inner = self.norm_out(inner) * (1 + scale) + shift  # AdaGN; paper 000, eq. 4
+        inner = self.conv_out(self.dropout(F.silu(inner)))
+        return self.skip(resampled(h, self.resample)) + inner
+
+
+def resampled(h: torch.Tensor, direction: int) -> torch.Tensor:
+    """Double (+1), keep (0) or halve (-1) height and width, by repetition and by mean pooling."""
+    if direction > 0:
+        return F.interpolate(h, scale_factor=2, mode="nearest")
+    return F.avg_pool2d(h, 2) if direction < 0 else h
+
+
+class Resample(nn.Module):
+    """`resampled` as a stage of the network."""
+
+    def __init__(self, direction: int):
+        super().__init__()
+        self.direction = direction
+
+    def forward(self, h: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        return resampled(h, self.direction)
+
+
+class Attention(nn.Module):
+    """Self-attention over all positions."""
+
+    def __init__(self, spec: Spec, channels: int):
+        super().__init__()
+        self.heads = max(1, channels // spec.head_channels)
+        self.norm = group_norm(channels, spec)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = zeroed(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, h: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        batch, channels, height, width = h.shape
+        qkv = self.qkv(self.norm(h)).reshape(batch, 3, self.heads, channels // self.heads, height * width)
+        q, k, v = qkv.transpose(3, 4).unbind(1)  # (B, heads, H * W, channels of a head)
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        return h + self.out(mixed.transpose(2, 3).reshape(h.shape))
+
+
+class Encoder(nn.Module):
+    """The downward half with the middle: what U-Net and classifier share.
+
+    Attributes
+    ----------
+    skips : channels of each activation handed to the upward half, in the order in which they arise
+    channels : channels of the output
+    """
+
+    def __init__(self, spec: Spec, inputs: int, labels: int):
+        super().__init__()
+        self.spec = spec
+        self.noise = NoiseEncoder(spec)
+        self.condition = ConditionEncoder(labels, spec.embedding, spec.label_sd)
+        channels = spec.width * spec.multipliers[0]
+        self.first = nn.Conv2d(inputs * spec.patch_px**2, channels, 3, padding=1)
+        self.stages, self.kept, self.skips = nn.ModuleList(), [], []
+        every = spec.residual_resampling
+        if every:
+            self.skips.append(channels)
+        deepest = len(spec.multipliers) - 1
+        for level, multiplier in enumerate(spec.multipliers):
+            for number in range(spec.blocks):
+                last = number == spec.blocks - 1
+                self._add(Block(spec, channels, spec.width * multiplier), keep=every or (last and level < deepest))
+                channels = spec.width * multiplier
+                if self.kept[-1]:
+                    self.skips.append(channels)
+            if level < deepest:
+                self._add(Block(spec, channels, channels, -1) if every else Resample(-1), keep=every)
+                self.skips += [channels] if every else []
+        self.middle = nn.ModuleList(
+            [Block(spec, channels, channels), Attention(spec, channels), Block(spec, channels, channels)]
+        )
+        self.channels = channels
+
+    def _add(self, stage: nn.Module, *, keep: bool) -> None:
+        self.stages.append(stage)
+        self.kept.append(keep)
+
+    def forward(self, images: torch.Tensor, gamma: torch.Tensor, labels: torch.Tensor):
+        """Return the deepest activation, the skipped ones and the embedding; `images` is (B, C, H, W)."""
+        embedding = self.noise(gamma) + self.condition(labels)
+        h = self.first(F.pixel_unshuffle(padded(images, self.spec.stride_px), self.spec.patch_px))
+        skipped = [h] if self.spec.residual_resampling else []
+        for stage, keep in zip(self.stages, self.kept):
+            h = stage(h, embedding)
+            if keep:
+                skipped.append(h)
+        for stage in self.middle:
+            h = stage(h, embedding)
+        return h, skipped, embedding
+
+
+def padded(images: torch.Tensor, stride: int) -> torch.Tensor:
+    """Repeat the last row and column until height and width are multiples of `stride`."""
+    height, width = images.shape[-2:]
+    if height % stride == 0 and width % stride == 0:
+        return images
+    return F.pad(images, (0, -width % stride, 0, -height % stride), mode="replicate")
+
+
+class UNet(nn.Module):
+    """The whole network. What its output means (eps or v) is the business of `diffusion.Denoiser`."""
+
+    def __init__(self, spec: Spec, inputs: int, targets: int, labels: int):
+        super().__init__()
+        self.spec, self.targets, self.labels = spec, targets, labels
+        self.encoder = Encoder(spec, inputs + targets, labels)
+        self.stages, self.joined = nn.ModuleList(), []
+        channels, skips, every = self.encoder.channels, list(self.encoder.skips), spec.residual_resampling
+        for level in reversed(range(len(spec.multipliers))):
+            wide, top = spec.width * spec.multipliers[level], level == len(spec.multipliers) - 1
+            for number in range(spec.blocks + 1 if every else (0 if top else spec.blocks)):
+                join = every or number == 0
+                self._add(Block(spec, channels + (skips.pop() if join else 0), wide), join=join)
+                channels = wide
+            if level:
+                self._add(Block(spec, channels, channels, 1) if every else Resample(1), join=False)
+        self.norm = group_norm(channels, spec)
+        self.last = zeroed(nn.Conv2d(channels, targets * spec.patch_px**2, 3, padding=1))
+
+    def _add(self, stage: nn.Module, *, join: bool) -> None:
+        self.stages.append(stage)
+        self.joined.append(join)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor, gamma: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the raw output.
+
+        Parameters
+        ----------
+        x : (B, C_input, H, W) float32 clean brightfield, z-scores
+        y : (B, C_target, H, W) float32 noisy stains
+        gamma : (B,) float64, share of the stains' variance left in `y`
+        labels : (B,) int64, 0 for the null label
+
+        Returns
+        -------
+        (B, C_target, H, W) float32
+        """
+        h, skipped, embedding = self.encoder(torch.cat([x, y], dim=1), gamma, labels)
+        for stage, join in zip(self.stages, self.joined):
+            h = stage(torch.cat([h, skipped.pop()], dim=1) if join else h, embedding)
+        out = F.pixel_shuffle(self.last(F.silu(self.norm(h))), self.spec.patch_px)
+        return out[..., : y.shape[-2], : y.shape[-1]]
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Return the number of parameters."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def forward_flop(spec: Spec, inputs: int, targets: int, size_px: int) -> int:
+    """Count the floating-point operations of one forward pass (2 a multiply-add), without computing it."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"):
+        network = UNet(spec, inputs, targets, 0).eval()
+        x, y = torch.empty(1, inputs, size_px, size_px), torch.empty(1, targets, size_px, size_px)
+        gamma, labels = torch.empty(1, dtype=torch.float64), torch.zeros(1, dtype=torch.int64)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(x, y, gamma, labels)
+    return counter.get_total_flops()
+
+
+def main(argv=None) -> None:
+    """Print the size of a preset."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="paper")
+    parser.add_argument("--width", type=int, default=None)
+    parser.add_argument("--inputs", type=int, default=3)
+    parser.add_argument("--targets", type=int, default=5)
+    parser.add_argument("--labels", type=int, default=290, help="label classes; the paper has 290 perturbations")
+    parser.add_argument("--size", type=int, default=512, help="height and width in pixels")
+    args = parser.parse_args(argv)
+    spec = spec_of(args.preset, args.width)
+    with torch.device("meta"):
+        parameters = parameter_count(UNet(spec, args.inputs, args.targets, args.labels))
+    flop = forward_flop(spec, args.inputs, args.targets, args.size)
+    print(f"{args.preset}: {parameters / 1e6:.1f} M parameters ({parameters})")
+    print(f"forward pass at {args.size} px: {flop / 1e12:.2f} TFLOP ({flop / 2e9:.0f} GMAC)")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,183 @@
+"""Paint the stains of one part of a plate's fields from trained weights (paper 000, Algorithm 2).
+
+The noise of a field is drawn from its name, and batches always have the same shape, so that neither the split
+into parts nor the other fields of a batch change a pixel. A part that was killed goes on with its next field.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from brightpaint import store
+from brightpaint.cli import run
+from brightpaint.models import baselines, sampler
+from brightpaint.models.data import check_rows, seed_of
+from brightpaint.models.labels import active_rows, label_indices
+from brightpaint.models.schedule import Schedule
+from brightpaint.models.train import build_denoiser, pick_device
+from brightpaint.models.train_classifier import build_classifier
+
+log = logging.getLogger(__name__)
+
+
+def selected_fields(fields: pd.DataFrame, actives: list[Path], subset: str) -> np.ndarray:
+    """Return the rows to predict: all, or those whose perturbation is active."""
+    if subset == "active" and len(actives) != 1:
+        raise ValueError(f"subset active needs one table of actives, found {len(actives)}; give it with --active")
+    return active_rows(fields, store.read_table(actives[0]) if subset == "active" else None)
+
+
+def rows_digest(fields: pd.DataFrame) -> str:
+    """Return a digest of the keys of these fields, in order: `gather` checks its parts by it."""
+    return store.digest(fields[store.FIELD_KEYS].astype(str).values.tolist())
+
+
+def check_channels(channels: dict, stack: store.Stack, path: Path) -> None:
+    """Raise ValueError unless the stack has the channels that the weights were trained on, and no other."""
+    found, inputs = set(stack.channels), set(channels["input"])
+    if found in (inputs, inputs | set(channels["target"])):
+        return
+    missing, extra = sorted(inputs - found), sorted(found - inputs - set(channels["target"]))
+    lacking = sorted(set(channels["target"]) - found)
+    raise ValueError(
+        f"{path} was trained to paint {channels['target']} from {channels['input']}, but {stack.path} holds "
+        f"{list(stack.channels)}: missing {missing or lacking}, unknown to the weights {extra}; "
+        "set channels in the config to the weights', or train on these channels"
+    )
+
+
+def load_module(path: Path, module: torch.nn.Module, tensors: dict, device: torch.device) -> torch.nn.Module:
+    """Load weights into a freshly built module, for inference."""
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: its tensors do not fit its own settings ({error}); train it again") from error
+    return module.to(device).eval().requires_grad_(False)
+
+
+def field_noise(row: pd.Series, seed: int) -> torch.Generator:
+    """Return the source of a field's noise: the same for the same plate, well, site, tile and seed."""
+    return torch.Generator().manual_seed(seed_of(*(row[key] for key in store.FIELD_KEYS), seed))
+
+
+def load_guide(paths: list[Path], settings: dict, channels: dict, fields: pd.DataFrame, device) -> Callable | None:
+    """Return `wrap(denoise, rows)` that adds classifier guidance for these field rows, or None without a classifier.
+
+    A field whose label the classifier never saw is left unguided.
+    """
+    if not paths or settings["guidance_scale"] == 0:
+        return None
+    tensors, meta = store.read_weights(paths[0])
+    if meta["settings"].get("kind") != "classifier":
+        raise ValueError(f"{paths[0]} holds a model of kind {meta['settings'].get('kind')}; expected a classifier")
+    if meta["channels"] != channels:
+        raise ValueError(f"{paths[0]} was trained on channels {meta['channels']}, but the denoiser on {channels}")
+    module = build_classifier(meta["settings"], channels, len(meta["label_map"]))
+    classifier = load_module(paths[0], module, tensors, device)
+    classes = label_indices(fields, meta["settings"]["label"], meta["label_map"]) - 1
+
+    def wrap(denoise, rows):
+        wanted = torch.from_numpy(classes[rows]).to(device)
+        return sampler.guided(denoise, classifier, wanted, settings["guidance_scale"])
+
+    return wrap
+
+
+def diffusion_painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame) -> Callable:
+    """Return `paint(x, rows)`, (B, C_input, H, W) float32 and B field rows -> (B, C_target, H, W) float32."""
+    settings, trained, device = args.settings, meta["settings"], pick_device(args.device)
+    channels, numbers = meta["channels"], meta["label_map"]
+    denoiser = load_module(args.weights, build_denoiser(trained, channels, len(numbers)), tensors, device)
+    label = trained["label"] if settings["use_label"] else "none"
+    labels = label_indices(fields, label, numbers)
+    guide = load_guide(args.classifier, settings, channels, fields, device)
+    path = Schedule().path(settings["steps"])
+
+    def paint(x: np.ndarray, rows: list[int]) -> np.ndarray:
+        sources = [field_noise(fields.iloc[row], settings["seed"]) for row in rows]
+        shape = (len(channels["target"]), *x.shape[-2:])
+        denoise = sampler.clipped(guide(denoiser, rows) if guide else denoiser)
+        stains = sampler.sample(
+            denoise,
+            torch.from_numpy(x).to(device),
+            torch.from_numpy(labels[rows]).to(device),
+            path,
+            lambda: torch.stack([torch.randn(shape, generator=source) for source in sources]).to(device),
+            sampler=settings["sampler"],
+            eta=settings["eta"],
+        )
+        return stains.clamp(-sampler.CUTOFF, sampler.CUTOFF).cpu().numpy()
+
+    return paint
+
+
+def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame) -> Callable:
+    """Return `paint(x, rows)` for any kind of model."""
+    kind = meta["settings"].get("kind")
+    if kind == "diffusion":
+        return diffusion_painter(args, tensors, meta, fields)
+    if kind in ("mean", "pixel"):
+        return lambda x, rows: np.stack([baselines.predict(kind, tensors, field) for field in x])
+    raise ValueError(f"{args.weights} holds a model of kind {kind}; expected diffusion, mean or pixel")
+
+
+def paint_rows(paint: Callable, stack: store.Stack, inputs: list[str], rows: np.ndarray, writer, batch: int) -> None:
+    """Paint those rows of the stack that the writer lacks, in batches that are always full.
+
+    The last batch repeats its last field, since a network's last bits depend on the shape of a batch.
+    """
+    planes = stack.channel_indices(inputs)
+    left = [place for place in range(len(rows)) if not writer.done[place]]
+    with tqdm(total=len(rows), initial=len(rows) - len(left), disable=None, unit="field") as bar:
+        for start in range(0, len(left), batch):
+            places = left[start : start + batch]
+            full = [int(rows[place]) for place in places + places[-1:] * (batch - len(places))]
+            x = np.stack([stack.images[row][planes].astype(np.float32) for row in full])
+            for place, painted in zip(places, paint(x, full)):
+                writer.write(place, painted)
+            bar.update(len(places))
+
+
+def main(argv=None) -> None:
+    """Paint one part of a plate."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True)
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--classifier", type=Path, nargs="*", default=[])
+    parser.add_argument("--stack", type=Path, required=True)
+    parser.add_argument("--fields", type=Path, required=True)
+    parser.add_argument("--active", type=Path, nargs="*", default=[])
+    parser.add_argument("--part", type=int, required=True)
+    parser.add_argument("--parts", type=int, required=True)
+    parser.add_argument("--predicted", type=Path, required=True)
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    settings, stack, fields = args.settings, store.open_stack(args.stack), store.read_fields(args.fields)
+    check_rows(stack, fields, args.fields)
+    tensors, meta = store.read_weights(args.weights)
+    check_channels(meta["channels"], stack, args.weights)
+    chosen = selected_fields(fields, args.active, settings["subset"])
+    rows = chosen[store.part_rows(len(chosen), args.part, args.parts)]
+    targets, keys = meta["channels"]["target"], rows_digest(fields.iloc[rows])
+    made_from = [store.fingerprint(path) for path in (args.weights, *args.classifier, args.stack)]
+    shape = (len(rows), len(targets), *stack.images.shape[-2:])
+    key = store.digest(settings, made_from, keys)
+    with store.StackWriter(args.predicted, shape, targets, key=key, meta={"rows": keys}) as writer:
+        paint = painter(args, tensors, meta, fields)
+        log.info("%d of %d fields", len(rows), len(chosen))
+        paint_rows(paint, stack, meta["channels"]["input"], rows, writer, settings["batch"])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,63 @@
+"""The noise schedule: how much of the image is left at each of T levels, shared by denoiser and classifier.
+
+`gamma` is the share of the image's variance in the noisy image (Saharia et al. 2022, eq. 1). The betas rise
+linearly from 1e-6 to 0.01 over 2000 levels as in the code of the paper; the (10e-6, 0.001) that the paper
+prints leaves gamma_T = 0.36 and could not start from pure noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A linear schedule of T noise levels.
+
+    Attributes
+    ----------
+    first, last : beta of level 1 and of level T
+    levels : T
+    """
+
+    first: float = 1e-6
+    last: float = 0.01
+    levels: int = 2000
+
+    @cached_property
+    def gammas(self) -> np.ndarray:
+        """(T + 1,) float64; gammas[t] is gamma after t noising steps, gammas[0] = 1."""
+        betas = np.linspace(self.first, self.last, self.levels)
+        return np.concatenate([[1.0], np.cumprod(1 - betas)])
+
+    def draw(self, count: int, generator: torch.Generator) -> torch.Tensor:
+        """Draw gammas for training: t uniform in 2..T, then gamma uniform between levels t-1 and t.
+
+        (The paper's code counts levels from 0 and writes 1..T-1.)
+
+        Returns
+        -------
+        (count,) float64 on the generator's device
+        """
+        device = generator.device
+        gammas = torch.as_tensor(self.gammas, device=device)
+        t = torch.randint(2, self.levels + 1, (count,), generator=generator, device=device)
+        share = torch.rand(count, generator=generator, device=device, dtype=torch.float64)
+        return gammas[t - 1] + share * (gammas[t] - gammas[t - 1])
+
+    def path(self, steps: int) -> list[float]:
+        """Return steps + 1 gammas from gamma_T to 1, evenly spaced in t; `steps` = T visits every level."""
+        if not 1 <= steps <= self.levels:
+            raise ValueError(f"steps {steps}: expected from 1 to {self.levels}, the number of noise levels")
+        visited = np.round(np.linspace(self.levels, 0, steps + 1)).astype(int)
+        return [float(gamma) for gamma in self.gammas[visited]]
+
+
+def log_snr(gamma: torch.Tensor) -> torch.Tensor:
+    """Return log(gamma / (1 - gamma)), the logarithm of the signal-to-noise ratio, in float64."""
+    gamma = gamma.double()
+    return torch.log(gamma) - torch.log1p(-gamma)

@@ -1,0 +1,158 @@
+"""Which perturbation each well holds: the platemap joined with compound metadata.
+
+Empty `broad_sample` is DMSO in the Cell Painting Gallery's platemaps; the metadata's row without a sample says so.
+A target is a set: one gene (column `target`), or several joined by `|` (column `target_list`).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+
+ANNOTATIONS = ["Metadata_perturbation", "Metadata_target", "Metadata_control_type"]
+NOTHING = {"", "NA", "N/A", "nan", "NaN", "None"}
+DMSO = "DMSO"
+
+
+def normal_well(text: str, where: str) -> str:
+    """Return a well's name with a capital row and two digits (`a1` -> `A01`)."""
+    match = re.fullmatch(r"([A-Za-z]{1,2})0*([1-9][0-9]?)", text.strip())
+    if not match:
+        raise ValueError(f"{where}: expected a well such as A01, found {text!r}")
+    return f"{match[1].upper()}{int(match[2]):02d}"
+
+
+def read_text_table(data: bytes, name: str, *, separator: str = "\t") -> pd.DataFrame:
+    """Read a table of strings; what stands for nothing becomes the empty string."""
+    try:
+        frame = pd.read_csv(io.BytesIO(data), sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, pd.errors.ParserError) as error:  # UnicodeDecodeError and EmptyDataError are ValueErrors
+        raise ValueError(f"{name}: not a readable table ({error})") from error
+    frame.columns = [str(column).strip() for column in frame.columns]
+    frame = frame.fillna("").apply(lambda column: column.str.strip())
+    return frame.mask(frame.isin(NOTHING), "")
+
+
+def require_columns(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
+    """Raise ValueError where a column is missing, naming those found."""
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise ValueError(f"{name}: expected the columns {', '.join(missing)}, found {', '.join(frame.columns)}")
+
+
+def join_targets(texts: Sequence[str]) -> str:
+    """Return the union of sets of targets, each joined by `|`, in sorted order."""
+    return "|".join(sorted({part.strip() for text in texts for part in text.split("|")} - NOTHING))
+
+
+def compound_table(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a metadata file as one row a sample.
+
+    Parameters
+    ----------
+    frame : `broad_sample`, `target` or `target_list` (or `gene`), and, if known, `control_type` and `pert_iname`
+    name : the file, for messages
+
+    Returns
+    -------
+    `broad_sample` (empty for DMSO), `target` (sorted, joined by |), `control_type`, `pert_iname`. A sample with
+    several rows has the union of their targets.
+
+    Raises
+    ------
+    ValueError
+        for missing columns and for a sample with two control types
+    """
+    require_columns(frame, ["broad_sample"], name)
+    target = next((column for column in ("target_list", "target", "gene") if column in frame.columns), None)
+    if target is None:
+        raise ValueError(f"{name}: expected a column target or target_list, found {', '.join(frame.columns)}")
+    columns = {"broad_sample": frame["broad_sample"], "target": frame[target]}
+    for column in ("control_type", "pert_iname"):
+        columns[column] = frame[column] if column in frame.columns else ""
+    rows = []
+    for sample, group in pd.DataFrame(columns).groupby("broad_sample", sort=True):
+        kinds = sorted(set(group["control_type"]) - {""})
+        if len(kinds) > 1:
+            raise ValueError(
+                f"{name}: {sample or 'the empty sample'} has the control types {', '.join(kinds)}; keep one"
+            )
+        names = sorted(set(group["pert_iname"]) - {""})
+        rows.append([sample, join_targets(group["target"]), kinds[0] if kinds else "", names[0] if names else ""])
+    return pd.DataFrame(rows, columns=["broad_sample", "target", "control_type", "pert_iname"], dtype=str)
+
+
+def merge_compounds(tables: dict[str, pd.DataFrame], samples: set[str]) -> pd.DataFrame:
+    """Return the rows of `samples` (and the empty sample) from several metadata files.
+
+    Raises
+    ------
+    ValueError
+        when two files say different things of one sample: source.compounds then says which to believe
+    """
+    seen: dict[str, tuple[str, dict]] = {}
+    for name, table in tables.items():
+        for row in table[table["broad_sample"].isin(samples | {""})].to_dict("records"):
+            other, first = seen.setdefault(row["broad_sample"], (name, row))
+            if any(row[column] != first[column] for column in ("target", "control_type")):
+                raise ValueError(
+                    f"{other} and {name} disagree on {row['broad_sample'] or 'the empty sample'}: "
+                    f"{first['target']!r}, {first['control_type']!r} and {row['target']!r}, {row['control_type']!r}; "
+                    "set source.compounds to the file to use"
+                )
+    rows = [row for _, row in seen.values()]
+    return pd.DataFrame(rows, columns=["broad_sample", "target", "control_type", "pert_iname"], dtype=str)
+
+
+def annotate_wells(platemap: pd.DataFrame, compounds: pd.DataFrame, name: str, *, blank_is_dmso: bool = True):
+    """Return one row a well: Metadata_Well and its annotations.
+
+    Parameters
+    ----------
+    platemap : `well_position`, `broad_sample` and, if known, `solvent`
+    compounds : as `compound_table` returns it; no rows where nothing is known
+    name : the platemap, for messages
+    blank_is_dmso : whether a well without a sample holds DMSO (where a column `solvent` doesn't say otherwise)
+
+    Raises
+    ------
+    ValueError
+        for a missing column, a malformed well, a well named twice, and metadata that know none of the samples
+    """
+    require_columns(platemap, ["well_position", "broad_sample"], name)
+    wells = [normal_well(text, name) for text in platemap["well_position"]]
+    twice = sorted({well for well in wells if wells.count(well) > 1})
+    if twice:
+        raise ValueError(f"{name}: well {twice[0]} occurs twice; expected one row a well")
+    known = {row["broad_sample"]: row for row in compounds.to_dict("records")}
+    samples = set(platemap["broad_sample"]) - {""}
+    if samples and len(known.keys() - {""}) and not samples & known.keys():
+        raise ValueError(
+            f"{name}: none of its {len(samples)} samples (such as {min(samples)}) is in the compound metadata "
+            f"(such as {min(known.keys() - {''})}); set source.compounds to the file that describes them"
+        )
+    solvents = platemap["solvent"] if "solvent" in platemap.columns else [DMSO] * len(platemap)
+    rows = []
+    for well, sample, solvent in zip(wells, platemap["broad_sample"], solvents):
+        compound = known.get(sample, {"target": "", "control_type": "", "pert_iname": ""})
+        untreated = sample == "" and blank_is_dmso and (compound["control_type"] == "negcon" or solvent.upper() == DMSO)
+        negative = compound["control_type"] == "negcon" and compound["pert_iname"] in ("", DMSO) and sample != ""
+        if untreated or negative or sample.upper() == DMSO or (sample and compound["pert_iname"].upper() == DMSO):
+            rows.append([well, DMSO, "", "negcon"])
+        elif sample == "":
+            rows.append([well, "", "", ""])
+        else:
+            rows.append([well, sample, compound["target"], compound["control_type"]])
+    return pd.DataFrame(rows, columns=["Metadata_Well", *ANNOTATIONS], dtype=str)
+
+
+def read_exclusions(data: bytes, name: str) -> set[str]:
+    """Return the perturbations named in a text file, one a line; `#` begins a comment."""
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name}: expected a text file with one perturbation a line ({error})") from error
+    return {line.partition("#")[0].strip() for line in lines} - {""}

@@ -1,0 +1,339 @@
+"""Fetch: folders and a real S3 server, the latter behind a proxy that fails on order; kills, resumes and refusals."""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.request
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from brightpaint import store
+from brightpaint.plates import fetch, gallery, index
+from conftest import ROOT
+from plates_fixture import index_settings, source, write_gallery
+
+FETCHED = 32  # 4 wells, 2 sites, 4 channels
+
+
+class Proxy(http.server.ThreadingHTTPServer):
+    """Passes requests on to an S3 server, but for what `faults` orders.
+
+    Attributes
+    ----------
+    faults : {end of a key: faults in order, one a request: a status, "cut", "wrong" or "drop"}
+    gets : how often each key was asked for
+    """
+
+    daemon_threads = True
+
+    def __init__(self, upstream: str):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.upstream, self.faults, self.gets = upstream, {}, collections.Counter()
+        self.url = "http://{}:{}".format(*self.server_address)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def fault(self, path: str):
+        self.gets[path] += 1
+        for end, orders in self.faults.items():
+            if path.endswith(end) and orders:
+                return orders.pop(0)
+        return None
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        fault = self.server.fault(self.path.partition("?")[0])
+        if isinstance(fault, int):
+            return self.reply(fault, b"<Error><Code>SlowDown</Code></Error>", {})
+        if fault == "drop":
+            self.close_connection = True
+            return self.connection.close()
+        try:
+            with urllib.request.urlopen(self.server.upstream + self.path) as answer:
+                status, body, headers = answer.status, answer.read(), answer.headers
+        except urllib.error.HTTPError as error:
+            status, body, headers = error.code, error.read(), error.headers
+        kept = {name: headers[name] for name in ("ETag", "Content-Type", "Last-Modified") if headers.get(name)}
+        if fault == "wrong":
+            body = body[:-1] + bytes([body[-1] ^ 1])
+        self.reply(status, body, kept, cut=fault == "cut")
+
+    def reply(self, status, body, headers, *, cut=False):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2] if cut else body)
+        if cut:
+            self.close_connection = True
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory):
+    return write_gallery(tmp_path_factory.mktemp("mirror"))
+
+
+@pytest.fixture(scope="module")
+def moto(mirror):
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    client = boto3.client(
+        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+    )
+    client.create_bucket(Bucket="gallery")
+    for path in sorted(mirror.rglob("*")):
+        if path.is_file():
+            key = path.relative_to(mirror).as_posix()
+            client.put_object(Bucket="gallery", Key=key, Body=path.read_bytes(), ACL="public-read")
+    yield url
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def s3_table(moto):
+    return index.index_plate(index_settings("s3://gallery", endpoint_url=moto))[0]
+
+
+@pytest.fixture
+def proxy(moto, monkeypatch):
+    monkeypatch.setattr(fetch, "FIRST_PAUSE_S", 0.001)
+    server = Proxy(moto)
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def s3(proxy) -> dict:
+    return source("s3://gallery", endpoint_url=proxy.url)
+
+
+def same_files(table, raw, mirror) -> bool:
+    names = sorted(path.name for path in raw.iterdir())
+    return names == sorted(table["file"]) and all(
+        (raw / row.file).read_bytes() == (mirror / row.key).read_bytes() for row in table.itertuples()
+    )
+
+
+# --- whole plates ---
+
+
+def test_a_plate_from_s3_is_the_same_whatever_the_number_of_workers(s3_table, proxy, mirror, tmp_path):
+    for workers in (1, 8):
+        fetch.fetch(s3_table, s3(proxy), tmp_path / f"raw{workers}", workers=workers)
+        assert same_files(s3_table, tmp_path / f"raw{workers}", mirror)
+    assert sorted(os.listdir(tmp_path)) == ["raw1", "raw8"]
+    assert len(proxy.gets) == FETCHED and set(proxy.gets.values()) == {2}  # no request but one GET a file
+
+
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+def test_a_plate_from_a_folder(mirror, tmp_path, form):
+    table, _ = index.index_plate(index_settings(mirror))
+    store.write_table(table, tmp_path / "index.parquet")
+    settings = json.dumps({"source": source(form.format(mirror))})
+    fetch.main(["--settings", settings, "--workers", "3", "--index", str(tmp_path / "index.parquet"),
+                "--raw", str(tmp_path / "raw")])  # fmt: skip
+    assert same_files(table, tmp_path / "raw", mirror)
+
+
+def test_an_older_folder_is_replaced(mirror, tmp_path):
+    table, _ = index.index_plate(index_settings(mirror))
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "old.tif").touch()
+    fetch.fetch(table, source(mirror), tmp_path / "raw", workers=2)
+    assert same_files(table, tmp_path / "raw", mirror)
+
+
+# --- a server that fails ---
+
+
+@pytest.mark.parametrize("fault", [500, 503, 429, "drop", "cut", "wrong"])
+def test_passing_faults_are_overcome(s3_table, proxy, mirror, tmp_path, fault):
+    name = s3_table["key"][5].rpartition("/")[2]
+    proxy.faults = {name: [fault, fault]}
+    fetch.fetch(s3_table, s3(proxy), tmp_path / "raw", workers=4)
+    assert same_files(s3_table, tmp_path / "raw", mirror)
+    assert max(proxy.gets.values()) == 3 and sum(proxy.gets.values()) == FETCHED + 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (500, r"the server failed \(500"),
+        ("cut", "(Connection broken|bytes)"),
+        ("wrong", "expected MD5 [0-9a-f]{32}, found [0-9a-f]{32}"),
+    ],
+)
+def test_lasting_faults_end_with_the_place_named_and_what_is_here_kept(s3_table, proxy, tmp_path, mirror, fault, message):
+    row = s3_table.iloc[20]
+    proxy.faults = {row["key"].rpartition("/")[2]: [fault] * 99}
+    place = f"plate P1, well {row['Metadata_Well']}, site {row['Metadata_Site']}, channel {row['Channel']}"
+    with pytest.raises(ValueError, match=rf"s3://gallery/.*{message}.*\({place}\), 6 times; what is already here is kept"):
+        fetch.fetch(s3_table, s3(proxy), tmp_path / "raw", workers=1)
+    assert not (tmp_path / "raw").exists()
+    before = dict(proxy.gets)
+    proxy.faults = {}
+    fetch.fetch(s3_table, s3(proxy), tmp_path / "raw", workers=1)
+    assert same_files(s3_table, tmp_path / "raw", mirror)
+    fetched_again = [key for key in before if proxy.gets[key] > before[key]]
+    assert fetched_again == [f"/gallery/{row['key']}"]
+
+
+@pytest.mark.parametrize(("status", "message"), [(404, "not there"), (403, "access refused")])
+def test_refusals_are_not_tried_again(s3_table, proxy, tmp_path, status, message):
+    row = s3_table.iloc[3]
+    proxy.faults = {row["key"].rpartition("/")[2]: [status] * 99}
+    with pytest.raises(ValueError, match=rf"{message} \({status}.*\(plate P1, well A01, site 1, channel RNA\)"):
+        fetch.fetch(s3_table, s3(proxy), tmp_path / "raw", workers=1)
+    assert proxy.gets[f"/gallery/{row['key']}"] == 1
+
+
+def test_a_source_that_changed_since_the_index_is_noticed(mirror, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "FIRST_PAUSE_S", 0)
+    table, _ = index.index_plate(index_settings(mirror))
+    table.loc[0, "size"] += 1
+    with pytest.raises(ValueError, match=r"expected 4785 bytes, found 4784 \(plate P1, well A01, .*and the rule index again"):
+        fetch.fetch(table, source(mirror), tmp_path / "raw", workers=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lambda whole: whole[:2000], "expected a whole TIFF of 4784 bytes, found it truncated at 2000"),
+        (lambda whole: b"not a TIFF at all", "expected a whole TIFF, found one that cannot be read"),
+        (lambda whole: whole[:4], "expected a whole TIFF, found one that cannot be read"),
+    ],
+)
+def test_a_file_broken_at_its_source_is_named(mirror, tmp_path, content, message):
+    copy = tmp_path / "mirror"
+    shutil.copytree(mirror, copy)
+    table, _ = index.index_plate(index_settings(copy))
+    path = copy / table["key"][0]
+    path.write_bytes(content(path.read_bytes()))
+    table, _ = index.index_plate(index_settings(copy))
+    place = "plate P1, well A01, site 1, channel Brightfield_L"
+    with pytest.raises(ValueError, match=rf"1053600674_A01_T0001F001L01A01Z01C01.tif, {place}\): {message}"):
+        fetch.fetch(table, source(copy), tmp_path / "raw", workers=1)
+
+
+# --- kills and resumes ---
+
+KILLED = """
+import os, sys
+sys.path.insert(0, {src!r})
+from brightpaint import store
+from brightpaint.plates import fetch, gallery
+add, chunks, count = store.Journal.add, gallery.FolderSource.chunks, [0]
+def dying_add(self, row):
+    count[0] += 1
+    if count[0] == 7 and {moment!r} == "before the journal":
+        os._exit(9)
+    add(self, row)
+def dying_chunks(self, key):
+    count[0] += 1
+    for chunk in chunks(self, key):
+        if count[0] > 12 and {moment!r} == "within a file":
+            yield chunk[:100]
+            os._exit(9)
+        yield chunk
+store.Journal.add, gallery.FolderSource.chunks = dying_add, dying_chunks
+fetch.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("moment", ["before the journal", "within a file"])
+def test_a_killed_fetch_is_continued(mirror, tmp_path, monkeypatch, moment):
+    table, _ = index.index_plate(index_settings(mirror))
+    store.write_table(table, tmp_path / "index.parquet")
+    arguments = ["--settings", json.dumps({"source": source(mirror)}), "--workers", "1",
+                 "--index", str(tmp_path / "index.parquet"), "--raw", str(tmp_path / "raw")]  # fmt: skip
+    script = KILLED.format(src=str(ROOT / "src"), moment=moment)
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True)
+    assert done.returncode == 9, done.stderr
+    assert not (tmp_path / "raw").exists()
+    read = []
+    real = gallery.FolderSource.chunks
+    monkeypatch.setattr(gallery.FolderSource, "chunks", lambda self, key: read.append(key) or real(self, key))
+    fetch.main(arguments)
+    assert same_files(table, tmp_path / "raw", mirror)
+    assert 0 < len(read) < FETCHED and len(set(read)) == len(read)
+    assert sorted(os.listdir(tmp_path)) == ["index.parquet", "raw"]
+
+
+def test_what_another_index_left_is_not_taken_for_this_one(s3_table, mirror, tmp_path):
+    """A staged file counts only where key, size and ETag are those of the index."""
+    rows = s3_table[fetch.COLUMNS].to_dict("records")
+    folder = tmp_path / "raw.partial"
+    folder.mkdir()
+    lines = []
+    for row in rows[:4]:
+        shutil.copy(mirror / row["key"], folder / row["file"])
+        lines.append({**{name: row[name] for name in ("file", "key", "size", "etag")}, "md5": row["etag"]})
+    assert fetch.still_to_fetch(rows[:4], lines, folder) == []
+    lines[0]["etag"] = "0" * 32
+    lines[1]["key"] = "another"
+    (folder / rows[2]["file"]).write_bytes(b"short")
+    assert fetch.still_to_fetch(rows[:4], lines, folder) == rows[:3]
+
+
+def test_a_second_writer_is_refused(mirror, tmp_path):
+    table, _ = index.index_plate(index_settings(mirror))
+    with store.locked(tmp_path / "raw"), pytest.raises(ValueError, match="raw is being made by another process"):
+        fetch.fetch(table, source(mirror), tmp_path / "raw", workers=1)
+
+
+# --- before the first byte ---
+
+
+def test_a_full_disk_is_noticed_before_the_first_byte(s3_table, proxy, tmp_path, monkeypatch):
+    usage = collections.namedtuple("usage", "total used free")
+    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda _: usage(10, 9, fetch.SPARE_BYTES + 1000))
+    with pytest.raises(OSError, match=r"0.00 GB are to be fetched, 0.10 GB are free; make room, or set pathvars.resources"):
+        fetch.fetch(s3_table, s3(proxy), tmp_path / "raw", workers=1)
+    assert not proxy.gets
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("file", "../x.tif", "is no plain file name"),
+        ("file", ".hidden", "is no plain file name"),
+        ("file", "A01_s1_Brightfield.tif", "A01_s1_Brightfield.tif occurs twice"),
+        ("key", "../../x.tif", "plate P1, well A01, site 1, channel Brightfield_L.* would leave its folder"),
+    ],
+)
+def test_names_that_would_leave_the_folder_are_refused(s3_table, proxy, tmp_path, column, value, message):
+    table = s3_table.copy()
+    table.loc[0, column] = value
+    with pytest.raises(ValueError, match=message):
+        fetch.fetch(table, s3(proxy), tmp_path / "raw", workers=1)
+    assert not proxy.gets
+
+
+def test_which_etags_are_md5():
+    md5 = hashlib.md5(b"x").hexdigest()
+    assert fetch.plain_md5(md5) == md5 and fetch.plain_md5(md5.upper()) == md5
+    assert fetch.plain_md5(f"{md5}-12") == "" and fetch.plain_md5("") == ""
+
+
+def test_pauses_double_and_depend_on_the_name_alone():
+    pauses = [fetch.pause_s("key", attempt) for attempt in range(1, 6)]
+    assert pauses == [fetch.pause_s("key", attempt) for attempt in range(1, 6)]
+    assert all(0.25 * 2**n <= pause < 0.75 * 2**n for n, pause in enumerate(pauses))
+    assert fetch.pause_s("key", 1) != fetch.pause_s("other", 1)

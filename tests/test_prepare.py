@@ -1,0 +1,260 @@
+"""Prepare: tiles, resize, normalisation and its inverse, the command, its errors, and a run that was killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brightpaint import store
+from brightpaint.plates import fetch, illumination, index, prepare
+from conftest import ROOT
+from plates_fixture import CHANNELS, WELLS, index_settings, raw_image, source, write_gallery
+
+SETTINGS = {"size_px": 32, "grid": [1, 1], "cutoff": 15, "region": None, "channels": CHANNELS}
+
+
+@pytest.fixture(scope="module")
+def plate(tmp_path_factory):
+    """A plate of 8 fields, fetched, with its illumination functions: a folder with index, raw and light."""
+    folder = tmp_path_factory.mktemp("plate")
+    write_gallery(folder / "mirror")
+    table, _ = index.index_plate(index_settings(folder / "mirror"))
+    store.write_table(table, folder / "index.parquet")
+    fetch.fetch(table, source(folder / "mirror"), folder / "raw", workers=2)
+    illumination.main(
+        ["--settings", json.dumps({"method": "median", "size_px": 20, "channels": CHANNELS}),
+         "--index", str(folder / "index.parquet"), "--raw", str(folder / "raw"),
+         "--illumination", str(folder / "light.tif")]
+    )  # fmt: skip
+    return folder
+
+
+def arguments(plate, out, **changes) -> list[str]:
+    return [
+        "--settings", json.dumps({**SETTINGS, **changes}), "--index", str(plate / "index.parquet"),
+        "--raw", str(plate / "raw"), "--illumination", str(plate / "light.tif"),
+        "--stack", str(out / "P1.tif"), "--fields", str(out / "P1.parquet"),
+    ]  # fmt: skip
+
+
+# --- pure functions ---
+
+
+def test_tiles_are_equal_and_leave_the_remainder_out():
+    boxes = [prepare.tile_box((101, 99), [2, 2], tile) for tile in (1, 2, 3, 4)]
+    assert boxes == [(0, 0, 50, 49), (0, 49, 50, 49), (50, 0, 50, 49), (50, 49, 50, 49)]
+    assert prepare.tile_box((101, 99), [1, 1], 1) == (0, 0, 101, 99)
+    with pytest.raises(ValueError, match="tile 5: a field of 101 x 99 px has no such tile of 2 x 2"):
+        prepare.tile_box((101, 99), [2, 2], 5)
+
+
+def test_resize_keeps_a_ramp_a_constant_and_the_same_size():
+    y, x = np.mgrid[:64, :64].astype(float)
+    small = prepare.resize(3 * x + y, 32)
+    rows, columns = np.mgrid[:32, :32] * 2 + 0.5  # pixel centres
+    np.testing.assert_allclose(small[4:-4, 4:-4], (3 * columns + rows)[4:-4, 4:-4], atol=1e-6)
+    np.testing.assert_allclose(prepare.resize(np.full((50, 50), 7.0), 33), 7)
+    np.testing.assert_array_equal(prepare.resize(x, 64), x)
+    assert prepare.resize(x, 96).shape == (96, 96)
+
+
+def test_resize_does_not_alias():
+    """Stripes finer than the small image can show must fade, not turn into broad false ones."""
+    x = np.arange(96)
+    stripes = np.tile(np.where(x % 2, 100.0, 0.0), (96, 1))
+    assert prepare.resize(stripes, 36)[:, 3:-3].std() < 10  # without anti-aliasing: 37
+    truth = np.tile(np.sin(x / 8), (96, 1))
+    coarse = np.tile(np.sin(((np.arange(36) + 0.5) * 96 / 36 - 0.5) / 8), (36, 1))
+    assert np.corrcoef(prepare.resize(truth, 36).ravel(), coarse.ravel())[0, 1] > 0.999
+
+
+def test_resize_of_a_real_field_against_area_means(real_data):
+    """Halving a real image agrees with the mean of each 2 x 2 block, the least aliased answer, in place and scale."""
+    image = store.read_raw(real_data / "images/pccma_BR00143976_C03_s3/r03c03f03p01-ch5sk1fk1fl1.tiff")
+    small = prepare.resize(image, 540)
+    blocks = image.reshape(540, 2, 540, 2).mean((1, 3))
+    assert small.shape == (540, 540) and np.corrcoef(small.ravel(), blocks.ravel())[0, 1] > 0.9995
+    shifted = np.corrcoef(small[:, 1:].ravel(), blocks[:, :-1].ravel())[0, 1]
+    assert shifted < np.corrcoef(small.ravel(), blocks.ravel())[0, 1] - 0.001
+    assert small.mean() == pytest.approx(image.mean(), rel=1e-4)
+
+
+def test_normalise_gives_mean_0_sd_1_and_is_undone():
+    image = raw_image("x").astype(float)
+    z, mean, sd = prepare.normalise(image, cutoff=15)
+    assert abs(z.mean()) < 1e-12 and z.std() == pytest.approx(1)
+    np.testing.assert_allclose(prepare.denormalise(z, mean, sd), image)
+
+
+def test_the_cutoff_clips_and_is_counted():
+    image = raw_image("x").astype(np.uint16)
+    image[3, 4] = 65535  # a hot pixel
+    ones = np.ones(image.shape, np.float32)
+    z, mean, sd, clipped = prepare.prepare_tile(image, ones, (0, 0, 48, 48), size_px=48, cutoff=15)
+    assert z.max() == 15 and z.dtype == np.float16 and clipped == 1 / 48**2
+    near = prepare.denormalise(z.astype(float), mean, sd)
+    kept = z < 15
+    np.testing.assert_allclose(near[kept], image[kept], atol=sd * 2**-8)  # float16 holds z to 3 digits
+
+
+def test_a_constant_image_is_an_error_even_after_division():
+    function = 1 + np.random.default_rng(0).random((48, 48), np.float32)
+    with pytest.raises(ValueError, match="every pixel is 100"):
+        prepare.prepare_tile(np.full((48, 48), 100, np.uint16), function, (0, 0, 48, 48), size_px=32, cutoff=15)
+    with pytest.raises(ValueError, match="every pixel is 5"):
+        prepare.normalise(np.full((4, 4), 5.0), cutoff=15)
+
+
+# --- the command ---
+
+
+def test_the_stack_and_the_field_table_agree(plate, tmp_path):
+    prepare.main(arguments(plate, tmp_path))
+    stack, fields = store.open_stack(tmp_path / "P1.tif"), store.read_fields(tmp_path / "P1.parquet")
+    assert stack.images.shape == (8, 4, 32, 32) and stack.images.dtype == np.float16
+    assert stack.channels == tuple(CHANNELS)
+    assert list(zip(fields["Metadata_Well"], fields["Metadata_Site"])) == [
+        (w, s) for w in sorted(WELLS) for s in (1, 2)
+    ]
+    assert (fields["Metadata_Plate"] == "P1").all() and (fields["Metadata_Tile"] == 1).all()
+    assert fields[["y_px", "x_px", "height_px", "width_px"]].drop_duplicates().values.tolist() == [[0, 0, 48, 48]]
+    dmso = fields[fields["Metadata_control_type"] == "negcon"]
+    assert list(dmso["Metadata_perturbation"]) == ["DMSO", "DMSO"] and set(dmso["Metadata_Well"]) == {"B01"}
+
+    light = store.open_stack(plate / "light.tif")
+    for n in range(8):
+        for c, channel in enumerate(CHANNELS):
+            row = fields.iloc[n]
+            raw = store.read_raw(plate / "raw" / f"{row['Metadata_Well']}_s{row['Metadata_Site']}_{channel}.tif")
+            corrected = prepare.resize(raw / light.images[0, c], 32)
+            undone = prepare.denormalise(stack.images[n, c].astype(float), row[f"mean_{channel}"], row[f"sd_{channel}"])
+            np.testing.assert_allclose(undone, corrected, atol=row[f"sd_{channel}"] * 2**-7)
+            assert row[f"clipped_{channel}"] == 0
+            assert stack.images[n, c].astype(float).std() == pytest.approx(1, abs=1e-3)
+
+
+def test_the_same_bytes_twice(plate, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        prepare.main(arguments(plate, tmp_path / name))
+    for name in ("P1.tif", "P1.parquet"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["P1.parquet", "P1.tif"]
+
+
+def test_a_grid_and_a_region_give_tiles_of_their_own(plate, tmp_path):
+    prepare.main(arguments(plate, tmp_path, grid=[2, 2], region="1,4"))
+    stack, fields = store.open_stack(tmp_path / "P1.tif"), store.read_fields(tmp_path / "P1.parquet")
+    assert len(stack) == len(fields) == 16
+    assert fields["Metadata_Tile"].tolist() == [1, 4] * 8
+    assert fields[["y_px", "x_px", "height_px", "width_px"]].values[:2].tolist() == [[0, 0, 24, 24], [24, 24, 24, 24]]
+    light = store.open_stack(plate / "light.tif").images[0, 2]
+    raw = store.read_raw(plate / "raw" / "A01_s1_DNA.tif")
+    expected = prepare.prepare_tile(raw, light, (24, 24, 24, 24), size_px=32, cutoff=15)
+    np.testing.assert_array_equal(stack.images[1, 2], expected[0])
+    assert fields["mean_DNA"][1] == expected[1]
+
+
+KILLED = """
+import os, sys
+sys.path[:0] = [{src!r}]
+from brightpaint import store
+from brightpaint.plates import prepare
+write, journal = store.StackWriter.write, store.Journal.add
+def stop(self, *args):
+    {when}
+store.{target} = stop
+prepare.main(sys.argv[1:])
+"""
+MOMENTS = {
+    "before a row is journalled": ("Journal.add", "os._exit(9) if args[0]['row'] == 3 else journal(self, *args)"),
+    "after the fifth row": ("StackWriter.write", "write(self, *args); args[0] == 4 and os._exit(9)"),
+    "in the middle of a line": (
+        "Journal.add",
+        "journal(self, *args); args[0]['row'] == 5 and (self._handle.truncate(self._handle.tell() - 7), os._exit(9))",
+    ),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_run_is_continued_to_the_same_bytes(plate, tmp_path, moment, monkeypatch):
+    target, when = MOMENTS[moment]
+    script = KILLED.format(src=str(ROOT / "src"), target=target, when=when)
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    killed.mkdir(), whole.mkdir()
+    done = subprocess.run([sys.executable, "-c", script, *arguments(plate, killed)], capture_output=True)
+    assert done.returncode == 9, done.stderr
+    assert not (killed / "P1.tif").exists()
+    prepare.main(arguments(plate, whole))
+    again = []
+    real = prepare.prepare_field
+    monkeypatch.setattr(prepare, "prepare_field", lambda *args: again.append(args) or real(*args))
+    prepare.main(arguments(plate, killed))
+    assert 0 < len(again) < 8
+    for name in ("P1.tif", "P1.parquet"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+    assert sorted(os.listdir(killed)) == ["P1.parquet", "P1.tif"]
+
+
+def test_unfinished_work_of_other_settings_is_not_mixed_in(plate, tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    killed.mkdir(), whole.mkdir()
+    target, when = MOMENTS["after the fifth row"]
+    script = KILLED.format(src=str(ROOT / "src"), target=target, when=when)
+    subprocess.run([sys.executable, "-c", script, *arguments(plate, killed, cutoff=1)], capture_output=True)
+    assert (killed / "P1.tif.partial").exists()
+    prepare.main(arguments(plate, killed))
+    prepare.main(arguments(plate, whole))
+    for name in ("P1.tif", "P1.parquet"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def copy_with(plate, tmp_path, name: str, image: np.ndarray):
+    """A copy of the plate whose file `name` is another image."""
+    copy = tmp_path / "copy"
+    (copy / "raw").mkdir(parents=True)
+    for path in (plate / "raw").iterdir():
+        os.link(path, copy / "raw" / path.name)
+    for path in ("index.parquet", "light.tif"):
+        os.link(plate / path, copy / path)
+    (copy / "raw" / name).unlink()
+    store.write_raw(copy / "raw" / name, image)
+    return copy
+
+
+def test_a_blank_image_names_plate_well_site_tile_and_channel(plate, tmp_path):
+    copy = copy_with(plate, tmp_path, "B01_s2_RNA.tif", np.full((48, 48), 321, np.uint16))
+    message = (
+        "plate P1, well B01, site 2, tile 1, channel RNA: expected an image, but every pixel is 321; leave the field"
+    )
+    with pytest.raises(ValueError, match=message):
+        prepare.main(arguments(copy, tmp_path))
+    assert not (tmp_path / "P1.tif").exists()
+
+
+def test_a_wrong_size_names_file_plate_well_site_and_channel(plate, tmp_path):
+    copy = copy_with(plate, tmp_path, "B01_s2_RNA.tif", raw_image("x", (48, 50)))
+    message = (
+        r"B01_s2_RNA.tif \(plate P1, well B01, site 2, tile 1, channel RNA\): expected 48 x 48 px .* found 48 x 50"
+    )
+    with pytest.raises(ValueError, match=message):
+        prepare.main(arguments(copy, tmp_path))
+
+
+def test_tiles_that_are_not_square_are_refused(plate, tmp_path):
+    with pytest.raises(ValueError, match=r"tiles of prepare.grid \[1, 2\] are 48 x 24 px; expected square ones"):
+        prepare.main(arguments(plate, tmp_path, grid=[1, 2]))
+
+
+def test_an_index_that_lacks_a_channel_is_refused(plate, tmp_path):
+    table = pd.read_parquet(plate / "index.parquet")
+    with pytest.raises(ValueError, match="well A01, site 1: channel Mito is missing; run the rule index again"):
+        list(prepare.field_rows(table, [1], [*CHANNELS, "Mito"]))
+    with pytest.raises(ValueError, match="a channel occurs twice"):
+        list(prepare.field_rows(pd.concat([table, table[:1]]), [1], CHANNELS))
