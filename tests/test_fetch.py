@@ -180,11 +180,15 @@ def test_passing_faults_are_overcome(s3_table, proxy, mirror, tmp_path, fault):
         ("wrong", "expected MD5 [0-9a-f]{32}, found [0-9a-f]{32}"),
     ],
 )
-def test_lasting_faults_end_with_the_place_named_and_what_is_here_kept(s3_table, proxy, tmp_path, mirror, fault, message):
+def test_lasting_faults_end_with_the_place_named_and_what_is_here_kept(
+    s3_table, proxy, tmp_path, mirror, fault, message
+):
     row = s3_table.iloc[20]
     proxy.faults = {row["key"].rpartition("/")[2]: [fault] * 99}
     place = f"plate P1, well {row['Metadata_Well']}, site {row['Metadata_Site']}, channel {row['Channel']}"
-    with pytest.raises(ValueError, match=rf"s3://gallery/.*{message}.*\({place}\), 6 times; what is already here is kept"):
+    with pytest.raises(
+        ValueError, match=rf"s3://gallery/.*{message}.*\({place}\), 6 times; what is already here is kept"
+    ):
         fetch.fetch(s3_table, s3(proxy), tmp_path / "raw", workers=1)
     assert not (tmp_path / "raw").exists()
     before = dict(proxy.gets)
@@ -208,7 +212,9 @@ def test_a_source_that_changed_since_the_index_is_noticed(mirror, tmp_path, monk
     monkeypatch.setattr(fetch, "FIRST_PAUSE_S", 0)
     table, _ = index.index_plate(index_settings(mirror))
     table.loc[0, "size"] += 1
-    with pytest.raises(ValueError, match=r"expected 4785 bytes, found 4784 \(plate P1, well A01, .*and the rule index again"):
+    with pytest.raises(
+        ValueError, match=r"expected 4785 bytes, found 4784 \(plate P1, well A01, .*and the rule index again"
+    ):
         fetch.fetch(table, source(mirror), tmp_path / "raw", workers=1)
 
 
@@ -304,7 +310,9 @@ def test_a_second_writer_is_refused(mirror, tmp_path):
 def test_a_full_disk_is_noticed_before_the_first_byte(s3_table, proxy, tmp_path, monkeypatch):
     usage = collections.namedtuple("usage", "total used free")
     monkeypatch.setattr(fetch.shutil, "disk_usage", lambda _: usage(10, 9, fetch.SPARE_BYTES + 1000))
-    with pytest.raises(OSError, match=r"0.00 GB are to be fetched, 0.10 GB are free; make room, or set pathvars.resources"):
+    with pytest.raises(
+        OSError, match=r"0.00 GB are to be fetched, 0.10 GB are free; make room, or set pathvars.resources"
+    ):
         fetch.fetch(s3_table, s3(proxy), tmp_path / "raw", workers=1)
     assert not proxy.gets
 

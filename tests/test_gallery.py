@@ -25,7 +25,9 @@ def bucket(tmp_path_factory):
     client.create_bucket(Bucket="gallery")
     for path in sorted(mirror.rglob("*")):
         if path.is_file():
-            client.put_object(Bucket="gallery", Key=path.relative_to(mirror).as_posix(), Body=path.read_bytes(), ACL="public-read")
+            client.put_object(
+                Bucket="gallery", Key=path.relative_to(mirror).as_posix(), Body=path.read_bytes(), ACL="public-read"
+            )
     client.put_object(Bucket="gallery", Key="private.txt", Body=b"private")
     yield url, mirror
     server.stop()
@@ -70,7 +72,9 @@ def test_reads_are_unsigned_without_a_profile_whatever_the_environment(bucket, m
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     opened = gallery.open_source(source("s3://gallery", endpoint_url=bucket[0]))
     sent = []
-    opened.client.meta.events.register("before-send.s3", lambda request, **_: sent.append(dict(request.headers)) and None)
+    opened.client.meta.events.register(
+        "before-send.s3", lambda request, **_: sent.append(dict(request.headers)) and None
+    )
     opened.list(IMAGES + "/")
     assert sent and not any("Authorization" in headers for headers in sent)
 
@@ -81,7 +85,9 @@ def test_a_named_profile_signs(bucket, monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     opened = gallery.open_source(source("s3://gallery", endpoint_url=bucket[0], profile="lab"))
     sent = []
-    opened.client.meta.events.register("before-send.s3", lambda request, **_: sent.append(dict(request.headers)) and None)
+    opened.client.meta.events.register(
+        "before-send.s3", lambda request, **_: sent.append(dict(request.headers)) and None
+    )
     opened.list(IMAGES + "/")
     assert b"AKIALAB" in bytes(str(sent[0]["Authorization"]), "ascii")
     with pytest.raises(ValueError, match="profile .*nobody.* could not be found.*correct the config's section source"):
@@ -160,7 +166,9 @@ def test_load_data_with_illumination_and_parquet_come_first(tmp_path):
 
 
 def test_a_plate_missing_from_the_gallery_names_those_near_it(opened):
-    with pytest.raises(ValueError, match="plate P1 is missing from the gallery.*1 plates, among them 1053600674.*barcode"):
+    with pytest.raises(
+        ValueError, match="plate P1 is missing from the gallery.*1 plates, among them 1053600674.*barcode"
+    ):
         gallery.find_load_data(opened, {**PLATE, "barcode": "1053600675"})
     with pytest.raises(ValueError, match="that batch has no plates"):
         gallery.find_load_data(opened, {**PLATE, "batch": "none"})

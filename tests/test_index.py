@@ -179,7 +179,10 @@ def test_skip_leaves_the_field_out_and_lists_it(mirror, tmp_path):
     table = store.read_table(out)
     assert sorted(set(table["Metadata_Well"])) == ["A01", "B01", "B02"]
     listed = store.read_table(tmp_path / "P1.missing.tsv")
-    assert listed[["Metadata_Well", "Metadata_Site", "Channel"]].values.tolist() == [["A02", 1, "DNA"], ["A02", 1, "RNA"]]
+    assert listed[["Metadata_Well", "Metadata_Site", "Channel"]].values.tolist() == [
+        ["A02", 1, "DNA"],
+        ["A02", 1, "RNA"],
+    ]
     assert set(listed["reason"]) == {"the file is not there"}
     for channel in ("RNA", "DNA"):
         store.write_raw(mirror / IMAGES / file_name("A02", 1, channel), raw_image("x"))
@@ -200,7 +203,9 @@ def test_a_field_listed_twice_is_refused(mirror):
 
 def test_one_file_for_two_channels_is_refused(mirror):
     change_load_data(mirror, change_column("FileName_OrigDNA", 0, file_name("A01", 1, "RNA")))
-    refuses(mirror, "is the image of both plate P1, well A01, site 1, channel DNA and .* channel RNA; expected one file")
+    refuses(
+        mirror, "is the image of both plate P1, well A01, site 1, channel DNA and .* channel RNA; expected one file"
+    )
 
 
 def test_a_well_that_is_not_on_the_platemap_is_refused(mirror):
@@ -240,7 +245,8 @@ def test_platemap_faults_are_named(mirror):
     path.unlink()
     refuses(mirror, "map1.txt: there is no such file")
     store.write_table(
-        pd.DataFrame({"Assay_Plate_Barcode": ["x"], "Plate_Map_Name": ["m"]}), mirror / PLATEMAPS / "barcode_platemap.csv"
+        pd.DataFrame({"Assay_Plate_Barcode": ["x"], "Plate_Map_Name": ["m"]}),
+        mirror / PLATEMAPS / "barcode_platemap.csv",
     )
     refuses(mirror, "barcode_platemap.csv: expected one platemap of plate 1053600674, found none")
 
@@ -261,7 +267,9 @@ def test_broken_tables_are_named(mirror):
 
 def test_without_metadata_the_next_step_is_said(mirror):
     (mirror / COMPOUNDS).unlink()
-    refuses(mirror, "external_metadata/: no .tsv with the columns broad_sample and target or target_list; set source.comp")
+    refuses(
+        mirror, "external_metadata/: no .tsv with the columns broad_sample and target or target_list; set source.comp"
+    )
 
 
 # --- compounds, exclusions ---
@@ -281,13 +289,18 @@ def test_compounds_of_ones_own_override_the_gallery(mirror, tmp_path):
 def test_metadata_of_other_samples_are_refused(mirror, tmp_path):
     path = tmp_path / "other.tsv"
     path.write_text("broad_sample\ttarget\nX-1\tA\n")
-    refuses(mirror, "none of its 3 samples .such as BRD-1. is in the compound metadata .such as X-1.", compounds=str(path))
+    refuses(
+        mirror, "none of its 3 samples .such as BRD-1. is in the compound metadata .such as X-1.", compounds=str(path)
+    )
 
 
 def test_files_that_disagree_ask_for_one(mirror):
     other = mirror / COMPOUNDS.replace("compounds", "targets")
     other.write_text("broad_sample\ttarget_list\tcontrol_type\tpert_iname\nBRD-1\tAKT1|AKT2\t\tone\n")
-    refuses(mirror, "compounds.tsv and .*targets.tsv disagree on BRD-1: 'AKT1', '' and 'AKT1|AKT2', ''; set source.compounds")
+    refuses(
+        mirror,
+        "compounds.tsv and .*targets.tsv disagree on BRD-1: 'AKT1', '' and 'AKT1|AKT2', ''; set source.compounds",
+    )
 
 
 def test_excluded_perturbations_lose_their_wells(mirror, tmp_path):
@@ -389,7 +402,10 @@ def test_perturbations_are_optional(own):
         (lambda f: f.drop(columns="site"), "expected the columns site, found plate, well"),
         (lambda f: f.rename(columns={"perturbation": "perturbaton"}), "unknown column perturbaton; did you mean pert"),
         (lambda f: f.assign(plate="other"), "no row of plate mine; found other"),
-        (lambda f: f.assign(file="../x.tif"), "plate mine, well A01, site 1, channel Brightfield.* would leave its folder"),
+        (
+            lambda f: f.assign(file="../x.tif"),
+            "plate mine, well A01, site 1, channel Brightfield.* would leave its folder",
+        ),
         (lambda f: f.assign(file="/etc/x.tif"), "would leave its folder"),
         (lambda f: pd.concat([f, f[:1]]), "plate mine, well A01, site 1, channel Brightfield is listed twice"),
         (lambda f: f.assign(target=[*"abcdef"]), "the rows of well A01 disagree on perturbation, target"),
@@ -407,7 +423,9 @@ def test_faults_of_ones_own_table_are_named(own, change, message):
 
 def test_two_aliases_of_one_channel_are_refused(own):
     folder, frame = own
-    store.write_table(pd.concat([frame, frame[frame["channel"] == "BF"].assign(channel="MidZBF")]), folder / "images.csv")
+    store.write_table(
+        pd.concat([frame, frame[frame["channel"] == "BF"].assign(channel="MidZBF")]), folder / "images.csv"
+    )
     with pytest.raises(ValueError, match=r"channel Brightfield is there under 2 names \(BF, MidZBF\)"):
         index.index_plate(own_settings(folder))
 
@@ -484,7 +502,9 @@ def test_real_load_data(real_data, name, tmp_path):
 def real_wells(real_data, metadata: str) -> pd.DataFrame:
     folder = real_data / "metadata"
     platemap = annotations.read_text_table((folder / "JUMP-Target-2_compound_platemap.tsv").read_bytes(), "platemap")
-    compounds = annotations.compound_table(annotations.read_text_table((folder / metadata).read_bytes(), metadata), metadata)
+    compounds = annotations.compound_table(
+        annotations.read_text_table((folder / metadata).read_bytes(), metadata), metadata
+    )
     return annotations.annotate_wells(platemap, compounds, "platemap")
 
 

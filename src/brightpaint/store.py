@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -529,6 +529,22 @@ def write_raw(path: str | Path, image: np.ndarray) -> None:
     """Write one (H, W) uint16 image as a plain TIFF, the same bytes every time."""
     with atomic(path) as temporary:
         tifffile.imwrite(temporary, image, photometric="minisblack", metadata=None, software=False)
+
+
+def write_ome(path: str | Path, image: np.ndarray, channel: str, *, pixel_um: float, identifier: str) -> None:
+    """Write one (H, W) uint16 image as an OME-TIFF with its channel and pixel size, the same bytes every time."""
+    described = {
+        "axes": "YX",
+        "Channel": {"Name": channel},
+        "PhysicalSizeX": pixel_um,
+        "PhysicalSizeXUnit": "µm",
+        "PhysicalSizeY": pixel_um,
+        "PhysicalSizeYUnit": "µm",
+        "UUID": identifier,
+    }
+    with atomic(path) as temporary:
+        with tifffile.TiffWriter(temporary, ome=True) as tif:
+            tif.write(image, photometric="minisblack", metadata=described, software=False)
 
 
 # --- weights -------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ rule export:
     input:
         stack="<results>/images/{arm}/{plate}.tif",
         rows=rows_of,
+        fields="<results>/fields/{plate}.parquet",
     output:
         temp(directory("<results>/parts/tiffs/{arm}/{plate}/{part}")),
     log:
@@ -17,8 +18,8 @@ rule export:
         parts=CONFIG["cellprofiler"]["parts"],
     shell:
         "python -m brightpaint.features.export --settings {params.settings:q} --arm {wildcards.arm}"
-        " --stack {input.stack:q} --rows {input.rows:q} --part {wildcards.part} --parts {params.parts}"
-        " --folder {output:q} 2> {log:q}"
+        " --stack {input.stack:q} --rows {input.rows:q} --fields {input.fields:q}"
+        " --part {wildcards.part} --parts {params.parts} --folder {output:q} 2> {log:q}"
 
 
 rule cellprofiler:

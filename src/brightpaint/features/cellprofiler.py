@@ -65,7 +65,11 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 def describe(row: dict[str, str], channel: str = "") -> str:
     """Name a field as every error message does."""
-    words = [f"{key.lower()} {row['Metadata_' + key]}" for key in ("Plate", "Well", "Site", "Tile") if "Metadata_" + key in row]
+    words = [
+        f"{key.lower()} {row['Metadata_' + key]}"
+        for key in ("Plate", "Well", "Site", "Tile")
+        if "Metadata_" + key in row
+    ]
     return ", ".join(words + ([f"channel {channel}"] if channel else []))
 
 
@@ -90,7 +94,9 @@ def check_images(rows: list[dict[str, str]], channels: list[str]) -> None:
                     raise ValueError(f"page {frame} is wanted, but it has {len(pages)}")
                 shapes[channel] = pages[frame]
             except ValueError as error:
-                raise ValueError(f"{path} ({describe(row, channel)}): {error}; delete its folder and rerun export") from None
+                raise ValueError(
+                    f"{path} ({describe(row, channel)}): {error}; delete its folder and rerun export"
+                ) from None
         if len(set(shapes.values())) > 1:
             raise ValueError(f"{describe(row)}: channels differ in size: {shapes}; delete the part and rerun export")
 
@@ -136,7 +142,11 @@ def run_cellprofiler(command: str, pipeline_path: Path, images: Path, folder: Pa
 def failure(what: str, images: Path, image: int, last: deque | list[str]) -> ValueError:
     """Return the error of a failed run: what, at which field, CellProfiler's last lines, and what to do."""
     rows = read_csv(images / "load_data.csv")
-    place = f" at or after {describe(rows[image - 1])}" if 0 < image <= len(rows) else f" before the first of {len(rows)} fields"
+    place = (
+        f" at or after {describe(rows[image - 1])}"
+        if 0 < image <= len(rows)
+        else f" before the first of {len(rows)} fields"
+    )
     lines = "\n".join(f"  | {line}" for line in last)
     return ValueError(
         f"{what}{place}, in {images}. CellProfiler's last lines:\n{lines}\n"
@@ -165,7 +175,9 @@ def check_tables(tables: Path, rows: list[dict[str, str]], images: Path, last: l
     for row in measured:
         place = describe(files.get(row.get(first, ""), row))
         if row.get(first) not in files:
-            raise failure(f"Image.csv names {row.get(first)!r} in {first}, which load_data.csv does not", images, 0, last)
+            raise failure(
+                f"Image.csv names {row.get(first)!r} in {first}, which load_data.csv does not", images, 0, last
+            )
         errors = {key: value for key, value in row.items() if key.startswith("ModuleError_")}
         bad = [key for key, value in errors.items() if value.strip() not in ("0", "0.0")]
         if bad or not errors:
@@ -185,7 +197,9 @@ def check_objects(path: Path, name: str, measured: list[dict[str, str]], images:
     if not {"ImageNumber", "ObjectNumber"} <= set(header):
         raise failure(f"{path.name} has no columns ImageNumber and ObjectNumber: {header[:5]}", images, 0, last)
     if len(widths) != expected or any(width != len(header) for width in widths):
-        raise failure(f"{path.name} has {len(widths)} whole or cut rows, expected {expected} whole ones", images, 0, last)
+        raise failure(
+            f"{path.name} has {len(widths)} whole or cut rows, expected {expected} whole ones", images, 0, last
+        )
 
 
 def measure(command: str, pipeline_path: Path, images: Path, tables: Path) -> None:

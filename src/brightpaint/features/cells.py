@@ -78,11 +78,15 @@ def annotate(joined: pd.DataFrame, keys: pd.DataFrame, rows: pd.DataFrame) -> pd
     -------
     Metadata_* columns of `rows`, ObjectNumber (int64), features (float32)
     """
-    described = rows[[column for column in rows.columns if column.startswith("Metadata_")]].assign(_order=range(len(rows)))
+    described = rows[[column for column in rows.columns if column.startswith("Metadata_")]].assign(
+        _order=range(len(rows))
+    )
     linked = keys.merge(described, on=store.FIELD_KEYS, how="left")
     strange = linked["_order"].isna()
     if strange.any():
-        raise ValueError(f"{store.describe_field(linked[strange].iloc[0])}: measured, but not among the rows of the plate")
+        raise ValueError(
+            f"{store.describe_field(linked[strange].iloc[0])}: measured, but not among the rows of the plate"
+        )
     metadata = list(described.columns[:-1])
     features = [column for column in joined.columns if column not in ("ImageNumber", "ObjectNumber")]
     frame = joined.merge(linked, on="ImageNumber", validate="many_to_one")

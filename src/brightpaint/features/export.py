@@ -115,7 +115,9 @@ def prepared_pixel_um(rows: pd.DataFrame, fields: pd.DataFrame | None, raw_um: f
         return None
     missing = rows["height_px"].isna()
     if missing.any():
-        raise ValueError(f"{store.describe_field(rows[missing].iloc[0])}: not in the plate's field table; rerun prepare")
+        raise ValueError(
+            f"{store.describe_field(rows[missing].iloc[0])}: not in the plate's field table; rerun prepare"
+        )
     heights = sorted(set(rows["height_px"].astype(int)))
     if len(heights) > 1:
         raise ValueError(f"fields of {heights} raw pixels in one plate; expected one height, for one pixel size")

@@ -60,13 +60,18 @@ def medians_of_plate(cells_path: Path, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the median of every field of a plate, reading one well at a time."""
     features = features_of(store.read_schema(cells_path).names)
     empty = pd.DataFrame(columns=[*store.FIELD_KEYS, "Metadata_cells", *features]).astype(
-        {**{key: rows[key].dtype for key in store.FIELD_KEYS}, **dict.fromkeys(["Metadata_cells", *features], np.float64)}
+        {
+            **{key: rows[key].dtype for key in store.FIELD_KEYS},
+            **dict.fromkeys(["Metadata_cells", *features], np.float64),
+        }
     )
     wells = [field_medians(table.to_pandas(), features) for table in store.read_groups(cells_path)]
     frame = pd.concat(wells, ignore_index=True) if wells else empty
     twice = frame.duplicated(store.FIELD_KEYS)
     if twice.any():
-        raise ValueError(f"{cells_path}: {store.describe_field(frame[twice].iloc[0])} lies in two row groups; rerun cells")
+        raise ValueError(
+            f"{cells_path}: {store.describe_field(frame[twice].iloc[0])} lies in two row groups; rerun cells"
+        )
     return with_every_field(frame, rows, features)
 
 

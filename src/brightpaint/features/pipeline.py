@@ -22,7 +22,9 @@ MADE_SETTING = re.compile(r"^Name the .*image")
 def read(path: Path) -> str:
     """Return a pipeline's text."""
     if not path.exists():
-        raise ValueError(f"{path}: there is no such pipeline; set cellprofiler.pipeline to slim, full or a .cppipe file")
+        raise ValueError(
+            f"{path}: there is no such pipeline; set cellprofiler.pipeline to slim, full or a .cppipe file"
+        )
     text = path.read_text(encoding="utf-8")
     if not text.startswith("CellProfiler Pipeline:"):
         raise ValueError(f"{path}: not a CellProfiler pipeline; export it as .cppipe (File > Export > Pipeline)")

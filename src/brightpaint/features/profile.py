@@ -48,7 +48,14 @@ def normalise_plate(medians: pd.DataFrame, features: list[str]) -> pd.DataFrame:
 
 def annotations_of(frame: pd.DataFrame, strata: list[str]) -> pd.DataFrame:
     """Return the annotations that are the same throughout each group; one that differs is an error."""
-    counted = {"Metadata_Well", "Metadata_Site", "Metadata_Tile", "Metadata_cells", "Metadata_fields", "Metadata_fields_empty"}
+    counted = {
+        "Metadata_Well",
+        "Metadata_Site",
+        "Metadata_Tile",
+        "Metadata_cells",
+        "Metadata_fields",
+        "Metadata_fields_empty",
+    }
     names = [c for c in frame.columns if c.startswith("Metadata_") and c not in counted and c not in strata]
     groups = frame.groupby(strata, sort=False)[names]
     differing = groups.nunique(dropna=False) > 1
@@ -92,7 +99,9 @@ def profiles(plates: list[pd.DataFrame], kept: list[str]) -> tuple[pd.DataFrame,
         missing = sorted(set(kept) - set(medians.columns))
         if missing and (medians["Metadata_cells"] > 0).any():
             plate = medians["Metadata_Plate"].iloc[0]
-            raise ValueError(f"plate {plate}: selected features {missing[:5]} were not measured; rerun select and medians")
+            raise ValueError(
+                f"plate {plate}: selected features {missing[:5]} were not measured; rerun select and medians"
+            )
         normalised.append(normalise_plate(medians.reindex(columns=_columns(medians, kept)), kept))
     fields = pd.concat(normalised, ignore_index=True)
     fields["Metadata_fields"], fields["Metadata_fields_empty"] = 1, (fields["Metadata_cells"] == 0).astype(int)

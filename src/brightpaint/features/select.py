@@ -36,7 +36,9 @@ def common_features(plates: list[pd.DataFrame]) -> list[str]:
             )
         if features != names[0]:
             odd = sorted(set(features) ^ set(names[0]))[:5]
-            raise ValueError(f"plate {label}: features differ from the first plate's: {odd}; delete its cells and rerun")
+            raise ValueError(
+                f"plate {label}: features differ from the first plate's: {odd}; delete its cells and rerun"
+            )
     return names[0]
 
 
@@ -93,7 +95,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--selection", type=Path, required=True)
     args = parser.parse_args(argv)
     if not args.medians:
-        raise ValueError("no real plate to select features on: every study plate is tested by a fold; set select.plates: all")
+        raise ValueError(
+            "no real plate to select features on: every study plate is tested by a fold; set select.plates: all"
+        )
     table = select([store.read_fields(path) for path in args.medians], args.settings["correlation"])
     store.write_table(table, args.selection)
 

@@ -7,8 +7,8 @@ as if nothing had happened. Plates are ordered by name, whatever the order of th
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 import numpy as np
 import pandas as pd

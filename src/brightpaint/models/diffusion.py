@@ -50,7 +50,9 @@ class Denoiser(nn.Module):
         return raw if self.output == "eps" else preconditioned_eps(raw, y, gamma)
 
 
-def preconditioned_eps(raw: torch.Tensor, y: torch.Tensor, gamma: torch.Tensor, sd: float = RESIDUAL_SD) -> torch.Tensor:
+def preconditioned_eps(
+    raw: torch.Tensor, y: torch.Tensor, gamma: torch.Tensor, sd: float = RESIDUAL_SD
+) -> torch.Tensor:
     """Return eps for a preconditioned output: clean = c_skip y + c_out raw (Karras et al. 2022, table 1).
 
     In the variance-preserving form, with V = gamma sd^2 + 1 - gamma: c_skip = sqrt(gamma) sd^2 / V and

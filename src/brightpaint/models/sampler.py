@@ -7,7 +7,8 @@ the rule puts back. Guidance is a wrapper round the denoiser: no sampler knows o
 from __future__ import annotations
 
 import math
-from typing import Callable, Sequence
+from collections.abc import Sequence
+from typing import Callable
 
 import torch
 

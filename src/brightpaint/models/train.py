@@ -92,7 +92,9 @@ class Training:
         torch.manual_seed(seed_of(settings["seed"], "dropout", self.seen))
         generator = torch.Generator(self.device).manual_seed(seed_of(settings["seed"], "step", self.seen))
         self.model.train()
-        loss = self.step_loss(torch.from_numpy(images).to(self.device), torch.from_numpy(labels).to(self.device), generator)
+        loss = self.step_loss(
+            torch.from_numpy(images).to(self.device), torch.from_numpy(labels).to(self.device), generator
+        )
         self.optimiser.zero_grad()
         loss.backward()
         if settings["clip_norm"] is not None:
@@ -112,7 +114,9 @@ class Training:
 
     def _record(self, loss: float, count: int, rate: float) -> None:
         if not torch.isfinite(torch.tensor(loss)):
-            raise ValueError(f"the loss is {loss} at image {self.seen}; lower train.learning_rate or set train.clip_norm")
+            raise ValueError(
+                f"the loss is {loss} at image {self.seen}; lower train.learning_rate or set train.clip_norm"
+            )
         self.losses.append(loss * count)
         total = self.settings["images"]
         lines, before = (HISTORY_LINES * self.seen // total, HISTORY_LINES * (self.seen - count) // total)
@@ -223,9 +227,7 @@ def open_data(args: argparse.Namespace, label: str) -> TrainingImages:
     if args.settings["subset"] == "active" and len(args.active) != 1:
         raise ValueError(f"subset active needs one table of actives, found {len(args.active)}; give it with --active")
     actives = store.read_table(args.active[0]) if args.settings["subset"] == "active" else None
-    return TrainingImages(
-        args.stacks, args.fields, channels=args.settings["channels"], label=label, actives=actives
-    )
+    return TrainingImages(args.stacks, args.fields, channels=args.settings["channels"], label=label, actives=actives)
 
 
 def state_key(settings: dict, data: TrainingImages) -> str:
