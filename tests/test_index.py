@@ -15,7 +15,6 @@ from plates_fixture import (
     COMPOUNDS,
     IMAGES,
     LOAD_DATA,
-    PLATE,
     PLATEMAPS,
     SHAPE,
     WELLS,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ import shutil
 import time
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pandas as pd
@@ -128,18 +129,24 @@ def fetch_all(source, rows: Sequence[dict], folder: Path, journal: store.Journal
     """Fetch `rows` with `workers` at once, noting each in `journal`; the first failure stops the rest."""
     total = sum(row["size"] for row in rows)
     waiting = iter(rows)
+    running: set[Future] = set()
     with ThreadPoolExecutor(workers) as pool, tqdm(total=total, disable=None, unit="B", unit_scale=True) as bar:
         try:
-            running = {pool.submit(fetch_file, source, row, folder) for _, row in zip(range(2 * workers), waiting)}
-            while running:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
+            while True:
+                for row in itertools.islice(waiting, 2 * workers - len(running)):
+                    running.add(pool.submit(fetch_file, source, row, folder))
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
                     line = future.result()
+                    running.remove(future)
                     journal.add(line)
                     bar.update(line["size"])
-                    running |= {pool.submit(fetch_file, source, row, folder) for _, row in zip(range(1), waiting)}
         except BaseException:
             pool.shutdown(cancel_futures=True)
+            for future in running:  # what was under way when another failed is not lost
+                if not future.cancelled() and not future.exception():
+                    journal.add(future.result())
             raise
 
 
