@@ -150,7 +150,10 @@ def s3_server(simulated_gallery):
     for path in sorted(mirror.rglob("*")):
         if path.is_file():
             client.put_object(
-                Bucket="cellpainting-gallery", Key=path.relative_to(mirror).as_posix(), Body=path.read_bytes()
+                Bucket="cellpainting-gallery",
+                Key=path.relative_to(mirror).as_posix(),
+                Body=path.read_bytes(),
+                ACL="public-read",
             )
     yield url
     server.stop()

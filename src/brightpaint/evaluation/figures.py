@@ -79,7 +79,7 @@ def active_figure(table: pd.DataFrame) -> plt.Figure:
     A: similarity to DMSO of each perturbation's wells; B: the scores of targets in their clusters; C: the shift of
     each target's profile against what the null allows.
     """
-    table = table.sort_values(["score", "Metadata_perturbation"], ignore_index=True)
+    table = table.sort_values(["score_paper", "Metadata_perturbation"], ignore_index=True)
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained", width_ratios=[1.5, 1, 1])
     _similarities(axes[0], table)
     units = table[table["cluster"].isin(["active", "partially active", "inactive"])]
@@ -93,7 +93,7 @@ def active_figure(table: pd.DataFrame) -> plt.Figure:
 
 def _similarities(axes: plt.Axes, table: pd.DataFrame) -> None:
     for cluster, (colour, marker) in CLUSTERS.items():
-        rows = table.index[(table["cluster"] == cluster) & table["score"].notna()]
+        rows = table.index[(table["cluster"] == cluster) & table["score_paper"].notna()]
         if not len(rows):
             continue
         part = table.loc[rows]
@@ -101,11 +101,13 @@ def _similarities(axes: plt.Axes, table: pd.DataFrame) -> None:
         axes.vlines(rows, part["similarity_25"], part["similarity_75"], color=colour, linewidth=2.5)
         filled = part["active"].astype(bool).to_numpy() | (cluster == "control")
         for face, chosen in ((colour, filled), ("white", ~filled)):
-            axes.scatter(rows[chosen], part["score"][chosen], c=face, edgecolors=colour, marker=marker, zorder=3, s=26)
+            axes.scatter(
+                rows[chosen], part["score_paper"][chosen], c=face, edgecolors=colour, marker=marker, zorder=3, s=26
+            )
     control = table[table["cluster"] == "control"]
     if len(control):
-        axes.axhline(control["score"].iloc[0], color="0.3", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="perturbations, in order of their score", ylabel="cosine similarity to DMSO wells")
+        axes.axhline(control["score_paper"].iloc[0], color="0.3", linewidth=0.8, linestyle=":")
+    axes.set(xlabel="perturbations, in order of their mean similarity", ylabel="cosine similarity to DMSO wells")
     axes.set_title("A  wells against DMSO wells (mean; bars: 25-75%, lines: 5-95%)", fontsize=9, loc="left")
     if len(table) <= 40:
         axes.set_xticks(range(len(table)), table["Metadata_perturbation"], rotation=90, fontsize=7)
@@ -124,7 +126,7 @@ def _clusters(axes: plt.Axes, units: pd.DataFrame) -> None:
             )
     counts = [int((units["cluster"] == cluster).sum()) for cluster in names]
     axes.set_xticks(range(3), [f"{name}\n({count})" for name, count in zip(names, counts)])
-    axes.set(ylabel="mean cosine similarity to DMSO", xlim=(-0.6, 2.6))
+    axes.set(ylabel="cosine similarity of mean profiles to DMSO's", xlim=(-0.6, 2.6))
     axes.set_title("B  targets in three clusters (filled: active)", fontsize=9, loc="left")
 
 
@@ -144,7 +146,7 @@ def _null(axes: plt.Axes, units: pd.DataFrame) -> None:
             )
     axes.plot([0, top], [0, top], color="0.5", linewidth=0.8, linestyle="--")
     axes.set(xlim=(0, top), ylim=(0, top), xlabel="shift that a share alpha of\nsham targets exceeds",
-             ylabel="shift of the target's mean profile")  # fmt: skip
+             ylabel="shift of the target's mean profiles")  # fmt: skip
 
 
 # --- commands ------------------------------------------------------------------------------------

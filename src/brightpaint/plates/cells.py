@@ -14,7 +14,7 @@ from scipy import ndimage
 from brightpaint.plates.phenotypes import PARAMETERS
 from brightpaint.plates.textures import look_up
 
-CELL_SPREAD = 0.45  # s.d. of the scores of cells in one well
+CELL_SPREAD = 0.4  # s.d. of the scores of cells in one well
 MARGIN_UM = 24.0  # drawn around the field, so that cells are cut by its edge and optics see no border
 CELL_RADIUS_UM = 26.0  # of an untreated spread cell
 NUCLEUS_UM = (9.2, 6.5)  # its nucleus' half axes
@@ -103,11 +103,11 @@ def draw_population(rng: np.random.Generator, state: dict[str, float], *, side_u
     density : cells per square um of an untreated field
     """
     area = (side_um + 2 * MARGIN_UM) ** 2
-    mean = density * area * np.exp(-0.35 * state["cell_number"])
+    mean = density * area * np.exp(-0.26 * state["cell_number"])
     count = max(0, round(rng.normal(mean, COUNT_SPREAD * np.sqrt(mean))))
     spread = rng.normal(0, CELL_SPREAD, (count, len(PARAMETERS)))
     scores = {name: state[name] + spread[:, index] for index, name in enumerate(PARAMETERS)}
-    dying = DEAD_SHARE * np.exp(0.6 * state["cell_number"])
+    dying = DEAD_SHARE * np.exp(0.45 * state["cell_number"])
     fate = rng.uniform(size=count)
     kind = np.where(fate < dying, DEAD, np.where(fate > 1 - MITOTIC_SHARE, MITOTIC, SPREAD))
     centre = place_cells(rng, count, side_um)
@@ -116,11 +116,11 @@ def draw_population(rng: np.random.Generator, state: dict[str, float], *, side_u
     field = 2.5 * np.log(look_up("slow", centre[:, 1] / 5 + shift[1], centre[:, 0] / 5 + shift[0]))
     angle = field + rng.uniform(0, np.pi) + rng.normal(0, 0.45, count)
     cycle = 1 + (rng.uniform(size=count) < 0.35) * 0.8 + 0.2 * rng.uniform(size=count)  # G1, S and G2
-    growth = np.sqrt(cycle / 1.3) * np.exp(rng.normal(0, 0.07, count) + 0.16 * scores["nuclear_size"])
+    growth = np.sqrt(cycle / 1.3) * np.exp(rng.normal(0, 0.07, count) + 0.125 * scores["nuclear_size"])
     long = np.exp(np.clip(rng.normal(0.0, 0.10, count) + 0.10 * scores["elongation"], -0.13, 0.35))
     axes = np.stack([NUCLEUS_UM[0] * growth * long, NUCLEUS_UM[1] * growth / long], axis=1)
-    radius = CELL_RADIUS_UM * cycle**0.25 * np.exp(rng.normal(0, 0.10, count) - 0.16 * scores["cell_area"])
-    aspect = np.exp(np.clip(0.58 + rng.normal(0, 0.22, count) + 0.28 * scores["elongation"], 0.05, 1.3))
+    radius = CELL_RADIUS_UM * cycle**0.25 * np.exp(rng.normal(0, 0.10, count) - 0.14 * scores["cell_area"])
+    aspect = np.exp(np.clip(0.58 + rng.normal(0, 0.22, count) + 0.22 * scores["elongation"], 0.05, 1.3))
     axes[kind == MITOTIC] = rng.uniform(0.9, 1.1) * np.array([6.5, 2.4])
     axes[kind == DEAD] = (3.6, 3.2)
     radius = np.where(kind == SPREAD, radius, np.where(kind == MITOTIC, 10.5, 7.5))

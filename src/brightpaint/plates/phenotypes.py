@@ -22,7 +22,7 @@ PARAMETERS = VISIBLE + INVISIBLE
 # Spread of the scores that no compound causes. A cell's own variation is drawn in cells.py.
 PLATE_SPREAD = 0.15
 WELL_SPREAD = 0.12
-EFFECT = 2.0  # score of a compound of strength 1 in its main direction
+EFFECT = 2.8  # score of a compound of strength 1 in its main direction
 SECOND_SHARE = 0.5  # size of a target's second direction, relative to its main one
 SIDE_SHARE = 0.25  # s.d. of its effects on every other parameter, relative to its main one
 COMPOUND_SPREAD = (0.75, 1.25)  # strengths of the two compounds of a pair
@@ -87,7 +87,7 @@ def draw_targets(count: int, *, seed: int, inactive_share: float, invisible_shar
         main = family[turn % len(family)]
         second = rng.choice([name for name in family if name != main])
         signs = rng.choice([-1, 1], 2)
-        # Few cells leave room for cells of any shape; many are bounded by confluence.
+        # These can hardly go down: most fields are near confluence, and untreated cells have few of the others.
         signs[0] = 1 if main in ("cell_number", "mito_fragments", "vacuoles") else signs[0]
         touched = PARAMETERS if visible else INVISIBLE
         rows[index].update(zip(touched, map(float, rng.normal(0, SIDE_SHARE * EFFECT, len(touched)))))
@@ -99,8 +99,8 @@ def draw_targets(count: int, *, seed: int, inactive_share: float, invisible_shar
 
 
 def draw_layout(
-    rows: int, columns: int, *, seed: int, layout: str, dmso_share: float, inactive_share: float, invisible_share: float,
-    strength: float,
+    rows: int, columns: int, *, seed: int, layout: str, dmso_share: float, inactive_share: float,
+    invisible_share: float, strength: float,
 ) -> pd.DataFrame:  # fmt: skip
     """Draw which well holds which compound, from the seed alone: the same on every plate of a study.
 

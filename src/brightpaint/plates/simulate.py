@@ -178,7 +178,7 @@ def truth_table(plate: dict, layout: pd.DataFrame, states: list[dict[str, float]
 
 
 def checked(settings: dict) -> dict:
-    """Return the settings' plate row with its barcode and layout filled in; what a plate cannot do without is an error."""
+    """Return the plate row with barcode and layout filled in; a row without project, source or batch is an error."""
     plate = {"layout": "standard", **settings["plate"]}
     for key in ("project", "source", "batch"):
         if not plate.get(key):

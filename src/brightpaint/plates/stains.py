@@ -48,7 +48,7 @@ def _nucleoli(cells: Population, canvas: Canvas, rng: np.random.Generator) -> np
     count = 1 + rng.binomial(N_NUCLEOLI - 1, 0.5, len(cells))
     polar = rng.uniform(size=(len(cells), N_NUCLEOLI, 2))
     radii = np.exp(
-        rng.normal(np.log(1.25), 0.25, (len(cells), N_NUCLEOLI)) + 0.25 * cells.scores["nucleolar_size"][:, None]
+        rng.normal(np.log(1.25), 0.25, (len(cells), N_NUCLEOLI)) + 0.22 * cells.scores["nucleolar_size"][:, None]
     )
     for number in np.flatnonzero(cells.kind == SPREAD):
         turn = cells.nucleus_angle[number]
@@ -72,7 +72,7 @@ def _near_nucleus(cells: Population, number: int, rng: np.random.Generator, coun
 
 
 def _granules(cells, canvas, owner, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Draw lipid granules (seen in brightfield) and vacuoles (seen everywhere): thickness in um, and share of height."""
+    """Draw lipid granules (seen in brightfield; thickness in um) and vacuoles (seen everywhere; share of height)."""
     granules, vacuoles = (np.zeros((canvas.size, canvas.size), np.float32) for _ in range(2))
     axis = canvas.axis()
     for number in range(len(cells)):
@@ -143,7 +143,7 @@ class _Inside:
         return values.astype(np.float32)[self.of]
 
     def score(self, name: str) -> np.ndarray:
-        return self.get(np.clip(self.cells.scores[name], -4, 4))
+        return self.get(np.clip(self.cells.scores[name], -5, 5))
 
     def texture(self, name: str) -> np.ndarray:
         offset = self.cells.offset
@@ -158,19 +158,19 @@ def _thickness(inside: _Inside) -> np.ndarray:
     return np.where(inside.spread > 0, flat, ball)
 
 
-def _mitochondria(inside: _Inside) -> np.ndarray:
+def _mitochondria(inside: _Inside, thickness: np.ndarray) -> np.ndarray:
     """Return (P,) amount of mitochondria, before any stain: a network about the nucleus, or its fragments."""
     broken = _sigmoid(-1.6 + 1.7 * inside.score("mito_fragments"))
     form = (1 - broken) * inside.texture("filaments") + broken * inside.texture("puncta")
     about = np.exp(-inside.outside / 11) * (1 - np.exp(-inside.border / 2.5)) * (1 - 0.75 * inside.nucleus)
     polar = 1 + 0.45 * inside.toward_golgi
-    return np.where(inside.spread > 0, about * polar * (0.35 + 0.75 * form), 0.9)
+    return np.where(inside.spread > 0, about * polar * (0.35 + 0.75 * form), 0.16 * thickness)
 
 
 def _stain_points(inside: _Inside, thickness, nucleoli, golgi, mito) -> dict[str, np.ndarray]:
     """Return the (P,) concentration of each stain."""
     score, texture, nucleus = inside.score, inside.texture, inside.nucleus
-    chromatin = 1 + np.clip(np.exp(0.6 * score("chromatin")) * (texture("clumps") - 1), -0.8, 2.5)
+    chromatin = 1 + np.clip(np.exp(0.5 * score("chromatin")) * (texture("clumps") - 1), -0.8, 2.5)
     plain = 1 - inside.spread
     body = thickness + 0.7 * (1 - np.exp(-inside.border / 0.7)) * inside.spread  # stain reaches the edge
     dna = inside.get(inside.cells.dna) * nucleus * (0.55 + 0.45 * inside.dome) * np.where(plain > 0, 1, chromatin)
@@ -178,7 +178,7 @@ def _stain_points(inside: _Inside, thickness, nucleoli, golgi, mito) -> dict[str
     about = np.exp(-inside.outside / (12 * np.exp(-0.35 * score("rna"))))
     rna = 0.30 * body * (0.5 + 0.5 * about) * texture("grain") ** 0.5 * np.exp(0.3 * score("rna"))
     rna = rna * (1 - 0.38 * np.exp(0.25 * score("rna")) * nucleus * inside.spread)
-    rna = rna + 0.75 * nucleoli * np.exp(0.55 * score("nucleolar_rna")) * nucleus
+    rna = rna + 0.75 * nucleoli * np.exp(0.5 * score("nucleolar_rna")) * nucleus
     reach = 8.0 * np.exp(-0.28 * score("er_intensity"))
     er = 0.30 * body * (0.22 + np.exp(-inside.outside / reach)) * texture("network") ** 0.4
     er = (
@@ -188,7 +188,7 @@ def _stain_points(inside: _Inside, thickness, nucleoli, golgi, mito) -> dict[str
         * (1 - 0.55 * nucleus * inside.spread)
     )
     er = er + 0.35 * np.exp(-((inside.rim / 0.8) ** 2)) * inside.spread * np.exp(0.4 * score("er_intensity"))
-    fibres = np.exp(0.75 * score("actin_fibres")) * texture("fibres") * (1 - 0.6 * nucleus) * inside.spread
+    fibres = np.exp(0.6 * score("actin_fibres")) * texture("fibres") * (1 - 0.6 * nucleus) * inside.spread
     edge = np.exp(-inside.border / 0.6) + 0.8 * np.exp(-inside.free / 0.9) * texture("ruffles")
     agp = 0.15 * body + 0.11 * fibres * (1 - np.exp(-inside.border / 2)) + 0.42 * edge + 0.6 * golgi
     power = np.exp(0.45 * score("mito_potential"))
@@ -214,7 +214,8 @@ def draw_field(cells: Population, canvas: Canvas, rngs: dict[str, np.random.Gene
     granules, vacuoles = (drawn[inside.at] for drawn in _granules(cells, canvas, owner, rngs["visible"]))
     golgi = _golgi(cells, canvas, owner, rngs["golgi"])[inside.at]
     vacuoles = vacuoles * (1 - inside.nucleus)
-    thickness, mito = _thickness(inside), _mitochondria(inside)
+    thickness = _thickness(inside)
+    mito = _mitochondria(inside, thickness)
     path = DN_CYTOPLASM * thickness + DN_NUCLEUS * inside.nucleus * thickness + DN_NUCLEOLUS * nucleoli
     path = path + DN_MITO * mito * 0.5 + DN_GRANULE * granules + DN_VACUOLE * vacuoles * np.minimum(thickness, 2.5)
     drawn = {"path": path, "absorbance": 0.004 * thickness + 0.08 * granules}
