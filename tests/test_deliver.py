@@ -1,8 +1,10 @@
-"""A predicted plate as OME-TIFFs: what Fiji and CellProfiler need to know is in them, the same bytes every time."""
+"""A predicted plate as OME-TIFFs: whole headers, true numbers, same bytes, and CellProfiler reads them."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -10,83 +12,96 @@ import pytest
 import tifffile
 
 from brightpaint import store
-from brightpaint.features import cellprofiler as runner
-from brightpaint.features import deliver
-from brightpaint.features.export import from_counts, renormalise
+from brightpaint.features import deliver, export
+from features_fixture import FIVE, blobs, read, rows_of
 
-SETTINGS = {"window": [-5, 15], "channels": ["DNA", "RNA"], "pixel_size_um": 0.65, "cutoff": 15}
+SLIM = Path(__file__).parent.parent / "resources" / "cellprofiler" / "slim.cppipe"
+SETTINGS = {"window": [-5, 15], "channels": FIVE, "pixel_size_um": 0.5, "cutoff": 15}
 
 
 @pytest.fixture
 def plate(tmp_path):
-    """Two predicted fields of 32 px, cut from 64 raw pixels: (stack, rows, fields) paths."""
-    generator = np.random.default_rng(5)
-    keys = {"Metadata_Plate": "P1", "Metadata_Well": ["A01", "B02"], "Metadata_Site": 1, "Metadata_Tile": 1}
-    rows = pd.DataFrame(keys)
-    with store.StackWriter(tmp_path / "stack.tif", (2, 2, 32, 32), ["DNA", "RNA"], key="test") as writer:
-        for n in range(2):
-            writer.write(n, 3 + 2 * generator.standard_normal((2, 32, 32)))
-    store.write_table(rows, tmp_path / "rows.parquet")
-    store.write_table(rows.assign(height_px=64), tmp_path / "fields.parquet")
-    return [tmp_path / name for name in ("stack.tif", "rows.parquet", "fields.parquet")]
+    """A predicted plate of two fields, its channels in another order and on another scale than delivered."""
+    images = np.stack([blobs(seed)[0] for seed in (0, 1)])
+    with store.StackWriter(tmp_path / "stack.tif", images.shape, FIVE[::-1], key="test") as writer:
+        for number, image in enumerate(images):
+            writer.write(number, image[::-1] * 3 + 0.5)
+    fields = rows_of(["A01", "B02", "C03"], height=256)
+    store.write_table(fields, tmp_path / "fields.parquet")
+    store.write_table(fields[store.FIELD_KEYS].iloc[:2], tmp_path / "rows.parquet")
+    return images
 
 
-def run(plate, folder, settings=SETTINGS):
-    stack, rows, fields = plate
-    deliver.deliver(settings, stack_path=stack, rows_path=rows, fields_path=fields, folder=folder)
+def run(folder, out="predicted", settings=SETTINGS):
+    words = ["--settings", json.dumps(settings)]
+    for name, file in (("stack", "stack.tif"), ("rows", "rows.parquet"), ("fields", "fields.parquet"), ("folder", out)):
+        words += [f"--{name}", str(folder / file)]
+    deliver.main(words)
+    return folder / out
 
 
-def test_the_images_are_16_bit_and_say_channel_and_pixel_size(plate, tmp_path):
-    run(plate, tmp_path / "out")
-    with tifffile.TiffFile(tmp_path / "out" / "A01_s1_t1_RNA.ome.tif") as tif:
-        image, described = tif.asarray(), tifffile.xml2dict(tif.ome_metadata)["OME"]["Image"]["Pixels"]
-    assert image.dtype == np.uint16 and image.shape == (32, 32)
-    assert described["Channel"]["Name"] == "RNA"
-    assert described["PhysicalSizeX"] == pytest.approx(1.3)  # 0.65 um, 64 raw pixels on 32
-    expected = renormalise(store.open_stack(plate[0]).images[0, 1], 15)
-    np.testing.assert_allclose(from_counts(image, (-5, 15)), expected, atol=20 / 65535)
+def test_files_hold_the_renormalised_prediction_with_channel_and_pixel_size(tmp_path, plate):
+    folder = run(tmp_path)
+    listed = pd.read_csv(folder / "load_data.csv")
+    assert listed["Metadata_Well"].tolist() == ["A01", "B02"]
+    path = folder / listed["FileName_OrigER"][1]
+    counts = tifffile.imread(path)
+    assert counts.dtype == np.uint16 and counts.shape == (128, 128)
+    back = export.from_counts(counts, (-5, 15))
+    assert np.abs(back - plate[1][FIVE.index("ER")]).max() < 0.02  # float16 between, at z-scores up to 5
+    with tifffile.TiffFile(path) as tif:
+        root = ElementTree.fromstring(tif.ome_metadata)
+    pixels = root.find(".//{*}Pixels")
+    assert root.find(".//{*}Channel").get("Name") == "ER"
+    assert float(pixels.get("PhysicalSizeX")) == float(pixels.get("PhysicalSizeY")) == 0.5 * 256 / 128
+    assert pixels.get("PhysicalSizeXUnit") == "µm"
 
 
-def test_load_data_lists_every_field_with_files_that_exist(plate, tmp_path):
-    run(plate, tmp_path / "out")
-    table = pd.read_csv(tmp_path / "out" / "load_data.csv")
-    assert list(table["Metadata_Well"]) == ["A01", "B02"]
-    for channel in ("DNA", "RNA"):
-        for folder, name in zip(table[f"PathName_Orig{channel}"], table[f"FileName_Orig{channel}"]):
-            assert folder == str((tmp_path / "out").resolve())
-            assert (tmp_path / "out" / name).exists()
-    assert "painted by a model" in (tmp_path / "out" / "README.txt").read_text()
+def test_uuids_are_stable_and_all_different(tmp_path, plate):
+    first, second = run(tmp_path), run(tmp_path, "again")
+    names = sorted(path.name for path in first.glob("*.tif"))
+    assert len(names) == 10
+    assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
+    uuids = {ElementTree.fromstring(tifffile.TiffFile(first / name).ome_metadata).get("UUID") for name in names}
+    assert len(uuids) == 10
 
 
-def test_the_same_plate_gives_the_same_bytes(plate, tmp_path):
-    run(plate, tmp_path / "out")
-    first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    run(plate, tmp_path / "out")
-    assert first == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+def test_the_readme_says_what_a_count_means(tmp_path, plate):
+    text = (run(tmp_path) / "README.txt").read_text()
+    assert "plate P1: 2 fields, channels DNA, RNA, ER, AGP, Mito" in text
+    assert "-5 + c / 65535 * 20" in text and "1 um a pixel" in text
 
 
-def test_a_plate_without_fields_and_a_missing_channel_are_refused(plate, tmp_path):
-    with pytest.raises(ValueError, match=r"channels \['ER'\] are missing"):
-        run(plate, tmp_path / "out", {**SETTINGS, "channels": ["DNA", "ER"]})
-    assert not (tmp_path / "out").exists()
-    empty = store.read_fields(plate[1]).iloc[:0]
-    with store.StackWriter(tmp_path / "none.tif", (0, 2, 32, 32), ["DNA", "RNA"], key="test"):
-        pass
-    store.write_table(empty, tmp_path / "none.parquet")
-    with pytest.raises(ValueError, match="no fields were predicted"):
-        run([tmp_path / "none.tif", tmp_path / "none.parquet", plate[2]], tmp_path / "out")
+def test_a_second_run_replaces_the_folder_whole(tmp_path, plate):
+    folder = run(tmp_path)
+    (folder / "stray.txt").write_text("left over")
+    run(tmp_path)
+    assert not (folder / "stray.txt").exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_plate_without_predictions_or_another_table_is_refused(tmp_path, plate):
+    store.write_table(rows_of(["A01"])[store.FIELD_KEYS], tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match="1 rows, but .* holds 2 fields"):
+        run(tmp_path)
+    store.write_table(rows_of(["A01", "Z09"])[store.FIELD_KEYS], tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match="well Z09, .*not in the plate's field table"):
+        run(tmp_path)
+    assert not (tmp_path / "predicted").exists()
 
 
 @pytest.mark.cellprofiler
-@pytest.mark.slow
-def test_cellprofiler_reads_what_was_delivered(finished_study, cellprofiler, tmp_path, monkeypatch):
-    from conftest import ROOT
+def test_the_real_cellprofiler_reads_what_was_delivered(tmp_path, plate, cellprofiler):
+    from brightpaint.features import cellprofiler as module
 
-    monkeypatch.setenv("BRIGHTPAINT_CELLPROFILER", cellprofiler)
-    folder = finished_study / "results" / "predicted" / "pert" / "T3"
-    pipeline = ROOT / "resources" / "cellprofiler" / "slim.cppipe"
-    command = ["--command", cellprofiler, "--pipeline", str(pipeline), "--images", str(folder)]
-    runner.main([*command, "--tables", str(tmp_path / "tables")])
-    images = pd.read_csv(tmp_path / "tables" / "Image.csv")
-    assert len(images) == len(pd.read_csv(folder / "load_data.csv"))
-    assert json.dumps(images["Count_Nuclei"].tolist())
+    folder = run(tmp_path)
+    (folder / "export.json").write_text(json.dumps({"pixel_size_um": 1.0}))
+    module.measure(cellprofiler, SLIM, folder, tmp_path / "tables")
+    images = read(tmp_path / "tables" / "Image.csv")
+    expected = blobs()[1]
+    assert [int(float(row["Count_Nuclei"])) for row in images] == [expected, expected]
+    for row, field in zip(images, plate):  # CellProfiler saw the counts that were meant: mean 0 is 5 / 20
+        for channel in FIVE:
+            assert float(row[f"Intensity_MeanIntensity_Orig{channel}"]) == pytest.approx(0.25, abs=1e-3)
+            highest = (field[FIVE.index(channel)].max() + 5) / 20
+            assert float(row[f"Intensity_MaxIntensity_Orig{channel}"]) == pytest.approx(highest, abs=1e-3)

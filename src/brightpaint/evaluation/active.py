@@ -94,7 +94,8 @@ def find_active(
     "control"; a perturbation whose wells hold no cells is of cluster "no cells" and not active.
     """
     wells, features = usable(profiles(list(plates), list(kept))[0])
-    known = wells[wells["Metadata_perturbation"] != ""].reset_index(drop=True)
+    known = wells[wells["Metadata_perturbation"] != ""]
+    known = known.sort_values(["Metadata_Plate", "Metadata_Well"], ignore_index=True)
     log.info("wells of no known perturbation, left out: %d", len(wells) - len(known))
     points = principal_components(known[features].to_numpy(dtype=np.float64), components)
     log.info("%d wells, %d features, %d principal components", len(known), len(features), points.shape[1])

@@ -37,21 +37,22 @@ class Column:
 COLUMNS = [
     Column("pcc", "PCC", 1, 3, "Pearson correlation of pixels, mean over fields and channels. Floor: the largest |PCC| "
            "that a brightfield plane, or its local s.d., reaches by itself. Chance: the same prediction against "
-           "another well's real image."),
+           "another well's real image"),
     Column("ssim", "SSIM", 1, 3, "structural similarity, data range set to the cut-off of the z-scores"),
     Column("ssim_paper", "SSIM, range 2", 1, 3, "the same with data range 2, as published"),
-    Column("mse", "MSE", -1, 3, "mean squared error of standardised images; nearly 2 (1 - PCC), so it adds nothing to PCC"),
+    Column("mse", "MSE", -1, 3, "mean squared error of standardised images; nearly 2 (1 - PCC), so it adds nothing to it"),
     Column("mae", "MAE", -1, 3, "mean absolute error of standardised images"),
     Column("mse_raw", "MSE, raw", -1, 3, "mean squared error of the prediction as it came, not standardised again"),
     Column("nn", "NN matches", 1, 1, "perturbations of a plate whose nearest neighbour shares a target. Floor: the "
-           "nearest well on the plate in place of the nearest profile."),
+           "nearest wells on the plate in place of the nearest profiles"),
+    Column("nn_paper", "NN hits", 1, 1, "hits, a query counted more than once, as published"),
     Column("top5", "NN top 5", 1, 1, "the same for any of the five nearest"),
     Column("top5_paper", "top 5 hits", 1, 1, "hits among the five nearest, a query counted more than once, as published"),
     Column("mtdist", "MTdist", -1, 3, "mean cosine distance of perturbations that share a target"),
     Column("mtdist_paper", "MTdist, last pairs", -1, 3, "the same, each target's last pair only, as published"),
     Column("cpcor", "CPcor", 1, 3, "mean over features of the correlation across perturbations with the real profiles "
-           "(row real: with the other real plates). Floor: the perturbation's mean real profile on the other plates, "
-           "no image used."),
+           "(real Cell Painting: with the other real plates). Floor: the perturbation's mean real profile on the other "
+           "plates, no image used"),
 ]  # fmt: skip
 SUBSETS = {
     "full": "All perturbations (as the paper's Table 1)",
@@ -62,12 +63,12 @@ REAL = "real Cell Painting"
 
 STYLE = """
 :root { color-scheme: light }
-body { font: 14px/1.45 system-ui, sans-serif; margin: 1.5em; color: #1a1a1a; max-width: 1240px }
+body { font: 13px/1.4 system-ui, sans-serif; margin: 1.5em; color: #1a1a1a; max-width: 1240px }
 h1 { font-size: 1.4em } h2 { font-size: 1.15em; margin-top: 1.8em }
 table { border-collapse: collapse; margin: .6em 0 1em }
-th, td { padding: .35em .6em; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top }
+th, td { padding: .35em .45em; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top }
 th:first-child, td:first-child { text-align: left }
-thead th { border-bottom: 2px solid #333; cursor: pointer; white-space: nowrap; position: sticky; top: 0; background: #fff }
+thead th { border-bottom: 2px solid #333; cursor: pointer; position: sticky; top: 0; background: #fff }
 thead th:focus-visible { outline: 2px solid #0072b2 }
 th[aria-sort=ascending]::after { content: " \\25B4" } th[aria-sort=descending]::after { content: " \\25BE" }
 small { display: block; color: #555; font-size: .78em; white-space: nowrap }
@@ -124,8 +125,8 @@ def cell(found: pd.DataFrame, column: Column, best: float) -> str:
     if np.isfinite(row["null"]):
         small.append(f"chance {show(row['null'])}")
     if np.isfinite(row["floor"]):
-        below = column.better * (row["value"] - row["floor"]) <= 0
-        small.append(f"floor {show(row['floor'])}{' (not passed)' if below else ''}")
+        passed = column.better * (row["value"] - row["floor"]) > 0
+        small.append(f"{'floor' if passed else 'below floor'} {show(row['floor'])}")
     if np.isfinite(row["null_bound"]) and column.better * (row["value"] - row["null_bound"]) <= 0:
         kinds.append("chance")
         small.append("within chance")
@@ -208,16 +209,16 @@ def page(frame: pd.DataFrame, arms: Sequence[str]) -> str:
     plates = ", ".join(sorted(set(shown["plate"])))
     meanings = "".join(
         f"<dt>{escape(c.title)}</dt><dd>{escape(c.meaning)}.</dd>" for c in COLUMNS if (shown["metric"] == c.key).any()
-    ).replace("..</dd>", ".</dd>")
+    )
     tidy = quote(frame.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.6g", na_rep="nan"))
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>brightpaint: metrics</title><link rel="icon" href="data:,"><style>{STYLE}</style></head><body>
 <h1>What the predictions are worth</h1>
-<p>Test plates: {escape(plates)}. Means over plates where there are several, each beside it. Square brackets: 95% bootstrap
-interval within the plate (over wells for pixels, targets for matches, perturbations for CPcor); it does not speak of other batches.
-Blue: best predicted arm. Grey: within what chance gives one time in twenty. Rows in italics are references: real cells,
-and brightfield without any prediction. Click a heading to sort.
+<p>Test plates: {escape(plates)}. Means over plates where there are several, each beside it. Square brackets: 95%
+bootstrap interval within the plate (over wells for pixels, targets for matches, perturbations for CPcor); it does not
+speak of other batches. Blue: best predicted arm. Grey: within what chance reaches one time in twenty. Rows in italics
+are references: real cells, and brightfield without any prediction. Click a heading to sort.
 <a download="metrics.tsv" href="data:text/tab-separated-values;charset=utf-8,{tidy}">Download every number (TSV)</a>.</p>
 {"".join(sections)}
 <h2>What the columns say</h2><dl>{meanings}</dl>

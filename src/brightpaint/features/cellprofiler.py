@@ -89,10 +89,9 @@ def check_images(rows: list[dict[str, str]], channels: list[str]) -> None:
             path = Path(row[f"PathName_Orig{channel}"]) / row[f"FileName_Orig{channel}"]
             try:
                 pages = tiff.check(path)
-                frame = int(row.get(f"Frame_Orig{channel}") or 0)
-                if frame >= len(pages):
-                    raise ValueError(f"page {frame} is wanted, but it has {len(pages)}")
-                shapes[channel] = pages[frame]
+                if not pages:
+                    raise ValueError("expected an image, found a TIFF without pages")
+                shapes[channel] = pages[0]
             except ValueError as error:
                 raise ValueError(
                     f"{path} ({describe(row, channel)}): {error}; delete its folder and rerun export"
@@ -170,8 +169,8 @@ def check_tables(tables: Path, rows: list[dict[str, str]], images: Path, last: l
     measured = read_csv(tables / "Image.csv")
     if len(measured) != len(rows):
         raise failure(f"Image.csv has {len(measured)} rows, expected {len(rows)}", images, len(measured) + 1, last)
-    files = {row["FileName_Orig" + channels_of(images / "load_data.csv")[0]]: row for row in rows}
     first = "FileName_Orig" + channels_of(images / "load_data.csv")[0]
+    files = {row[first]: row for row in rows}
     for row in measured:
         place = describe(files.get(row.get(first, ""), row))
         if row.get(first) not in files:

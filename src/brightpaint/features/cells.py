@@ -54,7 +54,7 @@ def join_compartments(nuclei: pd.DataFrame, cells: pd.DataFrame, cytoplasm: pd.D
     by_cell = named[2].drop(columns="ObjectNumber").rename(columns={"Cytoplasm_Parent_Cells": "ObjectNumber"})
     joined = by_nucleus.merge(named[1], on=["ImageNumber", "Cells_Parent_Nuclei"], validate="one_to_one")
     joined = joined.merge(by_cell, on=keys, validate="one_to_many")
-    joined["Cytoplasm_Parent_Cells"] = joined["ObjectNumber"]
+    joined = joined.copy().assign(Cytoplasm_Parent_Cells=joined["ObjectNumber"])
     features = [column for frame in named for column in frame.columns if column not in keys]
     return joined[keys + features]
 

@@ -141,22 +141,19 @@ def check_rows(stack: store.Stack, rows: pd.DataFrame, path: str | Path) -> None
         raise ValueError(f"{path}: {len(rows)} rows, but {stack.path} holds {len(stack)} fields; delete both and rerun")
 
 
-def load_data_csv(records: list[dict], channels: list[str], extra: str = "") -> str:
+def load_data_csv(records: list[dict], channels: list[str]) -> str:
     """Return the text of a load_data.csv.
 
     Parameters
     ----------
     records : one dict a field: its keys, `folder`, and `files`, {channel: file name}
-    extra : text of a further column for each channel, `Frame`: then a record has `frames` as well
     """
     header = [f"FileName_Orig{name}" for name in channels] + [f"PathName_Orig{name}" for name in channels]
-    header += [f"{extra}_Orig{name}" for name in channels if extra] + store.FIELD_KEYS
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
+    writer.writerow(header + store.FIELD_KEYS)
     for record in records:
         cells = [record["files"][name] for name in channels] + [str(record["folder"])] * len(channels)
-        cells += [record["frames"][name] for name in channels if extra]
         writer.writerow(cells + [record[key] for key in store.FIELD_KEYS])
     return text.getvalue()
 

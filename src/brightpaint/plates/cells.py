@@ -103,11 +103,11 @@ def draw_population(rng: np.random.Generator, state: dict[str, float], *, side_u
     density : cells per square um of an untreated field
     """
     area = (side_um + 2 * MARGIN_UM) ** 2
-    mean = density * area * np.exp(-0.26 * state["cell_number"])
+    mean = density * area * np.exp(0.26 * state["cell_number"])
     count = max(0, round(rng.normal(mean, COUNT_SPREAD * np.sqrt(mean))))
     spread = rng.normal(0, CELL_SPREAD, (count, len(PARAMETERS)))
     scores = {name: state[name] + spread[:, index] for index, name in enumerate(PARAMETERS)}
-    dying = DEAD_SHARE * np.exp(0.45 * state["cell_number"])
+    dying = DEAD_SHARE * np.exp(-0.45 * state["cell_number"])
     fate = rng.uniform(size=count)
     kind = np.where(fate < dying, DEAD, np.where(fate > 1 - MITOTIC_SHARE, MITOTIC, SPREAD))
     centre = place_cells(rng, count, side_um)
@@ -119,7 +119,7 @@ def draw_population(rng: np.random.Generator, state: dict[str, float], *, side_u
     growth = np.sqrt(cycle / 1.3) * np.exp(rng.normal(0, 0.07, count) + 0.125 * scores["nuclear_size"])
     long = np.exp(np.clip(rng.normal(0.0, 0.10, count) + 0.10 * scores["elongation"], -0.13, 0.35))
     axes = np.stack([NUCLEUS_UM[0] * growth * long, NUCLEUS_UM[1] * growth / long], axis=1)
-    radius = CELL_RADIUS_UM * cycle**0.25 * np.exp(rng.normal(0, 0.10, count) - 0.14 * scores["cell_area"])
+    radius = CELL_RADIUS_UM * cycle**0.25 * np.exp(rng.normal(0, 0.10, count) + 0.14 * scores["cell_area"])
     aspect = np.exp(np.clip(0.58 + rng.normal(0, 0.22, count) + 0.22 * scores["elongation"], 0.05, 1.3))
     axes[kind == MITOTIC] = rng.uniform(0.9, 1.1) * np.array([6.5, 2.4])
     axes[kind == DEAD] = (3.6, 3.2)

@@ -22,6 +22,8 @@ PARAMETERS = VISIBLE + INVISIBLE
 # Spread of the scores that no compound causes. A cell's own variation is drawn in cells.py.
 PLATE_SPREAD = 0.15
 WELL_SPREAD = 0.12
+# Main directions that go one way only: fields are near confluence, and untreated cells have little of the others.
+ONE_SIDED = {"cell_number": -1, "mito_fragments": 1, "vacuoles": 1}
 EFFECT = 2.8  # score of a compound of strength 1 in its main direction
 SECOND_SHARE = 0.5  # size of a target's second direction, relative to its main one
 SIDE_SHARE = 0.25  # s.d. of its effects on every other parameter, relative to its main one
@@ -87,8 +89,7 @@ def draw_targets(count: int, *, seed: int, inactive_share: float, invisible_shar
         main = family[turn % len(family)]
         second = rng.choice([name for name in family if name != main])
         signs = rng.choice([-1, 1], 2)
-        # These can hardly go down: most fields are near confluence, and untreated cells have few of the others.
-        signs[0] = 1 if main in ("cell_number", "mito_fragments", "vacuoles") else signs[0]
+        signs[0] = ONE_SIDED.get(main, signs[0])
         touched = PARAMETERS if visible else INVISIBLE
         rows[index].update(zip(touched, map(float, rng.normal(0, SIDE_SHARE * EFFECT, len(touched)))))
         words = [f"{name}{'+' if sign > 0 else '-'}" for name, sign in zip((main, second), signs)]

@@ -1,0 +1,68 @@
+"""Plates, exported parts and drawn cells for the tests of brightpaint.features."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+from brightpaint import store
+from brightpaint.features import export
+
+FIVE = ["DNA", "RNA", "ER", "AGP", "Mito"]
+
+
+def rows_of(wells, plate="P1", height=64):
+    """Return a table of fields, the sites of a well numbered from 1."""
+    sites = [wells[:n].count(well) + 1 for n, well in enumerate(wells)]
+    return pd.DataFrame({
+        "Metadata_Plate": plate, "Metadata_Well": wells, "Metadata_Site": sites, "Metadata_Tile": 1,
+        "height_px": height, "width_px": height,
+    })  # fmt: skip
+
+
+def write_plate(folder, wells, *, channels=("BF", "DNA", "RNA"), seed=0, **changes):
+    """Write stack.tif and rows.parquet of random fields into `folder` and return the images."""
+    images = np.random.default_rng(seed).normal(0, 1, (len(wells), len(channels), 32, 32)).astype(np.float16)
+    rows = rows_of(wells, **changes)
+    with store.StackWriter(folder / "stack.tif", images.shape, channels, key="test") as writer:
+        for number, image in enumerate(images):
+            writer.write(number, image)
+    store.write_table(rows, folder / "rows.parquet")
+    return images
+
+
+def write_images(folder: Path, images: np.ndarray, channels=FIVE, pixel_um=1.0, plate="P1") -> Path:
+    """Write an exported part by hand: images are (N, C, H, W) z-scores, one well each."""
+    folder.mkdir()
+    records = []
+    for number, image in enumerate(images, 1):
+        keys = dict(zip(store.FIELD_KEYS, (plate, f"A{number:02d}", 1, 1)))
+        files = {name: f"A{number:02d}_s1_t1_{name}.tif" for name in channels}
+        for name, plane in zip(channels, image):
+            store.write_raw(folder / files[name], export.to_counts(plane, (-5, 15)))
+        records.append({**keys, "folder": folder.resolve(), "files": files})
+    (folder / "load_data.csv").write_text(export.load_data_csv(records, list(channels)))
+    (folder / "export.json").write_text(json.dumps({"pixel_size_um": pixel_um}))
+    return folder
+
+
+def blobs(seed=0, size=128, channels=5):
+    """Draw one field of round cells: (C, size, size) z-scores, and the number of whole nuclei."""
+    generator = np.random.default_rng(seed)
+    centres = [(y, x) for y in range(24, size, 40) for x in range(24, size, 40)]
+    yy, xx = np.mgrid[:size, :size]
+    distance = np.min([np.hypot(yy - y, xx - x) for y, x in centres], axis=0)
+    planes = [1 / (1 + np.exp((distance - (8 if n == 0 else 15)) / 1.2)) for n in range(channels)]
+    noisy = np.array(planes) + generator.normal(0, 0.03, (channels, size, size))
+    return export.renormalise(ndimage.gaussian_filter(noisy, (0, 1, 1)), 15), len(centres)
+
+
+def read(path: Path) -> list[dict]:
+    """Return the rows of a CSV."""
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle))

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+from models_fixture import CHANNELS, SAMPLING, SETTINGS, make_plate, sample_arguments, train_arguments
+
+from brightpaint import store
+from brightpaint.models import baselines, sample, train
+from brightpaint.models.data import TrainingImages
+
+
+def training_images(folder, plates=2):
+    made = [make_plate(folder, f"P{number}", 4, seed=number) for number in range(plates)]
+    return made, TrainingImages(*zip(*made), channels=CHANNELS, label="none")
+
+
+def test_polynomial_terms():
+    terms = baselines.polynomial(np.array([[[2.0]], [[3.0]]]))
+    assert terms[:, 0].tolist() == [1, 2, 3, 4, 6, 9]
+
+
+def test_ridge_is_least_squares_of_all_pixels_at_once(tmp_path):
+    _, data = training_images(tmp_path)
+    tensors, history = baselines.fit("pixel", data)
+    images = np.stack([data.field(number) for number in range(len(data))]).astype(np.float64)
+    terms = np.concatenate([baselines.polynomial(image[:2]) for image in images], axis=1)
+    stains = np.concatenate([image[2:].reshape(2, -1) for image in images], axis=1)
+    expected, *_ = np.linalg.lstsq(terms.T, stains.T, rcond=None)
+    np.testing.assert_allclose(tensors["coefficients"], expected, atol=1e-3)  # the ridge, on near-collinear products
+    assert history[0]["loss"] == pytest.approx(float(((expected.T @ terms - stains) ** 2).mean()), rel=1e-4)
+
+
+def test_pixel_recovers_a_polynomial_and_survives_a_constant_plane():
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.normal(size=(20, 20)), np.zeros((20, 20))])
+    terms = baselines.polynomial(x)
+    true = np.array([[1.0, 2.0, 0.0, -0.5, 0.0, 0.0]]).T
+    flat = true.T @ terms
+    coefficients = baselines.ridge(terms @ terms.T, terms @ flat.T, terms.shape[1])
+    np.testing.assert_allclose(coefficients, true, atol=1e-4)
+    painted = baselines.predict("pixel", {"coefficients": torch.from_numpy(coefficients)}, x)
+    np.testing.assert_allclose(painted[0], 1 + 2 * x[0] - 0.5 * x[0] ** 2, atol=1e-3)
+
+
+def test_mean_is_the_mean_of_every_training_field(tmp_path):
+    _, data = training_images(tmp_path)
+    tensors, history = baselines.fit("mean", data)
+    stains = np.stack([data.field(number)[2:] for number in range(len(data))])
+    np.testing.assert_allclose(tensors["mean"], stains.mean(0), atol=1e-6)
+    assert history[0]["loss"] == pytest.approx(float(stains.var(0).mean()), rel=1e-4)
+
+
+def test_mean_of_another_size_is_refused():
+    with pytest.raises(ValueError, match="same size"):
+        baselines.predict("mean", {"mean": torch.zeros(2, 8, 8)}, np.zeros((2, 16, 16), np.float32))
+
+
+@pytest.mark.parametrize("kind", ["mean", "pixel"])
+def test_trained_and_sampled_through_the_commands(kind, tmp_path):
+    made, data = training_images(tmp_path)
+    train.main(train_arguments(tmp_path, made, {**SETTINGS, "kind": kind}))
+    tensors, meta = store.read_weights(tmp_path / "weights.safetensors")
+    assert meta["settings"]["kind"] == kind and meta["channels"] == CHANNELS and meta["label_map"] == {}
+    sample.main(sample_arguments(tmp_path / "weights.safetensors", made[0], tmp_path / "out.tif", **SAMPLING))
+    painted = store.open_stack(tmp_path / "out.tif")
+    expected = baselines.predict(kind, tensors, data.field(0)[:2])
+    np.testing.assert_allclose(painted.images[0], expected, atol=2e-3)
+    assert painted.channels == ("DNA", "ER")

@@ -1,0 +1,427 @@
+"""CellProfiler's silent failures become errors: mostly on a stand-in program, and on the real one where it matters."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from scipy import ndimage
+
+from brightpaint import store
+from brightpaint.features import cellprofiler, export, pipeline, tiff
+from features_fixture import FIVE, blobs, read, write_images
+
+ROOT = Path(__file__).parent.parent
+PIPELINES = ROOT / "resources" / "cellprofiler"
+SLIM = PIPELINES / "slim.cppipe"
+
+# Stands in for CellProfiler: writes whole tables, then spoils what `FAULT` names.
+FAKE = """#!{python}
+import csv, json, os, sys
+fault, arguments = {fault!r}, sys.argv[1:]
+option = lambda name: arguments[arguments.index(name) + 1]
+rows = list(csv.DictReader(open(option("--data-file"))))
+out, first = option("-o"), [key for key in rows[0] if key.startswith("FileName_")][0]
+json.dump([arguments, dict(os.environ), os.getcwd()], open({seen!r}, "w"))
+print("Image # 1, module LoadData # 1: CPU_time = 1.00 secs")
+if fault == "exit":
+    print("the disk caught fire"); sys.exit(3)
+if fault == "pipeline":
+    print("ERROR: Failed to load pipeline: no module named Paint")
+def write(name, header, lines):
+    with open(os.path.join(out, name + ".csv"), "w", newline="") as handle:
+        csv.writer(handle).writerows([header] + lines)
+error = {{"module": "1", "blank": ""}}.get(fault, "0")
+image = [[n, row[first], 2, 2, 2, "0", error] for n, row in enumerate(rows, 1)]
+header = ["ImageNumber", first, "Count_Nuclei", "Count_Cells", "Count_Cytoplasm", "ModuleError_01LoadData"]
+if fault == "row":
+    image = image[:-1]
+if fault != "no_module_errors":
+    header.append("ModuleError_09IdentifyPrimaryObjects")
+else:
+    header, image = header[:5], [line[:5] for line in image]
+if fault == "other_file":
+    image[0][1] = "B99.tif"
+write("Image", header, image)
+for name in ("Nuclei", "Cells", "Cytoplasm"):
+    lines = [[n, k, 7.5] for n in range(1, len(rows) + 1) for k in (1, 2)]
+    if name == "Cells" and fault == "cut":
+        lines = lines[:-1]
+    if name == "Cells" and fault == "half_row":
+        lines[-1] = lines[-1][:2]
+    if not (name == "Cytoplasm" and fault == "table"):
+        write(name, ["ImageNumber", "ObjectNumber", "AreaShape_Area"], lines)
+if fault != "no_done":
+    open(option("-d"), "w").write("Failure" if fault == "done" else "Complete")
+"""
+
+
+@pytest.fixture
+def images(tmp_path):
+    return write_images(tmp_path / "images", np.zeros((2, 5, 16, 16)))
+
+
+def fake(tmp_path: Path, fault: str = "") -> str:
+    program = tmp_path / "cellprofiler"
+    program.write_text(FAKE.format(python=sys.executable, fault=fault, seen=str(tmp_path / "seen.json")))
+    program.chmod(0o755)
+    return str(program)
+
+
+def run(tmp_path, images, command, pipeline_path=SLIM):
+    tables = tmp_path / "tables"
+    words = ["--command", command, "--pipeline", pipeline_path, "--images", images, "--tables", tables]
+    cellprofiler.main([str(word) for word in words])
+    return tables
+
+
+@pytest.fixture(autouse=True)
+def no_other_cellprofiler(monkeypatch, request):
+    if "cellprofiler" not in request.fixturenames:
+        monkeypatch.delenv("BRIGHTPAINT_CELLPROFILER", raising=False)
+
+
+# --- the run ---
+
+
+def test_whole_tables_arrive_and_nothing_else_is_left(tmp_path, images):
+    tables = run(tmp_path, images, fake(tmp_path))
+    names = sorted(path.name for path in tables.iterdir())
+    assert names == ["Cells.csv", "Cytoplasm.csv", "Image.csv", "Nuclei.csv", "load_data.csv"]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".tables")]
+
+
+def test_cellprofiler_runs_in_a_private_folder_without_our_python_path_or_proxies(tmp_path, images, monkeypatch):
+    for name in ("PYTHONPATH", "http_proxy", "HTTPS_PROXY", "AWS_SECRET_ACCESS_KEY", "PYTHONHOME"):
+        monkeypatch.setenv(name, "/leak")
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    # The stand-in is Python as well: only a variable that CellProfiler must not see would break it.
+    monkeypatch.delenv("PYTHONHOME")
+    tables = run(tmp_path, images, fake(tmp_path))
+    arguments, environment, folder = json.loads((tmp_path / "seen.json").read_text())
+    assert "/leak" not in environment.values()
+    assert environment["OMP_NUM_THREADS"] == "1"
+    assert environment["HOME"] == environment["TMPDIR"] == folder
+    assert Path(folder).parent == tables.parent and not Path(folder).exists()
+    assert arguments[:2] == ["-c", "-r"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("exit", r"exit code 3 .* at or after plate P1, well A01, site 1.*\n(.*\n)*.*the disk caught fire"),
+        ("done", "said 'Failure'"),
+        ("no_done", "said 'nothing'"),
+        ("pipeline", "did not load whole: ERROR: Failed to load pipeline"),
+        ("table", r"Cytoplasm.csv were not written, found \['Cells.csv', 'Image.csv', 'Nuclei.csv'\]"),
+        ("row", "Image.csv has 1 rows, expected 2"),
+        ("module", "plate P1, well A01, site 1, tile 1: .*ModuleError_09IdentifyPrimaryObjects is '1', expected 0"),
+        ("blank", "ModuleError_09IdentifyPrimaryObjects is '', expected 0"),
+        ("no_module_errors", "no ModuleError_ column"),
+        ("other_file", "'B99.tif' in FileName_OrigDNA, which load_data.csv does not"),
+        ("cut", "Cells.csv has 3 whole or cut rows, expected 4"),
+        ("half_row", "Cells.csv has 4 whole or cut rows"),
+    ],
+)
+def test_each_silent_failure_is_an_error_and_leaves_no_tables(tmp_path, images, fault, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        run(tmp_path, images, fake(tmp_path, fault))
+    assert "cellprofiler.pipeline" in str(caught.value)
+    assert not (tmp_path / "tables").exists()
+
+
+def test_the_command_line_ends_with_one_error_and_code_1(tmp_path, images):
+    words = ["--command", fake(tmp_path, "exit"), "--pipeline", SLIM, "--images", images, "--tables", tmp_path / "t"]
+    command = [sys.executable, "-m", "brightpaint.features.cellprofiler", *map(str, words)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    environment.pop("BRIGHTPAINT_CELLPROFILER", None)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1 and "error: CellProfiler ended with exit code 3" in done.stderr
+    assert done.stdout == "" and "Traceback" not in done.stderr
+
+
+def test_a_part_without_fields_runs_nothing(tmp_path):
+    images = write_images(tmp_path / "images", np.zeros((0, 5, 16, 16)))
+    tables = run(tmp_path, images, "/no/such/program")
+    assert [path.name for path in tables.iterdir()] == ["load_data.csv"]
+
+
+# --- where the program is ---
+
+
+def test_a_program_that_is_nowhere_says_what_to_type(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(cellprofiler, "ENVIRONMENT", tmp_path / "none")
+    with pytest.raises(ValueError, match="run `make environments`"):
+        cellprofiler.find_command("cellprofiler")
+
+
+def test_the_program_is_the_variables_then_the_given_then_the_one_that_make_built(tmp_path, monkeypatch):
+    built, given = tmp_path / "built", tmp_path / "given"
+    for path in (built, given):
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(cellprofiler, "ENVIRONMENT", built)
+    assert cellprofiler.find_command("cellprofiler") == str(built)
+    assert cellprofiler.find_command(str(given)) == str(given)
+    with pytest.raises(ValueError, match="'/no/such'"):
+        cellprofiler.find_command("/no/such")
+    monkeypatch.setenv("BRIGHTPAINT_CELLPROFILER", str(given))
+    assert cellprofiler.find_command("/no/such") == str(given)
+
+
+def test_the_modules_that_run_beside_cellprofiler_need_only_the_standard_library():
+    code = (
+        "import sys; before = set(sys.modules)\nimport brightpaint.features.cellprofiler\n"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "print(sorted(new - set(sys.stdlib_module_names) - {'brightpaint'}))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r})\n" + code],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert done.stdout.strip() == "[]"
+
+
+# --- TIFFs ---
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("options", [{}, {"rowsperstrip": 3}, {"tile": (16, 16)}, {"compression": "zlib"}])
+def test_every_kind_of_whole_tiff_is_read_as_tifffile_reads_it(tmp_path, byteorder, bigtiff, options):
+    image = np.random.default_rng(0).integers(0, 9999, (2, 20, 24), np.uint16)
+    tifffile.imwrite(
+        tmp_path / "x.tif", image, byteorder=byteorder, bigtiff=bigtiff, photometric="minisblack", **options
+    )
+    assert tiff.check(tmp_path / "x.tif") == [(20, 24), (20, 24)]
+
+
+@pytest.mark.parametrize("share", [0, 0.002, 0.01, 0.5, 0.99])
+def test_a_truncated_tiff_is_refused(tmp_path, share):
+    path = tmp_path / "x.tif"
+    store.write_raw(path, np.zeros((64, 64), np.uint16))
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(ValueError, match="truncated|expected a"):
+        tiff.check(path)
+
+
+def test_garbage_and_nothing_are_refused(tmp_path):
+    (tmp_path / "x.tif").write_bytes(b"GIF89a" + bytes(100))
+    with pytest.raises(ValueError, match="expected a TIFF, found 106 bytes that begin with b'GIF8'"):
+        tiff.check(tmp_path / "x.tif")
+    with pytest.raises(ValueError, match="found nothing"):
+        tiff.check(tmp_path / "y.tif")
+
+
+@pytest.mark.parametrize("spoil", ["cut", "missing", "garbage"])
+def test_a_bad_image_is_named_by_plate_well_site_and_channel_before_anything_runs(tmp_path, images, spoil):
+    path = images / "A02_s1_t1_ER.tif"
+    whole = path.read_bytes()
+    path.unlink() if spoil == "missing" else path.write_bytes(whole[:-9] if spoil == "cut" else b"no image")
+    with pytest.raises(ValueError, match=r"A02_s1_t1_ER.tif \(plate P1, well A02, site 1, tile 1, channel ER\)"):
+        run(tmp_path, images, fake(tmp_path))
+    assert not (tmp_path / "seen.json").exists()
+
+
+def test_channels_of_unlike_size_are_refused(tmp_path, images):
+    store.write_raw(images / "A01_s1_t1_ER.tif", np.zeros((8, 8), np.uint16))
+    with pytest.raises(ValueError, match="well A01, site 1, tile 1: channels differ in size"):
+        run(tmp_path, images, fake(tmp_path))
+
+
+# --- pipelines ---
+
+
+def find(text: str, setting: str) -> list[str]:
+    return re.findall(rf"^    {re.escape(setting)}:(.*)$", text, re.M)
+
+
+@pytest.mark.parametrize("name", ["slim", "full"])
+def test_a_shipped_pipeline_at_1_um_and_five_channels_is_left_as_it_is(name):
+    path = PIPELINES / f"{name}.cppipe"
+    assert pipeline.adapt(path, FIVE, 1.0).strip() == path.read_text().strip()
+
+
+def test_diameters_follow_the_pixel_size():
+    assert find(pipeline.adapt(SLIM, FIVE, 0.5), pipeline.DIAMETER) == ["20,80"]
+    assert find(pipeline.adapt(SLIM, FIVE, 1.27), pipeline.DIAMETER) == ["8,31"]
+    with pytest.raises(ValueError, match=r"5 um leaves the smallest nuclei 2 px.*raise prepare.size_px"):
+        pipeline.adapt(SLIM, FIVE, 5.0)
+    with pytest.raises(ValueError, match="rerun export"):
+        pipeline.adapt(SLIM, FIVE, None)
+
+
+@pytest.mark.parametrize(("channels", "body"), [(["RNA", "DNA"], {"OrigRNA"}), (["DNA", "AGP", "Lipid"], {"OrigAGP"}),
+                                                ([*FIVE, "Lyso"], {"OrigRNA", "OrigAGP"})])  # fmt: skip
+def test_other_channels_are_measured_in_every_module(channels, body):
+    text = pipeline.adapt(SLIM, channels, 1.0)
+    originals = ", ".join("Orig" + name for name in channels)
+    assert set(find(text, "Select images to measure")) == {originals, ", ".join(channels)}
+    modules = pipeline.blocks(text)[1:]
+    numbers = [int(re.search(r"module_num:(\d+)", block)[1]) for block in modules]
+    assert numbers == list(range(1, len(modules) + 1)) and f"ModuleCount:{len(modules)}" in text
+    backgrounds = [block for block in modules if pipeline.EACH_CHANNEL in block]
+    assert [pipeline.value(block, "Name the output image") for block in backgrounds] == channels
+    for block, name in zip(backgrounds, channels):
+        assert set(re.findall(r"Orig\w+", block)) == {"Orig" + name}
+    grown = next(block for block in modules if pipeline.value(block, "Name the output image") == "CellBody")
+    assert set(re.findall(r"Orig\w+", grown)) == body
+    pipeline.check_channels(text, channels, SLIM)
+
+
+@pytest.mark.parametrize("channels", [["RNA", "AGP"], ["DNA", "ER", "Mito"]])
+def test_stains_without_nuclei_or_cell_bodies_need_a_pipeline_of_ones_own(channels):
+    with pytest.raises(ValueError, match="set cellprofiler.pipeline to a .cppipe of your own"):
+        pipeline.adapt(SLIM, channels, 1.0)
+
+
+def test_a_users_own_pipeline_is_taken_as_it_is_but_must_find_its_channels(tmp_path, images):
+    own = tmp_path / "own.cppipe"
+    text = SLIM.read_text().replace(pipeline.TEMPLATE, "mine").replace("OrigMito", "OrigLyso")
+    own.write_text(text)
+    assert pipeline.adapt(own, FIVE, 0.3) == text
+    with pytest.raises(ValueError, match="reads OrigLyso, but load_data.csv offers OrigDNA, OrigRNA"):
+        run(tmp_path, images, fake(tmp_path), own)
+
+
+def test_a_pipeline_that_is_none_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="there is no such pipeline"):
+        pipeline.adapt(tmp_path / "x.cppipe", FIVE, 1.0)
+    (tmp_path / "x.cppipe").write_text("{}")
+    with pytest.raises(ValueError, match="not a CellProfiler pipeline"):
+        pipeline.adapt(tmp_path / "x.cppipe", FIVE, 1.0)
+
+
+# --- the real program ---
+
+
+@pytest.mark.cellprofiler
+def test_the_real_full_pipeline_measures_six_channels_and_finds_nothing_on_black(tmp_path, cellprofiler):
+    from brightpaint.features import cellprofiler as module
+
+    field, expected = blobs(channels=6)
+    images = write_images(tmp_path / "images", np.stack([field, np.zeros_like(field)]), [*FIVE, "Lyso"], plate="007")
+    module.measure(cellprofiler, PIPELINES / "full.cppipe", images, tmp_path / "tables")
+    assert [int(float(row["Count_Nuclei"])) for row in read(tmp_path / "tables" / "Image.csv")] == [expected, 0]
+    nuclei = read(tmp_path / "tables" / "Nuclei.csv")
+    assert len(nuclei) == expected and len(nuclei[0]) > 1500
+    # Discs of radius 8 with a soft edge: the outline lies on its foot, within 3 px.
+    assert np.pi * 8**2 < np.median([float(row["AreaShape_Area"]) for row in nuclei]) < np.pi * 11**2
+    columns = " ".join(nuclei[0])
+    for feature in ("Intensity_MeanIntensity_Lyso", "Texture_Contrast_Lyso_10_03_256", "Granularity_16_Lyso",
+                    "RadialDistribution_ZernikePhase_Lyso_9_9", "Correlation_Costes_DNA_Lyso", "AreaShape_Zernike_9_9",
+                    "Neighbors_NumberOfNeighbors_1"):  # fmt: skip
+        assert feature in columns
+    # The share of RNA that lies in the nucleus. With the background left in, every pixel would pass and it would be 1.
+    manders = [float(row["Correlation_Manders_RNA_DNA"]) for row in read(tmp_path / "tables" / "Cells.csv")]
+    assert 0.2 < min(manders) and max(manders) < 0.8
+
+
+@pytest.mark.cellprofiler
+def test_a_pipeline_that_the_real_program_loads_only_part_way_is_an_error(tmp_path, cellprofiler):
+    from brightpaint.features import cellprofiler as module
+
+    own = tmp_path / "own.cppipe"
+    own.write_text(SLIM.read_text().replace("MeasureGranularity:[", "MeasurePaint:["))
+    images = write_images(tmp_path / "images", blobs()[0][None])
+    with pytest.raises(ValueError, match="did not load whole|were not written|exit code"):
+        module.measure(cellprofiler, own, images, tmp_path / "tables")
+    assert not (tmp_path / "tables").exists()
+
+
+SAVE_NUCLEI = """ConvertObjectsToImage:[module_num:1|svn_version:'Unknown'|variable_revision_number:1|show_window:False|notes:[]|batch_state:array([], dtype=uint8)|enabled:True|wants_pause:False]
+    Select the input objects:Nuclei
+    Name the output image:Labels
+    Select the color format:uint16
+    Select the colormap:Default
+
+SaveImages:[module_num:2|svn_version:'Unknown'|variable_revision_number:16|show_window:False|notes:[]|batch_state:array([], dtype=uint8)|enabled:True|wants_pause:False]
+    Select the type of image to save:Image
+    Select the image to save:Labels
+    Select method for constructing file names:From image filename
+    Select image name for file prefix:OrigDNA
+    Enter single file name:OrigBlue
+    Number of digits:4
+    Append a suffix to the image file name?:Yes
+    Text to append to the image name:_Nuclei
+    Saved file format:tiff
+    Output file location:Default Output Folder|
+    Image bit depth:16-bit integer
+    Overwrite existing files without warning?:Yes
+    When to save:Every cycle
+    Record the file and path information to the saved image?:No
+    Create subfolders in the output folder?:No
+    Base image folder:Elsewhere...|
+    How to save the series:T (Time)
+    Save with lossless compression?:Yes"""  # noqa: E501
+
+
+def published_nuclei(path: Path) -> np.ndarray:
+    """Return the published outlines filled: (H, W) labels, 0 outside."""
+    outlines = tifffile.imread(path).max(axis=-1) > 0
+    labels, _ = ndimage.label(~outlines)
+    labels[labels == np.bincount(labels.ravel()).argmax()] = 0  # the largest region is the background
+    distance, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
+    return np.where(distance <= 1.5, labels[tuple(nearest)], 0)  # the outline belongs to its nucleus
+
+
+def f1_at_half(found: np.ndarray, truth: np.ndarray) -> float:
+    """Return F1 of objects that match at an intersection over union of at least 0.5."""
+    hits = 0
+    for label in np.unique(truth)[1:]:
+        mask = truth == label
+        overlaps = np.bincount(found[mask], minlength=found.max() + 1)
+        overlaps[0] = 0
+        best = overlaps.argmax()
+        union = mask.sum() + (found == best).sum() - overlaps[best]
+        hits += overlaps[best] / union >= 0.5
+    return 2 * hits / (len(np.unique(found)) - 1 + len(np.unique(truth)) - 1)
+
+
+def test_f1_of_known_objects():
+    truth = np.zeros((9, 9), int)
+    truth[:3, :4], truth[5:, 5:] = 1, 2
+    found = np.zeros_like(truth)
+    found[:3, :2], found[0, 8] = 7, 3  # half of the first, and a false one
+    assert f1_at_half(truth, truth) == 1 and f1_at_half(found, truth) == 0.5
+
+
+@pytest.mark.cellprofiler
+def test_nuclei_of_the_uncut_real_field_match_the_published_outlines(tmp_path, cellprofiler, real_data):
+    from brightpaint.features import cellprofiler as module
+
+    folder = real_data / "images" / "pccma_BR00143976_C03_s3"
+    numbers = {"DNA": 5, "RNA": 6, "ER": 2, "AGP": 3, "Mito": 4}
+    raw = np.array([tifffile.imread(folder / f"r03c03f03p01-ch{n}sk1fk1fl1.tiff") for n in numbers.values()])
+    scores = export.renormalise(raw, 15).astype(np.float16)
+    images = write_images(tmp_path / "images", scores[None], list(numbers), pixel_um=0.598)
+    head, *modules = pipeline.blocks(SLIM.read_text())
+    kept = [block for block in modules if not re.match("Measure(?!ImageIntensity)|Export", block)]
+    own = tmp_path / "nuclei.cppipe"
+    own.write_text("\n\n".join([head, *kept, SAVE_NUCLEI, modules[-1]]) + "\n")
+    module.measure(cellprofiler, own, images, tmp_path / "tables")
+    found = tifffile.imread(tmp_path / "tables" / "A01_s1_t1_DNA_Nuclei.tiff")
+    truth = published_nuclei(folder / "NucleiOutlines_BR00143976_C03_3.tiff")
+    counts = len(np.unique(found)) - 1, len(np.unique(truth)) - 1
+    f1 = f1_at_half(found, truth)
+    print(f"nuclei {counts[0]}, published {counts[1]}, F1 at IoU 0.5: {f1:.3f}")
+    assert abs(counts[0] - counts[1]) <= 0.1 * counts[1]
+    assert f1 >= 0.8
+
+
+@pytest.mark.cellprofiler
+def test_the_shipped_pipelines_are_what_their_script_writes(tmp_path, cellprofiler):
+    shutil.copy(PIPELINES / "make_pipelines.py", tmp_path)
+    python = Path(cellprofiler).parent / "python"
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    subprocess.run([str(python), str(tmp_path / "make_pipelines.py")], check=True, capture_output=True, env=environment)
+    for name in ("slim", "full"):
+        assert (tmp_path / f"{name}.cppipe").read_text() == (PIPELINES / f"{name}.cppipe").read_text()

@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from brightpaint.models import network
+from brightpaint.models.network import PRESETS, Block, ConditionEncoder, UNet, group_norm, sinusoid, spec_of
+
+
+def inputs(batch=2, planes=2, targets=3, size=(24, 40)):
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(batch, count, *size, generator=generator) for count in (planes, targets))
+    return x, y, torch.tensor([0.9, 0.01], dtype=torch.float64)[:batch], torch.tensor([0, 1])[:batch]
+
+
+def shaken(module):
+    """Give zero-initialised layers values, so that every part of the network shows in its output."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return module
+
+
+def test_paper_has_the_published_size():
+    with torch.device("meta"):
+        parameters = network.parameter_count(UNet(spec_of("paper"), 3, 5, 290))
+    assert f"{parameters / 1e6:.1f}" == "62.7"
+    flop = network.forward_flop(spec_of("paper"), 3, 5, 512)
+    assert f"{flop / 1e12:.2f}" == "1.68" and f"{flop / 2e9:.0f}" == "840"
+
+
+def test_size_is_printed(capsys):
+    network.main(["--preset", "paper"])
+    printed = capsys.readouterr().out
+    assert "62.7 M parameters" in printed and "1.68 TFLOP (840 GMAC)" in printed
+
+
+def test_paper_s_structure():
+    spec = PRESETS["paper"]
+    with torch.device("meta"):
+        unet = UNet(spec, 3, 5, 290)
+    dropouts = {module.p for module in unet.modules() if isinstance(module, nn.Dropout)}
+    groups = {module.num_groups for module in unet.modules() if isinstance(module, nn.GroupNorm)}
+    assert (spec.multipliers, spec.blocks, dropouts, groups) == ((1, 2, 4, 8), 2, {0.2}, {32})
+    attentions = [name for name, module in unet.named_modules() if isinstance(module, network.Attention)]
+    assert attentions == ["encoder.middle.1"]
+    assert unet.encoder.middle[1].heads == 512 // 32
+    assert unet.encoder.condition.table.embedding_dim == 256
+
+
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+@pytest.mark.parametrize("width", [8, 16, 24])
+@pytest.mark.parametrize("planes, targets", [(1, 3), (13, 6)])
+def test_any_width_channels_and_size(preset, width, planes, targets):
+    unet = UNet(spec_of(preset, width), planes, targets, 1).eval()
+    x, y, gamma, labels = inputs(2, planes, targets)
+    with torch.no_grad():
+        assert unet(x, y, gamma, labels).shape == y.shape
+
+
+@pytest.mark.parametrize("channels", [8, 16, 24, 40, 64, 96, 256])
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+def test_group_norm_adapts_to_any_width(channels, preset):
+    norm = group_norm(channels, PRESETS[preset])
+    assert channels % norm.num_groups == 0 and norm.num_groups <= 32
+    assert channels // norm.num_groups >= PRESETS[preset].group_channels
+
+
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+def test_untrained_network_emits_nothing_and_every_input_reaches_a_trained_one(preset):
+    unet = UNet(spec_of(preset, 16), 2, 3, 1).eval()
+    x, y, gamma, labels = inputs()
+    with torch.no_grad():
+        assert unet(x, y, gamma, labels).abs().max() == 0
+        shaken(unet)
+        base = unet(x, y, gamma, labels)
+        changed = [
+            unet(x + 1e-1 * x.roll(1), y, gamma, labels),
+            unet(x, y + 1e-1 * y.roll(1), gamma, labels),
+            unet(x, y, gamma / 2, labels),
+            unet(x, y, gamma, 1 - labels),
+        ]
+    for output in changed:
+        assert (output - base).abs().max() > 1e-5
+
+
+def test_padding_leaves_a_whole_image_alone_and_crops_back():
+    unet = shaken(UNet(spec_of("fast", 8), 2, 3, 1)).eval()
+    x, y, gamma, labels = inputs(size=(32, 32))
+    with torch.no_grad():
+        whole = unet(x, y, gamma, labels)
+        cut = unet(x[..., :30], y[..., :30], gamma, labels)
+    assert cut.shape[-1] == 30 and whole.shape[-1] == 32
+    assert unet.spec.stride_px == 16
+
+
+def test_block_is_adagn_of_the_naive_formula():
+    """Paper 000, eq. 4 in the code's form GN(h) (1 + scale) + shift, written out for one block."""
+    spec = spec_of("fast", 8)
+    block = shaken(Block(spec, 8, 16)).eval()
+    h, embedding = torch.randn(2, 8, 6, 6), torch.randn(2, spec.embedding)
+    inner = block.conv_in(nn.functional.silu(block.norm_in(h))).detach()
+    groups = inner.reshape(2, block.norm_out.num_groups, -1)
+    normed = (groups - groups.mean(2, keepdim=True)) / (groups.var(2, unbiased=False, keepdim=True) + 1e-5).sqrt()
+    weight, bias = block.norm_out.weight[:, None, None], block.norm_out.bias[:, None, None]
+    normed = normed.reshape(inner.shape) * weight + bias
+    linear = nn.functional.silu(embedding) @ block.condition.weight.T + block.condition.bias
+    scale, shift = linear[:, :16, None, None], linear[:, 16:, None, None]
+    expected = block.skip(h) + block.conv_out(nn.functional.silu(normed * (1 + scale) + shift))
+    torch.testing.assert_close(block(h, embedding), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_null_label_is_the_zero_vector_and_is_never_trained():
+    encoder = ConditionEncoder(2, 8, 1.0)
+    optimiser = torch.optim.Adam(encoder.parameters(), lr=0.1)
+    before = encoder(torch.tensor([0, 1, 2])).detach()
+    encoder(torch.tensor([0, 1])).sum().backward()
+    optimiser.step()
+    after = encoder(torch.tensor([0, 1, 2])).detach()
+    assert before[0].abs().max() == 0 and after[0].abs().max() == 0
+    assert (after[1] != before[1]).all() and (after[2] == before[2]).all()
+
+
+def test_sinusoid_values():
+    values = sinusoid(torch.tensor([0.0, 2.0]), 4, 100.0)
+    np.testing.assert_allclose(values[0], [1, 1, 0, 0], atol=1e-7)
+    np.testing.assert_allclose(values[1], [np.cos(2), np.cos(0.2), np.sin(2), np.sin(0.2)], rtol=1e-6)
+
+
+def test_log_snr_tells_levels_apart_where_gamma_does_not():
+    gammas = torch.tensor([1e-4, 1e-3], dtype=torch.float64)
+    told = {name: sinusoid(g, 32, period) for name, g, period in
+            [("gamma", gammas, 10000.0), ("log_snr", network.log_snr(gammas), 30.0)]}  # fmt: skip
+    apart = {name: float((value[0] - value[1]).norm()) for name, value in told.items()}
+    assert apart["log_snr"] > 100 * apart["gamma"]
+
+
+def test_unknown_preset_is_an_error():
+    with pytest.raises(ValueError, match="expected one of"):
+        spec_of("huge")

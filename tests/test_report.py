@@ -1,0 +1,91 @@
+"""The report's texts: filled in from a validated config, sound reStructuredText, and true to the settings."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from docutils.core import publish_parts
+from jinja2 import Environment, StrictUndefined
+
+from brightpaint.config import Study
+from conftest import ROOT
+
+TEXTS = sorted(path.name for path in (ROOT / "workflow" / "report").glob("*.rst"))
+CONFIGS = ["config", "demo", "predict", "real_field"]
+
+
+@pytest.fixture(autouse=True)
+def data_folder(monkeypatch):
+    monkeypatch.setenv("BRIGHTPAINT_REAL_DATA", "/data")
+
+
+def config(name, **changes):
+    text = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    return Study.load({**text, **changes}, ROOT / "workflow" / "schemas", ROOT).config
+
+
+def rendered(text, settings, plate="SIM003"):
+    """Render as Snakemake does, but with unknown names as errors."""
+    environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    source = (ROOT / "workflow" / "report" / text).read_text()
+    return environment.from_string(source).render(
+        snakemake=SimpleNamespace(config=settings, wildcards=SimpleNamespace(plate=plate))
+    )
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("text", TEXTS)
+def test_every_text_is_sound(name, text):
+    stream = io.StringIO()
+    body = rendered(text, config(name))
+    parts = publish_parts(
+        body, writer_name="html", settings_overrides={"warning_stream": stream, "report_level": 1, "halt_level": 5}
+    )
+    assert stream.getvalue() == ""
+    assert len(parts["html_body"]) > 200 and "None" not in body and "{" not in body
+
+
+def test_methods_hold_the_settings_values():
+    settings = config("demo")
+    settings["train"]["images"], settings["prepare"]["size_px"], settings["active"]["alpha"] = 123456, 320, 0.07
+    settings["arms"][0]["steps"], settings["cellprofiler"]["window"] = 77, [-3, 9]
+    words = rendered("workflow.rst", settings)
+    for word in (
+        "123,456",
+        "320 x 320",
+        "0.07",
+        "DDIM in 77 steps",
+        "z-scores -3 to 9",
+        "SIM003",
+        "CellProfiler 4.2.8",
+    ):
+        assert word in words, word
+
+
+def test_studies_without_perturbations_do_not_speak_of_profiles():
+    words = rendered("workflow.rst", config("real_field"))
+    assert "**Active" not in words and "CPcor" not in words and "no known perturbation" in words
+    assert "2 x 2 tiles" in words and "No correction was made" in words
+
+
+def test_predictions_alone_claim_no_measurement():
+    words = rendered("workflow.rst", config("predict"))
+    assert "nothing here measures the predictions" in words
+    assert "**Metrics" not in words and "Training saw" not in words
+
+
+def test_the_papers_study_warns_of_leaking_targets_and_says_when_no_null_was_drawn():
+    words = rendered("workflow.rst", config("config"))
+    assert "told the answer" in words and "guided by classifier" in words
+    assert "no null" not in words.lower()
+    without = rendered("workflow.rst", config("demo", active={"permutations": 0}))
+    assert "No null was" in without and "told the answer" not in without
+
+
+def test_a_montage_says_whether_there_are_real_stains():
+    settings = config("demo")
+    assert "the real stains" in rendered("montage.rst", settings, "SIM003")
+    assert "no real stains" in rendered("montage.rst", settings, "SIM004")

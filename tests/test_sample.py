@@ -1,0 +1,225 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from models_fixture import (
+    CHANNELS,
+    INPUTS,
+    SETTINGS,
+    labelled_plates,
+    labelled_weights,
+    make_plate,
+    sample_arguments,
+    train_arguments,
+)
+from test_classifier import trained as classifier_weights
+
+from brightpaint import store
+from brightpaint.models import sample, train
+
+
+def painted(path, weights=None, plate=None, **changes):
+    """Run the command and return the stack."""
+    sample.main(sample_arguments(weights or labelled_weights(), plate or labelled_plates()[2], path, **changes))
+    return np.array(store.open_stack(path).images)
+
+
+def renamed(folder, plate, **columns):
+    """Return the plate with other values in its field table."""
+    table = folder / f"renamed_{plate[1].name}"
+    store.write_table(store.read_fields(plate[1]).assign(**columns), table)
+    return plate[0], table
+
+
+def test_stack_has_the_target_channels_and_every_field(tmp_path):
+    images = painted(tmp_path / "out.tif")
+    assert store.open_stack(tmp_path / "out.tif").channels == ("DNA", "ER")
+    assert images.shape == (8, 2, 32, 32) and images.dtype == np.float16 and np.isfinite(images).all()
+
+
+def test_painted_stains_follow_the_real_ones(tmp_path):
+    images = painted(tmp_path / "out.tif", steps=10).astype(float)
+    real = np.array(store.open_stack(labelled_plates()[2][0]).images).astype(float)[:, 2:]
+    for channel in range(2):  # ER has the sign that only the label tells
+        scores = [np.corrcoef(a[channel].ravel(), b[channel].ravel())[0, 1] for a, b in zip(images, real)]
+        assert np.mean(scores) > 0.5
+
+
+@pytest.mark.parametrize("sampler, eta", [("ddim", 0.0), ("ddim", 1.0), ("ddpm", 0.0)])
+def test_parts_do_not_change_a_byte(tmp_path, sampler, eta):
+    changes = {"sampler": sampler, "eta": eta, "batch": 3}
+    whole = painted(tmp_path / "whole.tif", **changes)
+    parts = [painted(tmp_path / f"{part}.tif", part=part, parts=3, **changes) for part in (1, 2, 3)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_neighbours_and_order_in_a_batch_do_not_change_a_byte(tmp_path):
+    first = painted(tmp_path / "a.tif")
+    stack, table = labelled_plates()[2]
+    images, fields = np.array(store.open_stack(stack).images), store.read_fields(table)
+    order = [5, 0, 7]
+    with store.StackWriter(tmp_path / "few.tif", (3, 4, 32, 32), (*INPUTS, "DNA", "ER"), key="few") as writer:
+        for number, row in enumerate(order):
+            writer.write(number, images[row])
+    store.write_table(fields.iloc[order], tmp_path / "few.parquet")
+    few = painted(tmp_path / "b.tif", plate=(tmp_path / "few.tif", tmp_path / "few.parquet"))
+    np.testing.assert_array_equal(few, first[order])
+
+
+def test_batch_size_changes_no_more_than_rounding(tmp_path):
+    one, four = (painted(tmp_path / f"{batch}.tif", batch=batch).astype(float) for batch in (1, 4))
+    np.testing.assert_allclose(one, four, atol=5e-3)
+
+
+def test_seed_and_name_decide_the_noise(tmp_path):
+    base = painted(tmp_path / "a.tif")
+    np.testing.assert_array_equal(painted(tmp_path / "b.tif"), base)
+    assert (painted(tmp_path / "c.tif", seed=1) != base).any()
+    other = renamed(tmp_path, labelled_plates()[2], Metadata_Plate="another")
+    assert (painted(tmp_path / "d.tif", plate=other) != base).mean() > 0.9
+
+
+def test_label_changes_the_output_for_the_same_noise_and_null_stands_for_unseen(tmp_path):
+    plate = labelled_plates()[2]
+    base = painted(tmp_path / "a.tif").astype(float)
+    swapped = renamed(tmp_path, plate, Metadata_perturbation=["cpd1", "DMSO"] * 4)
+    assert np.abs(painted(tmp_path / "b.tif", plate=swapped).astype(float) - base)[:, 1].mean() > 0.2
+    unseen = painted(tmp_path / "c.tif", plate=renamed(tmp_path, plate, Metadata_perturbation="never stained"))
+    without = painted(tmp_path / "d.tif", use_label=False)
+    np.testing.assert_array_equal(unseen, without)
+    assert (without != base).any()
+
+
+def test_classifier_guidance_pulls_towards_the_label(tmp_path):
+    """Without a label of its own, the denoiser is pulled towards the sign of ER that the label stands for."""
+    stack = np.array(store.open_stack(labelled_plates()[2][0]).images).astype(float)
+
+    def agreement(path, **changes):
+        images = painted(path, use_label=False, steps=20, **changes).astype(float)
+        return np.mean([np.corrcoef(a[1].ravel(), b[3].ravel())[0, 1] for a, b in zip(images, stack)])
+
+    classifier = [classifier_weights()]
+    free = agreement(tmp_path / "a.tif")
+    pulled = agreement(tmp_path / "b.tif", classifier=classifier, guidance_scale=30)
+    pushed = agreement(
+        tmp_path / "c.tif",
+        classifier=classifier,
+        guidance_scale=30,
+        plate=renamed(tmp_path, labelled_plates()[2], Metadata_perturbation=["cpd1", "DMSO"] * 4),
+    )
+    assert pulled > free > pushed
+    np.testing.assert_array_equal(
+        painted(tmp_path / "d.tif", classifier=classifier, guidance_scale=0), painted(tmp_path / "e.tif")
+    )
+
+
+def test_predict_plate_with_brightfield_alone_and_channels_in_another_order(tmp_path):
+    base = painted(tmp_path / "a.tif")
+    stack, table = labelled_plates()[2]
+    images = np.array(store.open_stack(stack).images)
+    with store.StackWriter(tmp_path / "bf.tif", (8, 2, 32, 32), INPUTS[::-1], key="bf") as writer:
+        for number in range(8):
+            writer.write(number, images[number][[1, 0]])
+    np.testing.assert_array_equal(painted(tmp_path / "b.tif", plate=(tmp_path / "bf.tif", table)), base)
+
+
+def test_blank_field_is_painted_without_noise_or_overflow(tmp_path):
+    stack, table = labelled_plates()[2]
+    with store.StackWriter(tmp_path / "blank.tif", (8, 2, 32, 32), INPUTS, key="blank") as writer:
+        for number in range(8):
+            writer.write(number, np.zeros((2, 32, 32)))
+    images = painted(tmp_path / "a.tif", plate=(tmp_path / "blank.tif", table), steps=20).astype(float)
+    assert np.isfinite(images).all() and np.abs(images).max() <= 15
+    assert images.std() < 0.5
+
+
+def test_active_subset_paints_only_active_perturbations(tmp_path):
+    actives = pd.DataFrame({"Metadata_perturbation": ["cpd1", "DMSO"], "active": [1, 0]})
+    store.write_table(actives, tmp_path / "perturbations.tsv")
+    words = sample_arguments(labelled_weights(), labelled_plates()[2], tmp_path / "a.tif", subset="active")
+    place = words.index("--active") + 1
+    sample.main(words[:place] + [str(tmp_path / "perturbations.tsv")] + words[place:])
+    np.testing.assert_array_equal(store.open_stack(tmp_path / "a.tif").images, painted(tmp_path / "b.tif")[1::2])
+    with pytest.raises(ValueError, match="subset active needs one table"):
+        sample.main(words)
+
+
+def test_more_parts_than_fields_leaves_empty_parts(tmp_path):
+    sizes = [len(painted(tmp_path / f"{part}.tif", part=part, parts=10, steps=1)) for part in range(1, 11)]
+    assert sizes == [1] * 8 + [0] * 2
+
+
+def test_killed_sampling_goes_on_with_the_next_field(tmp_path, monkeypatch):
+    calls, paint = [], sample.paint_rows
+
+    def killed(painter, stack, inputs, rows, writer, batch):
+        def failing(x, chosen):
+            calls.append(chosen)
+            if len(calls) == 3:
+                raise RuntimeError("killed")
+            return painter(x, chosen)
+
+        paint(failing, stack, inputs, rows, writer, batch)
+
+    monkeypatch.setattr(sample, "paint_rows", killed)
+    with pytest.raises(RuntimeError):
+        painted(tmp_path / "a.tif")
+    resumed = painted(tmp_path / "a.tif")
+    assert [chosen[0] for chosen in calls] == [0, 2, 4, 4, 6]
+    np.testing.assert_array_equal(resumed, painted(tmp_path / "b.tif"))
+
+
+def test_weights_of_other_channels_are_refused_with_the_difference_named(tmp_path):
+    for channels, named in ((("BF", "DNA", "ER"), "missing .'BF_L'."), (("BF_L", "BF", "DNA", "ER", "RNA"), "'RNA'")):
+        plate = make_plate(tmp_path, f"P{len(channels)}", 2, channels=channels)
+        with pytest.raises(ValueError, match=named):
+            painted(tmp_path / "a.tif", plate=plate)
+    plate = make_plate(tmp_path, "P7", 2, channels=("BF_L", "BF", "DNA"))
+    with pytest.raises(ValueError, match="missing .'ER'."):
+        painted(tmp_path / "a.tif", plate=plate)
+
+
+def test_foreign_and_unfit_weights_are_refused(tmp_path):
+    foreign = tmp_path / "w.safetensors"
+    foreign.write_bytes(b"\x80\x04pickle")
+    with pytest.raises(ValueError, match="not a brightpaint weights file"):
+        painted(tmp_path / "a.tif", weights=foreign)
+    tensors, meta = store.read_weights(labelled_weights())
+    store.write_weights(foreign, tensors, {**meta, "settings": {**meta["settings"], "width": 16}})
+    with pytest.raises(ValueError, match="do not fit its own settings"):
+        painted(tmp_path / "a.tif", weights=foreign)
+    with pytest.raises(ValueError, match="kind classifier; expected diffusion, mean or pixel"):
+        painted(tmp_path / "a.tif", weights=classifier_weights())
+    with pytest.raises(ValueError, match="kind diffusion; expected a classifier"):
+        painted(tmp_path / "a.tif", classifier=[labelled_weights()])
+
+
+def test_table_of_another_length_is_refused(tmp_path):
+    stack, _ = labelled_plates()[2]
+    _, table = make_plate(tmp_path, "P6", 3)
+    with pytest.raises(ValueError, match="holds 8 fields but .* has 3 rows"):
+        painted(tmp_path / "a.tif", plate=(stack, table))
+
+
+def test_sampling_uses_the_running_mean_that_was_saved(tmp_path):
+    """The weights file holds one set of tensors; painting with it equals painting with them by hand."""
+    tensors, meta = store.read_weights(labelled_weights())
+    denoiser = sample.load_module(
+        labelled_weights(), train.build_denoiser(meta["settings"], CHANNELS, 2), tensors, torch.device("cpu")
+    )
+    stack, table = labelled_plates()[2]
+    x = torch.from_numpy(np.array(store.open_stack(stack).images[:1, :2]).astype(np.float32))
+    source = sample.field_noise(store.read_fields(table).iloc[0], 0)
+    y = torch.randn((2, 32, 32), generator=source)[None]
+    gamma = sample.Schedule().path(1)[0]
+    with torch.no_grad():
+        eps = denoiser(x, y, torch.tensor([gamma], dtype=torch.float64), torch.tensor([1]))
+    clean = (y - (1 - gamma) ** 0.5 * eps) / gamma**0.5
+    np.testing.assert_allclose(painted(tmp_path / "a.tif", steps=1)[0], clean[0], atol=0.02)
+
+
+def test_paper_preset_is_sampled_too(tmp_path):
+    plates = labelled_plates()
+    train.main(train_arguments(tmp_path, plates[:1], {**SETTINGS, "preset": "paper", "objective": "eps"}))
+    images = painted(tmp_path / "a.tif", weights=tmp_path / "weights.safetensors", sampler="ddpm")
+    assert images.shape == (8, 2, 32, 32) and np.abs(images).max() <= 15

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+import torch
+
+from brightpaint.models.schedule import Schedule, log_snr
+
+
+def test_gammas_start_at_one_fall_and_end_where_the_paper_s_code_ends():
+    gammas = Schedule().gammas
+    assert len(gammas) == 2001 and gammas[0] == 1
+    assert (np.diff(gammas) < 0).all()
+    assert gammas[1] == pytest.approx(1 - 1e-6, rel=1e-12)
+    assert gammas[-1] == pytest.approx(4.4e-5, rel=0.02)
+    assert gammas[-1] < 1e-4
+
+
+def test_printed_schedule_of_the_paper_could_not_start_from_noise():
+    assert Schedule(first=1e-5, last=1e-3).gammas[-1] == pytest.approx(0.364, abs=0.001)
+
+
+def test_drawn_gammas_lie_between_levels_1_and_t_and_visit_all_of_them():
+    schedule = Schedule(first=0.01, last=0.3, levels=10)
+    gammas = schedule.draw(5000, torch.Generator().manual_seed(0)).numpy()
+    assert gammas.dtype == np.float64
+    assert schedule.gammas[-1] <= gammas.min() and gammas.max() <= schedule.gammas[1]
+    counts = np.histogram(gammas, schedule.gammas[1:][::-1])[0]
+    assert counts.min() > 5000 / 9 * 0.8 and counts.max() < 5000 / 9 * 1.2
+
+
+def test_path_visits_every_level_at_t_steps_and_ends_at_one():
+    schedule = Schedule()
+    np.testing.assert_array_equal(schedule.path(2000), schedule.gammas[::-1])
+    assert schedule.path(1) == [schedule.gammas[-1], 1.0]
+    assert schedule.path(20)[:2] == [schedule.gammas[2000], schedule.gammas[1900]]
+
+
+@pytest.mark.parametrize("steps", [0, 2001])
+def test_path_refuses_impossible_step_counts(steps):
+    with pytest.raises(ValueError, match="from 1 to 2000"):
+        Schedule().path(steps)
+
+
+def test_log_snr_is_exact_near_one():
+    gamma = torch.tensor([1 - 1e-6, 0.5, 4.4e-5], dtype=torch.float64)
+    expected = np.log(gamma.numpy() / (1 - gamma.numpy()))
+    np.testing.assert_allclose(log_snr(gamma), expected, rtol=1e-9, atol=1e-15)

@@ -1,0 +1,276 @@
+"""Scores of known predictions: copies, noise, faults, shuffled rows, missing fields and cells."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from brightpaint import store
+from brightpaint.evaluation import profile_scores, score
+from brightpaint.evaluation.image_scores import covered, join_rows, other_well, score_field
+from brightpaint.evaluation.metrics import standardise
+
+CHANNELS = {"input": ["BF_low", "BF"], "target": ["DNA", "ER"]}
+SETTINGS = {"channels": CHANNELS, "cutoff": 15}
+FEATURES = [f"Cells_{n}" for n in range(40)]
+SIZE = 32
+
+
+def field_table(plate, wells=12, sites=1):
+    rows = []
+    for well in range(wells):
+        name = "DMSO" if well < 2 else f"c{well:02d}"
+        for site in range(1, sites + 1):
+            rows.append(
+                {
+                    "Metadata_Plate": plate, "Metadata_Well": f"{'AB'[well // 6]}{well % 6 + 1:02d}", "Metadata_Site": site,
+                    "Metadata_Tile": 1, "Metadata_Source": "s", "Metadata_Batch": "b", "Metadata_perturbation": name,
+                    "Metadata_target": "" if well < 2 else f"T{well // 2}",
+                    "Metadata_control_type": "negcon" if well < 2 else "", "height_px": SIZE, "width_px": SIZE,
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def profile_table(plate, seed, noise):
+    shared = np.random.default_rng(9).normal(size=(6, len(FEATURES)))
+    rng = np.random.default_rng(seed)
+    table = field_table(plate).drop_duplicates("Metadata_perturbation").reset_index(drop=True)
+    columns = ["Metadata_Plate", "Metadata_perturbation", "Metadata_target", "Metadata_control_type"]
+    group = [0 if name == "" else int(name[1:]) for name in table["Metadata_target"]]
+    values = shared[group] + noise * rng.normal(size=(len(table), len(FEATURES)))
+    return pd.concat([table[columns].assign(Metadata_cells=20), pd.DataFrame(values, columns=FEATURES)], axis=1)
+
+
+class Folder:
+    """A small study on disk: two real plates, P0 and P1."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        rng = np.random.default_rng(0)
+        for plate in ("P0", "P1"):
+            fields = field_table(plate)
+            stains = standardise(gaussian_filter(rng.normal(size=(len(fields), 2, SIZE, SIZE)), (0, 0, 2, 2)))
+            bright = standardise(0.5 * stains + rng.normal(size=stains.shape))
+            self.stack(f"images/real/{plate}.tif", np.concatenate([bright, stains], axis=1), sum(CHANNELS.values(), []))
+            store.write_table(fields, root / f"fields/{plate}.parquet")
+        real = pd.concat([profile_table(plate, seed, 0.5) for seed, plate in enumerate(("P0", "P1"))])
+        store.write_table(real, root / "profiles/real.parquet")
+        actives = pd.DataFrame(
+            {"Metadata_perturbation": [f"c{n:02d}" for n in range(2, 12)], "active": [1] * 6 + [0] * 4}
+        )
+        store.write_table(actives, root / "active.tsv")
+
+    def stack(self, name, images, channels):
+        with store.StackWriter(self.root / name, images.shape, channels, key="test") as writer:
+            for row, image in enumerate(images):
+                writer.write(row, image)
+
+    def predict(self, arm, change, rows=None, plate="P1"):
+        """Write an arm's stack: `change` of the real stains, in the given order of rows."""
+        real = store.open_stack(self.root / f"images/real/{plate}.tif")
+        fields = store.read_fields(self.root / f"fields/{plate}.parquet")
+        rows = np.arange(len(fields)) if rows is None else np.asarray(rows)
+        images = np.asarray(real.images[rows][:, [2, 3]], dtype=np.float32)
+        self.stack(f"images/{arm}/{plate}.tif", change(images), CHANNELS["target"])
+        store.write_table(fields.iloc[rows].reset_index(drop=True), self.root / f"images/{arm}/{plate}.parquet")
+
+    def score(self, arm, plates=("P1",), profiles=(), active=True):
+        out = self.root / f"metrics/{arm}.parquet"
+        paths = lambda text: [str(self.root / text.format(plate)) for plate in plates]  # noqa: E731
+        score.main(
+            ["--settings", json.dumps(SETTINGS), "--arm", arm, "--plates", *plates]
+            + ["--real", *paths("images/real/{}.tif"), "--predicted", *paths(f"images/{arm}/{{}}.tif")]
+            + ["--fields", *paths("fields/{}.parquet"), "--profiles", *(str(self.root / name) for name in profiles)]
+            + ["--active", *([str(self.root / "active.tsv")] if active else []), "--metrics", str(out)]
+        )
+        return store.read_table(out)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path)
+
+
+def value(frame, metric, channel="all", subset="full", column="value"):
+    (found,) = frame[(frame["metric"] == metric) & (frame["channel"] == channel) & (frame["subset"] == subset)][column]
+    return found
+
+
+def test_a_copy_is_perfect_whatever_its_gain_and_the_raw_error_sees_it(folder):
+    folder.predict("copy", lambda images: 3 * images + 1)
+    frame = folder.score("copy")
+    assert value(frame, "pcc") == pytest.approx(1, abs=1e-4)
+    assert value(frame, "ssim") == pytest.approx(1, abs=1e-4)
+    assert value(frame, "mse") == pytest.approx(0, abs=1e-4)
+    assert value(frame, "mse_raw") == pytest.approx(5, rel=0.02)  # (2 z + 1)^2 in the mean
+    assert value(frame, "pcc", column="n") == 12 and value(frame, "pcc", subset="active", column="n") == 6
+
+
+@pytest.mark.parametrize("fault", ["blur", "noise"])
+def test_every_pixel_metric_worsens_with_the_fault(folder, fault):
+    rng = np.random.default_rng(1)
+    kinds = {
+        "blur": lambda sd: lambda images: gaussian_filter(images, (0, 0, sd, sd)),
+        "noise": lambda sd: lambda images: images + sd * rng.normal(size=images.shape),
+    }
+    rows = []
+    for severity in (1, 3, 9):
+        folder.predict(f"{fault}{severity}", kinds[fault](severity))
+        frame = folder.score(f"{fault}{severity}", active=False)
+        rows.append([value(frame, metric) for metric in ("pcc", "ssim", "ssim_paper", "mse", "mae")])
+    steps = np.diff(rows, axis=0)
+    assert (steps[:, :3] < 0).all() and (steps[:, 3:] > 0).all(), rows
+
+
+def test_swapped_wells_and_swapped_channels_fall_to_chance(folder):
+    folder.predict("wells", lambda images: np.roll(images, 1, axis=0))
+    folder.predict("channels", lambda images: images[:, ::-1])
+    for arm in ("wells", "channels"):
+        assert abs(value(folder.score(arm), "pcc")) < 0.1
+    folder.predict("copy", lambda images: images)
+    assert abs(value(folder.score("copy"), "pcc", column="null")) < 0.1
+
+
+def test_rows_are_joined_by_key(folder):
+    noisy = lambda images: images + gaussian_filter(images, (0, 0, 3, 3))  # noqa: E731
+    folder.predict("sorted", noisy)
+    folder.predict("shuffled", noisy, rows=np.random.default_rng(2).permutation(12))
+    left, right = folder.score("sorted"), folder.score("shuffled")
+    pd.testing.assert_frame_equal(left.drop(columns="arm"), right.drop(columns="arm"))
+
+
+def test_the_floor_is_what_brightfield_reaches_by_itself(folder):
+    folder.predict("mean", lambda images: np.repeat(images.mean(axis=0, keepdims=True), len(images), axis=0))
+    frame, real = folder.score("mean"), folder.score("real")
+    references = [value(real, name) for name in ("pcc_brightfield", "pcc_brightfield_sd")]
+    assert references[0] == pytest.approx(0.447, abs=0.03)  # 0.5 z + noise: 0.5 / sqrt(1.25)
+    assert value(frame, "pcc", column="floor") == pytest.approx(max(references))
+    assert "pcc" not in set(real["metric"])
+
+
+def test_an_arm_of_the_active_subset_has_no_full_rows(folder):
+    actives = [row for row in range(12) if 2 <= row < 8]
+    folder.predict("active", lambda images: images, rows=actives)
+    frame = folder.score("active")
+    assert set(frame["subset"]) == {"active"} and value(frame, "pcc", subset="active", column="n") == 6
+
+
+def test_missing_and_foreign_fields_are_errors(folder):
+    folder.predict("short", lambda images: images, rows=range(7))
+    with pytest.raises(ValueError, match="5 of 12 fields are not predicted, plate P1, well B02"):
+        folder.score("short")
+    fields = field_table("P1")
+    foreign = fields.assign(Metadata_Site=[1] * 11 + [9])
+    with pytest.raises(ValueError, match="plate P1, well B06, site 9, tile 1 is predicted but not among"):
+        join_rows(fields, foreign, "x.tif")
+    folder.predict("torn", lambda images: images)
+    table = folder.root / "images/torn/P1.parquet"
+    store.write_table(store.read_fields(table).iloc[:5], table)
+    with pytest.raises(ValueError, match="torn.*12 fields where its table has 5"):
+        folder.score("torn")
+
+
+def test_subsets_without_any_active_perturbation_are_empty_not_wrong():
+    fields = field_table("P")
+    chosen = covered(fields, join_rows(fields, fields, ""), set(), "")
+    assert chosen["full"].all() and not chosen["active"].any()
+
+
+def test_other_well_never_pairs_a_field_with_its_own_well():
+    wells = np.array(["A01", "A01", "A02", "A03", "A03"])
+    assert (wells[other_well(wells)] != wells).all()
+    assert other_well(["A01", "A01"]).tolist() == [0, 1]
+
+
+def test_one_constant_prediction_scores_0_and_is_not_left_out():
+    rng = np.random.default_rng(3)
+    real = rng.normal(size=(2, SIZE, SIZE))
+    scores = score_field(real, np.zeros_like(real), real, cutoff=15)
+    assert (scores["pcc"] == 0).all() and np.isfinite(scores["ssim"]).all()
+
+
+# --- profiles ------------------------------------------------------------------------------------
+
+
+def test_a_copy_of_the_real_profiles_has_cpcor_1_and_their_matches(folder):
+    folder.predict("copy", lambda images: images)
+    profiles = store.read_table(folder.root / "profiles/real.parquet")
+    store.write_table(
+        profiles[profiles["Metadata_Plate"] == "P1"].sample(frac=1, random_state=1), folder.root / "copy.parquet"
+    )
+    frame = folder.score("copy", profiles=["profiles/real.parquet", "copy.parquet"])
+    real = folder.score("real", plates=("P0", "P1"), profiles=["profiles/real.parquet"])
+    real = real[real["plate"] == "P1"]
+    assert value(frame, "cpcor") == pytest.approx(1)
+    for metric in ("nn", "top5", "mtdist"):
+        assert value(frame, metric) == pytest.approx(value(real, metric))
+    assert value(frame, "nn", column="null") == pytest.approx(10 / 9)
+    assert value(frame, "top5", column="null") == pytest.approx(50 / 9)
+    assert value(frame, "nn") > value(frame, "nn", column="null_bound")
+    assert 0.4 < value(real, "cpcor") < 0.98 and value(real, "cpcor") == pytest.approx(
+        value(frame, "cpcor", column="floor")
+    )
+    assert abs(value(frame, "cpcor", column="null")) < 0.1
+
+
+def test_shuffled_perturbations_are_at_chance(folder):
+    real = profile_scores.treated_profiles(profile_table("P1", 1, 0.3), "real")
+    drawn = [
+        profile_scores.cpcor(real, real.set_axis(np.random.default_rng(n).permutation(real.index)))[0]
+        for n in range(50)
+    ]
+    assert abs(np.mean(drawn)) < 0.06
+
+
+def test_perturbations_without_cells_and_features_with_gaps_are_counted(caplog):
+    table = profile_table("P1", 1, 0.3)
+    table.loc[5, FEATURES], table.loc[7, FEATURES[3]] = np.nan, np.nan
+    with caplog.at_level("INFO"):
+        kept = profile_scores.treated_profiles(table, "arm x, plate P1")
+    assert "9 perturbations, 1 without cells left out; 40 features, 1 with gaps left out" in caplog.text
+    assert "c06" not in kept.index and FEATURES[3] not in kept and "DMSO" not in kept.index
+    twice = pd.concat([table, table.iloc[-1:]])
+    with pytest.raises(ValueError, match="perturbation c11 occurs twice"):
+        profile_scores.treated_profiles(twice, "x")
+
+
+def test_published_ways_stand_beside_only_where_they_differ():
+    profiles = profile_scores.treated_profiles(profile_table("P", 1, 0.3), "x")
+    pairs = [row["metric"] for row in [*profile_scores.match_rows(profiles, field_table("P"), "s"),
+                                       *profile_scores.distance_rows(profiles, "s")]]  # fmt: skip
+    assert pairs == ["nn", "top5", "mtdist"]
+    triples = profiles.assign(Metadata_target=[f"T{n // 5}" for n in range(10)])
+    rows = [*profile_scores.match_rows(triples, field_table("P"), "s"), *profile_scores.distance_rows(triples, "s")]
+    assert {"top5_paper", "mtdist_paper"} <= {row["metric"] for row in rows}
+
+
+def test_the_position_floor_finds_neighbours_on_the_plate():
+    wells = profile_scores.well_places(["A01", "B03", "AA10", "odd"])
+    np.testing.assert_array_equal(wells[:3], [[1, 1], [2, 3], [27, 10]])
+    assert np.isnan(wells[3]).all()
+    fields = field_table("P")
+    profiles = profile_scores.treated_profiles(profile_table("P", 1, 0.3), "x")
+    nearest = next(iter(profile_scores.match_rows(profiles, fields, "s")))
+    assert nearest["floor"] > 3  # pairs lie side by side here
+
+
+def test_an_arm_measured_without_its_plate_is_an_error(folder):
+    folder.predict("copy", lambda images: images)
+    profiles = store.read_table(folder.root / "profiles/real.parquet")
+    store.write_table(profiles[profiles["Metadata_Plate"] == "P0"], folder.root / "half.parquet")
+    with pytest.raises(ValueError, match="plate P1 has no profiles in arm copy"):
+        folder.score("copy", profiles=["profiles/real.parquet", "half.parquet"])
+
+
+def test_the_same_input_gives_the_same_bytes(folder):
+    folder.predict("copy", lambda images: images + 0.1)
+    folder.score("copy")
+    first = (folder.root / "metrics/copy.parquet").read_bytes()
+    folder.score("copy")
+    assert (folder.root / "metrics/copy.parquet").read_bytes() == first

@@ -1,0 +1,129 @@
+"""The metrics page: every arm and number in it, the best marked, nothing fetched from anywhere."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from brightpaint import store
+from brightpaint.evaluation import tables
+
+NUMBERS = ["value", "low", "high", "null", "null_bound", "floor"]
+
+
+def row(arm, metric, value, *, subset="full", plate="P1", channel="all", space="images", **more):
+    known = dict.fromkeys(NUMBERS, np.nan) | {"value": value} | more
+    return {
+        "arm": arm,
+        "metric": metric,
+        "subset": subset,
+        "space": space,
+        "plate": plate,
+        "channel": channel,
+        "n": 9,
+        **known,
+    }
+
+
+def frame():
+    rows = [
+        row("real", "pcc_brightfield", 0.3),
+        row("real", "pcc_brightfield_sd", 0.4),
+        row("real", "pcc_brightfield", 9, plate="P9"),
+    ]
+    rows += [row("real", "nn", 12.0, space="cellprofiler", null=1.0, null_bound=3.0)]
+    for arm, pcc, nn in (("good", 0.8, 7.0), ("weak", 0.35, 2.0)):
+        rows += [
+            row(arm, "pcc", pcc, channel=c, low=pcc - 0.01, high=pcc + 0.01, null=0.1, floor=0.4)
+            for c in ("all", "DNA")
+        ]
+        rows += [row(arm, "mse", 2 - 2 * pcc), row(arm, "nn", nn, space="cellprofiler", null=1.0, null_bound=3.0)]
+    return pd.DataFrame(rows)
+
+
+class Page(HTMLParser):
+    """Collects tables as rows of (class, text), and every address that the page names."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tables, self.addresses, self.cell = [], [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.addresses += [attributes[key] for key in ("src", "href", "action") if key in attributes]
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.cell = [attributes.get("class", ""), ""]
+            self.tables[-1][-1].append(self.cell)
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.cell = None
+
+    def handle_data(self, data):
+        if self.cell:
+            self.cell[1] += data + " "
+
+
+def test_arms_stand_in_rows_and_the_best_is_marked():
+    table = Page(tables.page(frame(), ["real", "good", "weak"])).tables[0]
+    assert [cell[1].strip() for cell in table[0]] == ["arm", "PCC ↑", "MSE ↓", "NN matches ↑"]
+    rows = {cells[0][1].strip(): cells for cells in table[1:]}
+    assert list(rows) == ["good", "weak", "real Cell Painting", "brightfield itself", "local s.d. of brightfield"]
+    assert [cell[0] for cell in rows["good"]] == ["", "best", "best", "best"]
+    assert rows["good"][1][1].split() == "0.800 [0.790, 0.810] chance 0.100 floor 0.400".split()
+    assert "below floor 0.400" in rows["weak"][1][1]
+    assert rows["weak"][3] == ["chance", "2.0 chance 1.0 within chance "]
+    assert rows["real Cell Painting"][3][0] == "" and "12.0" in rows["real Cell Painting"][3][1]
+
+
+def test_references_are_of_the_test_plates_and_several_plates_are_all_shown():
+    both = pd.concat([frame(), pd.DataFrame([row("good", "pcc", 0.6, plate="P2", low=0.1, high=0.9)])])
+    rows = {cells[0][1].strip(): cells for cells in Page(tables.page(both, ["real", "good", "weak"])).tables[0][1:]}
+    assert "0.300" in rows["brightfield itself"][1][1] and "9" not in rows["brightfield itself"][1][1]
+    assert rows["good"][1][1].split()[:5] == ["0.700", "P1", "0.800", "P2", "0.600"]
+    assert "[" not in rows["good"][1][1]
+
+
+def test_channels_have_their_own_table():
+    table = Page(tables.page(frame(), ["real", "good", "weak"])).tables[1]
+    assert [cell[1].strip() for cell in table[0]] == ["arm", "all", "DNA"]
+
+
+def test_a_single_arm_is_not_called_the_best():
+    part = frame()
+    page = tables.page(part[part["arm"] != "weak"], ["real", "good"])
+    assert 'class="best"' not in page
+
+
+def test_the_page_needs_no_network_and_escapes_names():
+    odd = frame().replace({"arm": {"weak": "<script>alert(1)</script>"}})
+    text = tables.page(odd, ["real", "good", "<script>alert(1)</script>"])
+    assert "<script>alert" not in text and "&lt;script&gt;alert" in text
+    page = Page(text)
+    assert page.addresses and all(address.startswith("data:") for address in page.addresses)
+    assert not re.search(r"https?://|@import|url\(", text)
+
+
+def test_the_command_writes_both_files_and_refuses_mixed_up_arms(tmp_path):
+    whole = frame()
+    for arm, part in whole.groupby("arm"):
+        store.write_table(part, tmp_path / f"{arm}.parquet")
+    arguments = ["--html", str(tmp_path / "m.html"), "--tsv", str(tmp_path / "m.tsv"), "--metrics"]
+    arguments += [str(tmp_path / f"{arm}.parquet") for arm in ("real", "good", "weak")]
+    tables.main(["--arms", "real", "good", "weak", *arguments])
+    tidy = pd.read_csv(tmp_path / "m.tsv", sep="\t")
+    assert len(tidy) == len(whole) and tidy.loc[tidy["arm"] == "good", "value"].iloc[0] == 0.8
+    first = (tmp_path / "m.html").read_bytes()
+    tables.main(["--arms", "real", "good", "weak", *arguments])
+    assert (tmp_path / "m.html").read_bytes() == first
+    with pytest.raises(ValueError, match="expected metrics of"):
+        tables.main(["--arms", "real", "weak", "good", *arguments])
