@@ -66,3 +66,45 @@ def read(path: Path) -> list[dict]:
     """Return the rows of a CSV."""
     with open(path, newline="") as handle:
         return list(csv.DictReader(handle))
+
+
+def write_tables(
+    folder: Path, counts: list[int], *, wells=None, plate="P1", seed=0, features=3, order=1
+) -> pd.DataFrame:
+    """Write a measured part by hand, one field a well and `counts` cells each, and return the fields' rows.
+
+    The cell grown from nucleus k has number n + 1 - k (of n), and the cytoplasm yet another, so that a join by
+    position or by number is wrong. Every feature of nucleus k of image i is i * 100 + k.
+    """
+    generator = np.random.default_rng(seed)
+    wells = wells or [f"A{number:02d}" for number in range(1, len(counts) + 1)]
+    rows = annotated(rows_of(wells, plate=plate))
+    files = [f"{well}_s{site}_t1_DNA.tif" for well, site in zip(rows["Metadata_Well"], rows["Metadata_Site"])]
+    folder.mkdir(parents=True)
+    load_data = rows[store.FIELD_KEYS].assign(FileName_OrigDNA=files)
+    load_data.to_csv(folder / "load_data.csv", index=False)
+    if not counts:
+        return rows
+    images = pd.DataFrame({"ImageNumber": range(1, len(counts) + 1), "FileName_OrigDNA": files})
+    images.iloc[::order].to_csv(folder / "Image.csv", index=False)
+    image = np.repeat(np.arange(1, len(counts) + 1), counts)
+    nucleus = np.concatenate([np.arange(1, n + 1) for n in counts]).astype(int)
+    total = np.repeat(counts, counts)
+    numbers = {"Nuclei": nucleus, "Cells": total + 1 - nucleus, "Cytoplasm": nucleus % np.maximum(total, 1) + 1}
+    for name, number in numbers.items():
+        frame = pd.DataFrame({"ImageNumber": image, "ObjectNumber": number, "Number_Object_Number": number})
+        frame["Location_Center_X"] = generator.uniform(0, 99, len(frame))
+        for feature in range(features):
+            frame[f"Intensity_F{feature}_DNA"] = (image * 100 + nucleus) * 1.0 + feature * 0.25
+        if name != "Nuclei":
+            frame["Parent_Nuclei"] = nucleus
+        if name == "Cytoplasm":
+            frame["Parent_Cells"] = numbers["Cells"]
+        frame.sort_values(["ImageNumber", "ObjectNumber"]).to_csv(folder / f"{name}.csv", index=False)
+    return rows
+
+
+def annotated(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add the annotations that the index carries to a table of fields."""
+    names = {"Source": "s", "Batch": "b", "perturbation": "DMSO", "target": "", "control_type": "negcon"}
+    return rows.assign(**{f"Metadata_{name}": value for name, value in names.items()})

@@ -126,6 +126,13 @@ def labelled_plates() -> list[tuple[Path, Path]]:
 @functools.cache
 def labelled_weights() -> Path:
     """Return the weights of a model that learned to heed its label."""
-    settings = {**SETTINGS, "label": "perturbation", "images": 3200, "batch": 8, "learning_rate": 4e-3, "ema_images": 300}
+    settings = {
+        **SETTINGS,
+        "label": "perturbation",
+        "images": 3200,
+        "batch": 8,
+        "learning_rate": 4e-3,
+        "ema_images": 300,
+    }
     train.main(train_arguments(scratch(), labelled_plates()[:2], settings))
     return scratch() / "weights.safetensors"

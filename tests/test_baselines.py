@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from models_fixture import CHANNELS, SAMPLING, SETTINGS, make_plate, sample_arguments, train_arguments
 
 from brightpaint import store
 from brightpaint.models import baselines, sample, train
 from brightpaint.models.data import TrainingImages
+from models_fixture import CHANNELS, SAMPLING, SETTINGS, make_plate, sample_arguments, train_arguments
 
 
 def training_images(folder, plates=2):

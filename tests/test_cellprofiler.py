@@ -425,3 +425,15 @@ def test_the_shipped_pipelines_are_what_their_script_writes(tmp_path, cellprofil
     subprocess.run([str(python), str(tmp_path / "make_pipelines.py")], check=True, capture_output=True, env=environment)
     for name in ("slim", "full"):
         assert (tmp_path / f"{name}.cppipe").read_text() == (PIPELINES / f"{name}.cppipe").read_text()
+
+
+@pytest.mark.cellprofiler
+def test_the_module_runs_in_cellprofilers_own_python(tmp_path, cellprofiler):
+    images = write_images(tmp_path / "images", np.zeros((2, 5, 16, 16)))
+    words = ["--command", fake(tmp_path), "--pipeline", SLIM, "--images", images, "--tables", tmp_path / "tables"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    environment.pop("BRIGHTPAINT_CELLPROFILER", None)
+    python = Path(cellprofiler).parent / "python"
+    command = [str(python), "-m", "brightpaint.features.cellprofiler", *map(str, words)]
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    assert (tmp_path / "tables" / "Nuclei.csv").exists()

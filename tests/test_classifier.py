@@ -1,12 +1,12 @@
 import numpy as np
 import torch
-from models_fixture import SETTINGS, labelled_plates, scratch, train_arguments
 
 from brightpaint import store
 from brightpaint.models import train_classifier
 from brightpaint.models.classifier import Classifier, classifier_spec
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.network import parameter_count
+from models_fixture import SETTINGS, labelled_plates, scratch, train_arguments
 
 
 def trained():

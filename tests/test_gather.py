@@ -1,11 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from models_fixture import make_plate
 
 from brightpaint import store
 from brightpaint.models import gather
 from brightpaint.models.sample import rows_digest
+from models_fixture import make_plate
 
 CHANNELS = ("DNA", "ER")
 

@@ -2,6 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+
+from brightpaint import store
+from brightpaint.models import sample, train
 from models_fixture import (
     CHANNELS,
     INPUTS,
@@ -13,9 +16,6 @@ from models_fixture import (
     train_arguments,
 )
 from test_classifier import trained as classifier_weights
-
-from brightpaint import store
-from brightpaint.models import sample, train
 
 
 def painted(path, weights=None, plate=None, **changes):

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from models_fixture import CHANNELS, SETTINGS, labelled_plates, labelled_weights, make_plate, train_arguments
 
 from brightpaint import store
 from brightpaint.models import diffusion, train
 from brightpaint.models.data import TrainingImages, augment, random_window
 from brightpaint.models.sample import load_module
+from models_fixture import CHANNELS, SETTINGS, labelled_plates, labelled_weights, make_plate, train_arguments
 
 SOURCE = Path(train.__file__).parents[2]
 
@@ -153,7 +153,9 @@ def test_weights_say_what_they_are(tmp_path, plates):
     run(tmp_path, plates, label="target")
     _, meta = store.read_weights(tmp_path / "weights.safetensors")
     assert meta["label_map"] == {"DMSO": 1, "T1": 2} and meta["channels"] == CHANNELS
-    assert meta["settings"] == {key: value for key, value in {**SETTINGS, "label": "target"}.items() if key != "channels"}
+    assert meta["settings"] == {
+        key: value for key, value in {**SETTINGS, "label": "target"}.items() if key != "channels"
+    }
     assert set(meta["versions"]) == {"brightpaint", "torch"}
 
 

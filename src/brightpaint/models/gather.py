@@ -27,12 +27,8 @@ def check_part(part: store.Stack, first: store.Stack, rows: pd.DataFrame) -> Non
             f"{list(first.channels)} at {first.images.shape[-2:]} px; {again}"
         )
     if part.meta.get("rows") != rows_digest(rows):
-        found = (
-            f"from {store.describe_field(rows.iloc[0])} to {store.describe_field(rows.iloc[-1])}"
-            if len(rows)
-            else "none"
-        )
-        raise ValueError(f"{part.path} was painted for other fields than the field table's ({found}); {again}")
+        wanted = " to ".join(store.describe_field(rows.iloc[place]) for place in (0, -1)) if len(rows) else "no field"
+        raise ValueError(f"{part.path} was painted for other fields than the expected {wanted}; {again}")
 
 
 def gather(parts: list[Path], rows: pd.DataFrame, path: Path) -> None:

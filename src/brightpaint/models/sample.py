@@ -99,6 +99,8 @@ def diffusion_painter(args: argparse.Namespace, tensors: dict, meta: dict, field
     denoiser = load_module(args.weights, build_denoiser(trained, channels, len(numbers)), tensors, device)
     label = trained["label"] if settings["use_label"] else "none"
     labels = label_indices(fields, label, numbers)
+    if label != "none":
+        log.info("%d of %d fields have no label that was seen in training: null", (labels == 0).sum(), len(fields))
     guide = load_guide(args.classifier, settings, channels, fields, device)
     path = Schedule().path(settings["steps"])
 

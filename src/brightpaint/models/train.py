@@ -92,9 +92,8 @@ class Training:
         torch.manual_seed(seed_of(settings["seed"], "dropout", self.seen))
         generator = torch.Generator(self.device).manual_seed(seed_of(settings["seed"], "step", self.seen))
         self.model.train()
-        loss = self.step_loss(
-            torch.from_numpy(images).to(self.device), torch.from_numpy(labels).to(self.device), generator
-        )
+        images, labels = torch.from_numpy(images).to(self.device), torch.from_numpy(labels).to(self.device)
+        loss = self.step_loss(images, labels, generator)
         self.optimiser.zero_grad()
         loss.backward()
         if settings["clip_norm"] is not None:
@@ -114,13 +113,11 @@ class Training:
 
     def _record(self, loss: float, count: int, rate: float) -> None:
         if not torch.isfinite(torch.tensor(loss)):
-            raise ValueError(
-                f"the loss is {loss} at image {self.seen}; lower train.learning_rate or set train.clip_norm"
-            )
+            mend = "lower train.learning_rate or set train.clip_norm"
+            raise ValueError(f"the loss is {loss} at image {self.seen}; {mend}")
         self.losses.append(loss * count)
         total = self.settings["images"]
-        lines, before = (HISTORY_LINES * self.seen // total, HISTORY_LINES * (self.seen - count) // total)
-        if lines > before:
+        if HISTORY_LINES * self.seen // total > HISTORY_LINES * (self.seen - count) // total:
             shown = self.seen - (self.history[-1]["images"] if self.history else 0)
             self.history.append({"images": self.seen, "loss": sum(self.losses) / shown, "learning_rate": rate})
             self.losses = []

@@ -93,6 +93,13 @@ def _outlines(rng: np.random.Generator, count: int) -> np.ndarray:
     return 0.70 + lobes.sum(axis=1)  # (count, lobes, angles) -> (count, angles)
 
 
+def _angles(rng: np.random.Generator, centre: np.ndarray) -> np.ndarray:
+    """Return (n,) angles of the cells: neighbours lie roughly parallel, as fibroblast-like cells do."""
+    shift = rng.uniform(0, 128, 2)
+    field = 2.5 * np.log(look_up("slow", centre[:, 1] / 5 + shift[1], centre[:, 0] / 5 + shift[0]))
+    return field + rng.uniform(0, np.pi) + rng.normal(0, 0.45, len(centre))
+
+
 def draw_population(rng: np.random.Generator, state: dict[str, float], *, side_um: float, density: float) -> Population:
     """Draw the cells of one field.
 
@@ -111,10 +118,7 @@ def draw_population(rng: np.random.Generator, state: dict[str, float], *, side_u
     fate = rng.uniform(size=count)
     kind = np.where(fate < dying, DEAD, np.where(fate > 1 - MITOTIC_SHARE, MITOTIC, SPREAD))
     centre = place_cells(rng, count, side_um)
-    # neighbours lie roughly parallel, as fibroblast-like cells do
-    shift = rng.uniform(0, 128, 2)
-    field = 2.5 * np.log(look_up("slow", centre[:, 1] / 5 + shift[1], centre[:, 0] / 5 + shift[0]))
-    angle = field + rng.uniform(0, np.pi) + rng.normal(0, 0.45, count)
+    angle = _angles(rng, centre)
     cycle = 1 + (rng.uniform(size=count) < 0.35) * 0.8 + 0.2 * rng.uniform(size=count)  # G1, S and G2
     growth = np.sqrt(cycle / 1.3) * np.exp(rng.normal(0, 0.07, count) + 0.125 * scores["nuclear_size"])
     long = np.exp(np.clip(rng.normal(0.0, 0.10, count) + 0.10 * scores["elongation"], -0.13, 0.35))

@@ -1,0 +1,96 @@
+"""How fast the models train and paint here: one JSON line a figure.
+
+Each line holds `preset`, `width`, `size_px`, `batch`, `device`, `threads`, the seconds of one forward pass, of one
+training step and of painting one field, each an image, and the share of the forward pass's arithmetic that a plain
+matrix product reaches on the same device in the same run (the limit to measure against).
+
+    python bench/models.py --preset fast --width 32 --size 256
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+import torch
+
+from brightpaint.models import sampler
+from brightpaint.models.diffusion import loss
+from brightpaint.models.network import forward_flop, spec_of
+from brightpaint.models.schedule import Schedule
+from brightpaint.models.train import build_denoiser, pick_device
+
+CHANNELS = {"input": ["L", "M", "H"], "target": ["DNA", "RNA", "ER", "AGP", "Mito"]}
+
+
+def seconds(work, repeats: int, device: torch.device) -> float:
+    """Return the least time of `repeats` calls, after one to warm up."""
+    work()
+    times = []
+    for _ in range(repeats):
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def matmul_flop_per_s(repeats: int, device: torch.device, side: int = 2048) -> float:
+    """Return the arithmetic rate of a float32 matrix product."""
+    a, b = torch.randn(side, side, device=device), torch.randn(side, side, device=device)
+    return 2 * side**3 / seconds(lambda: a @ b, repeats, device)
+
+
+def measure(preset: str, width: int | None, size_px: int, batch: int, steps: int, repeats: int, device) -> dict:
+    """Measure one preset at one size."""
+    torch.manual_seed(0)
+    denoiser = build_denoiser({"preset": preset, "width": width, "objective": "eps"}, CHANNELS, 0).to(device)
+    x, y = (torch.randn(batch, count, size_px, size_px, device=device) for count in (3, 5))
+    gamma = torch.full((batch,), 0.5, dtype=torch.float64, device=device)
+    labels = torch.zeros(batch, dtype=torch.int64, device=device)
+    optimiser = torch.optim.Adam(denoiser.parameters())
+
+    def forward():
+        with torch.no_grad():
+            denoiser(x, y, gamma, labels)
+
+    def train():
+        optimiser.zero_grad()
+        loss(denoiser, x, y, labels, gamma, torch.randn_like(y), "eps").backward()
+        optimiser.step()
+
+    def paint():
+        path = Schedule().path(steps)
+        sampler.sample(sampler.clipped(denoiser), x, labels, path, lambda: torch.randn_like(y), sampler="ddim")
+
+    spent = {name: seconds(work, repeats, device) / batch for name, work in
+             [("forward_s", forward), ("train_step_s", train), (f"paint_{steps}_steps_s", paint)]}  # fmt: skip
+    rate = forward_flop(spec_of(preset, width), 3, 5, size_px) / spent["forward_s"]
+    return {**spent, "forward_share_of_matmul": rate / matmul_flop_per_s(repeats, device)}
+
+
+def main(argv=None) -> None:
+    """Print one JSON line for one preset."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--preset", default="fast", choices=["fast", "paper"])
+    parser.add_argument("--width", type=int, default=None)
+    parser.add_argument("--size", type=int, default=256, help="height and width in pixels")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=20, help="network evaluations a field")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    device = pick_device(args.device)
+    figures = measure(args.preset, args.width, args.size, args.batch, args.steps, args.repeats, device)
+    shown = {"preset": args.preset, "width": args.width, "size_px": args.size, "batch": args.batch}
+    print(json.dumps({**shown, "device": str(device), "threads": args.threads, **figures}))
+
+
+if __name__ == "__main__":
+    main()
