@@ -103,7 +103,7 @@ def profiles(plates: list[pd.DataFrame], kept: list[str]) -> tuple[pd.DataFrame,
                 f"plate {plate}: selected features {missing[:5]} were not measured; rerun select and medians"
             )
         normalised.append(normalise_plate(medians.reindex(columns=_columns(medians, kept)), kept))
-    fields = pd.concat(normalised, ignore_index=True)
+    fields = pd.concat(normalised, ignore_index=True).copy()  # one block: a fragmented table is slow to extend
     fields["Metadata_fields"], fields["Metadata_fields_empty"] = 1, (fields["Metadata_cells"] == 0).astype(int)
     sums = ["Metadata_cells", "Metadata_fields", "Metadata_fields_empty"]
     wells = median_of(fields, WELL, kept, sums)
