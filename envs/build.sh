@@ -28,7 +28,10 @@ find_python() { # find_python 3.11
     return 1
 }
 
-main_python() { echo "${BRIGHTPAINT_PYTHON:-$(find_python 3.11)}"; }
+main_python() {
+    [ -z "${BRIGHTPAINT_PYTHON:-}" ] || { echo "$BRIGHTPAINT_PYTHON"; return; }
+    find_python 3.11
+}
 
 cellprofiler_python() {
     [ -z "${BRIGHTPAINT_CELLPROFILER_PYTHON:-}" ] || { echo "$BRIGHTPAINT_CELLPROFILER_PYTHON"; return; }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import resource
 import shutil
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -28,11 +28,10 @@ def planning(tmp_path):
 
 def test_the_paper_study_is_planned_quickly_and_without_the_network(tmp_path):
     shutil.copytree(ROOT / "config", tmp_path / "config")
-    began = time.monotonic()
-    done = snakemake(tmp_path, "--configfile", "config/config.yaml", "-n", "-q", "rules")
-    assert time.monotonic() - began < 30  # under 10 s where nothing else runs
-    assert "prepare" in done.stdout or done.returncode == 0
-    jobs = planned(snakemake(tmp_path, "--configfile", "config/config.yaml", "-n").stdout)
+    began = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = snakemake(tmp_path, "--configfile", "config/config.yaml", "-n")
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - began < 10  # CPU seconds: other work does not count
+    jobs = planned(done.stdout)
     assert jobs["fetch"] == jobs["prepare"] == 10
     assert jobs["train"] == 17  # six networks, mean and pixel on two folds; unlabelled on the third
     assert jobs["train_classifier"] == 4

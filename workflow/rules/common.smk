@@ -24,6 +24,8 @@ shell.executable("bash")
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(ROOT / 'src'))}; "
     f"export OMP_NUM_THREADS={CONFIG['compute']['torch_threads']}; "
+    # Not params: what changes no result must rerun nothing.
+    f"export BRIGHTPAINT_DEVICE={CONFIG['compute']['device']} BRIGHTPAINT_WORKERS={CONFIG['source']['workers']}; "
 )
 
 
@@ -247,7 +249,8 @@ def study_results():
         results += ["<results>/figures/loss.png"]
     if len(scored_arms()) > 1:
         results += ["<results>/tables/metrics.html"]
-        results += expand("<results>/cells/real/{plate}.parquet", plate=STUDY.profile_plates("real"))
+        measured = [arm for arm in scored_arms() if STUDY.profiled(arm)]
+        results += [f"<results>/cells/{arm}/{plate}.parquet" for arm in measured for plate in STUDY.profile_plates(arm)]
         if CONFIG["perturbations"]:
             results += ["<results>/figures/active.png"]
     return results

@@ -23,9 +23,8 @@ rule train:
         runtime=2880,
     params:
         settings=lambda wildcards: settings("train", wildcards.model),
-        device=CONFIG["compute"]["device"],
     shell:
-        "python -m brightpaint.models.train --settings {params.settings:q} --device {params.device}"
+        "python -m brightpaint.models.train --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
         " --threads {threads} --stacks {input.stacks:q} --fields {input.fields:q} --active {input.active:q}"
         " --weights {output.weights:q} --history {output.history:q} 2> {log:q}"
 
@@ -52,9 +51,8 @@ rule train_classifier:
         runtime=2880,
     params:
         settings=lambda wildcards: settings("train_classifier", wildcards.classifier),
-        device=CONFIG["compute"]["device"],
     shell:
-        "python -m brightpaint.models.train_classifier --settings {params.settings:q} --device {params.device}"
+        "python -m brightpaint.models.train_classifier --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
         " --threads {threads} --stacks {input.stacks:q} --fields {input.fields:q} --active {input.active:q}"
         " --weights {output.weights:q} --history {output.history:q} 2> {log:q}"
 
@@ -83,9 +81,8 @@ rule sample:
     params:
         settings=lambda wildcards: settings("sample", wildcards.arm),
         parts=CONFIG["sample"]["parts"],
-        device=CONFIG["compute"]["device"],
     shell:
-        "python -m brightpaint.models.sample --settings {params.settings:q} --device {params.device}"
+        "python -m brightpaint.models.sample --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
         " --threads {threads} --weights {input.weights:q} --classifier {input.classifier:q}"
         " --stack {input.stack:q} --fields {input.fields:q} --active {input.active:q}"
         " --part {wildcards.part} --parts {params.parts} --predicted {output:q} 2> {log:q}"

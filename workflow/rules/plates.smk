@@ -52,9 +52,8 @@ rule fetch:
         runtime=240,
     params:
         settings=lambda wildcards: settings("fetch", wildcards.plate),
-        workers=CONFIG["source"]["workers"],
     shell:
-        "python -m brightpaint.plates.fetch --settings {params.settings:q} --workers {params.workers}"
+        "python -m brightpaint.plates.fetch --settings {params.settings:q} --workers $BRIGHTPAINT_WORKERS"
         " --index {input:q} --raw {output:q} 2> {log:q}"
 
 
