@@ -17,7 +17,8 @@ import torch
 
 from brightpaint.models import sampler
 from brightpaint.models.diffusion import loss
-from brightpaint.models.network import forward_flop, spec_of
+from brightpaint.models.network import forward_flop
+from brightpaint.models.presets import spec_of
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.train import build_denoiser, pick_device
 

@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from brightpaint.models import network
-from brightpaint.models.network import PRESETS, Block, ConditionEncoder, UNet, group_norm, sinusoid, spec_of
+from brightpaint.models.network import Block, ConditionEncoder, UNet, group_norm, sinusoid
+from brightpaint.models.presets import PRESETS, spec_of
 
 
 def inputs(batch=2, planes=2, targets=3, size=(24, 40)):

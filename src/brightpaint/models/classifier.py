@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from brightpaint.models.diffusion import add_noise
-from brightpaint.models.network import PRESETS, Encoder, Spec, group_norm
+from brightpaint.models.network import Encoder, group_norm
+from brightpaint.models.presets import PRESETS, Spec
 from brightpaint.models.schedule import Schedule
 
 # The published width; log-SNR in place of gamma, as in `fast`.

@@ -11,68 +11,14 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from brightpaint.cli import run
+from brightpaint.models.presets import PRESETS, Spec, spec_of
 from brightpaint.models.schedule import log_snr
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What a preset sets.
-
-    Attributes
-    ----------
-    width : channels of the first level
-    multipliers : channels of each level, in widths
-    blocks : residual blocks a level in the encoder
-    patch_px : side of the pixel blocks folded into channels before the first level
-    residual_resampling : resample inside residual blocks, with a skip connection from every block (as
-        published); else by plain pooling and repetition, with one skip connection a level
-    group_channels : fewest channels in a group of GroupNorm (at most 32 groups)
-    head_channels : channels of each attention head
-    dropout : share of activations dropped in each residual block
-    noise_input : what the network is told of the noise level, `gamma` or `log_snr`
-    label_sd : s.d. of the untrained label embeddings
-    """
-
-    width: int
-    multipliers: tuple[int, ...]
-    blocks: int
-    patch_px: int
-    residual_resampling: bool
-    group_channels: int
-    head_channels: int
-    dropout: float
-    noise_input: str
-    label_sd: float
-
-    @property
-    def embedding(self) -> int:
-        """Width of the noise-level and label embeddings."""
-        return 4 * self.width
-
-    @property
-    def stride_px(self) -> int:
-        """Height and width must be multiples of this inside the network."""
-        return self.patch_px * 2 ** (len(self.multipliers) - 1)
-
-
-PRESETS = {
-    "paper": Spec(64, (1, 2, 4, 8), 2, 1, True, 2, 32, 0.2, "gamma", 1.0),
-    "fast": Spec(32, (1, 2, 4, 4), 1, 2, False, 8, 32, 0.0, "log_snr", 0.0),
-}
-
-
-def spec_of(preset: str, width: int | None = None) -> Spec:
-    """Return a preset's Spec, with another first-level width if one is given."""
-    if preset not in PRESETS:
-        raise ValueError(f"preset {preset!r}: expected one of {sorted(PRESETS)}")
-    return replace(PRESETS[preset], width=width) if width else PRESETS[preset]
 
 
 def group_norm(channels: int, spec: Spec) -> nn.GroupNorm:
@@ -211,31 +157,27 @@ class Encoder(nn.Module):
         self.spec = spec
         self.noise = NoiseEncoder(spec)
         self.condition = ConditionEncoder(labels, spec.embedding, spec.label_sd)
+        every, deepest = spec.residual_resampling, len(spec.multipliers) - 1
         channels = spec.width * spec.multipliers[0]
         self.first = nn.Conv2d(inputs * spec.patch_px**2, channels, 3, padding=1)
-        self.stages, self.kept, self.skips = nn.ModuleList(), [], []
-        every = spec.residual_resampling
-        if every:
-            self.skips.append(channels)
-        deepest = len(spec.multipliers) - 1
+        self.stages, self.kept, self.skips = nn.ModuleList(), [], [channels] if every else []
         for level, multiplier in enumerate(spec.multipliers):
             for number in range(spec.blocks):
-                last = number == spec.blocks - 1
-                self._add(Block(spec, channels, spec.width * multiplier), keep=every or (last and level < deepest))
-                channels = spec.width * multiplier
-                if self.kept[-1]:
-                    self.skips.append(channels)
+                wide, last = spec.width * multiplier, number == spec.blocks - 1
+                self._add(Block(spec, channels, wide), wide, keep=every or (last and level < deepest))
+                channels = wide
             if level < deepest:
-                self._add(Block(spec, channels, channels, -1) if every else Resample(-1), keep=every)
-                self.skips += [channels] if every else []
+                self._add(Block(spec, channels, channels, -1) if every else Resample(-1), channels, keep=every)
         self.middle = nn.ModuleList(
             [Block(spec, channels, channels), Attention(spec, channels), Block(spec, channels, channels)]
         )
         self.channels = channels
 
-    def _add(self, stage: nn.Module, *, keep: bool) -> None:
+    def _add(self, stage: nn.Module, channels: int, *, keep: bool) -> None:
         self.stages.append(stage)
         self.kept.append(keep)
+        if keep:
+            self.skips.append(channels)
 
     def forward(self, images: torch.Tensor, gamma: torch.Tensor, labels: torch.Tensor):
         """Return the deepest activation, the skipped ones and the embedding; `images` is (B, C, H, W)."""

@@ -26,7 +26,8 @@ from brightpaint import store
 from brightpaint.cli import run
 from brightpaint.models import baselines, diffusion
 from brightpaint.models.data import TrainingImages, seed_of
-from brightpaint.models.network import UNet, parameter_count, spec_of
+from brightpaint.models.network import UNet, parameter_count
+from brightpaint.models.presets import spec_of
 from brightpaint.models.schedule import Schedule
 
 log = logging.getLogger(__name__)

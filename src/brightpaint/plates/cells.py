@@ -120,7 +120,7 @@ def draw_population(rng: np.random.Generator, state: dict[str, float], *, side_u
     centre = place_cells(rng, count, side_um)
     angle = _angles(rng, centre)
     cycle = 1 + (rng.uniform(size=count) < 0.35) * 0.8 + 0.2 * rng.uniform(size=count)  # G1, S and G2
-    growth = np.sqrt(cycle / 1.3) * np.exp(rng.normal(0, 0.07, count) + 0.125 * scores["nuclear_size"])
+    growth = np.sqrt(cycle / 1.3) * np.exp(rng.normal(0, 0.07, count) + 0.115 * scores["nuclear_size"])
     long = np.exp(np.clip(rng.normal(0.0, 0.10, count) + 0.10 * scores["elongation"], -0.13, 0.35))
     axes = np.stack([NUCLEUS_UM[0] * growth * long, NUCLEUS_UM[1] * growth / long], axis=1)
     radius = CELL_RADIUS_UM * cycle**0.25 * np.exp(rng.normal(0, 0.10, count) + 0.14 * scores["cell_area"])

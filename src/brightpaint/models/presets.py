@@ -1,0 +1,59 @@
+"""The shapes of the networks: `paper` as published, `fast` brightpaint's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a preset sets.
+
+    Attributes
+    ----------
+    width : channels of the first level
+    multipliers : channels of each level, in widths
+    blocks : residual blocks a level in the encoder
+    patch_px : side of the pixel blocks folded into channels before the first level
+    residual_resampling : resample inside residual blocks, with a skip connection from every block (as
+        published); else by plain pooling and repetition, with one skip connection a level
+    group_channels : fewest channels in a group of GroupNorm (at most 32 groups)
+    head_channels : channels of each attention head
+    dropout : share of activations dropped in each residual block
+    noise_input : what the network is told of the noise level, `gamma` or `log_snr`
+    label_sd : s.d. of the untrained label embeddings
+    """
+
+    width: int
+    multipliers: tuple[int, ...]
+    blocks: int
+    patch_px: int
+    residual_resampling: bool
+    group_channels: int
+    head_channels: int
+    dropout: float
+    noise_input: str
+    label_sd: float
+
+    @property
+    def embedding(self) -> int:
+        """Width of the noise-level and label embeddings."""
+        return 4 * self.width
+
+    @property
+    def stride_px(self) -> int:
+        """Height and width must be multiples of this inside the network."""
+        return self.patch_px * 2 ** (len(self.multipliers) - 1)
+
+
+PRESETS = {
+    "paper": Spec(64, (1, 2, 4, 8), 2, 1, True, 2, 32, 0.2, "gamma", 1.0),
+    "fast": Spec(32, (1, 2, 4, 4), 1, 2, False, 8, 32, 0.0, "log_snr", 0.0),
+}
+
+
+def spec_of(preset: str, width: int | None = None) -> Spec:
+    """Return a preset's Spec, with another first-level width if one is given."""
+    if preset not in PRESETS:
+        raise ValueError(f"preset {preset!r}: expected one of {sorted(PRESETS)}")
+    return replace(PRESETS[preset], width=width) if width else PRESETS[preset]
