@@ -59,7 +59,7 @@ def blobs(seed=0, size=128, channels=5):
     distance = np.min([np.hypot(yy - y, xx - x) for y, x in centres], axis=0)
     planes = [1 / (1 + np.exp((distance - (8 if n == 0 else 15)) / 1.2)) for n in range(channels)]
     noisy = np.array(planes) + generator.normal(0, 0.03, (channels, size, size))
-    return export.renormalise(ndimage.gaussian_filter(noisy, (0, 1, 1)), 15), len(centres)
+    return export.standardise(ndimage.gaussian_filter(noisy, (0, 1, 1)), 15), len(centres)
 
 
 def read(path: Path) -> list[dict]:

@@ -40,7 +40,7 @@ def run(folder, out="predicted", settings=SETTINGS):
     return folder / out
 
 
-def test_files_hold_the_renormalised_prediction_with_channel_and_pixel_size(tmp_path, plate):
+def test_files_hold_the_standardised_prediction_with_channel_and_pixel_size(tmp_path, plate):
     folder = run(tmp_path)
     listed = pd.read_csv(folder / "load_data.csv")
     assert listed["Metadata_Well"].tolist() == ["A01", "B02"]

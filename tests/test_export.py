@@ -49,15 +49,15 @@ def test_a_window_upside_down_is_refused():
         export.to_counts(np.zeros(3), (15, -5))
 
 
-def test_renormalise_gives_mean_0_sd_1_and_cuts_off():
+def test_standardise_gives_mean_0_sd_1_and_cuts_off():
     images = np.random.default_rng(2).normal(3, 7, (2, 3, 40, 40))
     images[0, 0, 0, 0] = 1e4
-    scores = export.renormalise(images, 15)
+    scores = export.standardise(images, 15)
     assert np.allclose(scores[1].mean(axis=(1, 2)), 0, atol=1e-6) and np.allclose(
         scores[1].std(axis=(1, 2)), 1, atol=1e-6
     )
     assert scores.max() == 15
-    assert np.array_equal(export.renormalise(np.full((1, 4, 4), 0.3), 15), np.zeros((1, 4, 4), np.float32))
+    assert np.array_equal(export.standardise(np.full((1, 4, 4), 0.3), 15), np.zeros((1, 4, 4), np.float32))
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 5, 40])
@@ -94,11 +94,11 @@ def test_real_images_are_written_as_they_are_and_listed(tmp_path):
     with tifffile.TiffFile(folder / listed["FileName_OrigRNA"][1]) as tif:
         assert tif.pages[0].compression == tifffile.COMPRESSION.NONE
     described = json.loads((folder / "export.json").read_text())
-    assert described["window"] == [-5, 15] and described["fields"] == 3 and not described["renormalised"]
+    assert described["window"] == [-5, 15] and described["fields"] == 3 and not described["standardised"]
     assert described["pixel_size_um"] == 0.5 * 64 / 32
 
 
-def test_predicted_images_are_renormalised_and_need_the_field_table_for_their_pixel_size(tmp_path):
+def test_predicted_images_are_standardised_and_need_the_field_table_for_their_pixel_size(tmp_path):
     images = write_plate(tmp_path, ["A01", "B02"], channels=("RNA", "DNA"))
     rows = store.read_table(tmp_path / "rows.parquet")
     store.write_table(rows, tmp_path / "fields.parquet")
@@ -106,7 +106,7 @@ def test_predicted_images_are_renormalised_and_need_the_field_table_for_their_pi
     with pytest.raises(ValueError, match="pass --fields"):
         run(tmp_path, arm="pert")
     folder = run(tmp_path, arm="pert", extra=["--fields", tmp_path / "fields.parquet"])
-    expected = export.to_counts(export.renormalise(images[0, 1].astype(np.float32), 15), (-5, 15))
+    expected = export.to_counts(export.standardise(images[0, 1].astype(np.float32), 15), (-5, 15))
     assert np.array_equal(tifffile.imread(folder / "A01_s1_t1_DNA.tif"), expected)
     assert json.loads((folder / "export.json").read_text())["pixel_size_um"] == 1.0
 

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from brightpaint import store
 from brightpaint.evaluation import profile_scores, score
 from brightpaint.evaluation.image_scores import covered, join_rows, other_well, score_field
-from brightpaint.evaluation.metrics import standardise
+from brightpaint.intensity import standardise
 
 CHANNELS = {"input": ["BF_low", "BF"], "target": ["DNA", "ER"]}
 SETTINGS = {"channels": CHANNELS, "cutoff": 15}

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.evaluation import metrics
+from brightpaint.intensity import standardise
 
 SSIM_RANGE_PAPER = 2.0  # what scikit-image took for floats when the paper was written
 BRIGHTFIELD_METRICS = ("pcc_brightfield", "pcc_brightfield_sd")
@@ -70,7 +71,7 @@ def score_field(real: np.ndarray, predicted: np.ndarray, other: np.ndarray, *, c
     -------
     {metric: (C,)}, among them `null`: the PCC with the other well
     """
-    truth, painted = metrics.standardise(real, cutoff), metrics.standardise(predicted, cutoff)
+    truth, painted = standardise(real, cutoff), standardise(predicted, cutoff)
     pairs = list(zip(truth, painted))
     return {
         "pcc": metrics.pcc(truth, painted),
@@ -79,7 +80,7 @@ def score_field(real: np.ndarray, predicted: np.ndarray, other: np.ndarray, *, c
         "mae": metrics.mae(truth, painted),
         "mse_raw": metrics.mse(real, predicted),
         "ssim_paper": np.array([metrics.ssim(*pair, data_range=SSIM_RANGE_PAPER) for pair in pairs]),
-        "null": metrics.pcc(metrics.standardise(other, cutoff), painted),
+        "null": metrics.pcc(standardise(other, cutoff), painted),
     }
 
 

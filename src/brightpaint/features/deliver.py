@@ -22,10 +22,10 @@ from brightpaint.features.export import (
     check_rows,
     load_data_csv,
     prepared_pixel_um,
-    renormalise,
     safe_stem,
     to_counts,
 )
+from brightpaint.intensity import standardise
 
 README = """Predicted stains of plate {plate}: {fields} fields, channels {channels}.
 
@@ -54,7 +54,7 @@ def write_field(folder: Path, row: pd.Series, scores: np.ndarray, settings: dict
     scores : (C, H, W) raw prediction, any scale: brought to mean 0 and s.d. 1 here
     pixel_um : size of a pixel of `scores`, in micrometres
     """
-    counts = to_counts(renormalise(scores, settings["cutoff"]), tuple(settings["window"]))
+    counts = to_counts(standardise(scores, settings["cutoff"]), tuple(settings["window"]))
     files = {}
     for channel, image in zip(settings["channels"], counts):
         files[channel] = f"{safe_stem(row)}_{channel}.ome.tif"

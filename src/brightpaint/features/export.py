@@ -21,28 +21,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from brightpaint import cli, store
+from brightpaint.intensity import standardise
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 COUNTS = 65535
-
-
-def renormalise(images: np.ndarray, cutoff: float) -> np.ndarray:
-    """Bring each image to mean 0 and s.d. 1, clipped at the cut-off.
-
-    Parameters
-    ----------
-    images : (..., H, W) any float
-    cutoff : largest absolute z-score
-
-    Returns
-    -------
-    (..., H, W) float32 z-scores; a constant image becomes zeros
-    """
-    values = np.asarray(images, np.float64)
-    centred = values - values.mean(axis=(-2, -1), keepdims=True)
-    spread = values.std(axis=(-2, -1), keepdims=True)
-    scores = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
-    return np.clip(scores, -cutoff, cutoff).astype(np.float32)
 
 
 def to_counts(scores: np.ndarray, window: tuple[float, float]) -> np.ndarray:
@@ -175,7 +157,7 @@ def export(
             row = rows.iloc[number]
             scores = np.asarray(stack.images[number][indices], np.float32)  # (C, H, W)
             if arm != "real":
-                scores = renormalise(scores, settings["cutoff"])
+                scores = standardise(scores, settings["cutoff"])
             files = {name: f"{safe_stem(row)}_{name}.tif" for name in channels}
             for name, image in zip(channels, scores):
                 store.write_raw(temporary / files[name], to_counts(image, window))
