@@ -46,8 +46,19 @@ class Denoiser(nn.Module):
         self.network, self.output = network, output
 
     def forward(self, x, y, gamma, labels):
-        raw = self.network(x, y, gamma, labels)
-        return raw if self.output == "eps" else preconditioned_eps(raw, y, gamma)
+        if self.output == "eps":
+            return self.network(x, y, gamma, labels)
+        return preconditioned_eps(self.network(x, seen(y, gamma), gamma, labels), y, gamma)
+
+
+def seen(y: torch.Tensor, gamma: torch.Tensor, sd: float = RESIDUAL_SD) -> torch.Tensor:
+    """Return the noisy stains as the network sees them: weighed by the share of the signal in them.
+
+    The weight is sqrt(gamma) sd / sqrt(V), the Wiener gain of stains of that s.d. in units of it: white noise alone
+    weighs nothing, so that where sampling starts the brightfield image decides and not the draw of the noise.
+    """
+    signal, noise = scales(gamma)
+    return y * (signal * sd / ((signal * sd) ** 2 + noise**2).sqrt())
 
 
 def preconditioned_eps(
