@@ -94,7 +94,7 @@ def test_real_images_are_written_as_they_are_and_listed(tmp_path):
     with tifffile.TiffFile(folder / listed["FileName_OrigRNA"][1]) as tif:
         assert tif.pages[0].compression == tifffile.COMPRESSION.NONE
     described = json.loads((folder / "export.json").read_text())
-    assert described["window"] == [-5, 15] and described["fields"] == 3 and not described["standardised"]
+    assert described["window"] == [-5, 15] and described["fields"] == 3 and not described["renormalised"]
     assert described["pixel_size_um"] == 0.5 * 64 / 32
 
 
