@@ -11,10 +11,10 @@ dependencies:
   - python={python}
 {conda}  - pip
   - pip:
-{options}{pins}"""
+{pins}"""
 
-# CellProfiler's bridge to Java is built against a JDK and an old numpy; its list is whole, so nothing is resolved.
-CELLPROFILER = [
+# What CellProfiler's bridge to Java is compiled with.
+COMPILERS = [
     "  - openjdk=17",
     "  - c-compiler",
     "  - cxx-compiler",
@@ -22,21 +22,32 @@ CELLPROFILER = [
     "  - cython=0.29",
     "  - setuptools=69.5.1",
 ]
-OPTIONS = ["--no-deps", "--no-build-isolation"]
+# Compiled against that numpy, or asking for a window library and a database that a headless run never loads: pip's
+# options for that cannot stand in a YAML, so Snakemake runs a script after the rest is there.
+AFTER = ("cellprofiler", "cellprofiler-core", "centrosome", "python-bioformats", "python-javabridge")
+SCRIPT = """#!/usr/bin/env bash
+# The rest of envs/{list}.txt, run by `snakemake --sdm conda` in the new environment. Written by envs/write_yaml.py.
+set -euo pipefail
+JAVA_HOME="${{JAVA_HOME:-$CONDA_PREFIX}}" python -m pip install --no-deps --no-build-isolation \\
+{pins}
+"""
 
 
-def write(name: str, listed: str, python: str, conda: list[str], options: list[str]) -> None:
+def write(name: str, listed: str, python: str, conda: list[str], after: tuple[str, ...] = ()) -> None:
     pins = (ENVS / f"{listed}.txt").read_text().split()
+    now = [pin for pin in pins if pin.split("==")[0] not in after]
     text = HEAD.format(
         list=listed,
         python=python,
         conda="".join(f"{line}\n" for line in conda),
-        options="".join(f'      - "{option}"\n' for option in options),
-        pins="".join(f"      - {pin}\n" for pin in pins),
+        pins="".join(f"      - {pin}\n" for pin in now),
     )
     (ENVS / f"{name}.yaml").write_text(text)
+    if after:
+        later = " \\\n".join(f"    {pin}" for pin in pins if pin not in now)
+        (ENVS / f"{name}.post-deploy.sh").write_text(SCRIPT.format(list=listed, pins=later))
 
 
 if __name__ == "__main__":
-    write("brightpaint", "brightpaint", "3.11", [], [])
-    write("cellprofiler", "cellprofiler-py39", "3.9", CELLPROFILER, OPTIONS)
+    write("brightpaint", "brightpaint", "3.11", [])
+    write("cellprofiler", "cellprofiler-py39", "3.9", COMPILERS, AFTER)

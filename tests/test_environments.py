@@ -25,7 +25,10 @@ def test_the_conda_yaml_installs_exactly_the_pinned_list(name, listed):
     by_pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
     pinned = [line for line in (ENVS / f"{listed}.txt").read_text().splitlines() if line.strip()]
     assert all(re.fullmatch(r"[A-Za-z0-9_.\[\]-]+==[A-Za-z0-9_.]+", line) for line in pinned)
-    assert pins(entry for entry in by_pip if not entry.startswith("-")) == pins(pinned)
+    script = ENVS / f"{name}.post-deploy.sh"
+    after = re.findall(r"^ +([a-z-]+==\S+)", script.read_text(), re.MULTILINE) if script.exists() else []
+    assert pins([*by_pip, *after]) == pins(pinned)
+    assert not pins(by_pip) & pins(after)
 
 
 def test_what_is_missing_is_said_in_a_sentence_before_anything_is_installed(tmp_path):
