@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brightpaint.models.labels import active_rows, label_indices, label_map
+from brightpaint.models.labels import active_rows, label_indices, label_map, shown_indices, swapped_names
 
 
 def fields(perturbations, targets=None):
@@ -50,3 +50,32 @@ def test_active_rows_leave_out_dmso_inactives_and_empty_wells():
 def test_table_of_actives_without_its_columns_is_an_error():
     with pytest.raises(ValueError, match="active"):
         active_rows(fields(["a"]), pd.DataFrame({"Metadata_perturbation": ["a"]}))
+
+
+def test_swapped_labels_are_known_ones_of_another_target_and_dmso_keeps_its_own():
+    names = ["a1", "a2", "b1", "b2", "c1", "DMSO", "new", ""]
+    table = fields(names, ["A", "A", "B", "B", "C", "", "D", ""])
+    numbers = {"DMSO": 1, "a1": 2, "a2": 3, "b1": 4, "b2": 5, "c1": 6}
+    swapped = swapped_names(table, "perturbation", numbers)
+    targets = dict(zip(table["Metadata_perturbation"], table["Metadata_target"]))
+    assert set(swapped) == set(swapped.values()) == {"a1", "a2", "b1", "b2", "c1"}
+    assert all(targets[name] != targets[wrong] for name, wrong in swapped.items())
+    shown = shown_indices(table, "perturbation", numbers, "swapped")
+    assert shown.tolist() == [numbers[swapped[name]] for name in names[:5]] + [1, 0, 0]
+    again = shown_indices(table.iloc[::-1], "perturbation", numbers, "swapped")
+    assert again[::-1].tolist() == shown.tolist()
+
+
+def test_targets_are_swapped_too_and_one_target_alone_cannot_be():
+    table = fields(["a", "b", "DMSO"], ["A", "B", ""])
+    assert swapped_names(table, "target", {"A": 1, "B": 2, "DMSO": 3}) == {"A": "B", "B": "A"}
+    with pytest.raises(ValueError, match="none can be given a label of another target"):
+        swapped_names(fields(["a", "b", "DMSO"], ["A", "A", ""]), "perturbation", {"a": 1, "b": 2})
+
+
+def test_shown_labels_are_the_own_or_none():
+    table, numbers = fields(["a", "b", "DMSO"], ["A", "B", ""]), {"a": 1, "b": 2, "DMSO": 3}
+    assert shown_indices(table, "perturbation", numbers, "own").tolist() == [1, 2, 3]
+    assert shown_indices(table, "perturbation", numbers, "none").tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="own, none or swapped"):
+        shown_indices(table, "perturbation", numbers, "other")

@@ -85,7 +85,7 @@ def test_label_changes_the_output_for_the_same_noise_and_null_stands_for_unseen(
     swapped = renamed(tmp_path, plate, Metadata_perturbation=["cpd1", "DMSO"] * 4)
     assert np.abs(painted(tmp_path / "b.tif", plate=swapped).astype(float) - base)[:, 1].mean() > 0.2
     unseen = painted(tmp_path / "c.tif", plate=renamed(tmp_path, plate, Metadata_perturbation="never stained"))
-    without = painted(tmp_path / "d.tif", use_label=False)
+    without = painted(tmp_path / "d.tif", sampling_label="none")
     np.testing.assert_array_equal(unseen, without)
     assert (without != base).any()
 
@@ -95,7 +95,7 @@ def test_classifier_guidance_pulls_towards_the_label(tmp_path):
     stack = np.array(store.open_stack(labelled_plates()[2][0]).images).astype(float)
 
     def agreement(path, **changes):
-        images = painted(path, use_label=False, steps=20, **changes).astype(float)
+        images = painted(path, sampling_label="none", steps=20, **changes).astype(float)
         return np.mean([np.corrcoef(a[1].ravel(), b[3].ravel())[0, 1] for a, b in zip(images, stack)])
 
     classifier = [classifier_weights()]
@@ -111,6 +111,34 @@ def test_classifier_guidance_pulls_towards_the_label(tmp_path):
     np.testing.assert_array_equal(
         painted(tmp_path / "d.tif", classifier=classifier, guidance_scale=0), painted(tmp_path / "e.tif")
     )
+
+
+def test_classifier_free_guidance_exaggerates_the_label_within_its_interval(tmp_path):
+    own, none = (
+        painted(tmp_path / "a.tif").astype(float),
+        painted(tmp_path / "b.tif", sampling_label="none").astype(float),
+    )
+    more = painted(tmp_path / "c.tif", label_scale=2.0).astype(float)
+    label, further = (own - none)[:, 1].ravel(), (more - own)[:, 1].ravel()
+    assert np.corrcoef(label, further)[0, 1] > 0.5
+    np.testing.assert_array_equal(painted(tmp_path / "d.tif", label_scale=2.0, guidance_interval=[1e4, 2e4]), own)
+    assert (painted(tmp_path / "e.tif", label_scale=2.0, guidance_interval=[0, 1e4]) == more).all()
+
+
+def test_swapped_labels_need_a_second_target(tmp_path):
+    with pytest.raises(ValueError, match="none can be given a label of another target"):
+        painted(tmp_path / "a.tif", sampling_label="swapped")
+    two = renamed(tmp_path, labelled_plates()[2], Metadata_perturbation=["a", "b"] * 4, Metadata_target=["A", "B"] * 4)
+    np.testing.assert_array_equal(  # labels unknown to the weights stay null
+        painted(tmp_path / "b.tif", plate=two), painted(tmp_path / "c.tif", plate=two, sampling_label="none")
+    )
+
+
+@pytest.mark.parametrize("sampler", ["dpmpp", "heun"])
+def test_every_sampler_paints_from_the_same_weights(tmp_path, sampler):
+    fine = painted(tmp_path / "a.tif", steps=200).astype(float)
+    few = painted(tmp_path / "b.tif", sampler=sampler, spacing="karras", steps=20).astype(float)
+    assert np.corrcoef(fine.ravel(), few.ravel())[0, 1] > 0.98
 
 
 def test_predict_plate_with_brightfield_alone_and_channels_in_another_order(tmp_path):

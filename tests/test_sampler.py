@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from brightpaint.models.sampler import clipped, guided, sample, step
+from brightpaint.models.sampler import classifier_free, clipped, guided, sample, step, within
 from brightpaint.models.schedule import Schedule
 
 MEAN, SD = 1.5, 0.4
@@ -23,18 +23,21 @@ def gaussian(mean=MEAN, sd=SD):
     return denoise
 
 
-def run(sampler, steps, denoise, eta=0.0, shape=(4, 1, 50, 50), dtype=torch.float64):
+def run(sampler, steps, denoise, eta=0.0, shape=(4, 1, 50, 50), dtype=torch.float64, spacing="level"):
     generator = torch.Generator().manual_seed(0)
     x, labels = torch.zeros(shape, dtype=dtype), torch.zeros(shape[0], dtype=torch.int64)
     draw = lambda: torch.randn(shape, generator=generator, dtype=dtype)  # noqa: E731
-    return sample(denoise, x, labels, Schedule().path(steps), draw, sampler=sampler, eta=eta)
+    return sample(denoise, x, labels, Schedule().path(steps, spacing), draw, sampler=sampler, eta=eta)
 
 
 @pytest.mark.parametrize(
-    "sampler, steps, eta", [("ddpm", 2000, 0), ("ddpm", 500, 0), ("ddim", 200, 0), ("ddim", 500, 1), ("ddim", 200, 0.5)]
-)
-def test_mean_and_variance_of_a_gaussian(sampler, steps, eta):
-    painted = run(sampler, steps, gaussian(), eta)
+    "sampler, steps, eta, spacing",
+    [("ddpm", 2000, 0, "level"), ("ddpm", 500, 0, "level"), ("ddim", 200, 0, "level"), ("ddim", 500, 1, "level"),
+     ("ddim", 200, 0.5, "level"), ("ddim", 200, 0, "karras"), ("dpmpp", 40, 0, "karras"), ("heun", 40, 0, "karras"),
+     ("dpmpp", 60, 0, "level"), ("heun", 40, 0, "level")],
+)  # fmt: skip
+def test_mean_and_variance_of_a_gaussian(sampler, steps, eta, spacing):
+    painted = run(sampler, steps, gaussian(), eta, spacing=spacing)
     count = painted.numel()
     assert float(painted.mean()) == pytest.approx(MEAN, abs=4 * SD / math.sqrt(count) + 0.01)
     assert float(painted.std()) == pytest.approx(SD, rel=4 / math.sqrt(2 * count) + 0.02)
@@ -55,6 +58,40 @@ def test_ddim_error_falls_with_steps_at_first_order():
         errors.append(float((painted - exact_ddim(start, steps)).square().mean().sqrt()))
     ratios = np.array(errors[:-1]) / errors[1:]
     assert (ratios > 1.6).all() and errors[-1] < 0.02
+
+
+@pytest.mark.parametrize("sampler", ["dpmpp", "heun"])
+def test_the_faster_samplers_are_of_second_order(sampler):
+    """To one level before the last, since the step to no noise at all is of first order in both."""
+    start = torch.randn(1, 1, 20, 20, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    labels, errors = torch.zeros(1, dtype=torch.int64), []
+    for steps in (20, 40, 80, 160):
+        path = Schedule().path(steps, "karras")[:-1]
+        spread = [math.sqrt(gamma * SD**2 + 1 - gamma) for gamma in (path[0], path[-1])]
+        exact = math.sqrt(path[-1]) * MEAN + (start - math.sqrt(path[0]) * MEAN) * spread[1] / spread[0]
+        painted = sample(gaussian(), start, labels, path, lambda: start, sampler=sampler)
+        errors.append(float((painted - exact).square().mean().sqrt()))
+    ratios = np.array(errors[:-1]) / errors[1:]
+    assert (ratios > 3.2).all(), ratios  # 4 in the limit; first order halves it
+    coarse = Schedule().path(20, "karras")[:-1]
+    euler = sample(gaussian(), start, labels, coarse, lambda: start, sampler="ddim")
+    spread = [math.sqrt(gamma * SD**2 + 1 - gamma) for gamma in (coarse[0], coarse[-1])]
+    exact = math.sqrt(coarse[-1]) * MEAN + (start - math.sqrt(coarse[0]) * MEAN) * spread[1] / spread[0]
+    assert errors[0] < 0.5 * float((euler - exact).square().mean().sqrt())
+
+
+def test_heun_evaluates_the_network_twice_a_step_but_for_the_last():
+    calls = []
+
+    def counted(x, y, gamma, labels):
+        calls.append(float(gamma[0]))
+        return gaussian()(x, y, gamma, labels)
+
+    run("heun", 5, counted, shape=(1, 1, 2, 2), spacing="karras")
+    assert len(calls) == 9
+    calls.clear()
+    run("dpmpp", 5, counted, shape=(1, 1, 2, 2), spacing="karras")
+    assert calls == Schedule().path(5, "karras")[:-1]
 
 
 @pytest.mark.parametrize("steps", [2000])
@@ -100,7 +137,7 @@ def test_clipping_bounds_the_clean_image_and_leaves_a_bounded_one_alone():
 
 
 def test_unknown_sampler_is_an_error():
-    with pytest.raises(ValueError, match="ddpm or ddim"):
+    with pytest.raises(ValueError, match="ddpm, ddim, dpmpp, heun"):
         run("euler", 2, gaussian())
 
 
@@ -170,3 +207,54 @@ def test_ancestral_guidance_moves_the_mean_by_s_sigma_g():
     moved = step(y, gammas[t], gammas[t - 1], eps, 1.0) - step(y, gammas[t], gammas[t - 1], torch.zeros_like(y), 1.0)
     sigma = 1 - gammas[t] / gammas[t - 1]
     assert float(moved) == pytest.approx(scale * sigma * g, rel=0.005)
+
+
+def test_samplers_agree_in_the_limit_on_two_classes():
+    """All deterministic samplers walk the same curve: from the same noise to the same picture."""
+    limit = run("ddim", 2000, mixture, shape=(500, 1, 1, 1))
+    for sampler, steps, spacing, tolerance in [
+        ("ddim", 1000, "karras", 0.01), ("dpmpp", 100, "karras", 0.01), ("heun", 60, "karras", 0.01),
+        ("dpmpp", 200, "level", 0.02), ("heun", 200, "level", 0.02),
+    ]:  # fmt: skip
+        painted = run(sampler, steps, mixture, shape=(500, 1, 1, 1), spacing=spacing)
+        assert float((painted - limit).abs().median()) < tolerance, (sampler, spacing)
+
+
+def of_class(x, y, gamma, labels):
+    """Return the exact denoiser of each field's own class; of both together for the null label."""
+    with torch.enable_grad():
+        variable = y.detach().requires_grad_()
+        table = log_joint(variable, gamma)
+        own = table.gather(1, (labels - 1).clamp(min=0)[:, None])[:, 0]
+        chosen = torch.where(labels > 0, own, torch.logsumexp(table, 1))
+        gradient = torch.autograd.grad(chosen.sum(), variable)[0]
+    return -(1 - gamma).sqrt()[:, None, None, None] * gradient
+
+
+def test_classifier_free_guidance_equals_guidance_by_the_exact_classifier():
+    """log p(k | y) = log p(y | k) - log p(y) + const: both guidances are the same vector (Ho & Salimans 2022)."""
+    y = torch.tensor([0.3, -0.2, 0.1], dtype=torch.float64).reshape(3, 1, 1, 1)
+    gamma, labels = torch.full((3,), 0.4, dtype=torch.float64), torch.tensor([2, 1, 0])
+    for scale in (0.0, 1.0, 2.5):
+        found = classifier_free(of_class, scale)(None, y, gamma, labels)
+        torch.testing.assert_close(found, guided(mixture, classify, labels - 1, scale)(None, y, gamma, None))
+    assert torch.equal(classifier_free(of_class, 1.0)(None, y, gamma, labels), of_class(None, y, gamma, labels))
+
+
+def test_more_classifier_free_guidance_goes_further_into_the_class():
+    means = []
+    for scale in (0.0, 1.0, 3.0):
+        denoise, generator = classifier_free(of_class, scale), torch.Generator().manual_seed(0)
+        draw = lambda: torch.randn(1000, 1, 1, 1, generator=generator, dtype=torch.float64)  # noqa: E731, B023
+        labels, path = torch.full((1000,), 2), Schedule().path(100)
+        means.append(float(sample(denoise, torch.zeros(1000, 1, 1, 1), labels, path, draw, sampler="ddim").mean()))
+    assert means[0] == pytest.approx(0, abs=0.12) and means[1] == pytest.approx(CENTRES[1], abs=0.06)
+    assert means[2] > means[1] + 0.1
+
+
+def test_guidance_is_limited_to_its_interval_of_noise():
+    plain, strong = (lambda x, y, gamma, labels: y), (lambda x, y, gamma, labels: 2 * y)
+    limited, y = within(strong, plain, 0.5, 5.0), torch.ones(1, 1, 1, 1)
+    seen = [float(limited(None, y, 1 / (1 + torch.tensor([sigma**2], dtype=torch.float64)), None))
+            for sigma in (0.4, 0.6, 4.9, 5.1)]  # fmt: skip
+    assert seen == [1.0, 2.0, 2.0, 1.0]

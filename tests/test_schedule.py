@@ -44,3 +44,18 @@ def test_log_snr_is_exact_near_one():
     gamma = torch.tensor([1 - 1e-6, 0.5, 4.4e-5], dtype=torch.float64)
     expected = np.log(gamma.numpy() / (1 - gamma.numpy()))
     np.testing.assert_allclose(log_snr(gamma), expected, rtol=1e-9, atol=1e-15)
+
+
+def test_karras_path_spaces_the_seventh_root_of_sigma_evenly():
+    path = np.array(Schedule().path(18, "karras"))
+    assert len(path) == 19 and path[-1] == 1
+    assert path[0] == pytest.approx(Schedule().gammas[-1], rel=1e-9)
+    roots = np.sqrt((1 - path[:-1]) / path[:-1]) ** (1 / 7)
+    np.testing.assert_allclose(np.diff(roots), np.diff(roots).mean(), rtol=1e-6)
+    assert roots[-1] ** 7 == pytest.approx(0.01, rel=1e-4)
+    assert Schedule().path(1, "karras")[1:] == [1.0]
+
+
+def test_unknown_spacing_is_an_error():
+    with pytest.raises(ValueError, match="level or karras"):
+        Schedule().path(5, "even")

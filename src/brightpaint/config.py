@@ -247,6 +247,8 @@ class Study:
             where = f"arm {arm['name']}"
             if arm["model"] not in models:
                 yield f"{where}: there is no model {arm['model']}"
+            if arm["guidance_interval"] and arm["guidance_interval"][0] >= arm["guidance_interval"][1]:
+                yield f"{where}: guidance_interval {arm['guidance_interval']} is empty; give its lower end first"
             missing = [name for name in arm["folds"] if name not in folds]
             for name in missing:
                 yield f"{where}: there is no fold {name}"
@@ -254,6 +256,9 @@ class Study:
                 yield f"{where}: there is no classifier {arm['classifier']}"
             if missing or arm["model"] not in models:
                 continue
+            unlabelled = models[arm["model"]]["label"] == "none"
+            if unlabelled and (arm["sampling_label"] == "swapped" or arm["label_scale"] != 1):
+                yield f"{where}: model {arm['model']} has no label to swap or to guide by"
             served = [plate for name in arm["folds"] for plate in folds[name]["test"] + folds[name]["predict"]]
             for plate in sorted({plate for plate in served if served.count(plate) > 1}):
                 yield f"{where}: plate {plate} is in two of its folds"

@@ -78,8 +78,8 @@ def stage_settings(stage, name):
         return {**chosen, **CONFIG["train"], "channels": channels}
     if stage == "sample":
         arm = STUDY.entry("arms", name)
-        keys = ("sampler", "steps", "eta", "use_label", "guidance_scale", "seed")
-        chosen = {key: arm[key] for key in keys}
+        keys = ("sampler", "steps", "spacing", "eta", "sampling_label", "label_scale", "guidance_scale", "seed")
+        chosen = {key: arm[key] for key in (*keys, "guidance_interval")}
         return {**chosen, "batch": CONFIG["sample"]["batch"], "subset": STUDY.model_of(name)["subset"]}
     if stage == "export":
         return {

@@ -46,6 +46,43 @@ def label_indices(fields: pd.DataFrame, label: str, numbers: dict[str, int]) -> 
     return np.array([numbers.get(name, 0) for name in names], dtype=np.int64)
 
 
+def swapped_names(fields: pd.DataFrame, label: str, numbers: dict[str, int]) -> dict[str, str]:
+    """Give each class on this plate the name of another one, of another target: the wrong label on purpose.
+
+    The classes, ordered by target and name, are moved on by the smallest share of a circle from a half on that leaves
+    nobody with a label of its own target. DMSO keeps its own, so that profiles are still normalised against it.
+
+    Raises
+    ------
+    ValueError
+        where the plate shows fewer than two targets
+    """
+    names = label_names(fields, label)
+    known = pd.DataFrame({"name": names, "target": fields["Metadata_target"].fillna("").astype(str)})
+    known = known[known["name"].isin(set(numbers) - {CONTROL})].drop_duplicates("name").sort_values(["target", "name"])
+    classes, targets = known["name"].to_numpy(), known["target"].to_numpy()
+    for shift in range(len(classes) // 2, len(classes)):
+        if shift and not (targets == np.roll(targets, shift)).any():
+            return dict(zip(classes.tolist(), np.roll(classes, shift).tolist()))
+    raise ValueError(
+        f"sampling_label swapped: the {len(classes)} known classes of this plate have {len(set(targets))} targets, and "
+        "none can be given a label of another target; leave the arm out, or show its own label"
+    )
+
+
+def shown_indices(fields: pd.DataFrame, label: str, numbers: dict[str, int], shown: str) -> np.ndarray:
+    """Return (N,) int64 class numbers to show in sampling: each field's `own`, `none` (null), or a `swapped` one."""
+    if shown == "none" or label == "none":
+        return np.zeros(len(fields), dtype=np.int64)
+    if shown == "own":
+        return label_indices(fields, label, numbers)
+    if shown != "swapped":
+        raise ValueError(f"sampling_label {shown!r}: expected own, none or swapped")
+    names = label_names(fields, label)
+    wrong = names.replace(swapped_names(fields, label, numbers))
+    return np.array([numbers.get(name, 0) for name in wrong], dtype=np.int64)
+
+
 def active_rows(fields: pd.DataFrame, actives: pd.DataFrame | None) -> np.ndarray:
     """Return the row numbers of the fields whose perturbation is active; of all fields without a table.
 

@@ -21,7 +21,8 @@ from brightpaint import store
 from brightpaint.cli import run
 from brightpaint.models import baselines, sampler
 from brightpaint.models.data import check_rows, seed_of
-from brightpaint.models.labels import active_rows, label_indices
+from brightpaint.models.diffusion import Denoise
+from brightpaint.models.labels import active_rows, shown_indices
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.train import build_denoiser, pick_device
 from brightpaint.models.train_classifier import build_classifier
@@ -83,7 +84,8 @@ def load_guide(paths: list[Path], settings: dict, channels: dict, fields: pd.Dat
         raise ValueError(f"{paths[0]} was trained on channels {meta['channels']}, but the denoiser on {channels}")
     module = build_classifier(meta["settings"], channels, len(meta["label_map"]))
     classifier = load_module(paths[0], module, tensors, device)
-    classes = label_indices(fields, meta["settings"]["label"], meta["label_map"]) - 1
+    shown = "swapped" if settings["sampling_label"] == "swapped" else "own"
+    classes = shown_indices(fields, meta["settings"]["label"], meta["label_map"], shown) - 1
 
     def wrap(denoise, rows):
         wanted = torch.from_numpy(classes[rows]).to(device)
@@ -92,22 +94,29 @@ def load_guide(paths: list[Path], settings: dict, channels: dict, fields: pd.Dat
     return wrap
 
 
+def guide_all(denoise: Denoise, guide: Callable | None, rows: list[int], settings: dict) -> Denoise:
+    """Wrap a denoiser with the guidance that an arm asks for, within its interval of noise."""
+    strong = sampler.classifier_free(denoise, settings["label_scale"])
+    strong = guide(strong, rows) if guide else strong
+    interval = settings["guidance_interval"]
+    return sampler.within(strong, denoise, *interval) if interval else strong
+
+
 def diffusion_painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame) -> Callable:
     """Return `paint(x, rows)`, (B, C_input, H, W) float32 and B field rows -> (B, C_target, H, W) float32."""
     settings, trained, device = args.settings, meta["settings"], pick_device(args.device)
     channels, numbers = meta["channels"], meta["label_map"]
     denoiser = load_module(args.weights, build_denoiser(trained, channels, len(numbers)), tensors, device)
-    label = trained["label"] if settings["use_label"] else "none"
-    labels = label_indices(fields, label, numbers)
-    if label != "none":
+    labels = shown_indices(fields, trained["label"], numbers, settings["sampling_label"])
+    if trained["label"] != "none" and settings["sampling_label"] != "none":
         log.info("%d of %d fields have no label that was seen in training: null", (labels == 0).sum(), len(fields))
     guide = load_guide(args.classifier, settings, channels, fields, device)
-    path = Schedule().path(settings["steps"])
+    path = Schedule().path(settings["steps"], settings["spacing"])
 
     def paint(x: np.ndarray, rows: list[int]) -> np.ndarray:
         sources = [field_noise(fields.iloc[row], settings["seed"]) for row in rows]
         shape = (len(channels["target"]), *x.shape[-2:])
-        denoise = sampler.clipped(guide(denoiser, rows) if guide else denoiser)
+        denoise = sampler.clipped(guide_all(denoiser, guide, rows, settings))
         stains = sampler.sample(
             denoise,
             torch.from_numpy(x).to(device),

@@ -13,6 +13,9 @@ from functools import cached_property
 import numpy as np
 import torch
 
+RHO = 7.0  # Karras et al. 2022
+SIGMA_MIN = 0.01  # noise of a hundredth of a stain's s.d., which no eye and no feature sees
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -49,10 +52,23 @@ class Schedule:
         share = torch.rand(count, generator=generator, device=device, dtype=torch.float64)
         return gammas[t - 1] + share * (gammas[t] - gammas[t - 1])
 
-    def path(self, steps: int) -> list[float]:
-        """Return steps + 1 gammas from gamma_T to 1, evenly spaced in t; `steps` = T visits every level."""
+    def path(self, steps: int, spacing: str = "level") -> list[float]:
+        """Return steps + 1 gammas from gamma_T to 1.
+
+        Parameters
+        ----------
+        steps : from 1 to T
+        spacing : `level`, evenly spaced in t (steps = T visits every level); or `karras`, sigma^(1/7) evenly spaced
+            from that of level T to SIGMA_MIN, then 1 (Karras et al. 2022, eq. 5): more steps where details form
+        """
         if not 1 <= steps <= self.levels:
             raise ValueError(f"steps {steps}: expected from 1 to {self.levels}, the number of noise levels")
+        if spacing == "karras":
+            first = ((1 - self.gammas[-1]) / self.gammas[-1]) ** (0.5 / RHO)
+            sigmas = np.linspace(first, SIGMA_MIN ** (1 / RHO), max(steps, 2))[:steps] ** RHO
+            return [*(1 / (1 + sigmas**2)).tolist(), 1.0]
+        if spacing != "level":
+            raise ValueError(f"spacing {spacing!r}: expected level or karras")
         visited = np.round(np.linspace(self.levels, 0, steps + 1)).astype(int)
         return [float(gamma) for gamma in self.gammas[visited]]
 
