@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 from brightpaint import store
 from brightpaint.evaluation import profile_scores, score
 from brightpaint.evaluation.image_scores import covered, join_rows, other_well, score_field
+from brightpaint.features import lookup
 from brightpaint.intensity import standardise
 
 CHANNELS = {"input": ["BF_low", "BF"], "target": ["DNA", "ER"]}
@@ -217,6 +218,16 @@ def test_a_copy_of_the_real_profiles_has_cpcor_1_and_their_matches(folder):
         value(frame, "cpcor", column="floor")
     )
     assert abs(value(frame, "cpcor", column="null")) < 0.1
+
+
+def test_what_is_looked_up_has_profiles_alone_and_the_cpcor_that_is_the_others_floor(folder):
+    profiles = store.read_table(folder.root / "profiles/real.parquet")
+    store.write_table(lookup.lookup(profiles, "P1", ["P0"]), folder.root / "lookup.parquet")
+    (folder.root / "images" / "lookup").symlink_to(folder.root / "images" / "real")
+    frame = folder.score("lookup", profiles=["profiles/real.parquet", "lookup.parquet"])
+    assert set(frame["space"]) == {"cellprofiler"} and set(frame["subset"]) == {"full", "active"}
+    assert value(frame, "cpcor") == pytest.approx(value(frame, "cpcor", column="floor"))
+    assert {"nn", "top5", "mtdist"} <= set(frame["metric"])
 
 
 def test_shuffled_perturbations_are_at_chance(folder):

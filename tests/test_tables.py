@@ -127,3 +127,14 @@ def test_the_command_writes_both_files_and_refuses_mixed_up_arms(tmp_path):
     assert (tmp_path / "m.html").read_bytes() == first
     with pytest.raises(ValueError, match="expected metrics of"):
         tables.main(["--arms", "real", "weak", "good", *arguments])
+
+
+def test_what_is_looked_up_is_a_reference_and_never_the_best():
+    looked_up = [row("lookup", "nn", 11.0, space="cellprofiler", null=1.0, null_bound=3.0)]
+    text = tables.page(pd.concat([frame(), pd.DataFrame(looked_up)]), ["real", "lookup", "good", "weak"])
+    table = Page(text).tables[0]
+    names = [cells[0][1].strip() for cells in table]
+    assert names[1:5] == ["good", "weak", tables.WITHOUT_PREDICTION["lookup"], tables.WITHOUT_PREDICTION["real"]]
+    (place,) = [number for number, (_, title) in enumerate(table[0]) if title.startswith("NN matches")]
+    assert "best" in table[1][place][0] and "best" not in (table[3][place][0] or "")
+    assert table[3][place][1].startswith("11.0")

@@ -194,6 +194,18 @@ class Study:
         fitted = set(self.fitted_on("select") + self.fitted_on("active")) if self.config["perturbations"] else set()
         return [plate for plate in self.by_role("study") if plate in tested | fitted]
 
+    def lookup_plates(self) -> dict[str, list[str]]:
+        """Return {test plate: plates of its fold's training on which perturbations can be looked up}."""
+        if not self.config["perturbations"]:
+            return {}
+        measured, found = set(self.profile_plates("real")), {}
+        for arm in self.arms:
+            for plate in self.test_plates(arm) if self.profiled(arm) else []:
+                training = [name for name in self.training_plates(self.fold_of(arm, plate)) if name in measured]
+                if training:
+                    found.setdefault(plate, training)
+        return found
+
     def channels(self, plate: str) -> list[str]:
         """Return the channels that `plate` must have: all of them, or the inputs of a predict plate."""
         channels = self.config["channels"]

@@ -96,6 +96,8 @@ def stage_settings(stage, name):
             "pixel_size_um": CONFIG["pixel_size_um"],
             "cutoff": prepared["cutoff"],
         }
+    if stage == "lookup":
+        return {"plates": STUDY.lookup_plates()}
     if stage == "score":
         return {"channels": channels, "cutoff": CONFIG["prepare"]["cutoff"]}
     if stage == "montage":
@@ -193,12 +195,20 @@ def medians_of(wildcards):
 
 def scored_plates(wildcards):
     """Plates on which an arm is scored."""
+    if wildcards.arm == "lookup":
+        return list(STUDY.lookup_plates())
     return STUDY.profile_plates("real") if wildcards.arm == "real" else STUDY.test_plates(wildcards.arm)
+
+
+def stacks_to_score(wildcards):
+    """An arm's stacks of the plates on which it is scored; arms without images name the real ones."""
+    arm = "real" if wildcards.arm == "lookup" else wildcards.arm
+    return expand("<results>/images/{arm}/{plate}.tif", arm=arm, plate=scored_plates(wildcards))
 
 
 def profiles_to_score(wildcards):
     """Real and predicted profiles, where there are perturbations and the arm is measured."""
-    if not (CONFIG["perturbations"] and STUDY.profiled(wildcards.arm)):
+    if not (CONFIG["perturbations"] and (wildcards.arm == "lookup" or STUDY.profiled(wildcards.arm))):
         return []
     arms = dict.fromkeys(["real", wildcards.arm])
     return expand("<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=arms)
@@ -210,8 +220,9 @@ def active_table(wildcards):
 
 
 def scored_arms():
-    """Arms with plates to score: `real` first."""
-    return ["real"] + [arm for arm in STUDY.arms if STUDY.test_plates(arm)]
+    """Arms with plates to score: `real` first, then what can be looked up, then the predicted ones."""
+    looked_up = ["lookup"] if STUDY.lookup_plates() else []
+    return ["real"] + looked_up + [arm for arm in STUDY.arms if STUDY.test_plates(arm)]
 
 
 def montage_stacks(wildcards):
@@ -249,7 +260,7 @@ def study_results():
         results += ["<results>/figures/loss.png"]
     if len(scored_arms()) > 1:
         results += ["<results>/tables/metrics.html"]
-        measured = [arm for arm in scored_arms() if STUDY.profiled(arm)]
+        measured = [arm for arm in scored_arms() if arm != "lookup" and STUDY.profiled(arm)]
         results += [f"<results>/cells/{arm}/{plate}.parquet" for arm in measured for plate in STUDY.profile_plates(arm)]
         if CONFIG["perturbations"]:
             results += ["<results>/figures/active.png"]

@@ -23,14 +23,14 @@ rule score:
     """Score an arm against the real images and profiles of its test plates."""
     input:
         real=lambda wildcards: expand("<results>/images/real/{plate}.tif", plate=scored_plates(wildcards)),
-        predicted=lambda wildcards: expand(
-            "<results>/images/{arm}/{plate}.tif", arm=wildcards.arm, plate=scored_plates(wildcards)
-        ),
+        predicted=stacks_to_score,
         fields=lambda wildcards: expand("<results>/fields/{plate}.parquet", plate=scored_plates(wildcards)),
         profiles=profiles_to_score,
         active=active_table,
     output:
         "<results>/metrics/{arm}.parquet",
+    wildcard_constraints:
+        arm="|".join(["real", "lookup"] + STUDY.arms),
     log:
         "<logs>/score/{arm}.log",
     conda:

@@ -129,6 +129,23 @@ rule profile:
         " --wells {output.wells:q} --perturbations {output.perturbations:q} 2> {log:q}"
 
 
+rule lookup:
+    """Profile the test plates without looking at them: each perturbation's mean on the training plates."""
+    input:
+        "<results>/profiles/real/cellprofiler/perturbations.parquet",
+    output:
+        "<results>/profiles/lookup/cellprofiler/perturbations.parquet",
+    log:
+        "<logs>/lookup/cellprofiler.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("lookup"),
+    shell:
+        "python -m brightpaint.features.lookup --settings {params.settings:q} --profiles {input:q}"
+        " --perturbations {output:q} 2> {log:q}"
+
+
 rule deliver:
     """Write a predicted plate as 16-bit OME-TIFFs with a load_data.csv that CellProfiler reads."""
     input:

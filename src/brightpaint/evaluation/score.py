@@ -99,8 +99,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     profiles = [by_plate(path, name) for path, name in zip(args.profiles, ["real", args.arm])]
     rows = []
     for plate, real, predicted, fields in zip(args.plates, args.real, args.predicted, args.fields):
-        chosen = None if args.arm == "real" else predicted
-        rows += image_rows(plate, real, chosen, fields, active, args.settings)
+        if args.arm != "lookup":  # which has no images
+            chosen = None if args.arm == "real" else predicted
+            rows += image_rows(plate, real, chosen, fields, active, args.settings)
         if profiles:
             rows += profile_rows(plate, args.arm, profiles[0], profiles[-1], store.read_fields(fields), active)
     frame = pd.DataFrame(rows).assign(arm=args.arm).reindex(columns=[*KEYS, *NUMBERS, "n"])

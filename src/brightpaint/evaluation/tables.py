@@ -59,7 +59,10 @@ SUBSETS = {
     "active": "Active perturbations (as the paper's Table 2)",
 }
 REFERENCES = {"pcc_brightfield": "brightfield itself", "pcc_brightfield_sd": "local s.d. of brightfield"}
-REAL = "real Cell Painting"
+WITHOUT_PREDICTION = {
+    "lookup": "lookup: real profiles of the training plates, no image",
+    "real": "real Cell Painting",
+}
 
 STYLE = """
 :root { color-scheme: light }
@@ -139,7 +142,8 @@ def cell(found: pd.DataFrame, column: Column, best: float) -> str:
 
 def best_value(frame: pd.DataFrame, column: Column) -> float:
     """Return the best mean over plates among predicted arms; NaN where fewer than two arms compete."""
-    means = frame[(frame["metric"] == column.key) & (frame["arm"] != "real")].groupby("arm")["value"].mean().dropna()
+    predicted = ~frame["arm"].isin(list(WITHOUT_PREDICTION))
+    means = frame[(frame["metric"] == column.key) & predicted].groupby("arm")["value"].mean().dropna()
     if len(means) < 2:
         return float("nan")
     return float(means.max() if column.better > 0 else means.min())
@@ -158,13 +162,12 @@ def arms_table(frame: pd.DataFrame, arms: Sequence[str]) -> str:
         f'<th title="{escape(c.meaning)}">{escape(c.title)} {"↑" if c.better > 0 else "↓"}</th>' for c in columns
     )
     rows = []
-    for arm in [name for name in arms if name != "real"] + ["real"]:
-        part = frame[frame["arm"] == arm]
-        cells = [
-            cell(part[part["metric"] == c.key], c, np.nan if arm == "real" else best_value(frame, c)) for c in columns
-        ]
+    references = [name for name in WITHOUT_PREDICTION if name in arms]
+    for arm in [name for name in arms if name not in references] + references:
+        part, reference = frame[frame["arm"] == arm], arm in references
+        cells = [cell(part[part["metric"] == c.key], c, np.nan if reference else best_value(frame, c)) for c in columns]
         if len(part[part["metric"].isin([c.key for c in columns])]):
-            rows.append(table_row(REAL if arm == "real" else arm, cells, reference=arm == "real"))
+            rows.append(table_row(WITHOUT_PREDICTION.get(arm, arm), cells, reference=reference))
     for key, name in REFERENCES.items():
         part = frame[(frame["arm"] == "real") & (frame["metric"] == key)]
         cells = [cell(part if c.key == "pcc" else part[:0], c, np.nan) for c in columns]
@@ -177,7 +180,7 @@ def channel_table(frame: pd.DataFrame, arms: Sequence[str]) -> str:
     pcc = COLUMNS[0]
     channels = list(dict.fromkeys(frame.loc[frame["space"] == "images", "channel"]))
     rows = []
-    for arm in [name for name in arms if name != "real"]:
+    for arm in [name for name in arms if name not in WITHOUT_PREDICTION]:
         part = frame[(frame["arm"] == arm) & (frame["metric"] == "pcc")]
         each = [(part[part["channel"] == c], best_value(frame[frame["channel"] == c], pcc)) for c in channels]
         if len(part):
@@ -191,7 +194,7 @@ def channel_table(frame: pd.DataFrame, arms: Sequence[str]) -> str:
 
 def scored_alike(frame: pd.DataFrame) -> pd.DataFrame:
     """Keep the plates that some predicted arm was scored on, so that references are of the same plates."""
-    predicted = set(frame.loc[frame["arm"] != "real", "plate"])
+    predicted = set(frame.loc[~frame["arm"].isin(list(WITHOUT_PREDICTION)), "plate"])
     return frame[frame["plate"].isin(predicted)] if predicted else frame
 
 
@@ -218,7 +221,8 @@ def page(frame: pd.DataFrame, arms: Sequence[str]) -> str:
 <p>Test plates: {escape(plates)}. Means over plates where there are several, each beside it. Square brackets: 95%
 bootstrap interval within the plate (over wells for pixels, targets for matches, perturbations for CPcor); it does not
 speak of other batches. Blue: best predicted arm. Grey: within what chance reaches one time in twenty. Rows in italics
-are references: real cells, and brightfield without any prediction. Click a heading to sort.
+are references: what the training plates' real profiles say of a perturbation without any image (an arm that is shown
+labels must do better), real cells, and brightfield without any prediction. Click a heading to sort.
 <a download="metrics.tsv" href="data:text/tab-separated-values;charset=utf-8,{tidy}">Download every number (TSV)</a>.</p>
 {"".join(sections)}
 <h2>What the columns say</h2><dl>{meanings}</dl>

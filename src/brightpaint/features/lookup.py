@@ -1,0 +1,71 @@
+"""Profile a plate without looking at it: each perturbation's mean real profile on the fold's training plates.
+
+Every perturbation of a test plate was stained on the training plates, so a label can replay what it looked like
+there. An arm that is shown labels has learnt to look, and not only to remember, where it does better than this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from brightpaint import cli, store
+from brightpaint.features.median import features_of
+
+log = logging.getLogger(__name__)
+
+
+def lookup(profiles: pd.DataFrame, plate: str, training: list[str]) -> pd.DataFrame:
+    """Return the looked-up profiles of one plate.
+
+    Parameters
+    ----------
+    profiles : real perturbation profiles, one row a plate and perturbation
+    plate : the plate to profile; which perturbations it holds is known, none of its features is used
+    training : plates whose profiles are averaged
+
+    Returns
+    -------
+    one row a perturbation of `plate` that some training plate holds: the annotations of `plate`, Metadata_cells of
+    the training plates together, and the mean of each feature over the training plates that have it
+
+    Raises
+    ------
+    ValueError
+        where a plate has no profiles, or is among its own training plates
+    """
+    if plate in training or not training:
+        raise ValueError(f"lookup: plate {plate} would be looked up on {training}; expected other plates, at least one")
+    missing = sorted({plate, *training} - set(profiles["Metadata_Plate"]))
+    if missing:
+        raise ValueError(f"lookup: no real profiles of plates {missing}; delete the real profiles and rerun `profile`")
+    features = features_of(list(profiles.columns))
+    elsewhere = profiles[profiles["Metadata_Plate"].isin(training)].groupby("Metadata_perturbation")
+    known = profiles[profiles["Metadata_Plate"] == plate].drop(columns=[*features, "Metadata_cells"])
+    summed = pd.concat([elsewhere["Metadata_cells"].sum(), elsewhere[features].mean()], axis=1).reset_index()
+    found = known.merge(summed, on="Metadata_perturbation", how="inner", validate="one_to_one")
+    log.info("%s: %d of %d perturbations found on %d training plates", plate, len(found), len(known), len(training))
+    return found[list(profiles.columns)]
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Look up the profiles of every test plate."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="JSON: plates, {test plate: training plates}"
+    )
+    parser.add_argument("--profiles", type=Path, required=True, help="real perturbation profiles")
+    parser.add_argument("--perturbations", type=Path, required=True, help="the table to write")
+    args = parser.parse_args(argv)
+    profiles = store.read_table(args.profiles)
+    plates = args.settings["plates"]
+    found = pd.concat([lookup(profiles, plate, plates[plate]) for plate in sorted(plates)], ignore_index=True)
+    store.write_table(found, args.perturbations)
+
+
+if __name__ == "__main__":
+    cli.run(main)
