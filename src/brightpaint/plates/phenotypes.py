@@ -24,9 +24,9 @@ PLATE_SPREAD = 0.15
 WELL_SPREAD = 0.12
 # Main directions that go one way only: fields are near confluence, and untreated cells have little of the others.
 ONE_SIDED = {"cell_number": -1, "mito_fragments": 1, "vacuoles": 1}
-EFFECT = 4.2  # score of a compound of strength 1 in its main direction
+EFFECT = 4.0  # score of a compound of strength 1 in its main direction
 SECOND_SHARE = 0.5  # size of a target's second direction, relative to its main one
-SIDE_SHARE = 0.25  # s.d. of its effects on every other parameter, relative to its main one
+SIDE_SHARE = 0.35  # s.d. of its effects on every other parameter, relative to its main one
 COMPOUND_SPREAD = (0.75, 1.25)  # strengths of the two compounds of a pair
 
 # The metadata file lists a fixed library, so that every plate of every study writes the same bytes.
