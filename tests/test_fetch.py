@@ -19,7 +19,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from brightpaint import store
-from brightpaint.plates import fetch, gallery, index
+from brightpaint.plates import fetch, index, sources
 from conftest import ROOT
 from plates_fixture import index_settings, source, write_gallery
 
@@ -245,8 +245,8 @@ KILLED = """
 import os, sys
 sys.path.insert(0, {src!r})
 from brightpaint import store
-from brightpaint.plates import fetch, gallery
-add, chunks, count = store.Journal.add, gallery.FolderSource.chunks, [0]
+from brightpaint.plates import fetch, gallery, sources
+add, chunks, count = store.Journal.add, sources.FolderSource.chunks, [0]
 def dying_add(self, row):
     count[0] += 1
     if count[0] > 12 and {moment!r} == "before the journal":
@@ -259,7 +259,7 @@ def dying_chunks(self, key):
             yield chunk[:100]
             os._exit(9)
         yield chunk
-store.Journal.add, gallery.FolderSource.chunks = dying_add, dying_chunks
+store.Journal.add, sources.FolderSource.chunks = dying_add, dying_chunks
 fetch.main(sys.argv[1:])
 """
 
@@ -275,8 +275,8 @@ def test_a_killed_fetch_is_continued(mirror, tmp_path, monkeypatch, moment):
     assert done.returncode == 9, done.stderr
     assert not (tmp_path / "raw").exists()
     read = []
-    real = gallery.FolderSource.chunks
-    monkeypatch.setattr(gallery.FolderSource, "chunks", lambda self, key: read.append(key) or real(self, key))
+    real = sources.FolderSource.chunks
+    monkeypatch.setattr(sources.FolderSource, "chunks", lambda self, key: read.append(key) or real(self, key))
     fetch.main(arguments)
     assert same_files(table, tmp_path / "raw", mirror)
     assert 0 < len(read) < FETCHED and len(set(read)) == len(read)

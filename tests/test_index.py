@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.plates import annotations, gallery, index, load_data
+from brightpaint.plates import annotations, index, load_data, sources
 from plates_fixture import (
     CHANNELS,
     COMPOUNDS,
@@ -486,7 +486,7 @@ def test_real_load_data(real_data, name, tmp_path):
     chosen = load_data.match_channels(channels, load_data.image_columns(frame), load_data.read_aliases(), name)
     batch = {"cpg0016-jump": None}.get(project, "b")
     plate = {"plate": "P", "barcode": barcode, "project": project, "source": "s", "batch": batch or "b"}
-    files = load_data.image_files(frame, chosen, plate, gallery.FolderSource(tmp_path), name)
+    files = load_data.image_files(frame, chosen, plate, sources.FolderSource(tmp_path), name)
     assert len(files) == len(frame) * len(channels)
     assert not files.duplicated(["Metadata_Well", "Metadata_Site", "Channel"]).any() and files["key"].is_unique
     start = "none/s/images/b/images/" if project == "none" else f"{project}/"

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.cli import run
-from brightpaint.plates import gallery
+from brightpaint.plates import sources
 
 ATTEMPTS = 6
 FIRST_PAUSE_S = 0.5
@@ -46,7 +46,7 @@ def plain_md5(etag: str) -> str:
 
 
 def download(source, row: dict, temporary: Path) -> str:
-    """Write one file and return its MD5; raise `gallery.Interrupted` where its bytes are not those of the index."""
+    """Write one file and return its MD5; raise `sources.Interrupted` where its bytes are not those of the index."""
     hashed, size = hashlib.md5(usedforsecurity=False), 0
     with open(temporary, "wb") as handle:
         for chunk in source.chunks(row["key"]):
@@ -54,10 +54,10 @@ def download(source, row: dict, temporary: Path) -> str:
             hashed.update(chunk)
             size += len(chunk)
     if size != row["size"]:
-        raise gallery.Interrupted(f"{source.describe(row['key'])}: expected {row['size']} bytes, found {size}")
+        raise sources.Interrupted(f"{source.describe(row['key'])}: expected {row['size']} bytes, found {size}")
     expected = plain_md5(row["etag"])
     if expected and hashed.hexdigest() != expected:
-        raise gallery.Interrupted(f"{source.describe(row['key'])}: expected MD5 {expected}, found {hashed.hexdigest()}")
+        raise sources.Interrupted(f"{source.describe(row['key'])}: expected MD5 {expected}, found {hashed.hexdigest()}")
     return hashed.hexdigest()
 
 
@@ -75,7 +75,7 @@ def fetch_file(source, row: dict, folder: Path) -> dict:
         try:
             md5 = download(source, row, temporary)
             break
-        except gallery.Interrupted as error:
+        except sources.Interrupted as error:
             if attempt == ATTEMPTS:
                 raise ValueError(
                     f"{error} ({where}), {ATTEMPTS} times; what is already here is kept: run the same command again, "
@@ -122,7 +122,7 @@ def check_names(rows: Sequence[dict]) -> None:
         if row["file"] in names:
             raise ValueError(f"index: the file {row['file']} occurs twice; run the rule index again")
         names.add(row["file"])
-        gallery.check_key(row["key"], store.describe_field(row, row["Channel"]))
+        sources.check_key(row["key"], store.describe_field(row, row["Channel"]))
 
 
 def fetch_all(source, rows: Sequence[dict], folder: Path, journal: store.Journal, *, workers: int) -> None:
@@ -174,7 +174,7 @@ def fetch(index: pd.DataFrame, settings: dict, raw: Path, *, workers: int) -> No
         log.info("%d files, %d of them here already", len(rows), len(rows) - len(todo))
         check_disk(partial, todo)
         # its own attempts, so that a body cut short counts as one of them
-        source = gallery.open_source(settings, workers=workers, attempts=1)
+        source = sources.open_source(settings, workers=workers, attempts=1)
         try:
             fetch_all(source, todo, partial, journal, workers=workers)
         finally:

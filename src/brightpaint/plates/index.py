@@ -16,7 +16,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.cli import run
-from brightpaint.plates import annotations, gallery, load_data
+from brightpaint.plates import annotations, gallery, load_data, sources
 
 TABLE_COLUMNS = ["plate", "well", "site", "channel", "file"]
 TABLE_OPTIONAL = ["perturbation", "target", "control_type"]
@@ -33,7 +33,7 @@ def table_files(frame: pd.DataFrame, chosen: dict, plate: dict, name: str) -> pd
         site = load_data.normal_site(row["site"], f"{name}, well {well}")
         channel = names[row["channel"]]
         where = f"{name}: plate {plate['plate']}, well {well}, site {site}, channel {channel}"
-        files.append([well, site, channel, gallery.check_key(row["file"], where) if row["file"] else ""])
+        files.append([well, site, channel, sources.check_key(row["file"], where) if row["file"] else ""])
     return pd.DataFrame(files, columns=["Metadata_Well", "Metadata_Site", "Channel", "key"])
 
 
@@ -69,7 +69,7 @@ def gallery_wells(source, plate: dict, compounds: str | None) -> pd.DataFrame:
             f"{source.describe(key)}: expected one platemap of plate {plate['barcode']}, "
             f"found {', '.join(maps) or 'none'}"
         )
-    key = gallery.check_key(f"{folder}/platemap/{maps[0]}.txt", source.describe(key))
+    key = sources.check_key(f"{folder}/platemap/{maps[0]}.txt", source.describe(key))
     platemap = annotations.read_text_table(source.read(key), source.describe(key))
     annotations.require_columns(platemap, ["well_position", "broad_sample"], source.describe(key))
     samples = set(platemap["broad_sample"]) - {""}
@@ -231,7 +231,7 @@ def index_plate(settings: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
         for whatever keeps the plate from being whole; with `source.missing: skip` fields that lack a file are left
         out and returned as `missing` instead
     """
-    source, plate, channels = gallery.open_source(settings["source"]), settings["plate"], settings["channels"]
+    source, plate, channels = sources.open_source(settings["source"]), settings["plate"], settings["channels"]
     own = settings["source"]["layout"] == "table"
     files, wells = table_plate(settings) if own else gallery_plate(source, settings)
     files = leave_out(files, wells, settings["source"]["exclude"])
