@@ -67,7 +67,7 @@ def write_gallery(root: Path, *, sites: int = 2, shape=SHAPE) -> Path:
 def source(url, **changes) -> dict:
     """The config's section `source`, as a rule receives it."""
     base = {"layout": "gallery", "url": str(url), "endpoint_url": None, "region": "us-east-1", "profile": None,
-            "table": None, "compounds": None, "exclude": None, "missing": "error"}  # fmt: skip
+            "table": None, "compounds": None, "exclude": None, "missing": "error", "hash": ["md5"]}  # fmt: skip
     return {**base, **changes}
 
 

@@ -149,7 +149,7 @@ def test_a_plate_from_a_folder(mirror, tmp_path, form):
     store.write_table(table, tmp_path / "index.parquet")
     settings = json.dumps({"source": source(form.format(mirror))})
     fetch.main(["--settings", settings, "--workers", "3", "--index", str(tmp_path / "index.parquet"),
-                "--raw", str(tmp_path / "raw")])  # fmt: skip
+                "--raw", str(tmp_path / "raw"), "--manifest", str(tmp_path / "manifest.tsv")])  # fmt: skip
     assert same_files(table, tmp_path / "raw", mirror)
 
 
@@ -252,6 +252,8 @@ def dying_add(self, row):
     if count[0] > 12 and {moment!r} == "before the journal":
         os._exit(9)
     add(self, row)
+    if count[0] > 12 and {moment!r} == "after the journal":
+        os._exit(9)
 def dying_chunks(self, key):
     count[0] += 1
     for chunk in chunks(self, key):
@@ -260,43 +262,91 @@ def dying_chunks(self, key):
             os._exit(9)
         yield chunk
 store.Journal.add, sources.FolderSource.chunks = dying_add, dying_chunks
+if {moment!r} == "after the last rename":
+    store.Journal.remove = lambda self: os._exit(9)
 fetch.main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("moment", ["before the journal", "within a file"])
-def test_a_killed_fetch_is_continued(mirror, tmp_path, monkeypatch, moment):
+@pytest.mark.parametrize(
+    ("moment", "left"),
+    [("within a file", 26), ("before the journal", 26), ("after the journal", 25), ("after the last rename", 0)],
+)
+def test_a_killed_fetch_is_continued(mirror, tmp_path, monkeypatch, moment, left):
+    """No file that was noted is read again, whenever the kill came."""
     table, _ = index.index_plate(index_settings(mirror))
     store.write_table(table, tmp_path / "index.parquet")
     arguments = ["--settings", json.dumps({"source": source(mirror)}), "--workers", "1",
-                 "--index", str(tmp_path / "index.parquet"), "--raw", str(tmp_path / "raw")]  # fmt: skip
+                 "--index", str(tmp_path / "index.parquet"), "--raw", str(tmp_path / "raw"),
+                 "--manifest", str(tmp_path / "manifest.tsv")]  # fmt: skip
     script = KILLED.format(src=str(ROOT / "src"), moment=moment)
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True)
     assert done.returncode == 9, done.stderr
-    assert not (tmp_path / "raw").exists()
+    assert (tmp_path / "raw").exists() == (moment == "after the last rename")
     read = []
     real = sources.FolderSource.chunks
     monkeypatch.setattr(sources.FolderSource, "chunks", lambda self, key: read.append(key) or real(self, key))
     fetch.main(arguments)
     assert same_files(table, tmp_path / "raw", mirror)
-    assert 0 < len(read) < FETCHED and len(set(read)) == len(read)
-    assert sorted(os.listdir(tmp_path)) == ["index.parquet", "raw"]
+    assert len(read) == left and len(set(read)) == left
+    assert sorted(os.listdir(tmp_path)) == ["index.parquet", "manifest.tsv", "raw"]
+    assert list(store.read_table(tmp_path / "manifest.tsv")["file"]) == list(table["file"])
 
 
 def test_what_another_index_left_is_not_taken_for_this_one(s3_table, mirror, tmp_path):
-    """A staged file counts only where key, size and ETag are those of the index."""
-    rows = s3_table[fetch.COLUMNS].to_dict("records")
+    """A staged file counts only where key, size, ETag and the hashes asked for are those of the index."""
+    rows = s3_table[fetch.COLUMNS].to_dict("records")[:5]
     folder = tmp_path / "raw.partial"
     folder.mkdir()
     lines = []
-    for row in rows[:4]:
+    for row in rows:
         shutil.copy(mirror / row["key"], folder / row["file"])
-        lines.append({**{name: row[name] for name in ("file", "key", "size", "etag")}, "md5": row["etag"]})
-    assert fetch.still_to_fetch(rows[:4], lines, folder) == []
+        lines.append({**{name: row[name] for name in fetch.IDENTITY}, "md5": row["etag"]})
+    (folder / "other.tif").touch()
+    assert fetch.still_to_fetch(rows, lines, folder, ["md5"]) == []
+    assert not (folder / "other.tif").exists()
     lines[0]["etag"] = "0" * 32
     lines[1]["key"] = "another"
     (folder / rows[2]["file"]).write_bytes(b"short")
-    assert fetch.still_to_fetch(rows[:4], lines, folder) == rows[:3]
+    del lines[3]["md5"]
+    assert fetch.still_to_fetch(rows, lines, folder, []) == rows[:3]
+    assert fetch.still_to_fetch(rows, lines, folder, ["md5"]) == rows[:4]
+
+
+# --- the manifest ---
+
+
+def test_the_manifest_lists_what_was_fetched_in_the_order_of_the_index(s3_table, proxy, tmp_path):
+    for hashes in ([], ["md5"], ["md5", "sha256"]):
+        settings = {**s3(proxy), "hash": hashes}
+        fetch.fetch(s3_table, settings, tmp_path / "raw", workers=4, listed=tmp_path / "manifest.tsv")
+        listed = store.read_table(tmp_path / "manifest.tsv")
+        assert list(listed.columns) == ["file", "key", "size", "etag", "md5", "sha256"]
+        assert listed[fetch.IDENTITY].values.tolist() == s3_table[fetch.IDENTITY].values.tolist()
+        for row in listed.to_dict("records"):
+            data = (tmp_path / "raw" / row["file"]).read_bytes()
+            for name in ("md5", "sha256"):
+                assert row[name] == (hashlib.new(name, data).hexdigest() if name in hashes else "")
+
+
+def test_without_md5_wrong_bytes_of_the_right_length_pass(s3_table, proxy, tmp_path):
+    """What `hash: []` gives up; a TIFF whose header is wrong is still found."""
+    row = s3_table.iloc[3]
+    proxy.faults = {row["key"].rpartition("/")[2]: ["wrong"]}
+    fetch.fetch(s3_table, {**s3(proxy), "hash": []}, tmp_path / "raw", workers=1)
+    assert (tmp_path / "raw" / row["file"]).stat().st_size == row["size"]
+
+
+def test_progress_says_rate_and_time_left():
+    assert fetch.progress(5 * 10**8, 10**9, 10.0) == "0.50 of 1.00 GB, 50.0 MB/s, 0:00:10 left"
+
+
+def test_a_log_gets_lines_in_place_of_the_bar(mirror, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(fetch, "EVERY_S", 0)
+    caplog.set_level("INFO")
+    table, _ = index.index_plate(index_settings(mirror))
+    fetch.fetch(table, source(mirror), tmp_path / "raw", workers=1)
+    assert "0.00 of 0.00 GB" in caplog.text and "0:00:00 left" in caplog.text
 
 
 def test_a_second_writer_is_refused(mirror, tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.server
 import os
+import threading
 
 import boto3
 import pytest
@@ -156,3 +158,47 @@ def test_many_folders_are_listed_by_what_they_share(bucket):
     key = min(real(IMAGES + "/"))
     found = opened.find([key, *(f"{IMAGES}/well_{n}/x.tif" for n in range(60))])
     assert set(found) == {key} and calls == [IMAGES + "/"]
+
+
+def test_files_are_read_unsigned_or_signed_as_lists_are(bucket, monkeypatch, tmp_path):
+    """`chunks` sends its own GET: with a signature in its query where a profile is named, else without."""
+    url, mirror = bucket
+    (tmp_path / "credentials").write_text("[lab]\naws_access_key_id = AKIALAB\naws_secret_access_key = secret\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    sent = []
+    for profile in (None, "lab"):
+        opened = sources.open_source(source("s3://gallery", endpoint_url=url, profile=profile))
+        send = opened._http.send
+        monkeypatch.setattr(opened._http, "send", lambda request, send=send: sent.append(request.url) or send(request))
+        key = min(opened.list(IMAGES + "/"))
+        assert opened.read(key) == (mirror / key).read_bytes()
+    assert "?" not in sent[0] and "X-Amz-Credential=AKIALAB" in sent[1]
+
+
+def test_connections_are_kept_for_the_next_file(bucket):
+    opened = sources.open_source(source("s3://gallery", endpoint_url=bucket[0]), workers=1)
+    for key in list(opened.list(IMAGES + "/"))[:4]:
+        opened.read(key)
+    pools = opened._http._manager.pools
+    assert [pools[key].num_connections for key in pools.keys()] == [1]
+
+
+def test_a_bucket_elsewhere_says_which_region_to_set():
+    """As S3 answers a request to the wrong region."""
+
+    class Elsewhere(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(301)
+            self.send_header("x-amz-bucket-region", "eu-west-1")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        opened = sources.open_source(source("s3://gallery", endpoint_url="http://{}:{}".format(*server.server_address)))
+        with pytest.raises(ValueError, match=r"redirected \(301, the bucket is in eu-west-1\); set source.region"):
+            opened.read("x")

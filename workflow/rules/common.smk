@@ -61,7 +61,7 @@ def stage_settings(stage, name):
             source.update(layout="gallery", url=mirror())
         return {"source": source, "plate": STUDY.plates[name], "channels": STUDY.channels(name)}
     if stage == "fetch":
-        source = pick("source", "url", "endpoint_url", "region", "profile")
+        source = pick("source", "url", "endpoint_url", "region", "profile", "hash")
         return {"source": {**source, "url": mirror()} if simulated() else source}
     if stage == "illumination":
         return {**CONFIG["illumination"], "channels": STUDY.channels(name)}

@@ -40,7 +40,8 @@ rule fetch:
     input:
         "<resources>/index/{plate}.parquet",
     output:
-        temp(directory("<resources>/raw/{plate}")),
+        raw=temp(directory("<resources>/raw/{plate}")),
+        manifest="<resources>/manifest/{plate}.tsv",
     log:
         "<logs>/fetch/{plate}.log",
     benchmark:
@@ -54,7 +55,7 @@ rule fetch:
         settings=lambda wildcards: settings("fetch", wildcards.plate),
     shell:
         "python -m brightpaint.plates.fetch --settings {params.settings:q} --workers $BRIGHTPAINT_WORKERS"
-        " --index {input:q} --raw {output:q} 2> {log:q}"
+        " --index {input:q} --raw {output.raw:q} --manifest {output.manifest:q} 2> {log:q}"
 
 
 rule illumination:
