@@ -37,6 +37,14 @@ def test_the_paper_study_is_planned_quickly_and_without_the_network(tmp_path):
     assert jobs["train_classifier"] == 4
 
 
+def test_the_pilot_is_planned_without_the_network(tmp_path):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    done = snakemake(tmp_path, "--configfile", "config/pilot.yaml", "-n", "-p")
+    jobs = planned(done.stdout)
+    assert jobs["index"] == jobs["fetch"] == jobs["prepare"] == 2 and jobs["train"] == 3
+    assert '"sites": "1"' in done.stdout and '"wells": "A01:D06"' in done.stdout
+
+
 def test_the_slurm_profile_plans_the_same_study():
     command = ["--profile", str(ROOT / "slurm"), "-n", "--configfile", str(ROOT / "config" / "config.yaml")]
     done = snakemake(ROOT, *command)
@@ -67,6 +75,7 @@ def test_predict_plates_alone_need_only_weights_and_brightfield(tmp_path):
         "gather",
         "deliver",
         "montage",
+        "missing",
     }
 
 

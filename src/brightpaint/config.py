@@ -17,6 +17,8 @@ from pathlib import Path
 import jsonschema
 import yaml
 
+from brightpaint.plates.choice import overlap
+
 README = "config/README.md explains every key"
 
 
@@ -267,17 +269,18 @@ class Study:
 
     def _region_problems(self):
         rows, columns = self.config["prepare"]["grid"]
-        used: dict[tuple, str] = {}
+        used: dict[tuple, list[str]] = {}
         for name, plate in self.plates.items():
             tiles = plate_tiles(plate, rows * columns)
             if max(tiles) > rows * columns:
                 yield f"plate {name}: region {plate['region']} is outside the {rows} x {columns} tiles of prepare.grid"
-            for tile in tiles:
-                other = used.setdefault(
-                    (plate.get("source"), plate.get("batch"), plate.get("barcode", name), tile), name
-                )
-                if other != name:
-                    yield f"plates {other} and {name}: tile {tile} of {plate.get('barcode', name)} is in both regions"
+            barcode = plate.get("barcode", name)
+            others = used.setdefault((plate.get("source"), plate.get("batch"), barcode), [])
+            for other in others:
+                shared = set(tiles) & set(plate_tiles(self.plates[other], rows * columns))
+                if shared and overlap(plate, self.plates[other]):
+                    yield f"plates {other} and {name}: tile {min(shared)} of {barcode} is in both regions"
+            others.append(name)
 
 
 def plate_tiles(plate: dict, count: int) -> list[int]:

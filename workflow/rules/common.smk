@@ -118,6 +118,11 @@ def truth_of(wildcards):
     return f"<resources>/truth/{wildcards.plate}.tsv" if simulated() else []
 
 
+def used_plates():
+    """Plates that train, test or are predicted."""
+    return [plate for plate in STUDY.plates if STUDY.plates[plate]["role"] == "study" or STUDY.arms_of(plate)]
+
+
 def parts(section):
     """Part numbers of a plate's jobs: 001, 002, ..."""
     return [f"{part:03d}" for part in range(1, CONFIG[section]["parts"] + 1)]
@@ -242,7 +247,7 @@ def histories(wildcards):
 def study_results():
     """Everything that the configuration asks for."""
     shown = [plate for plate in STUDY.plates if STUDY.arms_of(plate)]
-    results = expand("<results>/figures/montage/{plate}.png", plate=shown)
+    results = expand("<results>/figures/montage/{plate}.png", plate=shown) + ["<results>/tables/missing.html"]
     painted = [arm for arm in STUDY.arms if STUDY.model_of(arm)["kind"] == "diffusion"]
     results += [f"<results>/predicted/{arm}/{plate}" for arm in painted for plate in STUDY.predict_plates(arm)]
     if trained():

@@ -24,7 +24,8 @@ rule index:
     input:
         truth_of,
     output:
-        "<resources>/index/{plate}.parquet",
+        index="<resources>/index/{plate}.parquet",
+        missing="<results>/missing/{plate}.tsv",
     log:
         "<logs>/index/{plate}.log",
     conda:
@@ -32,7 +33,30 @@ rule index:
     params:
         settings=lambda wildcards: settings("index", wildcards.plate),
     shell:
-        "python -m brightpaint.plates.index --settings {params.settings:q} --index {output:q} 2> {log:q}"
+        "python -m brightpaint.plates.index --settings {params.settings:q} --index {output.index:q}"
+        " --missing {output.missing:q} 2> {log:q}"
+
+
+rule missing:
+    """Count what the plates lack, one row a plate."""
+    input:
+        indices=expand("<resources>/index/{plate}.parquet", plate=used_plates()),
+        missing=expand("<results>/missing/{plate}.tsv", plate=used_plates()),
+    output:
+        html=report(
+            "<results>/tables/missing.html",
+            category="Plates",
+            caption="../report/missing.rst",
+            labels={"table": "missing images"},
+        ),
+        tsv="<results>/tables/missing.tsv",
+    log:
+        "<logs>/missing.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.plates.missing --indices {input.indices:q} --missing {input.missing:q}"
+        " --tsv {output.tsv:q} --html {output.html:q} 2> {log:q}"
 
 
 rule fetch:
