@@ -63,6 +63,9 @@ def stage_settings(stage, name):
     if stage == "fetch":
         source = pick("source", "url", "endpoint_url", "region", "profile", "hash")
         return {"source": {**source, "url": mirror()} if simulated() else source}
+    if stage == "fetch_illumination":
+        source = pick("source", "url", "endpoint_url", "region", "profile")
+        return {"source": source, "plate": STUDY.plates[name], "channels": STUDY.channels(name)}
     if stage == "illumination":
         return {**CONFIG["illumination"], "channels": STUDY.channels(name)}
     if stage == "prepare":

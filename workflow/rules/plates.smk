@@ -82,6 +82,20 @@ rule fetch:
         " --index {input:q} --raw {output.raw:q} --manifest {output.manifest:q} 2> {log:q}"
 
 
+rule fetch_illumination:
+    """Fetch the illumination functions that the gallery publishes for a plate."""
+    output:
+        directory("<resources>/illum/{plate}"),
+    log:
+        "<logs>/fetch_illumination/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("fetch_illumination", wildcards.plate),
+    shell:
+        "python -m brightpaint.plates.fetch_illumination --settings {params.settings:q} --published {output:q} 2> {log:q}"
+
+
 rule illumination:
     """Estimate each channel's illumination function over the plate."""
     input:
