@@ -4,85 +4,21 @@ from __future__ import annotations
 
 import collections
 import hashlib
-import http.server
 import json
 import os
 import shutil
 import subprocess
 import sys
-import threading
-import urllib.error
-import urllib.request
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from brightpaint import store
 from brightpaint.plates import fetch, index, sources
 from conftest import ROOT
+from faulty_s3 import Proxy, serve_bucket
 from plates_fixture import index_settings, source, write_gallery
 
 FETCHED = 32  # 4 wells, 2 sites, 4 channels
-
-
-class Proxy(http.server.ThreadingHTTPServer):
-    """Passes requests on to an S3 server, but for what `faults` orders.
-
-    Attributes
-    ----------
-    faults : {end of a key: faults in order, one a request: a status, "cut", "wrong" or "drop"}
-    gets : how often each key was asked for
-    """
-
-    daemon_threads = True
-
-    def __init__(self, upstream: str):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.upstream, self.faults, self.gets = upstream, {}, collections.Counter()
-        self.url = "http://{}:{}".format(*self.server_address)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def fault(self, path: str):
-        self.gets[path] += 1
-        for end, orders in self.faults.items():
-            if path.endswith(end) and orders:
-                return orders.pop(0)
-        return None
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
-        fault = self.server.fault(self.path.partition("?")[0])
-        if isinstance(fault, int):
-            return self.reply(fault, b"<Error><Code>SlowDown</Code></Error>", {})
-        if fault == "drop":
-            self.close_connection = True
-            return self.connection.close()
-        try:
-            with urllib.request.urlopen(self.server.upstream + self.path) as answer:
-                status, body, headers = answer.status, answer.read(), answer.headers
-        except urllib.error.HTTPError as error:
-            status, body, headers = error.code, error.read(), error.headers
-        kept = {name: headers[name] for name in ("ETag", "Content-Type", "Last-Modified") if headers.get(name)}
-        if fault == "wrong":
-            body = body[:-1] + bytes([body[-1] ^ 1])
-        self.reply(status, body, kept, cut=fault == "cut")
-
-    def reply(self, status, body, headers, *, cut=False):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if cut else body)
-        if cut:
-            self.close_connection = True
 
 
 @pytest.fixture(scope="module")
@@ -92,19 +28,8 @@ def mirror(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def moto(mirror):
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    client = boto3.client(
-        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
-    )
-    client.create_bucket(Bucket="gallery")
-    for path in sorted(mirror.rglob("*")):
-        if path.is_file():
-            key = path.relative_to(mirror).as_posix()
-            client.put_object(Bucket="gallery", Key=key, Body=path.read_bytes(), ACL="public-read")
-    yield url
-    server.stop()
+    with serve_bucket(mirror) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +39,7 @@ def s3_table(moto):
 
 @pytest.fixture
 def proxy(moto, monkeypatch):
-    monkeypatch.setattr(fetch, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(sources, "FIRST_PAUSE_S", 0.001)
     server = Proxy(moto)
     yield server
     server.shutdown()
@@ -210,7 +135,7 @@ def test_refusals_are_not_tried_again(s3_table, proxy, tmp_path, status, message
 
 
 def test_a_source_that_changed_since_the_index_is_noticed(mirror, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch, "FIRST_PAUSE_S", 0)
+    monkeypatch.setattr(sources, "FIRST_PAUSE_S", 0)
     table, _ = index.index_plate(index_settings(mirror))
     table.loc[0, "size"] += 1
     with pytest.raises(
@@ -392,7 +317,7 @@ def test_which_etags_are_md5():
 
 
 def test_pauses_double_and_depend_on_the_name_alone():
-    pauses = [fetch.pause_s("key", attempt) for attempt in range(1, 6)]
-    assert pauses == [fetch.pause_s("key", attempt) for attempt in range(1, 6)]
+    pauses = [sources.pause_s("key", attempt) for attempt in range(1, 6)]
+    assert pauses == [sources.pause_s("key", attempt) for attempt in range(1, 6)]
     assert all(0.25 * 2**n <= pause < 0.75 * 2**n for n, pause in enumerate(pauses))
-    assert fetch.pause_s("key", 1) != fetch.pause_s("other", 1)
+    assert sources.pause_s("key", 1) != sources.pause_s("other", 1)

@@ -11,6 +11,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from brightpaint.plates import sources
+from faulty_s3 import Proxy
 from plates_fixture import IMAGES, source, write_gallery
 
 
@@ -202,3 +203,16 @@ def test_a_bucket_elsewhere_says_which_region_to_set():
         opened = sources.open_source(source("s3://gallery", endpoint_url="http://{}:{}".format(*server.server_address)))
         with pytest.raises(ValueError, match=r"redirected \(301, the bucket is in eu-west-1\); set source.region"):
             opened.read("x")
+
+
+def test_a_list_and_a_table_survive_passing_faults(bucket, monkeypatch):
+    monkeypatch.setattr(sources, "FIRST_PAUSE_S", 0.001)
+    proxy = Proxy(bucket[0])
+    opened = sources.open_source(source("s3://gallery", endpoint_url=proxy.url))
+    proxy.faults = {"/gallery": ["cut", 503, "drop"], "A01Z01C01.tif": [503, "cut", "drop"]}
+    listed = opened.list(IMAGES + "/")
+    assert len(listed) == 32
+    key = min(listed)
+    assert opened.read(key) == (bucket[1] / key).read_bytes()
+    proxy.shutdown()
+    proxy.server_close()

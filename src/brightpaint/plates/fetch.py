@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import time
-import zlib
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
@@ -29,19 +28,12 @@ from brightpaint.cli import run
 from brightpaint.plates import sources
 
 ATTEMPTS = 6
-FIRST_PAUSE_S = 0.5
 SPARE_BYTES = 100_000_000
 EVERY_S = 30  # between two lines on progress in a log
 IDENTITY = ["file", "key", "size", "etag"]
 MANIFEST = [*IDENTITY, "md5", "sha256"]
 COLUMNS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Channel", "key", "file", "size", "etag"]
 log = logging.getLogger(__name__)
-
-
-def pause_s(key: str, attempt: int) -> float:
-    """Return the seconds to wait after failed attempt `attempt` (from 1): doubling, spread by the key's name."""
-    spread = zlib.crc32(f"{key}/{attempt}".encode()) / 2**32
-    return FIRST_PAUSE_S * 2 ** (attempt - 1) * (0.5 + spread)
 
 
 def plain_md5(etag: str) -> str:
@@ -95,7 +87,7 @@ def fetch_file(source, row: dict, folder: Path, journal: store.Journal, hashes: 
                     "and the rule index if the source has changed"
                 ) from error
             log.info("%s; attempt %d of %d", error, attempt + 1, ATTEMPTS)
-            time.sleep(pause_s(row["key"], attempt))
+            time.sleep(sources.pause_s(row["key"], attempt))
         except ValueError as error:
             raise ValueError(f"{error} ({where})") from error
     store.check_raw(temporary, f"{source.describe(row['key'])}, {where}")

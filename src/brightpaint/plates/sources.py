@@ -7,12 +7,20 @@ its parts.
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator, Sequence
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote, urlparse
 
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 0.5
 CHUNK_BYTES = 1 << 20
 TIMEOUT_S = (20, 60)  # to connect, and between two pieces of an answer
 
@@ -27,6 +35,23 @@ class Entry:
 
 class Interrupted(ValueError):
     """A read that failed in a way that may pass: worth another try."""
+
+
+def pause_s(key: str, attempt: int) -> float:
+    """Return the seconds to wait after failed attempt `attempt` (from 1): doubling, spread by the key's name."""
+    spread = zlib.crc32(f"{key}/{attempt}".encode()) / 2**32
+    return FIRST_PAUSE_S * 2 ** (attempt - 1) * (0.5 + spread)
+
+
+def patiently(read: Callable[[], T], name: str, attempts: int) -> T:
+    """Return what `read` returns, tried up to `attempts` times where it is `Interrupted`."""
+    for attempt in range(1, attempts):
+        try:
+            return read()
+        except Interrupted as error:
+            log.info("%s; attempt %d of %d", error, attempt + 1, attempts)
+            time.sleep(pause_s(name, attempt))
+    return read()
 
 
 def check_key(key: str, where: str = "") -> str:
@@ -131,7 +156,7 @@ class S3Source:
         from botocore.httpsession import URLLib3Session
         from botocore.utils import get_environ_proxies
 
-        self.bucket = urlparse(settings["url"]).netloc
+        self.bucket, self.attempts = urlparse(settings["url"]).netloc, attempts
         if not self.bucket or urlparse(settings["url"]).path.strip("/"):
             raise ValueError(f"source.url: expected s3://bucket and nothing after it, found {settings['url']!r}")
         config = Config(
@@ -161,9 +186,12 @@ class S3Source:
         """Return the full name of a key, for messages."""
         return f"s3://{self.bucket}/{key}"
 
-    def _pages(self, **query) -> Iterator[dict]:
-        with self._explained(query["Prefix"]):
-            yield from self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **query)
+    def _pages(self, **query) -> list[dict]:
+        def read() -> list[dict]:
+            with self._explained(query["Prefix"]):
+                return list(self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **query))
+
+        return patiently(read, query["Prefix"], self.attempts)
 
     def folders(self, prefix: str) -> list[str]:
         """Return the names of the folders directly below `prefix`."""
@@ -188,7 +216,7 @@ class S3Source:
         return {key: listed[key] for key in keys if key in listed}
 
     def chunks(self, key: str) -> Iterator[bytes]:
-        """Yield an object's content piece by piece: one plain GET, which costs half the CPU of `client.get_object`."""
+        """Yield an object's content piece by piece, by a plain GET: half the CPU of `client.get_object`."""
         from botocore.awsrequest import AWSRequest
 
         with self._explained(key):
@@ -198,13 +226,19 @@ class S3Source:
             try:
                 if answer.status_code != 200:
                     raise _client_error(answer)
-                yield from answer.raw.stream(CHUNK_BYTES, decode_content=False)
+                size = 0
+                for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
+                    size += len(chunk)
+                    yield chunk
+                expected = answer.headers.get("Content-Length")
+                if expected and size != int(expected):
+                    raise Interrupted(f"{self.describe(key)}: expected {expected} bytes, found {size}")
             finally:
                 answer.raw.close()
 
     def read(self, key: str) -> bytes:
         """Return a small object's content."""
-        return b"".join(self.chunks(key))
+        return patiently(lambda: b"".join(self.chunks(key)), key, self.attempts)
 
     def _explained(self, key: str):
         return _Explained(self.describe(key))
