@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import functools
 import json
 import os
 from collections.abc import Iterable
@@ -51,6 +52,12 @@ def _sentence(error: jsonschema.ValidationError, what: str) -> str:
     return f"{what}: {place}: {error.message}"
 
 
+@functools.cache
+def read_schema(path: Path) -> dict:
+    """Read a schema, once: a plate table is checked row by row."""
+    return yaml.safe_load(path.read_text())
+
+
 def validate(instance: dict, schema_path: str | Path, what: str) -> dict:
     """Return a copy of `instance` with the schema's defaults filled in.
 
@@ -59,7 +66,7 @@ def validate(instance: dict, schema_path: str | Path, what: str) -> dict:
     ValueError
         naming every unknown key, missing key and value out of range
     """
-    schema = yaml.safe_load(Path(schema_path).read_text())
+    schema = read_schema(Path(schema_path))
     filled = json.loads(json.dumps(instance))
     validator = _with_defaults(jsonschema.Draft202012Validator)(schema)
     errors = sorted(validator.iter_errors(filled), key=lambda error: list(map(str, error.absolute_path)))
