@@ -496,7 +496,7 @@ def check_raw(path: str | Path, where: str = "") -> None:
         pass
 
 
-MEND = "fetch it again: delete it and rerun, or leave the field out"
+MEND = "fetch it again: delete it and rerun, or leave the field out: a line plate/well/site in source.exclude"
 
 
 @contextlib.contextmanager

@@ -1,8 +1,6 @@
-"""Where files lie: in an S3 bucket, in a mirror of it, or in the user's own folder.
+"""Where files lie: in an S3 bucket (`S3Source`), or in a mirror of it or the user's own folder (`FolderSource`).
 
-Two sources with one interface: `S3Source` (`s3://bucket`, read anonymously unless a profile is named) and
-`FolderSource` (`file:///folder` or a plain path). A key is a path within the bucket or folder, with `/` between
-its parts.
+A key is a path within the bucket or folder, with `/` between its parts.
 """
 
 from __future__ import annotations
@@ -277,9 +275,7 @@ class _Explained:
                 ) from error
             if status in (301, 307):
                 where = error.response["Error"].get("Message", "")
-                raise ValueError(
-                    f"{self.url}: redirected ({status}, {where}); set source.region in the config"
-                ) from error
+                raise ValueError(f"{self.url}: redirected ({status}, {where}); set source.region") from error
             if status in (401, 403):
                 raise ValueError(
                     f"{self.url}: access refused ({status}, {code}); a private bucket needs source.profile in the "
