@@ -53,7 +53,7 @@ def write_gallery(root: Path, *, sites: int = 2, shape=SHAPE) -> Path:
     barcodes = pd.DataFrame({"Assay_Plate_Barcode": ["1053600674"], "Plate_Map_Name": ["map1"]})
     store.write_table(barcodes, root / PLATEMAPS / "barcode_platemap.csv")
     platemap = pd.DataFrame({"well_position": list(WELLS), "broad_sample": list(WELLS.values()), "solvent": "DMSO"})
-    (root / PLATEMAPS / "platemap").mkdir(parents=True)
+    (root / PLATEMAPS / "platemap").mkdir(parents=True, exist_ok=True)
     platemap.to_csv(root / PLATEMAPS / "platemap" / "map1.txt", sep="\t", index=False)
     compounds = pd.DataFrame(
         {"broad_sample": ["BRD-1", "BRD-2", "BRD-3", ""], "pert_iname": ["one", "two", "three", "DMSO"],
@@ -67,7 +67,7 @@ def write_gallery(root: Path, *, sites: int = 2, shape=SHAPE) -> Path:
 def source(url, **changes) -> dict:
     """The config's section `source`, as a rule receives it."""
     base = {"layout": "gallery", "url": str(url), "endpoint_url": None, "region": "us-east-1", "profile": None,
-            "table": None, "compounds": None, "exclude": None, "missing": "error"}  # fmt: skip
+            "table": None, "compounds": None, "exclude": None, "missing": "error", "hash": ["md5"]}  # fmt: skip
     return {**base, **changes}
 
 

@@ -4,85 +4,21 @@ from __future__ import annotations
 
 import collections
 import hashlib
-import http.server
 import json
 import os
 import shutil
 import subprocess
 import sys
-import threading
-import urllib.error
-import urllib.request
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from brightpaint import store
-from brightpaint.plates import fetch, gallery, index
+from brightpaint.plates import fetch, index, sources
 from conftest import ROOT
+from faulty_s3 import Proxy, serve_bucket
 from plates_fixture import index_settings, source, write_gallery
 
 FETCHED = 32  # 4 wells, 2 sites, 4 channels
-
-
-class Proxy(http.server.ThreadingHTTPServer):
-    """Passes requests on to an S3 server, but for what `faults` orders.
-
-    Attributes
-    ----------
-    faults : {end of a key: faults in order, one a request: a status, "cut", "wrong" or "drop"}
-    gets : how often each key was asked for
-    """
-
-    daemon_threads = True
-
-    def __init__(self, upstream: str):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.upstream, self.faults, self.gets = upstream, {}, collections.Counter()
-        self.url = "http://{}:{}".format(*self.server_address)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def fault(self, path: str):
-        self.gets[path] += 1
-        for end, orders in self.faults.items():
-            if path.endswith(end) and orders:
-                return orders.pop(0)
-        return None
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
-        fault = self.server.fault(self.path.partition("?")[0])
-        if isinstance(fault, int):
-            return self.reply(fault, b"<Error><Code>SlowDown</Code></Error>", {})
-        if fault == "drop":
-            self.close_connection = True
-            return self.connection.close()
-        try:
-            with urllib.request.urlopen(self.server.upstream + self.path) as answer:
-                status, body, headers = answer.status, answer.read(), answer.headers
-        except urllib.error.HTTPError as error:
-            status, body, headers = error.code, error.read(), error.headers
-        kept = {name: headers[name] for name in ("ETag", "Content-Type", "Last-Modified") if headers.get(name)}
-        if fault == "wrong":
-            body = body[:-1] + bytes([body[-1] ^ 1])
-        self.reply(status, body, kept, cut=fault == "cut")
-
-    def reply(self, status, body, headers, *, cut=False):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if cut else body)
-        if cut:
-            self.close_connection = True
 
 
 @pytest.fixture(scope="module")
@@ -92,19 +28,8 @@ def mirror(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def moto(mirror):
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    client = boto3.client(
-        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
-    )
-    client.create_bucket(Bucket="gallery")
-    for path in sorted(mirror.rglob("*")):
-        if path.is_file():
-            key = path.relative_to(mirror).as_posix()
-            client.put_object(Bucket="gallery", Key=key, Body=path.read_bytes(), ACL="public-read")
-    yield url
-    server.stop()
+    with serve_bucket(mirror) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +39,7 @@ def s3_table(moto):
 
 @pytest.fixture
 def proxy(moto, monkeypatch):
-    monkeypatch.setattr(fetch, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(sources, "FIRST_PAUSE_S", 0.001)
     server = Proxy(moto)
     yield server
     server.shutdown()
@@ -149,7 +74,7 @@ def test_a_plate_from_a_folder(mirror, tmp_path, form):
     store.write_table(table, tmp_path / "index.parquet")
     settings = json.dumps({"source": source(form.format(mirror))})
     fetch.main(["--settings", settings, "--workers", "3", "--index", str(tmp_path / "index.parquet"),
-                "--raw", str(tmp_path / "raw")])  # fmt: skip
+                "--raw", str(tmp_path / "raw"), "--manifest", str(tmp_path / "manifest.tsv")])  # fmt: skip
     assert same_files(table, tmp_path / "raw", mirror)
 
 
@@ -210,7 +135,7 @@ def test_refusals_are_not_tried_again(s3_table, proxy, tmp_path, status, message
 
 
 def test_a_source_that_changed_since_the_index_is_noticed(mirror, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch, "FIRST_PAUSE_S", 0)
+    monkeypatch.setattr(sources, "FIRST_PAUSE_S", 0)
     table, _ = index.index_plate(index_settings(mirror))
     table.loc[0, "size"] += 1
     with pytest.raises(
@@ -245,13 +170,15 @@ KILLED = """
 import os, sys
 sys.path.insert(0, {src!r})
 from brightpaint import store
-from brightpaint.plates import fetch, gallery
-add, chunks, count = store.Journal.add, gallery.FolderSource.chunks, [0]
+from brightpaint.plates import fetch, gallery, sources
+add, chunks, count = store.Journal.add, sources.FolderSource.chunks, [0]
 def dying_add(self, row):
     count[0] += 1
     if count[0] > 12 and {moment!r} == "before the journal":
         os._exit(9)
     add(self, row)
+    if count[0] > 12 and {moment!r} == "after the journal":
+        os._exit(9)
 def dying_chunks(self, key):
     count[0] += 1
     for chunk in chunks(self, key):
@@ -259,44 +186,92 @@ def dying_chunks(self, key):
             yield chunk[:100]
             os._exit(9)
         yield chunk
-store.Journal.add, gallery.FolderSource.chunks = dying_add, dying_chunks
+store.Journal.add, sources.FolderSource.chunks = dying_add, dying_chunks
+if {moment!r} == "after the last rename":
+    store.Journal.remove = lambda self: os._exit(9)
 fetch.main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("moment", ["before the journal", "within a file"])
-def test_a_killed_fetch_is_continued(mirror, tmp_path, monkeypatch, moment):
+@pytest.mark.parametrize(
+    ("moment", "left"),
+    [("within a file", 26), ("before the journal", 26), ("after the journal", 25), ("after the last rename", 0)],
+)
+def test_a_killed_fetch_is_continued(mirror, tmp_path, monkeypatch, moment, left):
+    """No file that was noted is read again, whenever the kill came."""
     table, _ = index.index_plate(index_settings(mirror))
     store.write_table(table, tmp_path / "index.parquet")
     arguments = ["--settings", json.dumps({"source": source(mirror)}), "--workers", "1",
-                 "--index", str(tmp_path / "index.parquet"), "--raw", str(tmp_path / "raw")]  # fmt: skip
+                 "--index", str(tmp_path / "index.parquet"), "--raw", str(tmp_path / "raw"),
+                 "--manifest", str(tmp_path / "manifest.tsv")]  # fmt: skip
     script = KILLED.format(src=str(ROOT / "src"), moment=moment)
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True)
     assert done.returncode == 9, done.stderr
-    assert not (tmp_path / "raw").exists()
+    assert (tmp_path / "raw").exists() == (moment == "after the last rename")
     read = []
-    real = gallery.FolderSource.chunks
-    monkeypatch.setattr(gallery.FolderSource, "chunks", lambda self, key: read.append(key) or real(self, key))
+    real = sources.FolderSource.chunks
+    monkeypatch.setattr(sources.FolderSource, "chunks", lambda self, key: read.append(key) or real(self, key))
     fetch.main(arguments)
     assert same_files(table, tmp_path / "raw", mirror)
-    assert 0 < len(read) < FETCHED and len(set(read)) == len(read)
-    assert sorted(os.listdir(tmp_path)) == ["index.parquet", "raw"]
+    assert len(read) == left and len(set(read)) == left
+    assert sorted(os.listdir(tmp_path)) == ["index.parquet", "manifest.tsv", "raw"]
+    assert list(store.read_table(tmp_path / "manifest.tsv")["file"]) == list(table["file"])
 
 
 def test_what_another_index_left_is_not_taken_for_this_one(s3_table, mirror, tmp_path):
-    """A staged file counts only where key, size and ETag are those of the index."""
-    rows = s3_table[fetch.COLUMNS].to_dict("records")
+    """A staged file counts only where key, size, ETag and the hashes asked for are those of the index."""
+    rows = s3_table[fetch.COLUMNS].to_dict("records")[:5]
     folder = tmp_path / "raw.partial"
     folder.mkdir()
     lines = []
-    for row in rows[:4]:
+    for row in rows:
         shutil.copy(mirror / row["key"], folder / row["file"])
-        lines.append({**{name: row[name] for name in ("file", "key", "size", "etag")}, "md5": row["etag"]})
-    assert fetch.still_to_fetch(rows[:4], lines, folder) == []
+        lines.append({**{name: row[name] for name in fetch.IDENTITY}, "md5": row["etag"]})
+    (folder / "other.tif").touch()
+    assert fetch.still_to_fetch(rows, lines, folder, ["md5"]) == []
+    assert not (folder / "other.tif").exists()
     lines[0]["etag"] = "0" * 32
     lines[1]["key"] = "another"
     (folder / rows[2]["file"]).write_bytes(b"short")
-    assert fetch.still_to_fetch(rows[:4], lines, folder) == rows[:3]
+    del lines[3]["md5"]
+    assert fetch.still_to_fetch(rows, lines, folder, []) == rows[:3]
+    assert fetch.still_to_fetch(rows, lines, folder, ["md5"]) == rows[:4]
+
+
+# --- the manifest ---
+
+
+def test_the_manifest_lists_what_was_fetched_in_the_order_of_the_index(s3_table, proxy, tmp_path):
+    for hashes in ([], ["md5"], ["md5", "sha256"]):
+        settings = {**s3(proxy), "hash": hashes}
+        fetch.fetch(s3_table, settings, tmp_path / "raw", workers=4, listed=tmp_path / "manifest.tsv")
+        listed = store.read_table(tmp_path / "manifest.tsv")
+        assert list(listed.columns) == ["file", "key", "size", "etag", "md5", "sha256"]
+        assert listed[fetch.IDENTITY].values.tolist() == s3_table[fetch.IDENTITY].values.tolist()
+        for row in listed.to_dict("records"):
+            data = (tmp_path / "raw" / row["file"]).read_bytes()
+            for name in ("md5", "sha256"):
+                assert row[name] == (hashlib.new(name, data).hexdigest() if name in hashes else "")
+
+
+def test_without_md5_wrong_bytes_of_the_right_length_pass(s3_table, proxy, tmp_path):
+    """What `hash: []` gives up; a TIFF whose header is wrong is still found."""
+    row = s3_table.iloc[3]
+    proxy.faults = {row["key"].rpartition("/")[2]: ["wrong"]}
+    fetch.fetch(s3_table, {**s3(proxy), "hash": []}, tmp_path / "raw", workers=1)
+    assert (tmp_path / "raw" / row["file"]).stat().st_size == row["size"]
+
+
+def test_progress_says_rate_and_time_left():
+    assert fetch.progress(5 * 10**8, 10**9, 10.0) == "0.50 of 1.00 GB, 50.0 MB/s, 0:00:10 left"
+
+
+def test_a_log_gets_lines_in_place_of_the_bar(mirror, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(fetch, "EVERY_S", 0)
+    caplog.set_level("INFO")
+    table, _ = index.index_plate(index_settings(mirror))
+    fetch.fetch(table, source(mirror), tmp_path / "raw", workers=1)
+    assert "0.00 of 0.00 GB" in caplog.text and "0:00:00 left" in caplog.text
 
 
 def test_a_second_writer_is_refused(mirror, tmp_path):
@@ -342,7 +317,7 @@ def test_which_etags_are_md5():
 
 
 def test_pauses_double_and_depend_on_the_name_alone():
-    pauses = [fetch.pause_s("key", attempt) for attempt in range(1, 6)]
-    assert pauses == [fetch.pause_s("key", attempt) for attempt in range(1, 6)]
+    pauses = [sources.pause_s("key", attempt) for attempt in range(1, 6)]
+    assert pauses == [sources.pause_s("key", attempt) for attempt in range(1, 6)]
     assert all(0.25 * 2**n <= pause < 0.75 * 2**n for n, pause in enumerate(pauses))
-    assert fetch.pause_s("key", 1) != fetch.pause_s("other", 1)
+    assert sources.pause_s("key", 1) != sources.pause_s("other", 1)

@@ -1,151 +1,17 @@
-"""Sources: a folder, and buckets on a real S3 server; keys that would leave them; what their errors say."""
+"""The gallery's layout: where a plate's load_data lies, and what is said where it does not."""
 
 from __future__ import annotations
 
-import os
-
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
-from brightpaint.plates import gallery
-from plates_fixture import IMAGES, PLATE, source, write_gallery
+from brightpaint.plates import gallery, sources
+from plates_fixture import PLATE, write_gallery
 
 
 @pytest.fixture(scope="module")
-def bucket(tmp_path_factory):
-    """(address, mirror): a real S3 server on loopback whose bucket `cellpainting-gallery` holds the plate."""
-    mirror = write_gallery(tmp_path_factory.mktemp("mirror"))
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    client = boto3.client(
-        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
-    )
-    client.create_bucket(Bucket="gallery")
-    for path in sorted(mirror.rglob("*")):
-        if path.is_file():
-            client.put_object(
-                Bucket="gallery", Key=path.relative_to(mirror).as_posix(), Body=path.read_bytes(), ACL="public-read"
-            )
-    client.put_object(Bucket="gallery", Key="private.txt", Body=b"private")
-    yield url, mirror
-    server.stop()
-
-
-@pytest.fixture(params=["folder", "file url", "s3"])
-def opened(request, bucket):
-    """The same plate by each kind of source."""
-    url, mirror = bucket
-    settings = {
-        "folder": source(mirror),
-        "file url": source(f"file://{mirror}"),
-        "s3": source("s3://gallery", endpoint_url=url),
-    }[request.param]
-    return gallery.open_source(settings)
-
-
-def test_every_source_lists_finds_and_reads_alike(opened, bucket):
-    _, mirror = bucket
-    listed = opened.list(IMAGES + "/")
-    assert len(listed) == 32
-    key = min(listed)
-    assert listed[key].size == (mirror / key).stat().st_size
-    assert set(opened.find([key, IMAGES + "/none.tif"])) == {key}
-    assert opened.read(key) == (mirror / key).read_bytes()
-    assert opened.folders("cpg0016-jump/source_2") == ["images", "workspace"]
-    assert opened.list("cpg0016-jump/none/") == {} and opened.folders("none") == []
-    assert opened.describe(key).endswith(key)
-
-
-def test_a_bucket_tells_the_md5(bucket):
-    import hashlib
-
-    url, mirror = bucket
-    listed = gallery.open_source(source("s3://gallery", endpoint_url=url)).list(IMAGES + "/")
-    key = min(listed)
-    assert listed[key].etag == hashlib.md5((mirror / key).read_bytes()).hexdigest()
-
-
-def test_reads_are_unsigned_without_a_profile_whatever_the_environment(bucket, monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIASOMEBODY")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    opened = gallery.open_source(source("s3://gallery", endpoint_url=bucket[0]))
-    sent = []
-    opened.client.meta.events.register(
-        "before-send.s3", lambda request, **_: sent.append(dict(request.headers)) and None
-    )
-    opened.list(IMAGES + "/")
-    assert sent and not any("Authorization" in headers for headers in sent)
-
-
-def test_a_named_profile_signs(bucket, monkeypatch, tmp_path):
-    (tmp_path / "credentials").write_text("[lab]\naws_access_key_id = AKIALAB\naws_secret_access_key = secret\n")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    opened = gallery.open_source(source("s3://gallery", endpoint_url=bucket[0], profile="lab"))
-    sent = []
-    opened.client.meta.events.register(
-        "before-send.s3", lambda request, **_: sent.append(dict(request.headers)) and None
-    )
-    opened.list(IMAGES + "/")
-    assert b"AKIALAB" in bytes(str(sent[0]["Authorization"]), "ascii")
-    with pytest.raises(ValueError, match="profile .*nobody.* could not be found.*correct the config's section source"):
-        gallery.open_source(source("s3://gallery", profile="nobody"))
-
-
-def test_absent_objects_and_buckets_say_what_to_do(bucket):
-    opened = gallery.open_source(source("s3://gallery", endpoint_url=bucket[0]))
-    with pytest.raises(ValueError, match=r"s3://gallery/none.csv: not there \(404, NoSuchKey\); check source.url"):
-        opened.read("none.csv")
-    opened = gallery.open_source(source("s3://another", endpoint_url=bucket[0]))
-    with pytest.raises(ValueError, match=r"not there \(404, NoSuchBucket\)"):
-        opened.list("x/")
-
-
-def test_a_private_object_says_that_it_needs_a_profile(bucket):
-    opened = gallery.open_source(source("s3://gallery", endpoint_url=bucket[0]))
-    with pytest.raises(ValueError, match=r"private.txt: access refused \(403, .*needs source.profile in the config"):
-        opened.read("private.txt")
-
-
-def test_a_server_that_does_not_answer_says_so():
-    opened = gallery.open_source(source("s3://gallery", endpoint_url="http://127.0.0.1:9"), attempts=1)
-    with pytest.raises(gallery.Interrupted, match="check the network, source.endpoint_url"):
-        opened.read("x")
-
-
-@pytest.mark.parametrize("key", ["../x.tif", "a/../../x.tif", "/etc/passwd", "a\\..\\x", "a\nb", "", ".."])
-def test_keys_that_would_leave_the_folder_are_refused(key, tmp_path):
-    with pytest.raises(ValueError, match="would leave its folder: expected a path below source.url"):
-        gallery.check_key(key, "plate P1")
-    with pytest.raises(ValueError, match="would leave its folder"):
-        gallery.FolderSource(tmp_path).find([key])
-
-
-def test_ordinary_keys_pass():
-    for key in ("a/b.tif", "a b/Measurement 1/r01c01..tif", "x..y/z"):
-        assert gallery.check_key(key) == key
-
-
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("/no/such/folder", "there is no folder /no/such/folder; create it or correct source.url"),
-        ("https://example.org/x", "expected s3://bucket, file:///folder or a folder"),
-        ("file://host/x", "names the host 'host'; write file:///folder, with three /"),
-        ("s3://bucket/prefix", "expected s3://bucket and nothing after it"),
-        ("s3://", "expected s3://bucket"),
-    ],
-)
-def test_urls_of_another_form_are_refused(url, message):
-    with pytest.raises(ValueError, match=message):
-        gallery.open_source(source(url))
-
-
-def test_a_file_that_vanished_is_named(tmp_path):
-    with pytest.raises(ValueError, match="there is no such file; run the rule index again"):
-        gallery.FolderSource(tmp_path).read("gone.tif")
+def opened(tmp_path_factory):
+    """The plate of the fixture in a mirror."""
+    return sources.FolderSource(write_gallery(tmp_path_factory.mktemp("mirror")))
 
 
 def test_load_data_is_found_in_every_form_and_the_fuller_first(opened):
@@ -158,7 +24,7 @@ def test_load_data_with_illumination_and_parquet_come_first(tmp_path):
     for name in gallery.LOAD_DATA:
         (folder / name).touch()
     plate = {"plate": "P", "barcode": "X", "project": "p", "source": "s", "batch": "b"}
-    found = gallery.find_load_data(gallery.FolderSource(tmp_path), plate)
+    found = gallery.find_load_data(sources.FolderSource(tmp_path), plate)
     assert [key.rpartition("/")[2] for key in found] == [
         "load_data_with_illum.parquet", "load_data_with_illum.csv.gz", "load_data_with_illum.csv",
         "load_data.parquet", "load_data.csv.gz", "load_data.csv",
@@ -179,13 +45,3 @@ def test_a_gallery_plate_needs_project_source_and_batch():
         gallery.plate_row({"plate": "P", "project": "x"})
     row = gallery.plate_row({"plate": "P", "project": "x", "source": "y", "batch": "z"})
     assert row["barcode"] == "P"
-
-
-def test_many_folders_are_listed_by_what_they_share(bucket):
-    opened = gallery.open_source(source("s3://gallery", endpoint_url=bucket[0]))
-    calls = []
-    real = opened.list
-    opened.list = lambda prefix: calls.append(prefix) or real(prefix)
-    key = min(real(IMAGES + "/"))
-    found = opened.find([key, *(f"{IMAGES}/well_{n}/x.tif" for n in range(60))])
-    assert set(found) == {key} and calls == [IMAGES + "/"]

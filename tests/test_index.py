@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.plates import annotations, gallery, index, load_data
+from brightpaint.plates import annotations, index, load_data, missing, sources
 from plates_fixture import (
     CHANNELS,
     COMPOUNDS,
     IMAGES,
     LOAD_DATA,
+    PLATE,
     PLATEMAPS,
     SHAPE,
     WELLS,
@@ -48,8 +49,8 @@ def change_column(column: str, row: int, value: str):
 
 
 def test_one_row_a_field_and_channel_in_order(mirror):
-    table, missing = index.index_plate(index_settings(mirror))
-    assert len(table) == 4 * 4 and missing.empty
+    table, lacking = index.index_plate(index_settings(mirror))
+    assert len(table) == 4 * 4 and lacking.empty
     assert list(table["Metadata_Well"]) == [well for well in sorted(WELLS) for _ in CHANNELS]
     assert list(table["Channel"]) == CHANNELS * 4
     first = table.iloc[0]
@@ -70,10 +71,11 @@ def test_settings_choose_channels_and_their_order(mirror):
 
 def test_the_command_writes_the_same_bytes_twice(mirror, tmp_path):
     for name in ("one", "two"):
-        index.main(["--settings", json.dumps(index_settings(mirror)), "--index", str(tmp_path / name / "P1.parquet")])
+        index.main(arguments(index_settings(mirror), tmp_path / name))
     one, two = (tmp_path / name / "P1.parquet" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
-    assert [path.name for path in one.parent.iterdir()] == ["P1.parquet"]
+    assert sorted(path.name for path in one.parent.iterdir()) == ["P1.parquet", "P1.tsv"]
+    assert (one.parent / "P1.tsv").read_text().splitlines() == ["\t".join(missing.MISSING)]
     table = store.read_table(one)
     assert table["Metadata_Site"].dtype == np.int64 and table["size"].dtype == np.int64
     assert not table.isna().any(axis=None)
@@ -169,15 +171,24 @@ def test_an_empty_file_and_an_empty_cell_are_missing(mirror):
     refuses(mirror, "well A01, site 1, channel DNA: expected a file, but no file is named for it")
 
 
+def arguments(settings: dict, folder) -> list[str]:
+    return [
+        "--settings",
+        json.dumps(settings),
+        "--index",
+        str(folder / "P1.parquet"),
+        "--missing",
+        str(folder / "P1.tsv"),
+    ]
+
+
 def test_skip_leaves_the_field_out_and_lists_it(mirror, tmp_path):
     (mirror / IMAGES / file_name("A02", 1, "RNA")).unlink()
     (mirror / IMAGES / file_name("A02", 1, "DNA")).unlink()
-    out = tmp_path / "P1.parquet"
-    arguments = ["--settings", json.dumps(index_settings(mirror, missing="skip")), "--index", str(out)]
-    index.main(arguments)
-    table = store.read_table(out)
-    assert sorted(set(table["Metadata_Well"])) == ["A01", "B01", "B02"]
-    listed = store.read_table(tmp_path / "P1.missing.tsv")
+    command = arguments(index_settings(mirror, missing="skip"), tmp_path)
+    index.main(command)
+    assert sorted(set(store.read_table(tmp_path / "P1.parquet")["Metadata_Well"])) == ["A01", "B01", "B02"]
+    listed = store.read_table(tmp_path / "P1.tsv")
     assert listed[["Metadata_Well", "Metadata_Site", "Channel"]].values.tolist() == [
         ["A02", 1, "DNA"],
         ["A02", 1, "RNA"],
@@ -185,8 +196,72 @@ def test_skip_leaves_the_field_out_and_lists_it(mirror, tmp_path):
     assert set(listed["reason"]) == {"the file is not there"}
     for channel in ("RNA", "DNA"):
         store.write_raw(mirror / IMAGES / file_name("A02", 1, channel), raw_image("x"))
-    index.main(arguments)
-    assert not (tmp_path / "P1.missing.tsv").exists()
+    index.main(command)
+    assert store.read_table(tmp_path / "P1.tsv").empty
+
+
+def test_wells_and_sites_that_load_data_lacks_are_missing(mirror, tmp_path):
+    """As source_10's load_data lacks wells: the platemap and the other wells say what there should be."""
+    write_gallery(mirror, sites=2)
+    change_load_data(
+        mirror,
+        lambda f: f[(f["Metadata_Well"] != "A02") & ~((f["Metadata_Well"] == "B01") & (f["Metadata_Site"] == "2"))],
+    )
+    refuses(mirror, r"plate P1, well A02, site 1, channel Brightfield_L: expected a file, but the field is not listed "
+            r"\(12 of 32 images are missing\)")  # fmt: skip
+    table, lacking = index.index_plate(index_settings(mirror, missing="skip"))
+    assert lacking[["Metadata_Well", "Metadata_Site"]].drop_duplicates().values.tolist() == [
+        ["A02", 1],
+        ["A02", 2],
+        ["B01", 2],
+    ]
+    assert len(table) == 5 * 4
+
+
+def test_an_empty_well_without_images_is_not_missing(mirror, tmp_path):
+    (tmp_path / "mine.tsv").write_text("broad_sample\ttarget\nBRD-1\tA\n")
+    path = mirror / PLATEMAPS / "platemap" / "map1.txt"
+    path.write_text(path.read_text() + "C01\t\t\n")
+    table, lacking = index.index_plate(index_settings(mirror, compounds=str(tmp_path / "mine.tsv")))
+    assert len(table) == 16 and lacking.empty
+
+
+def test_a_refusal_lists_what_is_missing_in_the_log(mirror, caplog):
+    for channel in ("RNA", "DNA"):
+        (mirror / IMAGES / file_name("A02", 1, channel)).unlink()
+    refuses(mirror, "2 of 16 images are missing")
+    assert [record.message.partition("channel ")[2][:3] for record in caplog.records] == ["DNA", "RNA"]
+    assert "missing: plate P1, well A02, site 1, channel DNA: the file is not there" in caplog.text
+
+
+# --- part of a plate ---
+
+
+def some(**chosen) -> dict:
+    return {**PLATE, **chosen}
+
+
+def test_a_plate_row_names_wells_and_sites(mirror):
+    write_gallery(mirror, sites=2)
+    table, lacking = index.index_plate(index_settings(mirror, plate=some(wells="A01,A02:B02", sites="2")))
+    assert sorted(set(table["Metadata_Well"])) == ["A01", "A02", "B02"] and set(table["Metadata_Site"]) == {2}
+    assert lacking.empty  # what was not asked for is not missing
+    refuses(mirror, "plate P1: well C01 of the plate table is not on the platemap .1 such wells.; correct its column",
+            plate=some(wells="A01:C01"))  # fmt: skip
+    refuses(mirror, "plate P1, well A01, site 3, channel .*: expected a file, but the field is not listed",
+            plate=some(sites="1,3"))  # fmt: skip
+    refuses(mirror, "plate P1: no images are left; correct wells and sites in the plate table", plate=some(sites="9"))
+
+
+def test_the_exclusion_file_may_name_fields(mirror, tmp_path):
+    """The way past a file that is broken at its source."""
+    write_gallery(mirror, sites=2)
+    path = tmp_path / "exclude.txt"
+    path.write_text("P1/A01/2  # blurred\n1053600674/A02/1\nother/B01/1\n")
+    table, lacking = index.index_plate(index_settings(mirror, exclude=str(path)))
+    assert len(table) == 6 * 4
+    assert set(lacking["reason"]) == {"left out by source.exclude"} and len(lacking) == 8
+    assert set(zip(lacking["Metadata_Well"], lacking["Metadata_Site"])) == {("A01", 2), ("A02", 1)}
 
 
 def test_skip_with_nothing_left_is_an_error(mirror):
@@ -370,8 +445,8 @@ def own_settings(folder, channels=("Brightfield", "DNA"), **changes):
 
 def test_ones_own_images_make_an_index(own):
     folder, _ = own
-    table, missing = index.index_plate(own_settings(folder))
-    assert missing.empty and list(table["Channel"]) == ["Brightfield", "DNA"] * 3  # BF is an alias
+    table, lacking = index.index_plate(own_settings(folder))
+    assert lacking.empty and list(table["Channel"]) == ["Brightfield", "DNA"] * 3  # BF is an alias
     assert table["key"][0] == "images/A1 BF.tiff" and table["file"][0] == "A01_s1_Brightfield.tif"
     wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[annotations.ANNOTATIONS]
     assert wells.loc["A01"].tolist() == ["drug", "AKT1|KRAS", ""]
@@ -486,7 +561,7 @@ def test_real_load_data(real_data, name, tmp_path):
     chosen = load_data.match_channels(channels, load_data.image_columns(frame), load_data.read_aliases(), name)
     batch = {"cpg0016-jump": None}.get(project, "b")
     plate = {"plate": "P", "barcode": barcode, "project": project, "source": "s", "batch": batch or "b"}
-    files = load_data.image_files(frame, chosen, plate, gallery.FolderSource(tmp_path), name)
+    files = load_data.image_files(frame, chosen, plate, sources.FolderSource(tmp_path), name)
     assert len(files) == len(frame) * len(channels)
     assert not files.duplicated(["Metadata_Well", "Metadata_Site", "Channel"]).any() and files["key"].is_unique
     start = "none/s/images/b/images/" if project == "none" else f"{project}/"

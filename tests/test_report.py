@@ -14,7 +14,7 @@ from brightpaint.config import Study
 from conftest import ROOT
 
 TEXTS = sorted(path.name for path in (ROOT / "workflow" / "report").glob("*.rst"))
-CONFIGS = ["config", "demo", "predict", "real_field"]
+CONFIGS = ["config", "demo", "pilot", "predict", "real_field"]
 
 
 @pytest.fixture(autouse=True)

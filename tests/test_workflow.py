@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import resource
+import runpy
 import shutil
 from pathlib import Path
 
@@ -37,6 +39,35 @@ def test_the_paper_study_is_planned_quickly_and_without_the_network(tmp_path):
     assert jobs["train_classifier"] == 4
 
 
+def many_plates() -> pd.DataFrame:
+    """The JUMP plate list, or one as long where it is not here: 141 TARGET2 plates of 11 sources."""
+    folder = os.environ.get("BRIGHTPAINT_REAL_DATA")
+    if folder:
+        listed = pd.read_csv(Path(folder) / "metadata" / "datasets_plate.csv.gz", dtype=str)
+        return listed[listed["Metadata_PlateType"] == "TARGET2"]
+    rows = [[f"source_{n % 11}", f"Batch_{n % 30}", f"BR{n:05d}"] for n in range(141)]
+    return pd.DataFrame(rows, columns=["Metadata_Source", "Metadata_Batch", "Metadata_Plate"])
+
+
+def test_all_target2_plates_are_planned_in_time(tmp_path):
+    """Every plate, an unlabelled model and the mean, one plate of each source painted and scored: bench/plates.py."""
+    bench = runpy.run_path(str(ROOT / "bench" / "plates.py"))
+    assert len(bench["write_many_plates"](tmp_path, many_plates())) == 141
+    began = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = snakemake(tmp_path, "-n", "--quiet", "rules")
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - began < 20  # CPU seconds: other work does not count
+    jobs = planned(done.stdout)
+    assert jobs["fetch"] == jobs["prepare"] == 141 and jobs["sample"] == 2 * 11 * 16
+
+
+def test_the_pilot_is_planned_without_the_network(tmp_path):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    done = snakemake(tmp_path, "--configfile", "config/pilot.yaml", "-n", "-p")
+    jobs = planned(done.stdout)
+    assert jobs["index"] == jobs["fetch"] == jobs["prepare"] == 2 and jobs["train"] == 3
+    assert '"sites": "1"' in done.stdout and '"wells": "A01:D06"' in done.stdout
+
+
 def test_the_slurm_profile_plans_the_same_study():
     command = ["--profile", str(ROOT / "slurm"), "-n", "--configfile", str(ROOT / "config" / "config.yaml")]
     done = snakemake(ROOT, *command)
@@ -67,6 +98,7 @@ def test_predict_plates_alone_need_only_weights_and_brightfield(tmp_path):
         "gather",
         "deliver",
         "montage",
+        "missing",
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import functools
 import json
 import os
 from collections.abc import Iterable
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import jsonschema
 import yaml
+
+from brightpaint.plates.choice import overlap
 
 README = "config/README.md explains every key"
 
@@ -49,6 +52,12 @@ def _sentence(error: jsonschema.ValidationError, what: str) -> str:
     return f"{what}: {place}: {error.message}"
 
 
+@functools.cache
+def read_schema(path: Path) -> dict:
+    """Read a schema, once: a plate table is checked row by row."""
+    return yaml.safe_load(path.read_text())
+
+
 def validate(instance: dict, schema_path: str | Path, what: str) -> dict:
     """Return a copy of `instance` with the schema's defaults filled in.
 
@@ -57,7 +66,7 @@ def validate(instance: dict, schema_path: str | Path, what: str) -> dict:
     ValueError
         naming every unknown key, missing key and value out of range
     """
-    schema = yaml.safe_load(Path(schema_path).read_text())
+    schema = read_schema(Path(schema_path))
     filled = json.loads(json.dumps(instance))
     validator = _with_defaults(jsonschema.Draft202012Validator)(schema)
     errors = sorted(validator.iter_errors(filled), key=lambda error: list(map(str, error.absolute_path)))
@@ -284,17 +293,18 @@ class Study:
 
     def _region_problems(self):
         rows, columns = self.config["prepare"]["grid"]
-        used: dict[tuple, str] = {}
+        used: dict[tuple, list[str]] = {}
         for name, plate in self.plates.items():
             tiles = plate_tiles(plate, rows * columns)
             if max(tiles) > rows * columns:
                 yield f"plate {name}: region {plate['region']} is outside the {rows} x {columns} tiles of prepare.grid"
-            for tile in tiles:
-                other = used.setdefault(
-                    (plate.get("source"), plate.get("batch"), plate.get("barcode", name), tile), name
-                )
-                if other != name:
-                    yield f"plates {other} and {name}: tile {tile} of {plate.get('barcode', name)} is in both regions"
+            barcode = plate.get("barcode", name)
+            others = used.setdefault((plate.get("source"), plate.get("batch"), barcode), [])
+            for other in others:
+                shared = set(tiles) & set(plate_tiles(self.plates[other], rows * columns))
+                if shared and overlap(plate, self.plates[other]):
+                    yield f"plates {other} and {name}: tile {min(shared)} of {barcode} is in both regions"
+            others.append(name)
 
 
 def plate_tiles(plate: dict, count: int) -> list[int]:

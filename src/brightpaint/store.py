@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -236,6 +237,7 @@ class Journal:
     def __init__(self, path: str | Path, key: str):
         self.path = Path(path)
         self.rows: list[dict] = []
+        self._turn = threading.Lock()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         whole = 0
         if self.path.exists():
@@ -254,9 +256,10 @@ class Journal:
         self._handle.flush()
 
     def add(self, row: dict) -> None:
-        """Append one row of JSON-serialisable values."""
-        self._write(row)
-        self.rows.append(row)
+        """Append one row of JSON-serialisable values; threads may share a journal."""
+        with self._turn:
+            self._write(row)
+            self.rows.append(row)
 
     def close(self) -> None:
         self._handle.close()
@@ -493,7 +496,7 @@ def check_raw(path: str | Path, where: str = "") -> None:
         pass
 
 
-MEND = "fetch it again: delete it and rerun, or leave the field out"
+MEND = "fetch it again: delete it and rerun, or leave the field out: a line plate/well/site in source.exclude"
 
 
 @contextlib.contextmanager

@@ -61,8 +61,11 @@ def stage_settings(stage, name):
             source.update(layout="gallery", url=mirror())
         return {"source": source, "plate": STUDY.plates[name], "channels": STUDY.channels(name)}
     if stage == "fetch":
-        source = pick("source", "url", "endpoint_url", "region", "profile")
+        source = pick("source", "url", "endpoint_url", "region", "profile", "hash")
         return {"source": {**source, "url": mirror()} if simulated() else source}
+    if stage == "fetch_illumination":
+        source = pick("source", "url", "endpoint_url", "region", "profile")
+        return {"source": source, "plate": STUDY.plates[name], "channels": STUDY.channels(name)}
     if stage == "illumination":
         return {**CONFIG["illumination"], "channels": STUDY.channels(name)}
     if stage == "prepare":
@@ -118,6 +121,11 @@ def mirror():
 def truth_of(wildcards):
     """Truth table of a simulated plate: its presence says that the plate has been made."""
     return f"<resources>/truth/{wildcards.plate}.tsv" if simulated() else []
+
+
+def used_plates():
+    """Plates that train, test or are predicted."""
+    return [plate for plate in STUDY.plates if STUDY.plates[plate]["role"] == "study" or STUDY.arms_of(plate)]
 
 
 def parts(section):
@@ -253,7 +261,7 @@ def histories(wildcards):
 def study_results():
     """Everything that the configuration asks for."""
     shown = [plate for plate in STUDY.plates if STUDY.arms_of(plate)]
-    results = expand("<results>/figures/montage/{plate}.png", plate=shown)
+    results = expand("<results>/figures/montage/{plate}.png", plate=shown) + ["<results>/tables/missing.html"]
     painted = [arm for arm in STUDY.arms if STUDY.model_of(arm)["kind"] == "diffusion"]
     results += [f"<results>/predicted/{arm}/{plate}" for arm in painted for plate in STUDY.predict_plates(arm)]
     if trained():

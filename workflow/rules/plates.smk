@@ -24,7 +24,8 @@ rule index:
     input:
         truth_of,
     output:
-        "<resources>/index/{plate}.parquet",
+        index="<resources>/index/{plate}.parquet",
+        missing="<results>/missing/{plate}.tsv",
     log:
         "<logs>/index/{plate}.log",
     conda:
@@ -32,7 +33,30 @@ rule index:
     params:
         settings=lambda wildcards: settings("index", wildcards.plate),
     shell:
-        "python -m brightpaint.plates.index --settings {params.settings:q} --index {output:q} 2> {log:q}"
+        "python -m brightpaint.plates.index --settings {params.settings:q} --index {output.index:q}"
+        " --missing {output.missing:q} 2> {log:q}"
+
+
+rule missing:
+    """Count what the plates lack, one row a plate."""
+    input:
+        indices=expand("<resources>/index/{plate}.parquet", plate=used_plates()),
+        missing=expand("<results>/missing/{plate}.tsv", plate=used_plates()),
+    output:
+        html=report(
+            "<results>/tables/missing.html",
+            category="Plates",
+            caption="../report/missing.rst",
+            labels={"table": "missing images"},
+        ),
+        tsv="<results>/tables/missing.tsv",
+    log:
+        "<logs>/missing.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.plates.missing --indices {input.indices:q} --missing {input.missing:q}"
+        " --tsv {output.tsv:q} --html {output.html:q} 2> {log:q}"
 
 
 rule fetch:
@@ -40,7 +64,8 @@ rule fetch:
     input:
         "<resources>/index/{plate}.parquet",
     output:
-        temp(directory("<resources>/raw/{plate}")),
+        raw=temp(directory("<resources>/raw/{plate}")),
+        manifest="<resources>/manifest/{plate}.tsv",
     log:
         "<logs>/fetch/{plate}.log",
     benchmark:
@@ -54,7 +79,21 @@ rule fetch:
         settings=lambda wildcards: settings("fetch", wildcards.plate),
     shell:
         "python -m brightpaint.plates.fetch --settings {params.settings:q} --workers $BRIGHTPAINT_WORKERS"
-        " --index {input:q} --raw {output:q} 2> {log:q}"
+        " --index {input:q} --raw {output.raw:q} --manifest {output.manifest:q} 2> {log:q}"
+
+
+rule fetch_illumination:
+    """Fetch the illumination functions that the gallery publishes for a plate."""
+    output:
+        directory("<resources>/illum/{plate}"),
+    log:
+        "<logs>/fetch_illumination/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("fetch_illumination", wildcards.plate),
+    shell:
+        "python -m brightpaint.plates.fetch_illumination --settings {params.settings:q} --published {output:q} 2> {log:q}"
 
 
 rule illumination:

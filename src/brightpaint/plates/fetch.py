@@ -15,9 +15,9 @@ import os
 import re
 import shutil
 import time
-import zlib
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -25,19 +25,15 @@ from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.cli import run
-from brightpaint.plates import gallery
+from brightpaint.plates import sources
 
 ATTEMPTS = 6
-FIRST_PAUSE_S = 0.5
 SPARE_BYTES = 100_000_000
+EVERY_S = 30  # between two lines on progress in a log
+IDENTITY = ["file", "key", "size", "etag"]
+MANIFEST = [*IDENTITY, "md5", "sha256"]
 COLUMNS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Channel", "key", "file", "size", "etag"]
 log = logging.getLogger(__name__)
-
-
-def pause_s(key: str, attempt: int) -> float:
-    """Return the seconds to wait after failed attempt `attempt` (from 1): doubling, spread by the key's name."""
-    spread = zlib.crc32(f"{key}/{attempt}".encode()) / 2**32
-    return FIRST_PAUSE_S * 2 ** (attempt - 1) * (0.5 + spread)
 
 
 def plain_md5(etag: str) -> str:
@@ -45,24 +41,33 @@ def plain_md5(etag: str) -> str:
     return etag.lower() if re.fullmatch(r"[0-9a-fA-F]{32}", etag) else ""
 
 
-def download(source, row: dict, temporary: Path) -> str:
-    """Write one file and return its MD5; raise `gallery.Interrupted` where its bytes are not those of the index."""
-    hashed, size = hashlib.md5(usedforsecurity=False), 0
+def download(source, row: dict, temporary: Path, hashes: Sequence[str]) -> dict[str, str]:
+    """Write one file and return its hashes; raise `sources.Interrupted` where its bytes are not those of the index.
+
+    Parameters
+    ----------
+    hashes : md5 (compared with the ETag where that is one), sha256, both or none
+    """
+    hashed, size = {name: hashlib.new(name, usedforsecurity=False) for name in hashes}, 0
     with open(temporary, "wb") as handle:
         for chunk in source.chunks(row["key"]):
             handle.write(chunk)
-            hashed.update(chunk)
+            for one in hashed.values():
+                one.update(chunk)
             size += len(chunk)
     if size != row["size"]:
-        raise gallery.Interrupted(f"{source.describe(row['key'])}: expected {row['size']} bytes, found {size}")
+        raise sources.Interrupted(f"{source.describe(row['key'])}: expected {row['size']} bytes, found {size}")
+    found = {name: one.hexdigest() for name, one in hashed.items()}
     expected = plain_md5(row["etag"])
-    if expected and hashed.hexdigest() != expected:
-        raise gallery.Interrupted(f"{source.describe(row['key'])}: expected MD5 {expected}, found {hashed.hexdigest()}")
-    return hashed.hexdigest()
+    if expected and found.get("md5", expected) != expected:
+        raise sources.Interrupted(f"{source.describe(row['key'])}: expected MD5 {expected}, found {found['md5']}")
+    return found
 
 
-def fetch_file(source, row: dict, folder: Path) -> dict:
-    """Fetch one file of the index into `folder`; return its line in the journal.
+def fetch_file(source, row: dict, folder: Path, journal: store.Journal, hashes: Sequence[str]) -> int:
+    """Fetch one file of the index into `folder`, note it in `journal` and return its size.
+
+    It is noted before it is renamed: whenever a kill comes, a whole file is not fetched again.
 
     Raises
     ------
@@ -70,36 +75,60 @@ def fetch_file(source, row: dict, folder: Path) -> dict:
         naming plate, well, site and channel, after `ATTEMPTS` attempts or at once where another try is no use
     """
     where = store.describe_field(row, row["Channel"])
-    temporary, final = folder / f".{row['file']}.part", folder / row["file"]
+    temporary = folder / part_name(row["file"])
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            md5 = download(source, row, temporary)
+            found = download(source, row, temporary, hashes)
             break
-        except gallery.Interrupted as error:
+        except sources.Interrupted as error:
             if attempt == ATTEMPTS:
                 raise ValueError(
                     f"{error} ({where}), {ATTEMPTS} times; what is already here is kept: run the same command again, "
                     "and the rule index if the source has changed"
                 ) from error
             log.info("%s; attempt %d of %d", error, attempt + 1, ATTEMPTS)
-            time.sleep(pause_s(row["key"], attempt))
+            time.sleep(sources.pause_s(row["key"], attempt))
         except ValueError as error:
             raise ValueError(f"{error} ({where})") from error
     store.check_raw(temporary, f"{source.describe(row['key'])}, {where}")
-    os.replace(temporary, final)
-    return {"file": row["file"], "key": row["key"], "size": int(row["size"]), "etag": row["etag"], "md5": md5}
+    journal.add({**{name: row[name] for name in IDENTITY}, **found})
+    os.replace(temporary, folder / row["file"])
+    return row["size"]
 
 
-def still_to_fetch(rows: Sequence[dict], journal: Sequence[dict], folder: Path) -> list[dict]:
-    """Return the rows of the index that an earlier run has not left whole in `folder`."""
-    done = {line["file"]: (line["key"], line["size"], line["etag"]) for line in journal}
+def part_name(file: str) -> str:
+    """Return the name under which a file grows."""
+    return f".{file}.part"
 
-    def whole(row: dict) -> bool:
-        path = folder / row["file"]
-        same = done.get(row["file"]) == (row["key"], row["size"], row["etag"])
-        return same and path.is_file() and path.stat().st_size == row["size"]
 
-    return [row for row in rows if not whole(row)]
+def still_to_fetch(rows: Sequence[dict], journal: Sequence[dict], folder: Path, hashes: Sequence[str]) -> list[dict]:
+    """Return the rows of the index that an earlier run has not left whole in `folder`.
+
+    A file that was noted but not yet renamed is renamed. What is neither whole nor of this index is removed.
+    """
+    noted = {line["file"]: line for line in journal}
+    todo = []
+    for row in rows:
+        line, path = noted.get(row["file"], {}), folder / row["file"]
+        if any(line.get(name) != row[name] for name in IDENTITY) or not set(hashes) <= set(line):
+            todo.append(row)
+            continue
+        part = folder / part_name(row["file"])
+        if not path.is_file() and part.is_file() and part.stat().st_size == row["size"]:
+            os.replace(part, path)
+        if not path.is_file() or path.stat().st_size != row["size"]:
+            todo.append(row)
+    wanted = {row["file"] for row in rows}
+    for path in folder.iterdir():
+        if path.name not in wanted:
+            path.unlink()
+    return todo
+
+
+def manifest(rows: Sequence[dict], journal: Sequence[dict]) -> pd.DataFrame:
+    """Return what was fetched, in the order of the index: columns `MANIFEST`, "" for a hash that was not taken."""
+    noted = {line["file"]: line for line in journal}
+    return pd.DataFrame([[noted[row["file"]].get(name, "") for name in MANIFEST] for row in rows], columns=MANIFEST)
 
 
 def check_disk(folder: Path, rows: Sequence[dict]) -> None:
@@ -122,63 +151,70 @@ def check_names(rows: Sequence[dict]) -> None:
         if row["file"] in names:
             raise ValueError(f"index: the file {row['file']} occurs twice; run the rule index again")
         names.add(row["file"])
-        gallery.check_key(row["key"], store.describe_field(row, row["Channel"]))
+        sources.check_key(row["key"], store.describe_field(row, row["Channel"]))
 
 
-def fetch_all(source, rows: Sequence[dict], folder: Path, journal: store.Journal, *, workers: int) -> None:
+def fetch_all(source, rows: Sequence[dict], folder: Path, journal, *, hashes: Sequence[str], workers: int) -> None:
     """Fetch `rows` with `workers` at once, noting each in `journal`; the first failure stops the rest."""
-    total = sum(row["size"] for row in rows)
+    total, said_s = sum(row["size"] for row in rows), time.monotonic()
     waiting = iter(rows)
     running: set[Future] = set()
     with ThreadPoolExecutor(workers) as pool, tqdm(total=total, disable=None, unit="B", unit_scale=True) as bar:
+        began_s, done = said_s, 0
         try:
             while True:
                 for row in itertools.islice(waiting, 2 * workers - len(running)):
-                    running.add(pool.submit(fetch_file, source, row, folder))
+                    running.add(pool.submit(fetch_file, source, row, folder, journal, hashes))
                 if not running:
                     break
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    line = future.result()
-                    running.remove(future)
-                    journal.add(line)
-                    bar.update(line["size"])
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                done += sum(future.result() for future in finished)
+                bar.update(done - bar.n)
+                if bar.disable and time.monotonic() - said_s > EVERY_S:  # in a log, a line in place of the bar
+                    said_s = time.monotonic()
+                    log.info("%s", progress(done, total, said_s - began_s))
         except BaseException:
             pool.shutdown(cancel_futures=True)
-            for future in running:  # what was under way when another failed is not lost
-                if not future.cancelled() and not future.exception():
-                    journal.add(future.result())
             raise
 
 
-def fetch(index: pd.DataFrame, settings: dict, raw: Path, *, workers: int) -> None:
+def progress(done: int, total: int, seconds: float) -> str:
+    """Return how far a transfer is, its rate and the time left."""
+    left_s = round((total - done) * seconds / max(done, 1))
+    rate = f"{done / 1e6 / seconds:.1f} MB/s"
+    return f"{done / 1e9:.2f} of {total / 1e9:.2f} GB, {rate}, {timedelta(seconds=left_s)} left"
+
+
+def fetch(index: pd.DataFrame, settings: dict, raw: Path, *, workers: int, listed: Path | None = None) -> None:
     """Bring every file of `index` into the folder `raw`.
 
     Parameters
     ----------
     index : columns `COLUMNS`
-    settings : url, endpoint_url, region, profile
+    settings : url, endpoint_url, region, profile, hash
     raw : folder to make; unfinished work lies in `<raw>.partial`
     workers : files fetched at once; changes no result
+    listed : where to write the manifest, if anywhere
     """
-    rows = index[COLUMNS].to_dict("records")
+    rows, hashes = index[COLUMNS].to_dict("records"), settings["hash"]
     check_names(rows)
     partial = raw.with_name(raw.name + ".partial")
     with store.locked(raw):
-        partial.mkdir(parents=True, exist_ok=True)
         journal = store.Journal(raw.with_name(raw.name + ".partial.jsonl"), "fetch")
-        wanted = {row["file"] for row in rows}
-        for path in partial.iterdir():  # cut short, or of another index
-            if path.name not in wanted:
-                path.unlink()
-        todo = still_to_fetch(rows, journal.rows, partial)
+        if journal.rows and raw.exists() and not partial.exists():  # killed after the last rename
+            os.replace(raw, partial)
+        partial.mkdir(parents=True, exist_ok=True)
+        todo = still_to_fetch(rows, journal.rows, partial, hashes)
         log.info("%d files, %d of them here already", len(rows), len(rows) - len(todo))
         check_disk(partial, todo)
         # its own attempts, so that a body cut short counts as one of them
-        source = gallery.open_source(settings, workers=workers, attempts=1)
+        source = sources.open_source(settings, workers=workers, attempts=1)
         try:
-            fetch_all(source, todo, partial, journal, workers=workers)
+            fetch_all(source, todo, partial, journal, hashes=hashes, workers=workers)
         finally:
             journal.close()
+        if listed:
+            store.write_table(manifest(rows, journal.rows), listed)
         if raw.exists():
             shutil.rmtree(raw)
         os.replace(partial, raw)
@@ -191,8 +227,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--index", type=Path, required=True)
     parser.add_argument("--raw", type=Path, required=True)
+    parser.add_argument("--manifest", type=Path, required=True)
     args = parser.parse_args(argv)
-    fetch(store.read_table(args.index, COLUMNS), args.settings["source"], args.raw, workers=args.workers)
+    index = store.read_table(args.index, COLUMNS)
+    fetch(index, args.settings["source"], args.raw, workers=args.workers, listed=args.manifest)
 
 
 if __name__ == "__main__":

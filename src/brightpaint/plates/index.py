@@ -16,11 +16,11 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.cli import run
-from brightpaint.plates import annotations, gallery, load_data
+from brightpaint.plates import annotations, choice, gallery, load_data, sources
+from brightpaint.plates.missing import expected_fields, find_missing, list_excluded, refuse_missing
 
 TABLE_COLUMNS = ["plate", "well", "site", "channel", "file"]
 TABLE_OPTIONAL = ["perturbation", "target", "control_type"]
-MISSING = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Channel", "expected", "reason"]
 log = logging.getLogger(__name__)
 
 
@@ -33,7 +33,7 @@ def table_files(frame: pd.DataFrame, chosen: dict, plate: dict, name: str) -> pd
         site = load_data.normal_site(row["site"], f"{name}, well {well}")
         channel = names[row["channel"]]
         where = f"{name}: plate {plate['plate']}, well {well}, site {site}, channel {channel}"
-        files.append([well, site, channel, gallery.check_key(row["file"], where) if row["file"] else ""])
+        files.append([well, site, channel, sources.check_key(row["file"], where) if row["file"] else ""])
     return pd.DataFrame(files, columns=["Metadata_Well", "Metadata_Site", "Channel", "key"])
 
 
@@ -69,7 +69,7 @@ def gallery_wells(source, plate: dict, compounds: str | None) -> pd.DataFrame:
             f"{source.describe(key)}: expected one platemap of plate {plate['barcode']}, "
             f"found {', '.join(maps) or 'none'}"
         )
-    key = gallery.check_key(f"{folder}/platemap/{maps[0]}.txt", source.describe(key))
+    key = sources.check_key(f"{folder}/platemap/{maps[0]}.txt", source.describe(key))
     platemap = annotations.read_text_table(source.read(key), source.describe(key))
     annotations.require_columns(platemap, ["well_position", "broad_sample"], source.describe(key))
     samples = set(platemap["broad_sample"]) - {""}
@@ -170,22 +170,6 @@ def check_fields(files: pd.DataFrame, wells: pd.DataFrame, plate: str) -> None:
         )
 
 
-def find_missing(files: pd.DataFrame, entries: dict, channels: Sequence[str], plate: str) -> pd.DataFrame:
-    """Return one row per image that a field should have and that is not there (columns `MISSING`)."""
-    keys = {(row.Metadata_Well, row.Metadata_Site, row.Channel): row.key for row in files.itertuples()}
-    rows = []
-    for well, site in sorted({key[:2] for key in keys}):
-        for channel in channels:
-            key = keys.get((well, site, channel), "")
-            if not key:
-                rows.append([plate, well, site, channel, "", "no file is named for it"])
-            elif key not in entries:
-                rows.append([plate, well, site, channel, key, "the file is not there"])
-            elif entries[key].size == 0:
-                rows.append([plate, well, site, channel, key, "the file is empty"])
-    return pd.DataFrame(rows, columns=MISSING)
-
-
 def build_index(files: pd.DataFrame, wells: pd.DataFrame, entries: dict, plate: dict, channels: Sequence[str]):
     """Return the index: one row per field and channel, sorted by well, site and the order of `channels`."""
     frame = files.merge(wells, on="Metadata_Well", validate="many_to_one")
@@ -205,17 +189,34 @@ def build_index(files: pd.DataFrame, wells: pd.DataFrame, entries: dict, plate: 
     return frame[[*metadata, *annotations.ANNOTATIONS, "Channel", "key", "file", "size", "etag"]]
 
 
-def leave_out(files: pd.DataFrame, wells: pd.DataFrame, path: str | None) -> pd.DataFrame:
-    """Return `files` without the wells of the perturbations named in the text file `path`."""
-    if not path:
-        return files
-    excluded = annotations.read_exclusions(store.read_bytes(path, "source.exclude"), path)
-    gone = set(wells.loc[wells["Metadata_perturbation"].isin(excluded), "Metadata_Well"])
-    kept = files[~files["Metadata_Well"].isin(gone)]
-    log.info("%s: %d perturbations, %d wells left out", path, len(excluded), len(gone))
-    if kept.empty:
-        raise ValueError(f"{path}: excludes every well with images; correct source.exclude")
-    return kept
+def excluded_names(settings: dict) -> set[str]:
+    """Return the perturbations and fields (plate/well/site) that `source.exclude` names."""
+    path = settings["source"]["exclude"]
+    return annotations.read_exclusions(store.read_bytes(path, "source.exclude"), path) if path else set()
+
+
+def choose(files: pd.DataFrame, wells: pd.DataFrame, settings: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (files, wells) that the plate row names and `source.exclude` does not."""
+    plate, path = settings["plate"], settings["source"]["exclude"]
+    named, sites = choice.chosen_wells(plate), choice.chosen_sites(plate)
+    if named is not None:
+        if unknown := sorted(set(named) - set(wells["Metadata_Well"])):
+            raise ValueError(
+                f"plate {plate['plate']}: well {unknown[0]} of the plate table is not on the platemap "
+                f"({len(unknown)} such wells); correct its column wells"
+            )
+        wells = wells[wells["Metadata_Well"].isin(named)]
+        files = files[files["Metadata_Well"].isin(named)]
+    if sites is not None:
+        files = files[files["Metadata_Site"].isin(sites)]
+    gone = wells["Metadata_perturbation"].isin(excluded_names(settings))
+    files = files[~files["Metadata_Well"].isin(wells.loc[gone, "Metadata_Well"])]
+    wells = wells[~gone]
+    log.info("%s: %d wells left out", path, gone.sum())
+    if files.empty:
+        mend = f"{path}: excludes every well with images; correct source.exclude" if path else "correct wells and sites"
+        raise ValueError(f"plate {plate['plate']}: no images are left; {mend} in the plate table")
+    return files, wells
 
 
 def index_plate(settings: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -231,26 +232,25 @@ def index_plate(settings: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
         for whatever keeps the plate from being whole; with `source.missing: skip` fields that lack a file are left
         out and returned as `missing` instead
     """
-    source, plate, channels = gallery.open_source(settings["source"]), settings["plate"], settings["channels"]
+    source, plate, channels = sources.open_source(settings["source"]), settings["plate"], settings["channels"]
     own = settings["source"]["layout"] == "table"
     files, wells = table_plate(settings) if own else gallery_plate(source, settings)
-    files = leave_out(files, wells, settings["source"]["exclude"])
     check_fields(files, wells, plate["plate"])
+    files, wells = choose(files, wells, settings)
     entries = source.find(sorted(set(files["key"]) - {""}))
-    missing = find_missing(files, entries, channels, plate["plate"])
+    gone = choice.excluded_fields(excluded_names(settings), plate)
+    fields = [field for field in expected_fields(files, wells, plate, every_well=not own) if field not in gone]
+    missing = find_missing(files, fields, entries, channels, plate["plate"])
     if len(missing) and settings["source"]["missing"] == "error":
-        row = missing.iloc[0]
-        expected = source.describe(row["expected"]) if row["expected"] else "a file"
-        raise ValueError(
-            f"{store.describe_field(row, row['Channel'])}: expected {expected}, but {row['reason']} "
-            f"({len(missing)} of {files.groupby(['Metadata_Well', 'Metadata_Site']).ngroups * len(channels)} images "
-            "are missing); mend the source, or set source.missing: skip to leave such fields out and list them"
-        )
+        refuse_missing(missing, len(fields) * len(channels), source)
+    missing = pd.concat([missing, list_excluded(files, gone, channels, plate["plate"])], ignore_index=True)
     incomplete = set(zip(missing["Metadata_Well"], missing["Metadata_Site"]))
     whole = [field not in incomplete for field in zip(files["Metadata_Well"], files["Metadata_Site"])]
     if not any(whole):
+        first = missing.iloc[0]
         raise ValueError(
-            f"plate {plate['plate']}: every field lacks a file, first {missing.iloc[0]['expected']}; nothing is left"
+            f"plate {plate['plate']}: every field lacks a file, first {first['expected'] or first['reason']}; "
+            "nothing is left"
         )
     return build_index(files[whole], wells, entries, plate, channels), missing
 
@@ -259,16 +259,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=json.loads, required=True)
     parser.add_argument("--index", type=Path, required=True)
+    parser.add_argument("--missing", type=Path, required=True)
     args = parser.parse_args(argv)
     index, missing = index_plate(args.settings)
     fields = index.groupby(["Metadata_Well", "Metadata_Site"]).ngroups
     log.info("%d fields of %d wells, %.2f GB", fields, index["Metadata_Well"].nunique(), index["size"].sum() / 1e9)
-    listed = args.index.with_suffix(".missing.tsv")
-    listed.unlink(missing_ok=True)
     if len(missing):
         left_out = missing.groupby(["Metadata_Well", "Metadata_Site"]).ngroups
-        store.write_table(missing, listed)
-        log.warning("%d fields left out for want of %d files: %s", left_out, len(missing), listed)
+        log.warning("%d fields left out for want of %d files: %s", left_out, len(missing), args.missing)
+    store.write_table(missing, args.missing)
     store.write_table(index, args.index)
 
 

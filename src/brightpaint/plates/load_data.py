@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlparse
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.plates import annotations, gallery
+from brightpaint.plates import annotations, gallery, sources
 
 CHANNEL_NAMES = Path(__file__).resolve().parents[3] / "resources" / "channels.tsv"
 
@@ -136,7 +136,7 @@ def image_files(frame: pd.DataFrame, chosen: dict, plate: dict, source, name: st
                     listed = _by_name(source.list(f"{gallery.images(plate)}/{plate['barcode']}"))
                 key = look_up(row.get(f"PathName_Orig{alias}", ""), file, listed, where)
                 key = key or f"{gallery.images(plate)}/{plate['barcode']}/{file}"  # not there: found missing below
-            files.append([well, site, channel, gallery.check_key(key, where)])
+            files.append([well, site, channel, sources.check_key(key, where)])
     return pd.DataFrame(files, columns=["Metadata_Well", "Metadata_Site", "Channel", "key"])
 
 

@@ -1,0 +1,59 @@
+"""Which wells and sites a row of the plate table uses: `wells: A01:D06,P24`, `sites: 1,2`; empty for all."""
+
+from __future__ import annotations
+
+import re
+
+
+def row_number(letters: str) -> int:
+    """Return a row's number from its letters: A is 1, Z 26, AA 27."""
+    number = 0
+    for letter in letters.upper():
+        number = 26 * number + ord(letter) - ord("A") + 1
+    return number
+
+
+def row_letters(number: int) -> str:
+    """Return a row's letters from its number."""
+    letters = ""
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
+
+
+def parse_wells(text: str) -> list[str]:
+    """Return the wells that `text` names one by one or as blocks (`A01:D06`), in order of row and column."""
+    wells = set()
+    for part in text.split(","):
+        corners = [re.fullmatch(r"([A-Za-z]{1,2})0*([1-9][0-9]?)", corner.strip()) for corner in part.split(":")]
+        if None in corners or len(corners) > 2:
+            raise ValueError(f"wells: expected wells such as A01 or blocks such as A01:D06, found {part!r}")
+        rows, columns = (
+            [place(corner) for corner in corners] for place in (lambda c: row_number(c[1]), lambda c: int(c[2]))
+        )
+        wells |= {(y, x) for y in range(min(rows), max(rows) + 1) for x in range(min(columns), max(columns) + 1)}
+    return [f"{row_letters(row)}{column:02d}" for row, column in sorted(wells)]
+
+
+def chosen_wells(plate: dict) -> list[str] | None:
+    """Return the wells that a plate row uses, None for all of them."""
+    return parse_wells(plate["wells"]) if plate.get("wells") else None
+
+
+def chosen_sites(plate: dict) -> list[int] | None:
+    """Return the sites that a plate row uses, None for all of them."""
+    return sorted({int(site) for site in plate["sites"].split(",")}) if plate.get("sites") else None
+
+
+def overlap(one: dict, other: dict) -> bool:
+    """Return whether two plate rows may use the same well and site."""
+    pairs = [(chosen(one), chosen(other)) for chosen in (chosen_wells, chosen_sites)]
+    return all(first is None or second is None or set(first) & set(second) for first, second in pairs)
+
+
+def excluded_fields(names: set[str], plate: dict) -> set[tuple[str, int]]:
+    """Return the (well, site) of those `names` that are fields of this plate: `plate/well/site`."""
+    own = {plate["plate"], plate.get("barcode", plate["plate"])}
+    parts = [re.fullmatch(r"([^/]+)/([A-Z]{1,2}[0-9]{2})/([1-9][0-9]*)", name) for name in names]
+    return {(match[2], int(match[3])) for match in parts if match and match[1] in own}

@@ -1,0 +1,130 @@
+"""What a plate should have and has not: found by the rule index, counted here over plates for the report."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from brightpaint import store
+from brightpaint.cli import run
+from brightpaint.plates import choice
+
+MISSING = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Channel", "expected", "reason"]
+EXCLUDED = "left out by source.exclude"
+LISTED = 100  # missing images in a log
+FIELD = ["Metadata_Well", "Metadata_Site"]
+log = logging.getLogger(__name__)
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Missing images</title>
+<style>body {{ font: 13px/1.4 system-ui, sans-serif; margin: 1.5em }} table {{ border-collapse: collapse }}
+th, td {{ padding: .35em .6em; text-align: right; border-bottom: 1px solid #ddd }}
+th:first-child, td:first-child {{ text-align: left }}</style>
+<h1>Images that are missing</h1>{table}
+<p>A field that lacks one image is left out whole. Each missing image is listed in <code>missing/</code>, a file a
+plate.</p></html>
+"""
+
+
+def expected_fields(files: pd.DataFrame, wells: pd.DataFrame, plate: dict, *, every_well: bool) -> list[tuple]:
+    """Return the (well, site) pairs that a plate should have: what is listed, and the gaps between.
+
+    Parameters
+    ----------
+    wells : the platemap's wells that are wanted; with `every_well`, each that holds something should have images, and
+        otherwise only those that the plate row names
+    """
+    sites = choice.chosen_sites(plate) or sorted(set(files["Metadata_Site"]))
+    named = choice.chosen_wells(plate) or []
+    filled = wells.loc[wells["Metadata_perturbation"] != "", "Metadata_Well"]
+    due = {(well, site) for well in (filled if every_well else named) for site in sites}
+    return sorted(due | set(zip(files["Metadata_Well"], files["Metadata_Site"])))
+
+
+def find_missing(files: pd.DataFrame, fields: Sequence[tuple], entries: dict, channels: Sequence[str], plate: str):
+    """Return one row per image that one of `fields` should have and that is not there (columns `MISSING`)."""
+    keys = {(row.Metadata_Well, row.Metadata_Site, row.Channel): row.key for row in files.itertuples()}
+    listed = {key[:2] for key in keys}
+    rows = []
+    for well, site in fields:
+        for channel in channels:
+            key = keys.get((well, site, channel), "")
+            if not key:
+                reason = "no file is named for it" if (well, site) in listed else "the field is not listed"
+                rows.append([plate, well, site, channel, "", reason])
+            elif key not in entries:
+                rows.append([plate, well, site, channel, key, "the file is not there"])
+            elif entries[key].size == 0:
+                rows.append([plate, well, site, channel, key, "the file is empty"])
+    return pd.DataFrame(rows, columns=MISSING)
+
+
+def list_excluded(files: pd.DataFrame, fields: set[tuple], channels: Sequence[str], plate: str) -> pd.DataFrame:
+    """Return one row per image of the excluded `fields` that are there (columns `MISSING`)."""
+    keys = {(row.Metadata_Well, row.Metadata_Site, row.Channel): row.key for row in files.itertuples()}
+    there = sorted({key[:2] for key in keys} & fields)
+    rows = [[plate, *field, name, keys.get((*field, name), ""), EXCLUDED] for field in there for name in channels]
+    return pd.DataFrame(rows, columns=MISSING)
+
+
+def refuse_missing(missing: pd.DataFrame, expected: int, source) -> None:
+    """List what is missing and raise ValueError."""
+    for row in missing[:LISTED].to_dict("records"):
+        log.error("missing: %s: %s %s", store.describe_field(row, row["Channel"]), row["reason"], row["expected"])
+    row = missing.iloc[0]
+    wanted = source.describe(row["expected"]) if row["expected"] else "a file"
+    raise ValueError(
+        f"{store.describe_field(row, row['Channel'])}: expected {wanted}, but {row['reason']} "
+        f"({len(missing)} of {expected} images are missing); mend the source, or set source.missing: skip to leave "
+        "such fields out and list them"
+    )
+
+
+# --- over plates ---
+
+
+def count_missing(plate: str, index: pd.DataFrame, missing: pd.DataFrame) -> dict:
+    """Return one plate's counts.
+
+    Parameters
+    ----------
+    index : Metadata_Well, Metadata_Site of the images that are there
+    missing : as the rule index lists them: Metadata_Well, Metadata_Site, Channel, reason
+    """
+    counts = {
+        "plate": plate,
+        "wells": index["Metadata_Well"].nunique(),
+        "fields": index.groupby(FIELD).ngroups,
+        "fields left out": missing.groupby(FIELD).ngroups,
+        "wells left out": len(set(missing["Metadata_Well"]) - set(index["Metadata_Well"])),
+        "images missing": len(missing),
+    }
+    return counts | missing["reason"].value_counts().to_dict()
+
+
+def count_plates(indices: Sequence[Path], lists: Sequence[Path]) -> pd.DataFrame:
+    """Return one row a plate: what is there, what is left out, and why."""
+    rows = []
+    for index, missing in zip(indices, lists):
+        listed = store.read_table(missing, [*FIELD, "Channel", "reason"])
+        rows.append(count_missing(index.stem, store.read_table(index, FIELD), listed))
+    return pd.DataFrame(rows).fillna(0).astype({"plate": str}).convert_dtypes()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--indices", type=Path, nargs="+", required=True)
+    parser.add_argument("--missing", type=Path, nargs="+", required=True)
+    parser.add_argument("--tsv", type=Path, required=True)
+    parser.add_argument("--html", type=Path, required=True)
+    args = parser.parse_args(argv)
+    table = count_plates(args.indices, args.missing)
+    store.write_table(table, args.tsv)
+    with store.atomic(args.html) as temporary:
+        temporary.write_text(PAGE.format(table=table.to_html(index=False, border=0)))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,104 @@
+"""A real S3 server on loopback, and a proxy before it that fails on order. Used by tests and by bench/plates.py."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import http.server
+import threading
+import urllib.error
+import urllib.request
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+
+@contextlib.contextmanager
+def serve_bucket(mirror: Path, bucket: str = "gallery") -> Iterator[str]:
+    """Serve the folder `mirror` as a bucket that everyone may read; yields the server's address."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    client = boto3.client(
+        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+    )
+    client.create_bucket(Bucket=bucket)
+    for path in sorted(mirror.rglob("*")):
+        if path.is_file():
+            key = path.relative_to(mirror).as_posix()
+            client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes(), ACL="public-read")
+    try:
+        yield url
+    finally:
+        server.stop()
+
+
+class Proxy(http.server.ThreadingHTTPServer):
+    """Passes requests on to an S3 server, but for what `faults` orders.
+
+    Attributes
+    ----------
+    faults : {end of a key: faults in order, one a request: a status, "cut", "wrong" or "drop"}
+    share : {fault: share of all requests}; which ones follows from their path and how often it was asked for
+    gets : how often each key was asked for
+    injected : how often each fault was made
+    """
+
+    daemon_threads = True
+
+    def __init__(self, upstream: str):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.upstream, self.faults, self.share = upstream, {}, {}
+        self.gets, self.injected = collections.Counter(), collections.Counter()
+        self.url = "http://{}:{}".format(*self.server_address)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def fault(self, path: str):
+        self.gets[path] += 1
+        for end, orders in self.faults.items():
+            if path.endswith(end) and orders:
+                return orders.pop(0)
+        drawn = zlib.crc32(f"{path}/{self.gets[path]}".encode()) / 2**32
+        for fault, share in self.share.items():
+            if drawn < share:
+                self.injected[fault] += 1
+                return fault
+            drawn -= share
+        return None
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        fault = self.server.fault(self.path.partition("?")[0])
+        if isinstance(fault, int):
+            return self.reply(fault, b"<Error><Code>SlowDown</Code></Error>", {})
+        if fault == "drop":
+            self.close_connection = True
+            return self.connection.close()
+        try:
+            with urllib.request.urlopen(self.server.upstream + self.path) as answer:
+                status, body, headers = answer.status, answer.read(), answer.headers
+        except urllib.error.HTTPError as error:
+            status, body, headers = error.code, error.read(), error.headers
+        kept = {name: headers[name] for name in ("ETag", "Content-Type", "Last-Modified") if headers.get(name)}
+        if fault == "wrong":
+            body = body[:-1] + bytes([body[-1] ^ 1])
+        self.reply(status, body, kept, cut=fault == "cut")
+
+    def reply(self, status, body, headers, *, cut=False):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2] if cut else body)
+        if cut:
+            self.close_connection = True
