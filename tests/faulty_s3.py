@@ -56,6 +56,9 @@ class Proxy(http.server.ThreadingHTTPServer):
         self.url = "http://{}:{}".format(*self.server_address)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def handle_error(self, request, client_address):
+        """Say nothing of clients that were killed."""
+
     def fault(self, path: str):
         self.gets[path] += 1
         for end, orders in self.faults.items():
