@@ -25,7 +25,7 @@ from brightpaint.features.export import (
     safe_stem,
     to_counts,
 )
-from brightpaint.intensity import standardise
+from brightpaint.intensity import rescaled
 
 README = """Predicted stains of plate {plate}: {fields} fields, channels {channels}.
 
@@ -51,10 +51,11 @@ def write_field(folder: Path, row: pd.Series, scores: np.ndarray, settings: dict
 
     Parameters
     ----------
-    scores : (C, H, W) raw prediction, any scale: brought to mean 0 and s.d. 1 here
+    scores : (C, H, W) raw prediction, any scale: brought to that of the prepared images here
     pixel_um : size of a pixel of `scores`, in micrometres
     """
-    counts = to_counts(standardise(scores, settings["cutoff"]), tuple(settings["window"]))
+    scaled = rescaled(scores, cutoff=settings["cutoff"], renormalise=settings.get("renormalise", True))
+    counts = to_counts(scaled, tuple(settings["window"]))
     files = {}
     for channel, image in zip(settings["channels"], counts):
         files[channel] = f"{safe_stem(row)}_{channel}.ome.tif"
