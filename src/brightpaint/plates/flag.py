@@ -2,7 +2,9 @@
 
 Flags (limits: `quality` in workflow/schemas/config.schema.yaml):
 
-- blank: one constant value, or neighbouring pixels that go together no more than noise does
+- blank: one constant value, which cannot be normalised
+- noise: neighbouring pixels that go together no more than noise does. The shutter was closed, or nothing was stained,
+  or the well is empty, which may be what a compound did to it
 - saturated: a share of pixels at the largest value
 - blurred: a power spectrum steeper than the channel's other images on the plate
 - background: darkest pixels far above or below the channel's other images
@@ -31,7 +33,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.cli import run
 
-FLAGS = ["blank", "saturated", "blurred", "background", "duplicate", "planes", "channels"]
+FLAGS = ["blank", "noise", "saturated", "blurred", "background", "duplicate", "planes", "channels"]
 KEYS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
 COLUMNS = [*KEYS, "Channel", "flag", "value", "limit", "detail", "excluded"]
 ROBUST = 1.4826  # median absolute deviation to s.d. of a normal distribution
@@ -46,15 +48,16 @@ def excluded_flags(exclude: bool | Sequence[str]) -> list[str]:
 
 def image_flags(measures: pd.DataFrame, settings: dict) -> Iterator[tuple]:
     """Yield (row number, flag, value, limit, detail) of images that are wanting by themselves or beside their plate."""
-    blank = (measures["sd"] == 0) | (measures["neighbour"] < settings["least_neighbour"])
+    blank = measures["sd"] == 0
+    noise = ~blank & (measures["neighbour"] < settings["least_neighbour"])
     for n in np.flatnonzero(blank):
-        constant = measures["sd"].iat[n] == 0
-        detail = f"every pixel is {measures['lowest'].iat[n]:.6g}" if constant else "nothing but noise"
-        yield n, "blank", 0.0 if constant else measures["neighbour"].iat[n], settings["least_neighbour"], detail
+        yield n, "blank", 0.0, 0.0, f"every pixel is {measures['lowest'].iat[n]:.6g}"
+    for n in np.flatnonzero(noise):
+        yield n, "noise", measures["neighbour"].iat[n], settings["least_neighbour"], "nothing but noise"
     for n in np.flatnonzero(~blank & (measures["maximal"] > settings["largest_maximal"])):
         detail = f"{measures['maximal'].iat[n]:.2%} of pixels at {measures['highest'].iat[n]:.0f}"
         yield n, "saturated", measures["maximal"].iat[n], settings["largest_maximal"], detail
-    for _, group in measures[~blank].groupby("Channel", sort=False):
+    for _, group in measures[~blank & ~noise].groupby("Channel", sort=False):
         if len(group) >= settings["least_images"]:
             yield from plate_outliers(group, settings)
     named = measures[measures["sd"] > 0]
@@ -199,7 +202,7 @@ def blank_tiles(prepared: pd.DataFrame, flags: pd.DataFrame, settings: dict) -> 
             if key not in known:
                 known.add(key)
                 detail = f"every pixel of tile {row['Metadata_Tile']} is {row[f'mean_{channel}']:.6g}"
-                rows.append([*key, "blank", 0.0, settings["least_neighbour"], detail, left_out])
+                rows.append([*key, "blank", 0.0, 0.0, detail, left_out])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
