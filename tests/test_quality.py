@@ -141,9 +141,13 @@ def test_a_truncated_image_and_a_missing_channel_are_named(plate, tmp_path):
     data = bad.read_bytes()[:900]
     bad.unlink()
     bad.write_bytes(data)
-    with pytest.raises(ValueError, match=r"B02_RNA.tif \(plate P1, well B02, site 1, channel RNA\): .*truncated at 900"):
+    with pytest.raises(
+        ValueError, match=r"B02_RNA.tif \(plate P1, well B02, site 1, channel RNA\): .*truncated at 900"
+    ):
         quality.measure(index, tmp_path, CHANNELS)
-    with pytest.raises(ValueError, match="plate P1, well A01, site 1: channel Mito is missing; run the rule index again"):
+    with pytest.raises(
+        ValueError, match="plate P1, well A01, site 1: channel Mito is missing; run the rule index again"
+    ):
         quality.measure(index, folder, [*CHANNELS, "Mito"])
 
 

@@ -27,6 +27,7 @@ from brightpaint.pool import ordered
 
 COLUMNS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Channel", "key", "file"]
 BACKGROUND_SHARE = 0.05
+FRAME_ROWS = 512  # rows are turned into frames, a tenth of their size, as they come
 POOL_PX, SMOOTH_PX = 4, 12  # channels are compared at a fourth of the size, without what is broader than cells
 log = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ def measure(index: pd.DataFrame, raw: Path, channels: Sequence[str], *, workers:
     -------
     one row a field and channel, in the order of the index
     """
-    groups = [group for _, group in index.groupby(["Metadata_Well", "Metadata_Site"], sort=True)]
+    grouped = index.groupby(["Metadata_Well", "Metadata_Site"], sort=True)
 
     def of_field(group: pd.DataFrame) -> list[dict]:
         rows = {row["Channel"]: row for row in group[COLUMNS].to_dict("records")}
@@ -172,10 +173,14 @@ def measure(index: pd.DataFrame, raw: Path, channels: Sequence[str], *, workers:
         keys = {c: {name: rows[c][name] for name in COLUMNS if name != "file"} for c in channels}
         return [{**keys[row["Channel"]], **row} for row in measure_field(images)]
 
-    measured: list[dict] = []
-    for rows in tqdm(ordered(of_field, groups, workers=workers), total=len(groups), disable=None, unit="field"):
+    done = ordered(of_field, (group for _, group in grouped), workers=workers)
+    frames, measured = [], []
+    for rows in tqdm(done, total=grouped.ngroups, disable=None, unit="field"):
         measured += rows
-    return pd.DataFrame(measured)
+        if len(measured) >= FRAME_ROWS:
+            frames.append(pd.DataFrame(measured))
+            measured = []
+    return pd.concat([*frames, pd.DataFrame(measured)] if measured else frames, ignore_index=True)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
