@@ -13,6 +13,7 @@ import pytest
 import tifffile
 
 from brightpaint import intensity, store
+from brightpaint.evaluation.metrics import local_sd
 from brightpaint.plates import fetch, illumination, index, prepare
 from conftest import ROOT
 from plates_fixture import CHANNELS, WELLS, index_settings, raw_image, source, write_gallery
@@ -375,3 +376,27 @@ def test_an_index_that_lacks_a_channel_is_refused(plate, tmp_path):
         list(prepare.field_rows(table, [1], [*CHANNELS, "Mito"]))
     with pytest.raises(ValueError, match="a channel occurs twice"):
         list(prepare.field_rows(pd.concat([table, table[:1]]), [1], CHANNELS))
+
+
+def test_a_real_field_keeps_its_registration(real_data, tmp_path):
+    """Brightfield texture lies where DNA is, after illumination and prepare as before; moved by 8 px it does not."""
+    names = {"Brightfield": 1, "DNA": 5}
+    rows = [
+        {"Metadata_Plate": "P1", "Metadata_Well": "C03", "Metadata_Site": 3, **dict.fromkeys(prepare.ANNOTATIONS, ""),
+         "Channel": channel, "key": channel, "file": f"r03c03f03p01-ch{n}sk1fk1fl1.tiff"}
+        for channel, n in names.items()
+    ]  # fmt: skip
+    raw = str(real_data / "images" / "pccma_BR00143976_C03_s3")
+    store.write_table(pd.DataFrame(rows), tmp_path / "index.parquet")
+    common = ["--index", str(tmp_path / "index.parquet"), "--raw", raw, "--illumination", str(tmp_path / "light.tif")]
+    illumination.main(["--settings", json.dumps({"method": "jump", "size_px": 249, "channels": list(names)}), *common])
+    prepare.main(["--settings", json.dumps({**SETTINGS, "size_px": 536, "channels": list(names)}), *common,
+                  "--stack", str(tmp_path / "P1.tif"), "--fields", str(tmp_path / "P1.parquet")])  # fmt: skip
+    brightfield, dna = store.open_stack(tmp_path / "P1.tif").images[0].astype(np.float32)
+    texture = local_sd(brightfield[None])[0]
+    here = np.corrcoef(texture.ravel(), dna.ravel())[0, 1]
+    moved = max(
+        np.corrcoef(np.roll(texture, step, (0, 1)).ravel(), dna.ravel())[0, 1]
+        for step in ((8, 0), (-8, 0), (0, 8), (0, -8))
+    )
+    assert here > 0.35 and moved < here - 0.05, (here, moved)

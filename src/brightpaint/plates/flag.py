@@ -37,6 +37,7 @@ FLAGS = ["blank", "noise", "saturated", "blurred", "background", "duplicate", "p
 KEYS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]
 COLUMNS = [*KEYS, "Channel", "flag", "value", "limit", "detail", "excluded"]
 ROBUST = 1.4826  # median absolute deviation to s.d. of a normal distribution
+ENDS_SD = 4  # robust s.d. between a field whose end planes are exchanged and its plate
 LEAST_APART = 0.05  # by which a stain must go less with the others than DNA to be taken for it
 log = logging.getLogger(__name__)
 
@@ -97,13 +98,14 @@ def plane_flags(measures: pd.DataFrame, planes: Sequence[str], least_images: int
     apart = pd.DataFrame(near).reindex(fields.index)
     ends = fields[planes[-1]] - fields[planes[0]]
     usual = ends.median() if len(ends) >= least_images else np.nan
+    spread = ROBUST * (ends - usual).abs().median()
     rows = measures.reset_index().set_index([*KEYS, "Channel"])["index"]
     for field in fields.index:
         worst = apart.loc[field].max()
         if worst > 0:
             detail = f"the planes about {apart.loc[field].idxmax()} are more alike than it is to them"
             yield rows[(*field, apart.loc[field].idxmax())], "planes", worst, 0.0, detail
-        elif ends[field] * usual < 0 and abs(ends[field]) > abs(usual) / 2:
+        elif ends[field] * usual < 0 and abs(ends[field] - usual) > max(ENDS_SD * spread, 1.5 * abs(usual)):
             detail = f"{planes[0]} and {planes[-1]} the other way round than on the rest of the plate"
             yield rows[(*field, planes[0])], "planes", ends[field], -usual / 2, detail
 
