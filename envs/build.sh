@@ -64,6 +64,11 @@ build_main() {
     cp $list .venv/.built
 }
 
+# So that `python -m brightpaint...` and bench/ find the code wherever they are typed, in this very checkout.
+link_sources() {
+    echo "$PWD/src" >.venv/lib/python3.11/site-packages/brightpaint.pth
+}
+
 build_cellprofiler() {
     local python version list
     [ -x .envs/cellprofiler/bin/python ] || rm -rf .envs/cellprofiler
@@ -85,7 +90,7 @@ build_cellprofiler() {
 
 case ${1:-} in
     check) check ;;
-    main) check && build_main ;;
+    main) check && build_main && link_sources ;;
     cellprofiler) check && build_cellprofiler ;;
     *) say "Usage: envs/build.sh check | main | cellprofiler"; exit 2 ;;
 esac

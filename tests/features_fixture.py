@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from brightpaint import store
+from brightpaint import intensity, store
 from brightpaint.features import export
 
 FIVE = ["DNA", "RNA", "ER", "AGP", "Mito"]
@@ -59,7 +59,7 @@ def blobs(seed=0, size=128, channels=5):
     distance = np.min([np.hypot(yy - y, xx - x) for y, x in centres], axis=0)
     planes = [1 / (1 + np.exp((distance - (8 if n == 0 else 15)) / 1.2)) for n in range(channels)]
     noisy = np.array(planes) + generator.normal(0, 0.03, (channels, size, size))
-    return export.standardise(ndimage.gaussian_filter(noisy, (0, 1, 1)), 15), len(centres)
+    return intensity.standardise(ndimage.gaussian_filter(noisy, (0, 1, 1)), 15), len(centres)
 
 
 def read(path: Path) -> list[dict]:

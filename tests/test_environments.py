@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,11 @@ def test_what_is_missing_is_said_in_a_sentence_before_anything_is_installed(tmp_
 
 def test_the_build_script_is_executable():
     assert os.access(ENVS / "build.sh", os.X_OK)
+
+
+@pytest.mark.skipif(not sys.prefix.endswith(".venv"), reason="not in the environment that make built")
+def test_the_code_is_found_from_any_folder_in_the_environment_that_make_built(tmp_path):
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-m", "brightpaint.plates.tabulate", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from brightpaint import store
+from brightpaint import intensity, store
 from brightpaint.features import export
 from features_fixture import rows_of, write_plate
 
@@ -52,12 +52,12 @@ def test_a_window_upside_down_is_refused():
 def test_standardise_gives_mean_0_sd_1_and_cuts_off():
     images = np.random.default_rng(2).normal(3, 7, (2, 3, 40, 40))
     images[0, 0, 0, 0] = 1e4
-    scores = export.standardise(images, 15)
+    scores = intensity.standardise(images, 15)
     assert np.allclose(scores[1].mean(axis=(1, 2)), 0, atol=1e-6) and np.allclose(
         scores[1].std(axis=(1, 2)), 1, atol=1e-6
     )
     assert scores.max() == 15
-    assert np.array_equal(export.standardise(np.full((1, 4, 4), 0.3), 15), np.zeros((1, 4, 4), np.float32))
+    assert np.array_equal(intensity.standardise(np.full((1, 4, 4), 0.3), 15), np.zeros((1, 4, 4), np.float32))
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 5, 40])
@@ -106,7 +106,7 @@ def test_predicted_images_are_standardised_and_need_the_field_table_for_their_pi
     with pytest.raises(ValueError, match="pass --fields"):
         run(tmp_path, arm="pert")
     folder = run(tmp_path, arm="pert", extra=["--fields", tmp_path / "fields.parquet"])
-    expected = export.to_counts(export.standardise(images[0, 1].astype(np.float32), 15), (-5, 15))
+    expected = export.to_counts(intensity.standardise(images[0, 1].astype(np.float32), 15), (-5, 15))
     assert np.array_equal(tifffile.imread(folder / "A01_s1_t1_DNA.tif"), expected)
     assert json.loads((folder / "export.json").read_text())["pixel_size_um"] == 1.0
 
@@ -157,3 +157,12 @@ def test_one_plate_has_one_pixel_size():
     with pytest.raises(ValueError, match=r"\[64, 100\] raw pixels"):
         export.prepared_pixel_um(rows, None, 0.5, 32)
     assert export.prepared_pixel_um(rows.iloc[:0], None, 0.5, 32) is None
+
+
+def test_predictions_keep_their_brightness_where_plates_are_normalised_as_a_whole():
+    images = np.random.default_rng(2).normal(3, 7, (2, 40, 40))
+    kept = intensity.rescaled(images, cutoff=15, renormalise=False)
+    np.testing.assert_allclose(kept, np.clip(images, -15, 15), rtol=1e-6)
+    np.testing.assert_array_equal(
+        intensity.rescaled(images, cutoff=15, renormalise=True), intensity.standardise(images, 15)
+    )

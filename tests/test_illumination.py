@@ -97,6 +97,72 @@ def test_method_none_is_one_everywhere_at_the_raw_size(tmp_path):
     assert functions.shape == (1, 20, 30) and (functions == 1).all()
 
 
+def test_jump_comes_back_to_the_exact_raw_size_at_least_1(tmp_path):
+    index = write_plate(tmp_path, [raw_image(name, (99, 83)) for name in "abc"])
+    (function,) = illumination.illumination(index, tmp_path, {**SETTINGS, "method": "jump"})
+    assert function.shape == (99, 83) and function.dtype == np.float32
+    assert function.min() == 1 and 1.05 < function.max() < 20
+
+
+def test_the_coarse_step_of_the_median_changes_nothing():
+    rng = np.random.default_rng(0)
+    mean = np.exp(rng.uniform(np.log(200), np.log(60000), (25, 33)))
+    assert np.ptp(mean) > illumination.COARSE_COUNTS
+    np.testing.assert_array_equal(illumination.median_filter(mean, 4), naive_median(mean.astype(np.uint16), 4))
+
+
+def test_workers_change_no_byte(tmp_path):
+    frames = [write_plate(tmp_path, [raw_image(f"{n}/{c}") for n in range(3)], c) for c in CHANNELS]
+    settings = {**SETTINGS, "channels": CHANNELS}
+    one, three = (illumination.illumination(pd.concat(frames), tmp_path, settings, workers=n) for n in (1, 3))
+    np.testing.assert_array_equal(one, three)
+
+
+def publish(folder: Path, function) -> Path:
+    folder.mkdir(exist_ok=True)
+    np.save(folder / "DNA.npy", function)
+    return folder
+
+
+def test_published_functions_are_taken_as_they_are(tmp_path):
+    function = 1 + np.random.default_rng(0).random((48, 48))
+    index = write_plate(tmp_path, [raw_image("a")])
+    store.write_table(index, tmp_path / "index.parquet")
+    settings = json.dumps({**SETTINGS, "method": "published"})
+    command = ["--settings", settings, "--index", str(tmp_path / "index.parquet"), "--raw", str(tmp_path),
+               "--illumination", str(tmp_path / "light.tif")]  # fmt: skip
+    with pytest.raises(ValueError, match="method published needs --published"):
+        illumination.main(command)
+    illumination.main([*command, "--published", str(publish(tmp_path / "illum", function))])
+    np.testing.assert_array_equal(store.open_stack(tmp_path / "light.tif").images[0, 0], function.astype(np.float32))
+
+
+PUBLISHED = {
+    "another size": (np.ones((50, 48)), "expected 48 x 48 px as in the raw images, found 50 x 48"),
+    "counts": (np.ones((48, 48), np.int32), "expected finite floating-point values, found int32"),
+    "NaN": (np.full((48, 48), np.nan), "expected finite floating-point values, found values that are not finite"),
+    "too small": (np.full((48, 48), 0.5), "expected values of at least 1, found 0.5"),
+}
+
+
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_an_unfit_published_function_names_file_plate_and_channel(tmp_path, kind):
+    function, message = PUBLISHED[kind]
+    folder = publish(tmp_path / "illum", function)
+    message = rf"DNA.npy \(plate P1, channel DNA\): {message}; set illumination.method to median or jump"
+    with pytest.raises(ValueError, match=message):
+        illumination.published(folder, "P1", (48, 48), ["DNA"])
+
+
+def test_a_published_function_that_is_absent_or_cut_short_is_named(tmp_path):
+    folder = publish(tmp_path / "illum", np.ones((48, 48)))
+    with pytest.raises(ValueError, match=r"RNA.npy \(plate P1, channel RNA\): expected a published illumination"):
+        illumination.published(folder, "P1", (48, 48), ["RNA"])
+    (folder / "DNA.npy").write_bytes((folder / "DNA.npy").read_bytes()[:500])
+    with pytest.raises(ValueError, match=r"DNA.npy \(plate P1, channel DNA\): expected a published illumination"):
+        illumination.published(folder, "P1", (48, 48), ["DNA"])
+
+
 def test_a_wrong_size_names_the_image(tmp_path):
     index = write_plate(tmp_path, [raw_image("a"), raw_image("b", (48, 40))])
     message = r"A01_s2_DNA.tif \(plate P1, well A01, site 2, channel DNA\): expected 48 x 48 px .* found 48 x 40; leave"
@@ -144,7 +210,7 @@ def test_the_command_writes_a_stack_of_one_row_the_same_bytes_twice(tmp_path):
 def by_cellprofiler(tmp_path_factory, cellprofiler):
     """Five images, and what CellProfiler's CorrectIlluminationCalculate (size 64) and Resize (to 100 px) make of them."""
     folder = tmp_path_factory.mktemp("cellprofiler")
-    images = [raw_image(f"field {n}", (256, 240)) for n in range(5)]
+    images = [raw_image(f"field {n}", (250, 240)) for n in range(5)]
     index = write_plate(folder, images)
     rows = [f"{name},{folder},P1,A01,{site}" for site, name in enumerate(index["file"], start=1)]
     header = "FileName_OrigDNA,PathName_OrigDNA,Metadata_Plate,Metadata_Well,Metadata_Site"
@@ -157,6 +223,13 @@ def by_cellprofiler(tmp_path_factory, cellprofiler):
     return folder, index, images, np.load(folder / "out" / "IllumDNA.npy"), [np.load(path) for path in resized]
 
 
+def largest_and_mean(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
+    """Return the largest and the mean absolute difference, and print them for the record (pytest -s)."""
+    difference = np.abs(ours - theirs)
+    print(f"largest difference {difference.max():.3g}, mean {difference.mean():.3g}, of values up to {ours.max():.3g}")
+    return float(difference.max()), float(difference.mean())
+
+
 @pytest.mark.cellprofiler
 @pytest.mark.slow
 def test_illumination_is_cellprofilers(by_cellprofiler):
@@ -165,8 +238,8 @@ def test_illumination_is_cellprofilers(by_cellprofiler):
     assert theirs.min() == 1 and theirs.shape == ours.shape
     smallest = illumination.median_filter(illumination.mean_image(by_cellprofiler[2]), 27).min()
     # CellProfiler's single-precision mean can fall one count lower; the robust minimum moves with it
-    assert np.abs(ours - theirs).max() <= 2 * ours.max() / smallest
-    assert np.abs(ours - theirs).mean() < 0.5 * ours.max() / smallest
+    largest, mean = largest_and_mean(ours, theirs)
+    assert largest <= 2 * ours.max() / smallest and mean < 0.5 * ours.max() / smallest
 
 
 @pytest.mark.cellprofiler
@@ -176,3 +249,28 @@ def test_resize_is_cellprofilers(by_cellprofiler):
     for image, theirs in zip(images, resized):
         ours = prepare.resize(image, 100)
         np.testing.assert_allclose(ours, theirs * 65535.0, rtol=1e-5, atol=0.01)
+
+
+@pytest.mark.cellprofiler
+@pytest.mark.slow
+def test_method_jump_is_cellprofilers(by_cellprofiler):
+    """Resize by 0.2, CorrectIlluminationCalculate of size 20, Resize by 5, on a size that 5 divides."""
+    folder, index, images, *_ = by_cellprofiler
+    theirs = np.load(folder / "out" / "JumpIllum.npy")
+    ours = illumination.illumination(index, folder, {**SETTINGS, "method": "jump"})[0]
+    assert theirs.shape == ours.shape == (250, 240)
+    small = illumination.median_filter(prepare.resize(illumination.mean_image(images), (50, 48)), 9)
+    largest, mean = largest_and_mean(ours, theirs)
+    # CellProfiler's single-precision mean can fall one count lower, as in method median
+    assert largest <= 2 * ours.max() / small.min() and mean < 0.5 * ours.max() / small.min()
+
+
+@pytest.mark.cellprofiler
+@pytest.mark.slow
+def test_a_pixel_size_is_the_middle_of_cellprofilers_resize(by_cellprofiler):
+    """At 2.5 raw pixels a pixel, the 100 x 96 px that CellProfiler's Resize would give, less the border."""
+    *_, images, _, resized = by_cellprofiler
+    ours = prepare.resize(images[0], 100, factor=2.5)
+    whole = prepare.resize(images[0], (100, 96))
+    np.testing.assert_allclose(ours[:, 2:98], whole, atol=0.01)
+    np.testing.assert_allclose(prepare.resize(images[0][:, :240], 100), resized[0] * 65535.0, rtol=1e-5, atol=0.01)

@@ -10,13 +10,16 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
-from brightpaint import store
+from brightpaint import intensity, store
+from brightpaint.evaluation.metrics import local_sd
 from brightpaint.plates import fetch, illumination, index, prepare
 from conftest import ROOT
 from plates_fixture import CHANNELS, WELLS, index_settings, raw_image, source, write_gallery
 
-SETTINGS = {"size_px": 32, "grid": [1, 1], "cutoff": 15, "region": None, "channels": CHANNELS}
+SETTINGS = {"size_px": 32, "grid": [1, 1], "cutoff": 15, "region": None, "channels": CHANNELS,
+            "pixel_size_um": None, "normalise": "image"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +61,8 @@ def test_resize_keeps_a_ramp_a_constant_and_the_same_size():
     y, x = np.mgrid[:64, :64].astype(float)
     small = prepare.resize(3 * x + y, 32)
     rows, columns = np.mgrid[:32, :32] * 2 + 0.5  # pixel centres
-    np.testing.assert_allclose(small[4:-4, 4:-4], (3 * columns + rows)[4:-4, 4:-4], atol=1e-6)
-    np.testing.assert_allclose(prepare.resize(np.full((50, 50), 7.0), 33), 7)
+    np.testing.assert_allclose(small[4:-4, 4:-4], (3 * columns + rows)[4:-4, 4:-4], rtol=1e-6)
+    np.testing.assert_allclose(prepare.resize(np.full((50, 50), 7.0), 33), 7, rtol=1e-6)
     np.testing.assert_array_equal(prepare.resize(x, 64), x)
     assert prepare.resize(x, 96).shape == (96, 96)
 
@@ -87,28 +90,76 @@ def test_resize_of_a_real_field_against_area_means(real_data):
 
 def test_normalise_gives_mean_0_sd_1_and_is_undone():
     image = raw_image("x").astype(float)
-    z, mean, sd = prepare.normalise(image, cutoff=15)
+    mean, sd = intensity.moments(image)
+    z = intensity.normalise(image, mean, sd, cutoff=15)
     assert abs(z.mean()) < 1e-12 and z.std() == pytest.approx(1)
-    np.testing.assert_allclose(prepare.denormalise(z, mean, sd), image)
+    np.testing.assert_allclose(intensity.denormalise(z, mean, sd), image)
+
+
+FIELD = {"Metadata_Plate": "P1", "Metadata_Well": "A01", "Metadata_Site": 1, "Metadata_Tile": 1}
+
+
+def one_image(image: np.ndarray, **changes) -> tuple[np.ndarray, dict]:
+    """Prepare a field of one channel under a flat illumination function."""
+    settings = {**SETTINGS, "size_px": image.shape[0], "channels": ["DNA"], **changes}
+    return prepare.prepare_field(FIELD, {"DNA": image}, 1, {"DNA": np.ones(image.shape, np.float32)}, settings)
 
 
 def test_the_cutoff_clips_and_is_counted():
     image = raw_image("x").astype(np.uint16)
     image[3, 4] = 65535  # a hot pixel
-    ones = np.ones(image.shape, np.float32)
-    z, mean, sd, clipped = prepare.prepare_tile(image, ones, (0, 0, 48, 48), size_px=48, cutoff=15)
-    assert z.max() == 15 and z.dtype == np.float16 and clipped == 1 / 48**2
-    near = prepare.denormalise(z.astype(float), mean, sd)
+    stacked, row = one_image(image)
+    z = stacked[0]
+    assert z.max() == 15 and z.dtype == np.float16 and row["clipped_DNA"] == 1 / 48**2
+    near = intensity.denormalise(z.astype(float), row["mean_DNA"], row["sd_DNA"])
     kept = z < 15
-    np.testing.assert_allclose(near[kept], image[kept], atol=sd * 2**-8)  # float16 holds z to 3 digits
+    np.testing.assert_allclose(near[kept], image[kept], atol=row["sd_DNA"] * 2**-8)  # float16 holds z to 3 digits
 
 
-def test_a_constant_image_is_an_error_even_after_division():
+def test_a_constant_image_is_0_and_says_so_even_after_division():
     function = 1 + np.random.default_rng(0).random((48, 48), np.float32)
-    with pytest.raises(ValueError, match="every pixel is 100"):
-        prepare.prepare_tile(np.full((48, 48), 100, np.uint16), function, (0, 0, 48, 48), size_px=32, cutoff=15)
-    with pytest.raises(ValueError, match="every pixel is 5"):
-        prepare.normalise(np.full((4, 4), 5.0), cutoff=15)
+    image = np.full((48, 48), 100, np.uint16)
+    settings = {**SETTINGS, "channels": ["DNA"]}
+    stacked, row = prepare.prepare_field(FIELD, {"DNA": image}, 1, {"DNA": function}, settings)
+    assert (stacked == 0).all() and row["mean_DNA"] == 100 and row["sd_DNA"] == 0 and row["clipped_DNA"] == 0
+    assert intensity.moments(np.full((4, 4), 5.0)) == (5, 0)
+
+
+def test_pooled_moments_are_those_of_all_pixels_in_any_order():
+    rng = np.random.default_rng(0)
+    images = [rng.normal(10 * n, 1 + n, (16, 16)) for n in range(9)]
+    means, sds = zip(*map(intensity.moments, images))
+    mean, sd = intensity.pooled_moments(means, sds)
+    assert mean == pytest.approx(np.mean(images), rel=1e-12) and sd == pytest.approx(np.std(images), rel=1e-12)
+    assert intensity.pooled_moments(means[::-1], sds[::-1]) == (mean, sd)
+
+
+# --- one pixel size for all sources ---
+
+
+def test_two_pixel_sizes_end_at_one():
+    """The same scene seen at 0.598 and at 0.65 um a pixel is the same image at 1.3 um."""
+
+    def scene(pixel_um, side):
+        y, x = (np.mgrid[:side, :side] - (side - 1) / 2) * pixel_um
+        return (1000 + 400 * np.sin(x / 6) * np.cos(y / 9)).astype(np.uint16)
+
+    small = [
+        one_image(scene(um, side), size_px=32, pixel_size_um=1.3, raw_pixel_um=um)
+        for um, side in ((0.598, 80), (0.65, 75))
+    ]
+    difference = small[0][0].astype(float) - small[1][0].astype(float)
+    assert np.abs(difference).max() < 0.03  # s.d.; whole counts of a sine of 400, sampled at other places
+    assert small[0][1]["height_px"] == pytest.approx(32 * 1.3 / 0.598) and small[1][1]["height_px"] == 64
+    assert small[1][1]["y_px"] == 5.5
+
+
+def test_a_field_too_small_for_the_pixel_size_is_refused():
+    settings = {**SETTINGS, "size_px": 64, "pixel_size_um": 1.3, "raw_pixel_um": 0.65}
+    message = r"tiles of 100 x 90 px of 0.65 um are too small: expected at least 128 px .* set prepare.size_px to 40 or"
+    with pytest.raises(ValueError, match=message):
+        prepare.check_size((100, 90), settings)
+    prepare.check_size((128, 200), settings)
 
 
 # --- the command ---
@@ -133,7 +184,9 @@ def test_the_stack_and_the_field_table_agree(plate, tmp_path):
             row = fields.iloc[n]
             raw = store.read_raw(plate / "raw" / f"{row['Metadata_Well']}_s{row['Metadata_Site']}_{channel}.tif")
             corrected = prepare.resize(raw / light.images[0, c], 32)
-            undone = prepare.denormalise(stack.images[n, c].astype(float), row[f"mean_{channel}"], row[f"sd_{channel}"])
+            undone = intensity.denormalise(
+                stack.images[n, c].astype(float), row[f"mean_{channel}"], row[f"sd_{channel}"]
+            )
             np.testing.assert_allclose(undone, corrected, atol=row[f"sd_{channel}"] * 2**-7)
             assert row[f"clipped_{channel}"] == 0
             assert stack.images[n, c].astype(float).std() == pytest.approx(1, abs=1e-3)
@@ -156,9 +209,11 @@ def test_a_grid_and_a_region_give_tiles_of_their_own(plate, tmp_path):
     assert fields[["y_px", "x_px", "height_px", "width_px"]].values[:2].tolist() == [[0, 0, 24, 24], [24, 24, 24, 24]]
     light = store.open_stack(plate / "light.tif").images[0, 2]
     raw = store.read_raw(plate / "raw" / "A01_s1_DNA.tif")
-    expected = prepare.prepare_tile(raw, light, (24, 24, 24, 24), size_px=32, cutoff=15)
-    np.testing.assert_array_equal(stack.images[1, 2], expected[0])
-    assert fields["mean_DNA"][1] == expected[1]
+    small = prepare.resize(raw[24:, 24:] / light[24:, 24:], 32)
+    mean, sd = intensity.moments(small)
+    expected = intensity.normalise(small, mean, sd, cutoff=15).astype(np.float16)
+    np.testing.assert_array_equal(stack.images[1, 2], expected)
+    assert fields["mean_DNA"][1] == mean
 
 
 KILLED = """
@@ -228,14 +283,77 @@ def copy_with(plate, tmp_path, name: str, image: np.ndarray):
     return copy
 
 
-def test_a_blank_image_names_plate_well_site_tile_and_channel(plate, tmp_path):
+def test_a_blank_image_is_prepared_as_0_for_flag_to_leave_out(plate, tmp_path):
     copy = copy_with(plate, tmp_path, "B01_s2_RNA.tif", np.full((48, 48), 321, np.uint16))
-    message = (
-        "plate P1, well B01, site 2, tile 1, channel RNA: expected an image, but every pixel is 321; leave the field"
-    )
+    prepare.main(arguments(copy, tmp_path))
+    fields = store.read_fields(tmp_path / "P1.parquet")
+    row = fields[(fields["Metadata_Well"] == "B01") & (fields["Metadata_Site"] == 2)].iloc[0]
+    assert row["sd_RNA"] == 0 and row["mean_RNA"] == 321 and (fields["sd_RNA"] == 0).sum() == 1
+    assert list(fields["stack_row"]) == list(range(8))
+
+
+@pytest.mark.parametrize("normalise", ["image", "plate"])
+def test_workers_change_no_byte(plate, tmp_path, normalise):
+    for workers in (1, 3):
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        prepare.main([*arguments(plate, folder, normalise=normalise, grid=[2, 2]), "--workers", str(workers)])
+    for name in ("P1.tif", "P1.parquet"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
+    assert sorted(os.listdir(tmp_path / "3")) == ["P1.parquet", "P1.tif"]
+
+
+def test_normalised_over_the_plate_brightness_stays_and_is_undone(plate, tmp_path):
+    dim = raw_image("1053600674_B01_T0001F002L01A01Z01C03.tif") // 2
+    copy = copy_with(plate, tmp_path, "B01_s2_DNA.tif", dim)
+    for name in ("image", "plate"):
+        (tmp_path / name).mkdir()
+        prepare.main(arguments(copy, tmp_path / name, normalise=name))
+    by_image, by_plate = (store.open_stack(tmp_path / name / "P1.tif").images for name in ("image", "plate"))
+    tables = [store.read_fields(tmp_path / name / "P1.parquet") for name in ("image", "plate")]
+    assert tables[1]["sd_DNA"].nunique() == 1 and tables[0]["sd_DNA"].nunique() == 8
+    n = int(np.flatnonzero((tables[1]["Metadata_Well"] == "B01") & (tables[1]["Metadata_Site"] == 2))[0])
+    values = by_plate[:, 2].astype(float)
+    assert values.mean() == pytest.approx(0, abs=1e-3) and values.std() == pytest.approx(1, abs=1e-3)
+    assert values[n].std() < 0.75 * values.std() and by_image[n, 2].astype(float).std() == pytest.approx(1, abs=1e-3)
+    undone = [
+        intensity.denormalise(stack[n, 2].astype(float), table["mean_DNA"][n], table["sd_DNA"][n])
+        for stack, table in zip((by_image, by_plate), tables)
+    ]
+    np.testing.assert_allclose(*undone, atol=2**-8 * tables[1]["sd_DNA"][n])
+
+
+BAD = {
+    "8-bit": (np.zeros((48, 48), np.uint8), {}, r"type uint8; export the images as 16-bit greyscale"),
+    "float": (np.full((48, 48), np.nan, np.float32), {}, r"type float32; export the images as 16-bit greyscale"),
+    "RGB": (np.zeros((48, 48, 3), np.uint16), {"photometric": "rgb"}, r"shape \(48, 48, 3\) .* export the images"),
+    "two pages": (np.zeros((2, 48, 48), np.uint16), {"photometric": "minisblack"}, r"found 2 page\(s\)"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_other_images_are_refused_and_what_was_prepared_is_kept(plate, tmp_path, kind):
+    image, keywords, message = BAD[kind]
+    copy = copy_with(plate, tmp_path, "B02_s2_RNA.tif", raw_image("x"))
+    good = (copy / "raw" / "B02_s2_RNA.tif").read_bytes()
+    tifffile.imwrite(copy / "raw" / "B02_s2_RNA.tif", image, **keywords)
+    place = r"B02_s2_RNA.tif \(plate P1, well B02, site 2, tile 1, channel RNA\): expected one 16-bit greyscale page"
+    with pytest.raises(ValueError, match=place + ".*" + message):
+        prepare.main(arguments(copy, tmp_path))
+    done = (tmp_path / "P1.tif.partial.done").read_bytes()[64:]
+    assert sum(done) == 7  # every field before the bad one
+    (copy / "raw" / "B02_s2_RNA.tif").write_bytes(good)
+    prepare.main(arguments(copy, tmp_path))
+    assert len(store.open_stack(tmp_path / "P1.tif")) == 8
+
+
+def test_a_truncated_image_names_file_plate_well_site_and_channel(plate, tmp_path):
+    copy = copy_with(plate, tmp_path, "B02_s2_RNA.tif", raw_image("x"))
+    path = copy / "raw" / "B02_s2_RNA.tif"
+    path.write_bytes(path.read_bytes()[:2000])
+    message = r"B02_s2_RNA.tif \(plate P1, well B02, .* channel RNA\): expected a whole TIFF of .* truncated at 2000"
     with pytest.raises(ValueError, match=message):
         prepare.main(arguments(copy, tmp_path))
-    assert not (tmp_path / "P1.tif").exists()
 
 
 def test_a_wrong_size_names_file_plate_well_site_and_channel(plate, tmp_path):
@@ -258,3 +376,27 @@ def test_an_index_that_lacks_a_channel_is_refused(plate, tmp_path):
         list(prepare.field_rows(table, [1], [*CHANNELS, "Mito"]))
     with pytest.raises(ValueError, match="a channel occurs twice"):
         list(prepare.field_rows(pd.concat([table, table[:1]]), [1], CHANNELS))
+
+
+def test_a_real_field_keeps_its_registration(real_data, tmp_path):
+    """Brightfield texture lies where DNA is, after illumination and prepare as before; moved by 8 px it does not."""
+    names = {"Brightfield": 1, "DNA": 5}
+    rows = [
+        {"Metadata_Plate": "P1", "Metadata_Well": "C03", "Metadata_Site": 3, **dict.fromkeys(prepare.ANNOTATIONS, ""),
+         "Channel": channel, "key": channel, "file": f"r03c03f03p01-ch{n}sk1fk1fl1.tiff"}
+        for channel, n in names.items()
+    ]  # fmt: skip
+    raw = str(real_data / "images" / "pccma_BR00143976_C03_s3")
+    store.write_table(pd.DataFrame(rows), tmp_path / "index.parquet")
+    common = ["--index", str(tmp_path / "index.parquet"), "--raw", raw, "--illumination", str(tmp_path / "light.tif")]
+    illumination.main(["--settings", json.dumps({"method": "jump", "size_px": 249, "channels": list(names)}), *common])
+    prepare.main(["--settings", json.dumps({**SETTINGS, "size_px": 536, "channels": list(names)}), *common,
+                  "--stack", str(tmp_path / "P1.tif"), "--fields", str(tmp_path / "P1.parquet")])  # fmt: skip
+    brightfield, dna = store.open_stack(tmp_path / "P1.tif").images[0].astype(np.float32)
+    texture = local_sd(brightfield[None])[0]
+    here = np.corrcoef(texture.ravel(), dna.ravel())[0, 1]
+    moved = max(
+        np.corrcoef(np.roll(texture, step, (0, 1)).ravel(), dna.ravel())[0, 1]
+        for step in ((8, 0), (-8, 0), (0, 8), (0, -8))
+    )
+    assert here > 0.35 and moved < here - 0.05, (here, moved)

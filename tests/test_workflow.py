@@ -94,6 +94,10 @@ def test_predict_plates_alone_need_only_weights_and_brightfield(tmp_path):
         "fetch",
         "illumination",
         "prepare",
+        "quality",
+        "flag",
+        "quality_figure",
+        "quality_tables",
         "sample",
         "gather",
         "deliver",
@@ -189,13 +193,26 @@ def test_more_sampling_steps_do_not_retrain(finished_study, tmp_path):
 
 def test_a_figure_setting_draws_figures_only(finished_study, tmp_path):
     jobs = changed(finished_study, tmp_path, lambda config: config["figures"].update(dpi=70))
-    assert set(jobs) == {"montage", "loss", "active_figure"}
+    assert set(jobs) == {"montage", "loss", "active_figure", "quality_figure"}
 
 
 def test_training_longer_retrains_what_is_trained_and_no_plate(finished_study, tmp_path):
     jobs = changed(finished_study, tmp_path, lambda config: config["train"].update(images=52))
     assert jobs["train"] >= 1 and "sample" in jobs
     assert not {"prepare", "fetch", "index", "illumination", "active"} & set(jobs)
+
+
+def test_a_quality_limit_reads_no_raw_image_again(finished_study, tmp_path):
+    jobs = changed(finished_study, tmp_path, lambda config: config.update(quality={"blur": 9}))
+    assert jobs["flag"] == 3 and {"quality_figure", "quality_tables"} <= set(jobs)
+    assert not {"fetch", "index", "illumination", "prepare", "quality"} & set(jobs)
+
+
+def test_quality_is_part_of_the_chain_and_its_defaults_flag_nothing(finished_study):
+    results = finished_study / "results"
+    counts = pd.read_csv(results / "tables" / "quality.tsv", sep="\t")
+    assert list(counts["plate"]) == ["T1", "T2", "T3"] and (counts["kept"] == counts["fields"]).all()
+    assert (results / "figures" / "quality" / "T3.png").exists()
 
 
 def test_workers_and_device_rerun_nothing(finished_study, tmp_path):
@@ -214,7 +231,7 @@ def test_an_added_plate_refetches_none(finished_study, tmp_path):
         jobs = planned(snakemake(finished_study, "-n").stdout)
     finally:
         table.write_text(before)
-    assert jobs["index"] == jobs["fetch"] == jobs["illumination"] == jobs["prepare"] == 1
+    assert jobs["index"] == jobs["fetch"] == jobs["illumination"] == jobs["prepare"] == jobs["quality"] == 1
     assert jobs["train"] == 3
 
 
@@ -230,6 +247,10 @@ def checksum(path: Path) -> str:
         "results/illumination/T2.tif",
         "results/images/real/T2.tif",
         "results/fields/T2.parquet",
+        "results/quality/T1.parquet",
+        "results/flags/T2.tsv",
+        "results/figures/quality/T3.png",
+        "results/tables/quality.html",
         "results/models/pert/A/weights.safetensors",
         "results/models/pixel/A/weights.safetensors",
         "results/images/pert/T2.tif",

@@ -220,6 +220,19 @@ class Study:
         channels = self.config["channels"]
         return channels["input"] + (channels["target"] if self.plates[plate]["role"] == "study" else [])
 
+    def pixel_size_um(self, plate: str) -> float:
+        """Return the size of a raw pixel of `plate`: its own in the plate table, else the study's."""
+        return float(self.plates[plate].get("pixel_size_um", self.config["pixel_size_um"]))
+
+    def used_plates(self) -> list[str]:
+        """Return the plates whose images the study needs: trained on, tested, predicted or selected on."""
+        used = set(self.profile_plates("real"))
+        for arm in self.arms:
+            used |= set(self.test_plates(arm) + self.predict_plates(arm))
+            if not self.model_of(arm)["weights"]:
+                used.update(plate for fold in self.entry("arms", arm)["folds"] for plate in self.training_plates(fold))
+        return [plate for plate in self.plates if plate in used]
+
     # --- checks beyond the schema ---
 
     def _problems(self) -> Iterable[str]:

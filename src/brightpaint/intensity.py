@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -23,3 +26,42 @@ def standardise(images: np.ndarray, cutoff: float = 15.0) -> np.ndarray:
     flat = sd <= 1e-6 * (1.0 + np.abs(images).max(axis=(-2, -1), keepdims=True))
     scaled = np.where(flat, 0.0, centred / np.where(flat, 1.0, sd))
     return np.clip(scaled, -cutoff, cutoff).astype(np.float32)
+
+
+def moments(image: np.ndarray) -> tuple[float, float]:
+    """Return (mean, s.d.) of an image; the s.d. of one that is constant but for rounding is 0."""
+    mean, sd = float(image.mean(dtype=np.float64)), float(image.std(dtype=np.float64))
+    return mean, sd if sd > 1e-6 * max(abs(mean), 1) else 0.0
+
+
+def normalise(image: np.ndarray, mean: float, sd: float, *, cutoff: float) -> np.ndarray:
+    """Return z-scores, cut off at +-`cutoff`; 0 everywhere where `sd` is 0.
+
+    Parameters
+    ----------
+    image : (H, W) float, raw counts
+    mean, sd : of the image, or of its channel over the plate
+    """
+    return np.clip((image - mean) / sd, -cutoff, cutoff) if sd else np.zeros_like(image)
+
+
+def denormalise(z: np.ndarray, mean: float, sd: float) -> np.ndarray:
+    """Undo `normalise` up to its cut-off: z-scores to raw counts."""
+    return z * sd + mean
+
+
+def pooled_moments(means: Sequence[float], sds: Sequence[float]) -> tuple[float, float]:
+    """Return (mean, s.d.) of all pixels of equally large images, from each image's own; their order does not matter."""
+    count = max(len(means), 1)
+    mean = math.fsum(means) / count
+    variance = math.fsum(sd**2 + (value - mean) ** 2 for value, sd in zip(means, sds)) / count
+    return mean, math.sqrt(variance)
+
+
+def rescaled(images: np.ndarray, *, cutoff: float, renormalise: bool) -> np.ndarray:
+    """Bring predicted images to the scale of the prepared ones: z-scores within +-`cutoff`.
+
+    Where real images were normalised each by itself (the paper), predictions are standardised likewise; where they
+    were normalised over the plate, a prediction's own brightness is what it says, and is only cut off.
+    """
+    return standardise(images, cutoff) if renormalise else np.clip(np.asarray(images, np.float32), -cutoff, cutoff)

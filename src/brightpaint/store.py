@@ -299,6 +299,38 @@ class Stack:
             raise ValueError(f"{self.path}: channels {missing} are missing; it holds {list(self.channels)}")
         return [self.channels.index(name) for name in names]
 
+    def select(self, fields: pd.DataFrame) -> Stack:
+        """Return the stack with row n the field of row n of `fields`, by its column `stack_row`.
+
+        A prepared stack holds every field of a plate, its field table only those that were not left out. A table
+        without the column (of a predicted stack) is about every row in order.
+        """
+        if "stack_row" not in fields.columns:
+            return self
+        rows = fields["stack_row"].to_numpy(np.int64)
+        if len(rows) and not (0 <= rows.min() and rows.max() < len(self)):
+            raise ValueError(
+                f"{self.path}: {len(self)} fields, but the field table names row {rows.max()}; delete both and rerun"
+            )
+        if np.array_equal(rows, np.arange(len(self))):
+            return self
+        return Stack(self.path, _Rows(self.images, rows), self.channels, self.meta)
+
+
+class _Rows:
+    """Chosen rows of a memory map, read only when they are asked for."""
+
+    def __init__(self, images: np.ndarray, rows: np.ndarray):
+        self._images, self._rows = images, rows
+        self.shape, self.dtype = (len(rows), *images.shape[1:]), images.dtype
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, place) -> np.ndarray:
+        row, *rest = place if isinstance(place, tuple) else (place,)
+        return self._images[(self._rows[row], *rest)]
+
 
 def open_stack(path: str | Path) -> Stack:
     """Memory-map a plate stack; a truncated or foreign file is an error that names it."""

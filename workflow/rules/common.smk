@@ -52,14 +52,16 @@ def stage_settings(stage, name):
     channels = CONFIG["channels"]
     if stage == "simulate":
         plate = {**STUDY.plates[name], "channels": channels["input"] + channels["target"]}
-        return {**CONFIG["simulate"], "pixel_size_um": CONFIG["pixel_size_um"], "plate": plate}
+        plate.pop("pixel_size_um", None)
+        return {**CONFIG["simulate"], "pixel_size_um": STUDY.pixel_size_um(name), "plate": plate}
     if stage == "index":
         source = pick(
             "source", "layout", "url", "endpoint_url", "region", "profile", "table", "compounds", "exclude", "missing"
         )
         if source["layout"] == "simulated":
             source.update(layout="gallery", url=mirror())
-        return {"source": source, "plate": STUDY.plates[name], "channels": STUDY.channels(name)}
+        plate = {key: value for key, value in STUDY.plates[name].items() if key != "pixel_size_um"}
+        return {"source": source, "plate": plate, "channels": STUDY.channels(name)}
     if stage == "fetch":
         source = pick("source", "url", "endpoint_url", "region", "profile", "hash")
         return {"source": {**source, "url": mirror()} if simulated() else source}
@@ -69,8 +71,14 @@ def stage_settings(stage, name):
     if stage == "illumination":
         return {**CONFIG["illumination"], "channels": STUDY.channels(name)}
     if stage == "prepare":
-        tiles = {"region": STUDY.plates[name].get("region")}
-        return {**CONFIG["prepare"], **tiles, "channels": STUDY.channels(name)}
+        own = {"region": STUDY.plates[name].get("region"), "channels": STUDY.channels(name)}
+        if CONFIG["prepare"]["pixel_size_um"]:
+            own["raw_pixel_um"] = STUDY.pixel_size_um(name)
+        return {**CONFIG["prepare"], **own}
+    if stage == "quality":
+        return {"channels": STUDY.channels(name)}
+    if stage == "flag":
+        return {**CONFIG["quality"], "channels": {**channels, "here": STUDY.channels(name)}}
     if stage == "train":
         model = STUDY.entry("models", name)
         chosen = {key: model[key] for key in ("kind", "label", "preset", "width", "objective", "subset")}
@@ -88,23 +96,27 @@ def stage_settings(stage, name):
         return {
             "window": CONFIG["cellprofiler"]["window"],
             "channels": channels["target"],
-            "pixel_size_um": CONFIG["pixel_size_um"],
+            "pixel_size_um": STUDY.pixel_size_um(name),
             "cutoff": CONFIG["prepare"]["cutoff"],
+            "renormalise": CONFIG["prepare"]["normalise"] == "image",
         }
     if stage == "deliver":
         prepared = CONFIG["prepare"]
         return {
             "window": CONFIG["cellprofiler"]["window"],
             "channels": channels["target"],
-            "pixel_size_um": CONFIG["pixel_size_um"],
+            "pixel_size_um": STUDY.pixel_size_um(name),
             "cutoff": prepared["cutoff"],
+            "renormalise": prepared["normalise"] == "image",
         }
     if stage == "lookup":
         return {"plates": STUDY.lookup_plates()}
     if stage == "score":
         return {"channels": channels, "cutoff": CONFIG["prepare"]["cutoff"]}
     if stage == "montage":
-        return {**CONFIG["figures"], "channels": channels, "pixel_size_um": CONFIG["pixel_size_um"]}
+        return {**CONFIG["figures"], "channels": channels, "pixel_size_um": STUDY.pixel_size_um(name)}
+    if stage == "quality_figure":
+        return {**CONFIG["quality"], "channels": STUDY.channels(name), "dpi": CONFIG["figures"]["dpi"]}
     return CONFIG[stage]
 
 
@@ -123,9 +135,9 @@ def truth_of(wildcards):
     return f"<resources>/truth/{wildcards.plate}.tsv" if simulated() else []
 
 
-def used_plates():
-    """Plates that train, test or are predicted."""
-    return [plate for plate in STUDY.plates if STUDY.plates[plate]["role"] == "study" or STUDY.arms_of(plate)]
+def published_of(wildcards):
+    """The gallery's own illumination functions of a plate, where they are used."""
+    return "<resources>/illum/{plate}" if CONFIG["illumination"]["method"] == "published" else []
 
 
 def parts(section):
@@ -262,6 +274,8 @@ def study_results():
     """Everything that the configuration asks for."""
     shown = [plate for plate in STUDY.plates if STUDY.arms_of(plate)]
     results = expand("<results>/figures/montage/{plate}.png", plate=shown) + ["<results>/tables/missing.html"]
+    results += expand("<results>/figures/quality/{plate}.png", plate=STUDY.used_plates())
+    results += ["<results>/tables/quality.html"]
     painted = [arm for arm in STUDY.arms if STUDY.model_of(arm)["kind"] == "diffusion"]
     results += [f"<results>/predicted/{arm}/{plate}" for arm in painted for plate in STUDY.predict_plates(arm)]
     if trained():

@@ -63,7 +63,7 @@ rule montage:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: settings("montage"),
+        settings=lambda wildcards: settings("montage", wildcards.plate),
         arms=lambda wildcards: STUDY.arms_of(wildcards.plate),
     shell:
         "python -m brightpaint.evaluation.figures montage --settings {params.settings:q} --real {input.real:q}"
@@ -135,4 +135,49 @@ rule tables:
         arms=scored_arms(),
     shell:
         "python -m brightpaint.evaluation.tables --arms {params.arms:q} --metrics {input:q}"
+        " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+rule quality_figure:
+    """Lay a plate's image quality out as the plate is, with what was flagged."""
+    input:
+        measures="<results>/quality/{plate}.parquet",
+        flags="<results>/flags/{plate}.tsv",
+    output:
+        report(
+            "<results>/figures/quality/{plate}.png",
+            category="Quality",
+            caption="../report/quality.rst",
+            labels={"figure": "plate layout", "plate": "{plate}"},
+        ),
+    log:
+        "<logs>/quality_figure/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("quality_figure", wildcards.plate),
+    shell:
+        "python -m brightpaint.evaluation.figures quality --settings {params.settings:q}"
+        " --measures {input.measures:q} --flags {input.flags:q} --figure {output:q} 2> {log:q}"
+
+
+rule quality_tables:
+    """Count what was flagged and left out on every plate, and compare the plates with one another."""
+    input:
+        measures=expand("<results>/quality/{plate}.parquet", plate=STUDY.used_plates()),
+        flags=expand("<results>/flags/{plate}.tsv", plate=STUDY.used_plates()),
+    output:
+        html=report(
+            "<results>/tables/quality.html",
+            category="Quality",
+            caption="../report/quality_table.rst",
+            labels={"table": "all plates"},
+        ),
+        tsv="<results>/tables/quality.tsv",
+    log:
+        "<logs>/quality_tables.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.evaluation.quality_tables --measures {input.measures:q} --flags {input.flags:q}"
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"

@@ -14,7 +14,7 @@ rule export:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: settings("export"),
+        settings=lambda wildcards: settings("export", wildcards.plate),
         parts=CONFIG["cellprofiler"]["parts"],
     shell:
         "python -m brightpaint.features.export --settings {params.settings:q} --arm {wildcards.arm}"
@@ -161,7 +161,7 @@ rule deliver:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: settings("deliver"),
+        settings=lambda wildcards: settings("deliver", wildcards.plate),
     shell:
         "python -m brightpaint.features.deliver --settings {params.settings:q}"
         " --stack {input.stack:q} --rows {input.rows:q} --fields {input.fields:q} --folder {output:q} 2> {log:q}"

@@ -40,8 +40,8 @@ rule index:
 rule missing:
     """Count what the plates lack, one row a plate."""
     input:
-        indices=expand("<resources>/index/{plate}.parquet", plate=used_plates()),
-        missing=expand("<results>/missing/{plate}.tsv", plate=used_plates()),
+        indices=expand("<resources>/index/{plate}.parquet", plate=STUDY.used_plates()),
+        missing=expand("<results>/missing/{plate}.tsv", plate=STUDY.used_plates()),
     output:
         html=report(
             "<results>/tables/missing.html",
@@ -101,6 +101,7 @@ rule illumination:
     input:
         index="<resources>/index/{plate}.parquet",
         raw="<resources>/raw/{plate}",
+        published=published_of,
     output:
         "<results>/illumination/{plate}.tif",
     log:
@@ -109,14 +110,15 @@ rule illumination:
         "<benchmarks>/illumination/{plate}.tsv"
     conda:
         "../../envs/brightpaint.yaml"
+    threads: 4
     resources:
         mem_mb=4000,
         runtime=120,
     params:
         settings=lambda wildcards: settings("illumination", wildcards.plate),
     shell:
-        "python -m brightpaint.plates.illumination --settings {params.settings:q}"
-        " --index {input.index:q} --raw {input.raw:q} --illumination {output:q} 2> {log:q}"
+        "python -m brightpaint.plates.illumination --settings {params.settings:q} --workers {threads}"
+        " --index {input.index:q} --raw {input.raw:q} --published {input.published:q} --illumination {output:q} 2> {log:q}"
 
 
 rule prepare:
@@ -127,19 +129,63 @@ rule prepare:
         illumination="<results>/illumination/{plate}.tif",
     output:
         stack="<results>/images/real/{plate}.tif",
-        fields="<results>/fields/{plate}.parquet",
+        fields="<results>/prepared/{plate}.parquet",
     log:
         "<logs>/prepare/{plate}.log",
     benchmark:
         "<benchmarks>/prepare/{plate}.tsv"
     conda:
         "../../envs/brightpaint.yaml"
+    threads: 4
     resources:
         mem_mb=4000,
         runtime=120,
     params:
         settings=lambda wildcards: settings("prepare", wildcards.plate),
     shell:
-        "python -m brightpaint.plates.prepare --settings {params.settings:q}"
+        "python -m brightpaint.plates.prepare --settings {params.settings:q} --workers {threads}"
         " --index {input.index:q} --raw {input.raw:q} --illumination {input.illumination:q}"
         " --stack {output.stack:q} --fields {output.fields:q} 2> {log:q}"
+
+
+rule quality:
+    """Measure every raw image: saturation, noise, focus, background, and how channels go together."""
+    input:
+        index="<resources>/index/{plate}.parquet",
+        raw="<resources>/raw/{plate}",
+    output:
+        "<results>/quality/{plate}.parquet",
+    log:
+        "<logs>/quality/{plate}.log",
+    benchmark:
+        "<benchmarks>/quality/{plate}.tsv"
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        settings=lambda wildcards: settings("quality", wildcards.plate),
+    shell:
+        "python -m brightpaint.plates.quality --settings {params.settings:q} --workers {threads}"
+        " --index {input.index:q} --raw {input.raw:q} --quality {output:q} 2> {log:q}"
+
+
+rule flag:
+    """Flag images by their quality, and leave out the fields that the config excludes."""
+    input:
+        quality="<results>/quality/{plate}.parquet",
+        prepared="<results>/prepared/{plate}.parquet",
+    output:
+        fields="<results>/fields/{plate}.parquet",
+        flags="<results>/flags/{plate}.tsv",
+    log:
+        "<logs>/flag/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("flag", wildcards.plate),
+    shell:
+        "python -m brightpaint.plates.flag --settings {params.settings:q} --quality {input.quality:q}"
+        " --prepared {input.prepared:q} --fields {output.fields:q} --flags {output.flags:q} 2> {log:q}"

@@ -1,4 +1,4 @@
-"""Draw the figures of the report: montages of fields, training loss, and how the actives were found.
+"""Draw the figures of the report: montages, image quality, training loss, and how the actives were found.
 
 The same input gives the same bytes: no dates and no versions go into the files.
 """
@@ -21,6 +21,7 @@ import pandas as pd  # noqa: E402
 from brightpaint import store  # noqa: E402
 from brightpaint.cli import run  # noqa: E402
 from brightpaint.evaluation.montage import plate_montage  # noqa: E402
+from brightpaint.evaluation.plate_map import plate_map  # noqa: E402
 
 # Okabe and Ito's colours, told apart by colour-blind readers; clusters differ in marker too.
 CLUSTERS = {"active": ("#d55e00", "o"), "partially active": ("#e69f00", "s"), "inactive": ("#0072b2", "^"),
@@ -163,6 +164,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--arms", nargs="*", default=[])
     commands.add_parser("loss").add_argument("--histories", type=Path, nargs="+", required=True)
     commands.add_parser("active").add_argument("--active", type=Path, required=True)
+    one = commands.add_parser("quality", help="a plate's image quality, laid out as the plate is")
+    one.add_argument("--measures", type=Path, required=True)
+    one.add_argument("--flags", type=Path, required=True)
     for command in commands.choices.values():
         command.add_argument("--settings", type=json.loads, required=True, help="JSON: fields, dpi, ...")
         command.add_argument("--figure", type=Path, required=True, help="the PNG to write")
@@ -177,6 +181,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             figure = loss_figure(read_histories(args.histories))
         elif args.command == "active":
             figure = active_figure(store.read_table(args.active))
+        elif args.command == "quality":
+            figure = plate_map(store.read_table(args.measures), store.read_table(args.flags), settings["channels"])
         else:
             if len(args.arms) != len(args.predicted):
                 raise ValueError("figures montage: --arms and --predicted must be as many")
@@ -185,7 +191,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 for arm, path in zip(args.arms, args.predicted)
             }
             chosen = {"channels": settings["channels"], "pixel_size_um": settings["pixel_size_um"]}
-            figure = plate_montage(store.open_stack(args.real), store.read_fields(args.fields), arms,
+            fields = store.read_fields(args.fields)
+            figure = plate_montage(store.open_stack(args.real).select(fields), fields, arms,
                                    count=settings["fields"], dpi=settings["dpi"], **chosen)  # fmt: skip
         save(figure, args.figure, settings["dpi"])
 

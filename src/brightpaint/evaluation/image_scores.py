@@ -133,7 +133,8 @@ def image_rows(
     plate: str, real_path: Path, predicted_path: Path | None, fields_path: Path, active: set | None, settings
 ):
     """Score a plate's images: rows of the metrics table without `arm`; see `covered` for the subsets."""
-    real, fields = store.open_stack(real_path), store.read_fields(fields_path)
+    fields = store.read_fields(fields_path)
+    real = store.open_stack(real_path).select(fields)
     predicted = store.open_stack(predicted_path) if predicted_path is not None else None
     rows = store.read_fields(predicted_path.with_suffix(".parquet")) if predicted_path is not None else fields
     for stack, table, path in ((real, fields, real_path), (predicted, rows, predicted_path)):

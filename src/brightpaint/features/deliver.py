@@ -25,13 +25,13 @@ from brightpaint.features.export import (
     safe_stem,
     to_counts,
 )
-from brightpaint.intensity import standardise
+from brightpaint.intensity import rescaled
 
 README = """Predicted stains of plate {plate}: {fields} fields, channels {channels}.
 
 These images were painted by a model from brightfield; no cell of this plate was stained.
 Each file is one channel of one field, 16 bits, {pixel:.4g} um a pixel. A count c is the z-score
-{low} + c / 65535 * {span} of its image (mean 0, s.d. 1, cut-off {cutoff}): counts compare within an image,
+{low} + c / 65535 * {span} of its {whole} (mean 0, s.d. 1, cut-off {cutoff}): counts compare within a {whole},
 not between plates as raw fluorescence would.
 
 load_data.csv lists the files for CellProfiler's LoadData module:
@@ -51,10 +51,11 @@ def write_field(folder: Path, row: pd.Series, scores: np.ndarray, settings: dict
 
     Parameters
     ----------
-    scores : (C, H, W) raw prediction, any scale: brought to mean 0 and s.d. 1 here
+    scores : (C, H, W) raw prediction, any scale: brought to that of the prepared images here
     pixel_um : size of a pixel of `scores`, in micrometres
     """
-    counts = to_counts(standardise(scores, settings["cutoff"]), tuple(settings["window"]))
+    scaled = rescaled(scores, cutoff=settings["cutoff"], renormalise=settings.get("renormalise", True))
+    counts = to_counts(scaled, tuple(settings["window"]))
     files = {}
     for channel, image in zip(settings["channels"], counts):
         files[channel] = f"{safe_stem(row)}_{channel}.ome.tif"
@@ -81,6 +82,7 @@ def deliver(settings: dict, *, stack_path: Path, rows_path: Path, fields_path: P
         described = {
             "plate": rows["Metadata_Plate"].iloc[0], "fields": len(rows), "channels": ", ".join(settings["channels"]),
             "pixel": pixel_um, "low": low, "span": high - low, "cutoff": settings["cutoff"],
+            "whole": "image" if settings.get("renormalise", True) else "plate",
         }  # fmt: skip
         (temporary / "load_data.csv").write_text(load_data_csv(records, settings["channels"]))
         (temporary / "README.txt").write_text(README.format(**described))

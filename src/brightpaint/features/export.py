@@ -4,7 +4,7 @@ CellProfiler wants intensities in [0, 1]. Real and predicted images alike get th
 of the z-scores, `window` -> 0..65535; stretching each image by its own ends would let one hot pixel set the
 scale (FACTS: the authors' pipeline did that). At the default window of 20 z-scores a step is 3e-4, finer
 than the float16 of the stacks. A predicted image is brought back to mean 0 and s.d. 1 first, as in the paper
-(Cross-Zamirski et al. 2022); a real one already is.
+(Cross-Zamirski et al. 2022), unless plates are normalised as a whole; a real one already is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from brightpaint import cli, store
-from brightpaint.intensity import standardise
+from brightpaint.intensity import rescaled
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 COUNTS = 65535
@@ -100,7 +100,7 @@ def prepared_pixel_um(rows: pd.DataFrame, fields: pd.DataFrame | None, raw_um: f
         raise ValueError(
             f"{store.describe_field(rows[missing].iloc[0])}: not in the plate's field table; rerun prepare"
         )
-    heights = sorted(set(rows["height_px"].astype(int)))
+    heights = sorted(set(rows["height_px"]))
     if len(heights) > 1:
         raise ValueError(f"fields of {heights} raw pixels in one plate; expected one height, for one pixel size")
     return raw_um * heights[0] / height
@@ -145,7 +145,8 @@ def export(
     folder: Path,
 ) -> None:  # fmt: skip
     """Write the TIFFs of one part, load_data.csv, and export.json with the map from z-scores to counts."""
-    stack, rows = store.open_stack(stack_path), store.read_fields(rows_path)
+    rows = store.read_fields(rows_path)
+    stack = store.open_stack(stack_path).select(rows)
     check_rows(stack, rows, rows_path)
     channels, window = settings["channels"], tuple(settings["window"])
     indices = stack.channel_indices(channels)
@@ -157,7 +158,7 @@ def export(
             row = rows.iloc[number]
             scores = np.asarray(stack.images[number][indices], np.float32)  # (C, H, W)
             if arm != "real":
-                scores = standardise(scores, settings["cutoff"])
+                scores = rescaled(scores, cutoff=settings["cutoff"], renormalise=settings.get("renormalise", True))
             files = {name: f"{safe_stem(row)}_{name}.tif" for name in channels}
             for name, image in zip(channels, scores):
                 store.write_raw(temporary / files[name], to_counts(image, window))
@@ -165,7 +166,7 @@ def export(
             records.append({**row[store.FIELD_KEYS], "folder": Path(folder).resolve(), "files": files})
         described = {
             "arm": arm, "channels": channels, "window": list(window), "pixel_size_um": pixel_um, "fields": len(records),
-            "renormalised": arm != "real", "pixels_outside_window": clipped,
+            "renormalised": arm != "real" and settings.get("renormalise", True), "pixels_outside_window": clipped,
         }  # fmt: skip
         (temporary / "load_data.csv").write_text(load_data_csv(records, channels))
         (temporary / "export.json").write_text(json.dumps(described, indent=1, sort_keys=True) + "\n")

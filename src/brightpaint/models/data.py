@@ -57,7 +57,8 @@ class TrainingImages:
     def __init__(self, stacks: Sequence, tables: Sequence, *, channels: dict, label: str, actives=None):
         if len(stacks) != len(tables) or not stacks:
             raise ValueError(f"{len(stacks)} stacks and {len(tables)} field tables; expected as many, at least one")
-        opened = [(store.open_stack(stack), store.read_fields(table), table) for stack, table in zip(stacks, tables)]
+        read = [(stack, store.read_fields(table), table) for stack, table in zip(stacks, tables)]
+        opened = [(store.open_stack(stack).select(fields), fields, table) for stack, fields, table in read]
         opened.sort(key=lambda plate: plate_of(plate[1], plate[2]))
         self._images, self._places, kept = [], [], []
         self.stacks = [stack for stack, _, _ in opened]

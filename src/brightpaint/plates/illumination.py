@@ -5,6 +5,10 @@ least 1 (CellProfiler 4.2.8: `Regular`, `Median Filter`, size set by hand, resca
 mean image down to whole 16-bit counts before the filter, and so does this; but it adds in single precision, where a
 mean may fall just below its count. The median then differs by at most one count, which tests/test_illumination.py
 checks against CellProfiler itself.
+
+Methods: `median`, the filter at the full size (the paper); `jump`, the mean image made smaller by 0.2, filtered with
+size 20 and brought back to the raw size (JUMP's pipelines make every image smaller and then take the mean, which is
+the same, both being linear); `published`, the functions that lie beside the images in the gallery; `none`.
 """
 
 from __future__ import annotations
@@ -24,8 +28,13 @@ from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.cli import run
+from brightpaint.plates.resize import resize
+from brightpaint.pool import ordered
 
+JUMP_SCALE, JUMP_SIZE_PX = 0.2, 20  # JUMP's illumination pipeline: Resize by 0.2, median of 20, Resize by 5
+COARSE_COUNTS = 1024
 ROBUST_SHARE = 0.02  # CellProfiler's ROBUST_FACTOR
+LEAST_PUBLISHED = 0.999  # published functions were resized in single precision, and may fall just below 1
 COLUMNS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Channel", "file"]
 log = logging.getLogger(__name__)
 
@@ -33,6 +42,13 @@ log = logging.getLogger(__name__)
 def filter_radius_px(size_px: float) -> int:
     """Return the radius of the disk that CellProfiler's median filter of `size_px` uses (106 for 249)."""
     return max(1, int(size_px / 2.35 + 0.5))
+
+
+def _rank_median(counts: np.ndarray, radius_px: int) -> np.ndarray:
+    lowest = counts.min()  # the filter's time grows with the largest count, the median moves with a shift
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Bad rank filter performance")  # of deep images: seconds a channel
+        return rank.median(counts - lowest, disk(radius_px)) + lowest
 
 
 def median_filter(mean: np.ndarray, radius_px: int) -> np.ndarray:
@@ -48,10 +64,14 @@ def median_filter(mean: np.ndarray, radius_px: int) -> np.ndarray:
     (H, W) uint16 raw counts
     """
     counts = mean.astype(np.uint16)
-    lowest = counts.min()  # the filter's time grows with the largest count, the median moves with a shift
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Bad rank filter performance")  # of deep images: seconds a channel
-        return rank.median(counts - lowest, disk(radius_px)) + lowest
+    if int(counts.max()) - int(counts.min()) > COARSE_COUNTS:
+        # A median keeps its place under any map that keeps order. So the median of counts without their last bits
+        # bounds it, and cutting the counts at these bounds leaves it as it is but makes the filter's range narrow.
+        bits = max(0, int(counts.max()).bit_length() - 8)
+        coarse = _rank_median(counts >> bits, radius_px)
+        low, high = int(coarse.min()) << bits, ((int(coarse.max()) + 1) << bits) - 1
+        counts = np.clip(counts, low, min(high, 65535))
+    return _rank_median(counts, radius_px)
 
 
 def rescale(smooth: np.ndarray) -> np.ndarray:
@@ -98,39 +118,95 @@ def read_images(rows: Sequence[dict], raw: Path, shape: tuple[int, int], bar: tq
         yield image
 
 
-def illumination(index: pd.DataFrame, raw: Path, settings: dict) -> np.ndarray:
-    """Return a plate's illumination functions, holding one image and one sum in memory at a time.
+def smooth_mean(mean: np.ndarray, settings: dict) -> np.ndarray:
+    """Return the illumination function, at least 1, of a channel's mean image: (H, W) counts -> (H, W) float32."""
+    if settings["method"] == "median":
+        return rescale(median_filter(mean, filter_radius_px(settings["size_px"])))
+    sizes = tuple(int(round(length * JUMP_SCALE)) for length in mean.shape)
+    small = rescale(median_filter(resize(mean, sizes), filter_radius_px(JUMP_SIZE_PX)))
+    return resize(small, mean.shape)
+
+
+def channel_function(channel: str, index: pd.DataFrame, raw: Path, shape: tuple, settings: dict, bar: tqdm):
+    """Return the (H, W) float32 illumination function of one channel, reading one image at a time."""
+    rows = index[index["Channel"] == channel].to_dict("records")
+    if not rows:
+        raise ValueError(f"the index has no image of channel {channel}; run the rule index again")
+    mean = mean_image(read_images(rows, raw, shape, bar))
+    try:
+        function = smooth_mean(mean, settings)
+    except ValueError as error:
+        place = f"plate {rows[0]['Metadata_Plate']}, channel {channel}"
+        raise ValueError(f"{place}: {error}; its {len(rows)} images hold no light: leave the channel out") from error
+    log.info("%s: %d images, 1 to %.3f", channel, len(rows), function.max())
+    return function
+
+
+def illumination(index: pd.DataFrame, raw: Path, settings: dict, *, workers: int = 1) -> np.ndarray:
+    """Return a plate's illumination functions, holding one image and one sum a worker in memory.
 
     Parameters
     ----------
     index : columns `COLUMNS`
     raw : folder of the images
-    settings : method (median or none), size_px (CellProfiler's filter size), channels
+    settings : method (median, jump or none), size_px (CellProfiler's filter size), channels
+    workers : channels at once; changes no byte
 
     Returns
     -------
     (C, H, W) float32, at least 1, to divide raw images by
     """
-    if index.empty:
-        raise ValueError("the index has no rows; run the rule index again")
-    shape = store.read_raw(raw / index["file"].iloc[0]).shape
-    functions = np.ones((len(settings["channels"]), *shape), np.float32)
+    shape, channels = first_shape(index, raw), settings["channels"]
+    functions = np.ones((len(channels), *shape), np.float32)
     if settings["method"] == "none":
         return functions
     with tqdm(total=len(index), disable=None, unit="image") as bar:
-        for n, channel in enumerate(settings["channels"]):
-            rows = index[index["Channel"] == channel].to_dict("records")
-            if not rows:
-                raise ValueError(f"the index has no image of channel {channel}; run the rule index again")
-            mean = mean_image(read_images(rows, raw, shape, bar))
-            try:
-                functions[n] = rescale(median_filter(mean, filter_radius_px(settings["size_px"])))
-            except ValueError as error:
-                place = f"plate {rows[0]['Metadata_Plate']}, channel {channel}"
-                raise ValueError(
-                    f"{place}: {error}; its {len(rows)} images hold no light: leave the channel out"
-                ) from error
-            log.info("%s: %d images, 1 to %.3f", channel, len(rows), functions[n].max())
+        made = ordered(lambda name: channel_function(name, index, raw, shape, settings, bar), channels, workers=workers)
+        for n, function in enumerate(made):
+            functions[n] = function
+    return functions
+
+
+def first_shape(index: pd.DataFrame, raw: Path) -> tuple[int, int]:
+    """Return the shape of the plate's first image, which all others must have."""
+    if index.empty:
+        raise ValueError("the index has no rows; run the rule index again")
+    row = index.iloc[0]
+    return store.read_raw(raw / row["file"], store.describe_field(row, row["Channel"])).shape
+
+
+def published(folder: Path, plate: str, shape: tuple[int, int], channels: Sequence[str]) -> np.ndarray:
+    """Read the gallery's own illumination functions, `<folder>/<Channel>.npy`.
+
+    Returns
+    -------
+    (C, H, W) float32
+
+    Raises
+    ------
+    ValueError
+        naming file, plate and channel, for what is no function of the raw size, finite and at least 1
+    """
+    functions = np.ones((len(channels), *shape), np.float32)
+    for n, channel in enumerate(channels):
+        path = folder / f"{channel}.npy"
+        where = f"{path} (plate {plate}, channel {channel})"
+        instead = "set illumination.method to median or jump to estimate it from the images"
+        try:
+            function = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise ValueError(
+                f"{where}: expected a published illumination function, found {error}; {instead}"
+            ) from error
+        if function.shape != shape:
+            expected, found = (" x ".join(map(str, size)) for size in (shape, function.shape))
+            raise ValueError(f"{where}: expected {expected} px as in the raw images, found {found}; {instead}")
+        if function.dtype.kind != "f" or not np.isfinite(function).all():
+            kind = function.dtype if function.dtype.kind != "f" else "values that are not finite"
+            raise ValueError(f"{where}: expected finite floating-point values, found {kind}; {instead}")
+        if function.min() < LEAST_PUBLISHED:
+            raise ValueError(f"{where}: expected values of at least 1, found {function.min():.4g}; {instead}")
+        functions[n] = np.maximum(function, 1)
     return functions
 
 
@@ -139,10 +215,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--settings", type=json.loads, required=True)
     parser.add_argument("--index", type=Path, required=True)
     parser.add_argument("--raw", type=Path, required=True)
+    parser.add_argument("--published", type=Path, nargs="*", default=[], help="folder of <Channel>.npy")
+    parser.add_argument("--workers", type=int, default=1, help="channels at once; changes no result")
     parser.add_argument("--illumination", type=Path, required=True)
     args = parser.parse_args(argv)
-    settings = args.settings
-    functions = illumination(store.read_table(args.index, COLUMNS), args.raw, settings)
+    settings, index = args.settings, store.read_table(args.index, COLUMNS)
+    if settings["method"] == "published":
+        if not args.published:
+            raise ValueError("illumination.method published needs --published, the folder of <Channel>.npy")
+        shape = first_shape(index, args.raw)
+        functions = published(args.published[0], index["Metadata_Plate"].iloc[0], shape, settings["channels"])
+    else:
+        functions = illumination(index, args.raw, settings, workers=args.workers)
     key = store.digest(settings, store.file_digest(args.index))
     meta = {"method": settings["method"], "size_px": settings["size_px"]}
     shape = (1, *functions.shape)

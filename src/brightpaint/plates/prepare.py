@@ -1,8 +1,10 @@
 """Divide by the illumination function, cut, resize and normalise every field into the plate stack.
 
-Bicubic resize with the anti-aliasing that CellProfiler's Resize applies (a Gaussian of s.d. (scale - 1) / 2 before an
-image is made smaller), then mean 0 and s.d. 1 per image and channel with a cut-off, as in the paper. The mean and
-s.d. go into the field table, so that z * sd + mean undoes the normalisation.
+Bicubic resize as CellProfiler's (plates/resize.py), of the whole field, or to a pixel size in micrometres of which the
+middle is kept. Then mean 0 and s.d. 1 with a cut-off: of each image and channel, as in the paper, or of each channel
+over the plate, which keeps what differs in brightness between wells. The mean and s.d. go into the field table, so that
+z * sd + mean undoes the normalisation. An image of one constant value becomes 0 everywhere, with that value as its mean
+and s.d. 0: `flag` leaves such fields out.
 """
 
 from __future__ import annotations
@@ -10,18 +12,21 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
-from skimage.transform import AffineTransform, warp
 from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.cli import run
 from brightpaint.config import plate_tiles
+from brightpaint.intensity import moments, normalise, pooled_moments
+from brightpaint.plates.resize import resize
+from brightpaint.pool import ordered
 
 ANNOTATIONS = ["Metadata_Source", "Metadata_Batch", "Metadata_perturbation", "Metadata_target", "Metadata_control_type"]
 COLUMNS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", *ANNOTATIONS, "Channel", "file"]
@@ -42,69 +47,40 @@ def tile_box(shape: tuple[int, int], grid: Sequence[int], tile: int) -> tuple[in
     return row * height, column * width, height, width
 
 
-def resize(image: np.ndarray, size_px: int) -> np.ndarray:
-    """Resize to a square, bicubic, as CellProfiler's Resize does.
-
-    Parameters
-    ----------
-    image : (H, W) float, any unit
-    size_px : height and width of the result
-
-    Returns
-    -------
-    (size_px, size_px) float64, within the range of the smoothed input
-    """
-    factors = np.array(image.shape) / size_px
-    smooth = image.astype(np.float64)
-    if (factors > 1).any():
-        smooth = ndimage.gaussian_filter(smooth, np.maximum(0, (factors - 1) / 2), mode="reflect")
-    if (factors == 1).all():
-        return smooth
-    scale_y, scale_x = factors  # pixel centres: source = scale * (target + 1/2) - 1/2
-    matrix = [[scale_x, 0, scale_x / 2 - 0.5], [0, scale_y, scale_y / 2 - 0.5], [0, 0, 1]]
-    transform = AffineTransform(matrix=np.array(matrix))
-    return warp(smooth, transform, output_shape=(size_px, size_px), order=3, mode="symmetric", preserve_range=True)
-
-
-def normalise(image: np.ndarray, *, cutoff: float) -> tuple[np.ndarray, float, float]:
-    """Return (z-scores, mean, s.d.) of one image, |z| cut off at `cutoff`.
-
-    Parameters
-    ----------
-    image : (H, W) float, raw counts
-    cutoff : largest absolute z-score
-
-    Raises
-    ------
-    ValueError
-        where every pixel is alike
-    """
-    mean, sd = float(image.mean()), float(image.std())
-    if not sd > 1e-6 * max(abs(mean), 1):
-        raise ValueError(f"every pixel is {mean:.6g}")
-    return np.clip((image - mean) / sd, -cutoff, cutoff), mean, sd
-
-
-def denormalise(z: np.ndarray, mean: float, sd: float) -> np.ndarray:
-    """Undo `normalise` up to its cut-off: z-scores to raw counts."""
-    return z * sd + mean
-
-
-def prepare_tile(image: np.ndarray, function: np.ndarray, box: tuple, *, size_px: int, cutoff: float):
-    """Return (z-scores (size_px, size_px) float16, mean, s.d., share of pixels at the cut-off) of one tile.
+def corrected_tile(image: np.ndarray, function: np.ndarray, box: tuple, settings: dict) -> np.ndarray | None:
+    """Return one tile, divided by the illumination function and resized; None where every pixel is alike.
 
     Parameters
     ----------
     image : (H, W) uint16 raw counts
     function : (H, W) float32 illumination function
     box : y, x, height, width of the tile in px
+    settings : size_px, and pixel_size_um with raw_pixel_um where images are brought to one pixel size
+
+    Returns
+    -------
+    (size_px, size_px) float32 raw counts
     """
     y, x, height, width = box
     tile = image[y : y + height, x : x + width]
     if tile.min() == tile.max():  # before the division, which would give a blank image the function's shape
-        raise ValueError(f"every pixel is {tile.min()}")
-    z, mean, sd = normalise(resize(tile / function[y : y + height, x : x + width], size_px), cutoff=cutoff)
-    return z.astype(np.float16), mean, sd, float((np.abs(z) >= cutoff).mean())
+        return None
+    return resize(tile / function[y : y + height, x : x + width], settings["size_px"], factor=zoom(settings))
+
+
+def zoom(settings: dict) -> float | None:
+    """Return how many raw pixels a prepared pixel is wide; None where the whole tile is brought to size_px."""
+    return settings["pixel_size_um"] / settings["raw_pixel_um"] if settings["pixel_size_um"] else None
+
+
+def kept_box(box: tuple, settings: dict) -> tuple:
+    """Return the part (y, x, height, width) of a tile, in raw px, that its prepared image shows: all, or its middle."""
+    factor = zoom(settings)
+    if factor is None:
+        return box
+    y, x, height, width = box
+    side = factor * settings["size_px"]
+    return y + (height - side) / 2, x + (width - side) / 2, side, side
 
 
 def field_rows(index: pd.DataFrame, tiles: Sequence[int], channels: Sequence[str]) -> Iterator[tuple[dict, dict, int]]:
@@ -121,7 +97,17 @@ def field_rows(index: pd.DataFrame, tiles: Sequence[int], channels: Sequence[str
             yield {**keys, "Metadata_Tile": tile, **{name: first[name] for name in ANNOTATIONS}}, files, tile
 
 
-def prepare_field(row: dict, images: dict, tile: int, functions: dict, settings: dict) -> tuple[np.ndarray, dict]:
+def field_moments(images: dict, tile: int, functions: dict, settings: dict) -> dict:
+    """Return {channel: [mean, s.d.]} of one tile's corrected and resized images."""
+    found = {}
+    for channel in settings["channels"]:
+        box = tile_box(images[channel].shape, settings["grid"], tile)
+        small = corrected_tile(images[channel], functions[channel], box, settings)
+        found[channel] = [float(images[channel][box[0], box[1]]), 0.0] if small is None else [*moments(small)]
+    return found
+
+
+def prepare_field(row: dict, images: dict, tile: int, functions: dict, settings: dict, plate: dict | None = None):
     """Return (stack row (C, size_px, size_px) float16, row of the field table).
 
     Parameters
@@ -129,24 +115,38 @@ def prepare_field(row: dict, images: dict, tile: int, functions: dict, settings:
     row : field keys and annotations
     images, functions : (H, W) by channel, raw counts and illumination
     tile : number of the tile, from 1
-    settings : size_px, grid, cutoff, channels
+    settings : size_px, grid, cutoff, channels, pixel_size_um
+    plate : {channel: (mean, s.d.)} of the plate; without it each image is normalised by its own
     """
-    stacked, statistics = [], {}
-    for channel in settings["channels"]:
+    size, cutoff, statistics = settings["size_px"], settings["cutoff"], {}
+    stacked = np.zeros((len(settings["channels"]), size, size), np.float16)
+    for n, channel in enumerate(settings["channels"]):
         box = tile_box(images[channel].shape, settings["grid"], tile)
-        try:
-            z, mean, sd, clipped = prepare_tile(
-                images[channel], functions[channel], box, size_px=settings["size_px"], cutoff=settings["cutoff"]
-            )
-        except ValueError as error:
-            raise ValueError(
-                f"{store.describe_field(row, channel)}: expected an image, but {error}; leave the field out of the "
-                "plate (source.exclude leaves out a perturbation), or the channel out of the config"
-            ) from error
-        stacked.append(z)
+        small = corrected_tile(images[channel], functions[channel], box, settings)
+        mean, sd = (float(images[channel][box[0], box[1]]), 0.0) if small is None else moments(small)
+        if sd:
+            mean, sd = plate[channel] if plate else (mean, sd)
+            stacked[n] = normalise(small, mean, sd, cutoff=cutoff)
+        clipped = float((np.abs(stacked[n]) >= np.float16(cutoff)).mean())
         statistics.update({f"mean_{channel}": mean, f"sd_{channel}": sd, f"clipped_{channel}": clipped})
-    place = dict(zip(["y_px", "x_px", "height_px", "width_px"], box))
-    return np.stack(stacked), {**row, **place, **statistics}
+    place = dict(zip(["y_px", "x_px", "height_px", "width_px"], kept_box(box, settings)))
+    return stacked, {**row, **place, **statistics}
+
+
+def check_size(shape: tuple[int, int], settings: dict) -> None:
+    """Raise ValueError where raw tiles cannot give square prepared images without distortion or empty borders."""
+    _, _, height, width = tile_box(shape, settings["grid"], 1)
+    factor = zoom(settings)
+    if factor is None:
+        return check_aspect(shape, settings["grid"])
+    size = settings["size_px"]
+    if factor * size > min(height, width) + 1e-6:
+        fits = int(min(height, width) / factor) // 8 * 8
+        raise ValueError(
+            f"tiles of {height} x {width} px of {settings['raw_pixel_um']} um are too small: expected at least "
+            f"{math.ceil(factor * size)} px for prepare.size_px {size} at prepare.pixel_size_um "
+            f"{settings['pixel_size_um']}; set prepare.size_px to {fits} or less"
+        )
 
 
 def check_aspect(shape: tuple[int, int], grid: Sequence[int]) -> None:
@@ -174,58 +174,97 @@ def read_field(raw: Path, files: dict, row: dict, channels: Sequence[str], shape
     return images
 
 
-def prepare(index: pd.DataFrame, raw: Path, light: store.Stack, settings: dict, writer, journal) -> pd.DataFrame:
+class Plate:
+    """A plate's raw fields and illumination functions, read field by field.
+
+    Attributes
+    ----------
+    fields : [(keys and annotations, file of each channel, tile)], row n of the stack is fields[n]
+    """
+
+    def __init__(self, index: pd.DataFrame, raw: Path, light: store.Stack, settings: dict):
+        channels = settings["channels"]
+        tiles = plate_tiles({"region": settings["region"]}, settings["grid"][0] * settings["grid"][1])
+        self.raw, self.settings, self.shape = raw, settings, light.images.shape[2:]
+        self.functions = dict(zip(channels, light.images[0][light.channel_indices(channels)]))
+        self.fields = list(field_rows(index, tiles, channels))
+
+    def each(self, rows: Sequence[int], work, *, workers: int) -> Iterator[tuple]:
+        """Yield (n, work(row, images, tile)) for each n of `rows`, in order; a field's images are read once."""
+
+        def of_field(group: list[int]) -> list[tuple]:
+            row, files, _ = self.fields[group[0]]
+            images = read_field(self.raw, files, row, self.settings["channels"], self.shape)
+            return [(n, work(self.fields[n][0], images, self.fields[n][2])) for n in group]
+
+        groups = (list(group) for _, group in groupby(rows, lambda n: id(self.fields[n][1])))
+        with tqdm(total=len(rows), disable=None, unit="field") as bar:
+            for done in ordered(of_field, groups, workers=workers):
+                yield from done
+                bar.update(len(done))
+
+
+def plate_moments(plate: Plate, journal: store.Journal, *, workers: int) -> dict[str, tuple[float, float]]:
+    """Return {channel: (mean, s.d.)} of all pixels of the plate's images that are not constant."""
+    known = {row["row"]: row["moments"] for row in journal.rows}
+    todo = [n for n in range(len(plate.fields)) if n not in known]
+
+    def work(_, images, tile):
+        return field_moments(images, tile, plate.functions, plate.settings)
+
+    for n, found in plate.each(todo, work, workers=workers):
+        known[n] = found
+        journal.add({"row": n, "moments": found})
+    pooled = {}
+    for channel in plate.settings["channels"]:
+        seen = [known[n][channel] for n in range(len(plate.fields)) if known[n][channel][1]]
+        pooled[channel] = pooled_moments([mean for mean, _ in seen], [sd for _, sd in seen])
+    return pooled
+
+
+def prepare(plate: Plate, writer, journal, constants: dict | None = None, *, workers: int = 1) -> pd.DataFrame:
     """Write every field that `writer` still lacks and return the field table.
 
     Parameters
     ----------
-    index : columns `COLUMNS`
-    raw : folder of the images
-    light : the plate's illumination functions
-    settings : channels, size_px, grid, cutoff, region
     writer : store.StackWriter of the plate stack
     journal : store.Journal that keeps each field's row of the table for a run that continues this one
+    constants : {channel: (mean, s.d.)} of the plate, where it is normalised as a whole
+    workers : fields at once; changes no byte
     """
-    channels = settings["channels"]
-    functions = dict(zip(channels, light.images[0][light.channel_indices(channels)]))
-    tiles = plate_tiles({"region": settings["region"]}, settings["grid"][0] * settings["grid"][1])
-    shape = light.images.shape[2:]
     known = {row.pop("row"): row for row in map(dict, journal.rows)}
-    table, last, images = [], None, {}
-    fields = list(field_rows(index, tiles, channels))
-    for n, (row, files, tile) in enumerate(tqdm(fields, disable=None, unit="field")):
-        if not (writer.done[n] and n in known):
-            if files is not last:
-                images, last = read_field(raw, files, row, channels, shape), files
-            stacked, known[n] = prepare_field(row, images, tile, functions, settings)
-            writer.write(n, stacked)
-            journal.add({"row": n, **known[n]})
-        table.append(known[n])
-    return pd.DataFrame(table)
+    todo = [n for n in range(len(plate.fields)) if not (writer.done[n] and n in known)]
+
+    def work(row, images, tile):
+        return prepare_field(row, images, tile, plate.functions, plate.settings, constants)
+
+    for n, (stacked, known[n]) in plate.each(todo, work, workers=workers):
+        writer.write(n, stacked)
+        journal.add({"row": n, **known[n]})
+    return pd.DataFrame([{**known[n], "stack_row": n} for n in range(len(plate.fields))])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=json.loads, required=True)
-    parser.add_argument("--index", type=Path, required=True)
-    parser.add_argument("--raw", type=Path, required=True)
-    parser.add_argument("--illumination", type=Path, required=True)
-    parser.add_argument("--stack", type=Path, required=True)
-    parser.add_argument("--fields", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=1, help="fields at once; changes no result")
+    for name in ("index", "raw", "illumination", "stack", "fields"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
     args = parser.parse_args(argv)
-    settings, index = args.settings, store.read_table(args.index, COLUMNS)
-    light = store.open_stack(args.illumination)
-    check_aspect(light.images.shape[2:], settings["grid"])
-    tiles = plate_tiles({"region": settings["region"]}, settings["grid"][0] * settings["grid"][1])
-    count = index.groupby(["Metadata_Well", "Metadata_Site"]).ngroups * len(tiles)
-    shape = (count, len(settings["channels"]), settings["size_px"], settings["size_px"])
+    settings, light = args.settings, store.open_stack(args.illumination)
+    check_size(light.images.shape[2:], settings)
+    plate = Plate(store.read_table(args.index, COLUMNS), args.raw, light, settings)
+    shape = (len(plate.fields), len(settings["channels"]), settings["size_px"], settings["size_px"])
     key = store.digest(settings, store.file_digest(args.index), store.file_digest(args.illumination))
     with store.StackWriter(args.stack, shape, settings["channels"], key=key) as writer:
-        journal = store.Journal(args.fields.with_name(args.fields.name + ".partial"), key)
-        fields = prepare(index, args.raw, light, settings, writer, journal)
-        store.write_table(fields, args.fields)
-    journal.remove()
-    log.info("%d fields of %d x %d px", count, settings["size_px"], settings["size_px"])
+        constants, journals = None, [store.Journal(args.fields.with_name(args.fields.name + ".partial"), key)]
+        if settings["normalise"] == "plate":
+            journals.append(store.Journal(args.fields.with_name(args.fields.name + ".moments.partial"), key))
+            constants = plate_moments(plate, journals[1], workers=args.workers)
+        store.write_table(prepare(plate, writer, journals[0], constants, workers=args.workers), args.fields)
+    for journal in journals:
+        journal.remove()
+    log.info("%d fields of %d x %d px", shape[0], settings["size_px"], settings["size_px"])
 
 
 if __name__ == "__main__":
