@@ -378,8 +378,12 @@ def test_an_index_that_lacks_a_channel_is_refused(plate, tmp_path):
         list(prepare.field_rows(pd.concat([table, table[:1]]), [1], CHANNELS))
 
 
-def test_a_real_field_keeps_its_registration(real_data, tmp_path):
-    """Brightfield texture lies where DNA is, after illumination and prepare as before; moved by 8 px it does not."""
+@pytest.mark.parametrize(("method", "least"), [("none", 0.5), ("median", 0.3), ("jump", 0.15)])
+def test_a_real_field_keeps_its_registration(real_data, tmp_path, method, least):
+    """Brightfield texture lies where DNA is: the raw images' PCC is 0.507, and shifts of 8 px of a prepared field lower it.
+
+    A function estimated from this one field is the field's own blur, which dims nuclei: hence the lower `least`.
+    """
     names = {"Brightfield": 1, "DNA": 5}
     rows = [
         {"Metadata_Plate": "P1", "Metadata_Well": "C03", "Metadata_Site": 3, **dict.fromkeys(prepare.ANNOTATIONS, ""),
@@ -389,14 +393,12 @@ def test_a_real_field_keeps_its_registration(real_data, tmp_path):
     raw = str(real_data / "images" / "pccma_BR00143976_C03_s3")
     store.write_table(pd.DataFrame(rows), tmp_path / "index.parquet")
     common = ["--index", str(tmp_path / "index.parquet"), "--raw", raw, "--illumination", str(tmp_path / "light.tif")]
-    illumination.main(["--settings", json.dumps({"method": "jump", "size_px": 249, "channels": list(names)}), *common])
+    illumination.main(["--settings", json.dumps({"method": method, "size_px": 249, "channels": list(names)}), *common])
     prepare.main(["--settings", json.dumps({**SETTINGS, "size_px": 536, "channels": list(names)}), *common,
                   "--stack", str(tmp_path / "P1.tif"), "--fields", str(tmp_path / "P1.parquet")])  # fmt: skip
     brightfield, dna = store.open_stack(tmp_path / "P1.tif").images[0].astype(np.float32)
     texture = local_sd(brightfield[None])[0]
-    here = np.corrcoef(texture.ravel(), dna.ravel())[0, 1]
-    moved = max(
-        np.corrcoef(np.roll(texture, step, (0, 1)).ravel(), dna.ravel())[0, 1]
-        for step in ((8, 0), (-8, 0), (0, 8), (0, -8))
-    )
-    assert here > 0.35 and moved < here - 0.05, (here, moved)
+    shifts = [(0, 0), *((y, x) for side in (8, 24) for y, x in ((side, 0), (-side, 0), (0, side), (0, -side)))]
+    found = {shift: np.corrcoef(np.roll(texture, shift, (0, 1)).ravel(), dna.ravel())[0, 1] for shift in shifts}
+    assert max(found, key=found.get) == (0, 0) and found[0, 0] > least, found
+    assert max(value for shift, value in found.items() if 24 in map(abs, shift)) < 0.6 * found[0, 0], found

@@ -50,8 +50,8 @@ def many_plates() -> pd.DataFrame:
 
 
 def test_all_target2_plates_are_planned_in_time(tmp_path):
-    """Every plate, an unlabelled model and the mean, one plate of each source painted and scored: bench/plates.py."""
-    bench = runpy.run_path(str(ROOT / "bench" / "plates.py"))
+    """Every plate, an unlabelled model and the mean, one plate of each source painted and scored: bench/plates.py dry-run."""
+    bench = runpy.run_path(str(ROOT / "bench" / "plates_network.py"))
     assert len(bench["write_many_plates"](tmp_path, many_plates())) == 141
     began = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = snakemake(tmp_path, "-n", "--quiet", "rules")

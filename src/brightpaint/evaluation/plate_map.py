@@ -12,9 +12,9 @@ from brightpaint.evaluation.profile_scores import well_places
 
 # Measure, heading, and whether its colours run over logarithms.
 MEASURES = [
-    ("background", "background (5th percentile, counts)", True),
-    ("slope", "slope of the power spectrum", False),
-    ("maximal", "share of pixels at the largest value", True),
+    ("background", "background\n(5th percentile,\ncounts)", True),
+    ("slope", "slope of the\npower spectrum", False),
+    ("maximal", "share of pixels\nat the largest\nvalue", True),
 ]
 PANEL_IN, LABEL_IN = 1.9, 0.9
 PLATES = [(8, 12), (16, 24), (32, 48)]  # 96, 384 and 1536 wells
@@ -65,7 +65,7 @@ def plate_map(measures: pd.DataFrame, flags: pd.DataFrame, channels: Sequence[st
             if measure == MEASURES[0][0]:
                 panel.set_title(channel.replace("_", " "), fontsize=9)
             if column == 0:
-                panel.set_ylabel(heading.replace(" (", "\n(").replace(" of ", "\nof ", 1), fontsize=8)
+                panel.set_ylabel(heading, fontsize=7)
     gone = flags[flags["excluded"] == 1][["Metadata_Well", "Metadata_Site"]].drop_duplicates()
     fields = measures[["Metadata_Well", "Metadata_Site"]].drop_duplicates()
     figure.suptitle(

@@ -232,16 +232,18 @@ def prepare(plate: Plate, writer, journal, constants: dict | None = None, *, wor
     constants : {channel: (mean, s.d.)} of the plate, where it is normalised as a whole
     workers : fields at once; changes no byte
     """
-    known = {row.pop("row"): row for row in map(dict, journal.rows)}
+    known = {row["row"]: row for row in journal.rows}
     todo = [n for n in range(len(plate.fields)) if not (writer.done[n] and n in known)]
 
     def work(row, images, tile):
         return prepare_field(row, images, tile, plate.functions, plate.settings, constants)
 
-    for n, (stacked, known[n]) in plate.each(todo, work, workers=workers):
+    for n, (stacked, row) in plate.each(todo, work, workers=workers):
         writer.write(n, stacked)
-        journal.add({"row": n, **known[n]})
-    return pd.DataFrame([{**known[n], "stack_row": n} for n in range(len(plate.fields))])
+        known[n] = {"row": n, **row}  # the journal's own copy: a plate's rows are in memory once
+        journal.add(known[n])
+    table = pd.DataFrame([known[n] for n in range(len(plate.fields))])
+    return table.drop(columns="row").assign(stack_row=range(len(table)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
