@@ -37,9 +37,25 @@ def test_defaults_are_filled_in_from_the_schema(load):
     assert study.config["prepare"]["size_px"] == 512
     assert study.config["models"][1] == {
         "name": "mean", "kind": "mean", "label": "none", "preset": "fast", "width": None, "objective": "eps",
-        "subset": "all", "weights": None,
+        "loss": "l2", "subset": "all", "weights": None,
     }  # fmt: skip
     assert study.config["train"]["seed"] == 0  # a default behind a $ref
+
+
+def test_held_out_perturbations_are_a_share_names_or_a_file_of_names(load, tmp_path):
+    (tmp_path / "held.txt").write_text("# never stained\ncpd2\n\ncpd1\n")
+    given = [[], 0.2, ["cpd3"], "held.txt"]
+    folds = [{"name": f"F{n}", "test": ["P3"], "held_out": held} for n, held in enumerate(given)]
+    study = load(folds=folds, arms=[{"name": "pert", "model": "pert", "folds": ["F0"]}])
+    assert [fold["held_out"] for fold in study.config["folds"]] == [[], 0.2, ["cpd3"], ["cpd2", "cpd1"]]
+    with pytest.raises(ValueError, match="fold F1: held_out needs perturbations: true"):
+        load(folds=folds[1:2], perturbations=False, models=[{"name": "m"}],
+             arms=[{"name": "m", "model": "m", "folds": ["F1"]}])  # fmt: skip
+
+
+def test_a_regression_may_take_a_label(load):
+    models = [{"name": "pert", "kind": "regression", "label": "perturbation"}, {"name": "mean", "kind": "mean"}]
+    assert load(models=models).config["models"][0]["kind"] == "regression"
 
 
 def test_plates_of_folds_and_arms(load):
@@ -85,6 +101,8 @@ def test_without_perturbations_only_tested_plates_are_measured(load):
             "arm x: plate P3 is in two of its folds",
         ),
         ({"models": [{"name": "m", "kind": "mean", "label": "target"}]}, "kind mean takes no label"),
+        ({"folds": [{"name": "A", "test": ["P3"], "held_out": 1.0}]}, "folds.0.held_out: 1.0 is greater than or equal"),
+        ({"folds": [{"name": "A", "test": ["P3"], "held_out": "no.txt"}]}, "folds.A.held_out: there is no file"),
     ],
 )  # fmt: skip
 def test_a_bad_config_is_refused_with_a_sentence(load, changes, message):

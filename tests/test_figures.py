@@ -168,6 +168,14 @@ def test_losses_are_drawn_by_model_and_fold(tmp_path):
     first = (tmp_path / "l.png").read_bytes()
     figures.main(arguments)
     assert (tmp_path / "l.png").read_bytes() == first
+    with paths[1].open("a") as handle:  # two validations: the first was better
+        handle.write('{"images": 8, "validation_loss": 0.3}\n{"images": 16, "validation_loss": 0.4}\n')
+    figure = figures.loss_figure(figures.read_histories(paths))
+    words = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert words == ["one, A (0.0625)", "two, A (0.0625; 0.3 at 8)"]
+    assert [line.get_ydata().tolist() for line in figure.axes[0].lines][1:2] == [[0.3, 0.4]]
+    assert figure.axes[0].collections[0].get_offsets().tolist() == [[8.0, 0.3]]
+    plt.close(figure)
     paths[0].write_text("")
     with pytest.raises(ValueError, match="history.jsonl: expected JSON lines"):
         figures.read_histories(paths)

@@ -216,7 +216,7 @@ def test_foreign_and_unfit_weights_are_refused(tmp_path):
     store.write_weights(foreign, tensors, {**meta, "settings": {**meta["settings"], "width": 16}})
     with pytest.raises(ValueError, match="do not fit its own settings"):
         painted(tmp_path / "a.tif", weights=foreign)
-    with pytest.raises(ValueError, match="kind classifier; expected diffusion, mean or pixel"):
+    with pytest.raises(ValueError, match="kind classifier; expected diffusion, regression, mean or pixel"):
         painted(tmp_path / "a.tif", weights=classifier_weights())
     with pytest.raises(ValueError, match="kind diffusion; expected a classifier"):
         painted(tmp_path / "a.tif", classifier=[labelled_weights()])

@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ import pytest
 import torch
 
 from brightpaint import store
-from brightpaint.models import diffusion, train
+from brightpaint.models import diffusion, train, train_classifier, training
+from brightpaint.models.compute import pick_device
 from brightpaint.models.data import TrainingImages, augment, random_window
+from brightpaint.models.objectives import Denoising
 from brightpaint.models.sample import load_module
 from models_fixture import CHANNELS, SETTINGS, labelled_plates, labelled_weights, make_plate, train_arguments
 
@@ -98,41 +101,41 @@ def test_inputs_that_do_not_belong_together_are_refused(tmp_path, plates):
 
 def test_learning_rate_warms_up_and_decays():
     settings = {"learning_rate": 2.0, "warmup_images": 10, "images": 110, "decay": "cosine"}
-    rates = [train.learning_rate(settings, images) for images in (5, 10, 60, 110)]
+    rates = [training.learning_rate(settings, images) for images in (5, 10, 60, 110)]
     np.testing.assert_allclose(rates, [1.0, 2.0, 1.0, 0.0], atol=1e-12)
-    assert train.learning_rate({**settings, "decay": "constant"}, 110) == 2.0
-    assert train.learning_rate({**settings, "warmup_images": 0}, 0) == 2.0
+    assert training.learning_rate({**settings, "decay": "constant"}, 110) == 2.0
+    assert training.learning_rate({**settings, "warmup_images": 0}, 0) == 2.0
 
 
 def test_ema_has_the_stated_half_life_and_is_short_at_first():
     settings = {"ema_images": 100}
-    assert train.ema_decay(settings, 10000, 4) ** 25 == pytest.approx(0.5)
-    assert train.ema_decay(settings, 100, 10) == pytest.approx(0.5)
+    assert training.ema_decay(settings, 10000, 4) ** 25 == pytest.approx(0.5)
+    assert training.ema_decay(settings, 100, 10) == pytest.approx(0.5)
 
 
-def small_training(plates, **changes):
+def small_training(plates, how=None, **changes):
     settings = {**SETTINGS, **changes}
     data = TrainingImages(*zip(*plates), channels=CHANNELS, label="none")
     torch.manual_seed(0)
     denoiser = train.build_denoiser(settings, CHANNELS, 0)
-    return train.Training(denoiser, train.denoising_loss(denoiser, settings, 2), settings), data
+    return training.Training(denoiser, Denoising(2, "v", "l2", 0.1), settings, how), data
 
 
 def test_ema_is_the_running_mean_of_the_weights(plates):
-    training, data = small_training(plates)
+    run, data = small_training(plates)
     name = "network.last.bias"
-    expected = training.model.state_dict()[name].clone()
-    for _ in range(5):
-        training.step(data)
-        decay = train.ema_decay(SETTINGS, training.seen, 4)
-        expected = decay * expected + (1 - decay) * training.model.state_dict()[name]
-    torch.testing.assert_close(training.mean[name], expected, rtol=1e-5, atol=1e-8)
+    expected = run.model.state_dict()[name].clone()
+    for batch in run.batches(data):
+        run.step(*batch)
+        decay = training.ema_decay(SETTINGS, run.seen, 4)
+        expected = decay * expected + (1 - decay) * run.model.state_dict()[name]
+    torch.testing.assert_close(run.mean[name], expected, rtol=1e-5, atol=1e-8)
 
 
 def test_ema_is_what_is_saved(tmp_path, plates, monkeypatch):
     kept = []
-    keep = train.Training.__init__
-    monkeypatch.setattr(train.Training, "__init__", lambda self, *rest: kept.append(self) or keep(self, *rest))
+    keep = training.Training.__init__
+    monkeypatch.setattr(training.Training, "__init__", lambda self, *rest: kept.append(self) or keep(self, *rest))
     run(tmp_path, plates)
     saved, _ = store.read_weights(tmp_path / "weights.safetensors")
     raw = kept[0].model.state_dict()
@@ -156,13 +159,15 @@ def test_weights_say_what_they_are(tmp_path, plates):
     assert meta["settings"] == {
         key: value for key, value in {**SETTINGS, "label": "target"}.items() if key != "channels"
     }
-    assert set(meta["versions"]) == {"brightpaint", "torch"}
+    assert set(meta["versions"]) == {"brightpaint", "torch", "computed"}
+    assert meta["versions"]["computed"] == "cpu, float32, 1 process(es)"
 
 
 def test_loss_that_is_not_finite_ends_training_with_a_sentence(plates):
-    training, _ = small_training(plates)
-    with pytest.raises(ValueError, match="lower train.learning_rate"):
-        training._record(float("nan"), 4, 0.1)
+    run, _ = small_training(plates)
+    run.seen = 4
+    with pytest.raises(ValueError, match="not finite by image 4; lower train.learning_rate"):
+        run._record(torch.tensor(float("nan")), 4, 1.0, 0.1)
 
 
 # --- what is learnt ---
@@ -176,8 +181,10 @@ def test_label_dropout_shows_the_null_label_at_the_stated_rate():
             seen.append(labels)
             return torch.zeros_like(y)
 
-    step_loss = train.denoising_loss(diffusion.Denoiser(Spy(), "eps"), {"label_dropout": 0.3, "objective": "eps"}, 1)
-    step_loss(torch.zeros(4000, 2, 1, 1), torch.ones(4000, dtype=torch.int64), torch.Generator().manual_seed(0))
+    objective = Denoising(1, "eps", "l2", 0.3)
+    drawn = objective.draw((4000, 1, 1, 1), torch.Generator().manual_seed(0))
+    images, labels = torch.zeros(4000, 2, 1, 1), torch.ones(4000, dtype=torch.int64)
+    objective.loss(diffusion.Denoiser(Spy(), "eps"), images, labels, *drawn)
     assert float((seen[0] == 0).double().mean()) == pytest.approx(0.3, abs=0.03)
 
 
@@ -222,39 +229,73 @@ def test_same_command_same_bytes_and_nothing_left_behind(tmp_path, plates, prese
     assert endings == {"safetensors", "jsonl"}
 
 
-def test_killed_training_goes_on_and_ends_with_the_same_bytes(tmp_path, plates):
-    settings = {**SETTINGS, "images": 120, "preset": "paper"}  # `paper` has dropout, whose noise must resume too
-    arguments = train_arguments(tmp_path, plates, settings)
-    code = "import sys; from brightpaint.models import train; train.SAVE_EVERY_S = 0; train.main(sys.argv[1:])"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], env={**os.environ, "PYTHONPATH": str(SOURCE)}, stderr=subprocess.PIPE
-    )
-    partial = tmp_path / "weights.safetensors.partial"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (partial.exists() and store.read_weights(partial)[1]["seen"] >= 24):
-        assert process.poll() is None, process.stderr.read().decode()
+def started(arguments, module="train"):
+    """Start a training that saves after every step, in a process of its own."""
+    words = [*arguments, "--compute", json.dumps({"save_every_s": 0, "prefetch": 1})]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, "-m", f"brightpaint.models.{module}", *words]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def interrupted(process, partial, number, images):
+    """Send a signal once a training has seen so many images; return its exit code and what it said."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (partial.exists() and store.read_weights(partial)[1]["seen"] >= images):
+        assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stderr.close()
+    process.send_signal(number)
+    said = process.communicate()[1]
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("module", ["train", "train_classifier"])
+def test_training_stopped_twice_goes_on_and_ends_with_the_same_bytes(tmp_path, module):
+    """By SIGKILL and then by SIGTERM, at moments that no seed decides; the best weights so far come through too."""
+    plates = [make_plate(tmp_path, name, 12, seed=number) for number, name in enumerate(("P1", "P2"))]
+    changes = {"images": 160, "preset": "paper", "label": "perturbation"}  # `paper` has dropout: it must resume too
+    settings = {**SETTINGS, **changes, "validation_share": 0.2, "validate_every_images": 40}
+    partial = tmp_path / "weights.safetensors.partial"
+    arguments = train_arguments(tmp_path, plates, settings)
+    code, _ = interrupted(started(arguments, module), partial, signal.SIGKILL, 44)
+    assert code == -signal.SIGKILL and not (tmp_path / "weights.safetensors").exists()
     seen = store.read_weights(partial)[1]["seen"]
-    assert 0 < seen < 120 and not (tmp_path / "weights.safetensors").exists()
-    train.main(arguments)
+    code, said = interrupted(started(arguments, module), partial, signal.SIGTERM, seen + 4)
+    assert code == 143 and f"going on from image {seen}" in said, said
+    tensors, meta = store.read_weights(partial)
+    assert f"stopped by SIGTERM at image {meta['seen']}; run the same command to go on" in said
+    assert any(name.startswith("best.") for name in tensors) and seen < meta["seen"] < 160
+    main = {"train": train, "train_classifier": train_classifier}[module].main
+    main(arguments)
     assert not partial.exists()
-    assert (tmp_path / "weights.safetensors").read_bytes() == run(tmp_path, plates, "whole", images=120, preset="paper")
+    main(train_arguments(tmp_path, plates, settings, "whole"))
+    assert (tmp_path / "weights.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
     assert (tmp_path / "weights.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
 
-def test_state_of_other_settings_is_set_aside(tmp_path, plates, monkeypatch):
-    training, data = small_training(plates)
-    training.step(data)
-    tensors, meta = training.state()
+def test_state_of_other_settings_is_set_aside_and_the_difference_is_named(tmp_path, plates, monkeypatch, caplog):
+    other, data = small_training(plates, learning_rate=0.5)
+    other.step(*next(other.batches(data)))
+    tensors, meta = other.state()
+    made_from = train.made_of({**SETTINGS, "learning_rate": 0.5}, data)
     partial = tmp_path / "weights.safetensors.partial"
-    store.write_weights(partial, tensors, {**meta, "key": "of something else"})
+    store.write_weights(partial, tensors, {**meta, "made_from": made_from})
     monkeypatch.setattr(train, "finish", lambda weights: None)
-    mixed = run(tmp_path, plates)
+    with caplog.at_level("INFO"):
+        mixed = run(tmp_path, plates)
+    assert "learning_rate: found 0.5, expected 0.002" in caplog.text and "label" not in caplog.text.split("(")[1]
     assert (tmp_path / "weights.safetensors.stale").exists()
     assert mixed == run(tmp_path, plates, "clean")
+
+
+def test_a_pickle_in_place_of_a_state_is_refused_and_not_loaded(tmp_path, plates):
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "loaded",))
+
+    (tmp_path / "weights.safetensors.partial").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ValueError, match="weights.safetensors.partial: not a brightpaint weights file"):
+        run(tmp_path, plates)
+    assert not (tmp_path / "loaded").exists()
 
 
 def test_second_training_of_the_same_weights_is_refused(tmp_path, plates):
@@ -265,6 +306,6 @@ def test_second_training_of_the_same_weights_is_refused(tmp_path, plates):
 
 def test_missing_gpu_is_one_clear_sentence(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert train.pick_device("auto").type == "cpu"
+    assert pick_device("auto").type == "cpu"
     with pytest.raises(ValueError, match="compute.device"):
-        train.pick_device("cuda")
+        pick_device("cuda")

@@ -35,7 +35,7 @@ def test_the_paper_study_is_planned_quickly_and_without_the_network(tmp_path):
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - began < 10  # CPU seconds: other work does not count
     jobs = planned(done.stdout)
     assert jobs["fetch"] == jobs["prepare"] == 10
-    assert jobs["train"] == 17  # six networks, mean and pixel on two folds; unlabelled on the third
+    assert jobs["train"] == 19  # seven networks, mean and pixel on two folds; unlabelled on the third
     assert jobs["train_classifier"] == 4
 
 
@@ -66,6 +66,18 @@ def test_the_pilot_is_planned_without_the_network(tmp_path):
     jobs = planned(done.stdout)
     assert jobs["index"] == jobs["fetch"] == jobs["prepare"] == 2 and jobs["train"] == 3
     assert '"sites": "1"' in done.stdout and '"wells": "A01:D06"' in done.stdout
+
+
+def test_several_gpus_train_through_torchrun_and_floors_ask_for_none(tmp_path):
+    models = [{"name": "pert", "kind": "regression", "width": 8}, {"name": "mean", "kind": "mean"}]
+    arms = [{"name": model["name"], "model": model["name"], "folds": ["A"]} for model in models]
+    source, compute = {"layout": "simulated"}, {"device": "cpu", "torch_threads": 1, "gpus": 2}
+    folder = write_study(tmp_path, {"source": source, "models": models, "arms": arms, "compute": compute})
+    weights = [f"results/models/{model['name']}/A/weights.safetensors" for model in models]
+    snakemake(folder, "--cores", "2", "--resources", "gpu=2", "--", *weights)
+    computed = store.read_weights(folder / weights[0])[1]["versions"]["computed"]
+    assert computed == "cpu, float32, 2 process(es)"
+    assert "computed" not in store.read_weights(folder / weights[1])[1]["versions"]
 
 
 def test_the_slurm_profile_plans_the_same_study():

@@ -21,6 +21,7 @@ import yaml
 from brightpaint.plates.choice import overlap
 
 README = "config/README.md explains every key"
+NETWORKS = ("diffusion", "regression")  # kinds of model that are trained step by step; the others are floors
 
 
 def _with_defaults(validator_class):
@@ -109,6 +110,13 @@ def read_plates(path: str | Path, schema_path: str | Path) -> dict[str, dict]:
     return plates
 
 
+def read_names(path: Path, key: str) -> list[str]:
+    """Read a text file of names, one a line; empty lines and those that begin with # are passed over."""
+    if not path.exists():
+        raise ValueError(f"{key}: there is no file {path}; correct its path, or write a list of names. {README}.")
+    return [line.strip() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+
+
 @dataclass(frozen=True)
 class Study:
     """A validated study: the config with defaults, and its plates by name."""
@@ -127,6 +135,9 @@ class Study:
         for model in filled["models"]:
             if model["weights"]:
                 model["weights"] = expand(model["weights"], f"config: models.{model['name']}.weights")
+        for fold in filled["folds"]:
+            if isinstance(fold["held_out"], str):
+                fold["held_out"] = read_names(Path(root) / fold["held_out"], f"config: folds.{fold['name']}.held_out")
         plates = read_plates(Path(root) / filled["plates"], Path(schemas) / "plates.schema.yaml")
         study = cls(filled, plates)
         problems = [f"config: {problem}" for problem in study._problems()]
@@ -262,6 +273,8 @@ class Study:
                         yield f"fold {fold['name']}: plate {plate} is not in {self.config['plates']}"
                     elif (found := self.plates[plate]["role"]) != role:
                         yield f"fold {fold['name']}: plate {plate} has role {found}, expected {role}"
+            if fold["held_out"] and not self.config["perturbations"]:
+                yield f"fold {fold['name']}: held_out needs perturbations: true"
 
     def _model_problems(self):
         for entry in self.config["models"] + self.config["classifiers"]:
@@ -270,7 +283,7 @@ class Study:
                 yield f"model {name}: label {entry['label']} needs perturbations: true"
             if entry["subset"] == "active" and not self.config["perturbations"]:
                 yield f"model {name}: subset active needs perturbations: true"
-            if labelled and entry.get("kind", "diffusion") != "diffusion":
+            if labelled and entry.get("kind", "diffusion") not in NETWORKS:
                 yield f"model {name}: kind {entry['kind']} takes no label"
 
     def _arm_problems(self):

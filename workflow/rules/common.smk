@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from brightpaint.config import Study
+from brightpaint.config import NETWORKS, Study
 
 try:
     STUDY = Study.load(config, ROOT / "workflow" / "schemas")
@@ -19,6 +19,14 @@ CONFIG = STUDY.config
 config.update(CONFIG)  # the report fills its texts from `config`: give it the defaults too
 RESOURCES = CONFIG["pathvars"]["resources"]
 
+
+def computing():
+    """JSON of how a training is computed, for the shell prefix, which Snakemake formats: braces are doubled."""
+    keys = ("precision", "compile", "prefetch", "save_every_s")
+    chosen = json.dumps({key: CONFIG["compute"][key] for key in keys}, sort_keys=True)
+    return shlex.quote(chosen).replace("{", "{{").replace("}", "}}")
+
+
 # PYTHONPATH, not PATH: an environment that Snakemake activates must keep its own python.
 shell.executable("bash")
 shell.prefix(
@@ -26,6 +34,10 @@ shell.prefix(
     f"export OMP_NUM_THREADS={CONFIG['compute']['torch_threads']}; "
     # Not params: what changes no result must rerun nothing.
     f"export BRIGHTPAINT_DEVICE={CONFIG['compute']['device']} BRIGHTPAINT_WORKERS={CONFIG['source']['workers']}; "
+    f"export BRIGHTPAINT_COMPUTE={computing()}; "
+    # What starts a training: python, or torchrun with one process a GPU.
+    'launch() ( if [ "$1" -gt 1 ]; then echo "python -m torch.distributed.run --standalone --nproc-per-node $1 -m"; '
+    'else echo "python -m"; fi ); '
 )
 
 
@@ -38,9 +50,10 @@ wildcard_constraints:
     part=r"\d{3}",
 
 
-def settings(stage, name=None):
+def settings(stage, name=None, fold=None):
     """Sorted JSON of exactly what changes the result of `stage`, so that reruns are right."""
-    return json.dumps(stage_settings(stage, name), sort_keys=True)
+    held_out = {"held_out": STUDY.entry("folds", fold)["held_out"]} if fold else {}
+    return json.dumps({**stage_settings(stage, name), **held_out}, sort_keys=True)
 
 
 def pick(section, *keys):
@@ -81,7 +94,7 @@ def stage_settings(stage, name):
         return {**CONFIG["quality"], "channels": {**channels, "here": STUDY.channels(name)}}
     if stage == "train":
         model = STUDY.entry("models", name)
-        chosen = {key: model[key] for key in ("kind", "label", "preset", "width", "objective", "subset")}
+        chosen = {key: model[key] for key in ("kind", "label", "preset", "width", "objective", "loss", "subset")}
         return {**chosen, **CONFIG["train"], "channels": channels}
     if stage == "train_classifier":
         entry = STUDY.entry("classifiers", name)
@@ -253,20 +266,20 @@ def montage_stacks(wildcards):
 def trained():
     """(model, fold) pairs that the arms need trained here."""
     pairs = [(STUDY.model_of(arm), fold) for arm in STUDY.arms for fold in STUDY.entry("arms", arm)["folds"]]
-    pairs = [(model["name"], fold) for model, fold in pairs if model["kind"] == "diffusion" and not model["weights"]]
+    pairs = [(model["name"], fold) for model, fold in pairs if model["kind"] in NETWORKS and not model["weights"]]
     return list(dict.fromkeys(pairs))
 
 
 def gpus(wildcards):
     """GPUs of a training or sampling job: the closed-form baselines need none."""
-    if hasattr(wildcards, "classifier"):
-        return 1
-    model = STUDY.entry("models", wildcards.model) if hasattr(wildcards, "model") else STUDY.model_of(wildcards.arm)
-    return int(model["kind"] == "diffusion")
+    if hasattr(wildcards, "arm"):
+        return int(STUDY.model_of(wildcards.arm)["kind"] in NETWORKS)
+    floor = hasattr(wildcards, "model") and STUDY.entry("models", wildcards.model)["kind"] not in NETWORKS
+    return 0 if floor else CONFIG["compute"]["gpus"]
 
 
 def histories(wildcards):
-    """Training histories of every diffusion model."""
+    """Training histories of every network."""
     return [f"<results>/models/{model}/{fold}/history.jsonl" for model, fold in trained()]
 
 
@@ -276,7 +289,7 @@ def study_results():
     results = expand("<results>/figures/montage/{plate}.png", plate=shown) + ["<results>/tables/missing.html"]
     results += expand("<results>/figures/quality/{plate}.png", plate=STUDY.used_plates())
     results += ["<results>/tables/quality.html"]
-    painted = [arm for arm in STUDY.arms if STUDY.model_of(arm)["kind"] == "diffusion"]
+    painted = [arm for arm in STUDY.arms if STUDY.model_of(arm)["kind"] in NETWORKS]
     results += [f"<results>/predicted/{arm}/{plate}" for arm in painted for plate in STUDY.predict_plates(arm)]
     if trained():
         results += ["<results>/figures/loss.png"]

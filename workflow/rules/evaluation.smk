@@ -72,7 +72,7 @@ rule montage:
 
 
 rule loss:
-    """Draw the training loss of every diffusion model."""
+    """Draw the training and validation loss of every network."""
     input:
         histories,
     output:

@@ -22,9 +22,10 @@ rule train:
         mem_mb=16000,
         runtime=2880,
     params:
-        settings=lambda wildcards: settings("train", wildcards.model),
+        settings=lambda wildcards: settings("train", wildcards.model, wildcards.fold),
     shell:
-        "python -m brightpaint.models.train --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        "$(launch {resources.gpu}) brightpaint.models.train --settings {params.settings:q}"
+        ' --device $BRIGHTPAINT_DEVICE --compute "$BRIGHTPAINT_COMPUTE"'
         " --threads {threads} --stacks {input.stacks:q} --fields {input.fields:q} --active {input.active:q}"
         " --weights {output.weights:q} --history {output.history:q} 2> {log:q}"
 
@@ -50,9 +51,10 @@ rule train_classifier:
         mem_mb=16000,
         runtime=2880,
     params:
-        settings=lambda wildcards: settings("train_classifier", wildcards.classifier),
+        settings=lambda wildcards: settings("train_classifier", wildcards.classifier, wildcards.fold),
     shell:
-        "python -m brightpaint.models.train_classifier --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        "$(launch {resources.gpu}) brightpaint.models.train_classifier --settings {params.settings:q}"
+        ' --device $BRIGHTPAINT_DEVICE --compute "$BRIGHTPAINT_COMPUTE"'
         " --threads {threads} --stacks {input.stacks:q} --fields {input.fields:q} --active {input.active:q}"
         " --weights {output.weights:q} --history {output.history:q} 2> {log:q}"
 

@@ -42,21 +42,33 @@ def save(figure: plt.Figure, path: Path, dpi: int) -> None:
 
 
 def loss_figure(histories: dict[str, pd.DataFrame]) -> plt.Figure:
-    """Draw the training loss of each model over the images it has seen, on logarithmic axes.
+    """Draw the training and validation loss of each model over the images it has seen, on logarithmic axes.
+
+    The training loss is a line, the validation loss one with dots, and a ring marks the weights that were kept.
 
     Parameters
     ----------
-    histories : {label: frame with columns images, loss}
+    histories : {label: frame with columns images, loss and, where wells validate, validation_loss}
     """
     figure, axes = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
+    validated = False
     for number, (label, history) in enumerate(histories.items()):
         style = {"color": LINES[number % len(LINES)], "linestyle": ["-", "--", ":"][number // len(LINES) % 3]}
-        marker = "o" if len(history) < 3 else None
-        last = f"{label} ({history['loss'].iloc[-1]:.3g})"
-        axes.plot(history["images"], history["loss"], label=last, marker=marker, **style)
-    axes.set(xlabel="images seen", ylabel="training loss (mean squared error)", yscale="log")
+        training = history.dropna(subset="loss")
+        marker = "o" if len(training) < 3 else None
+        last = f"{label} ({training['loss'].iloc[-1]:.3g}"
+        held = history.dropna(subset="validation_loss") if "validation_loss" in history else history.iloc[:0]
+        if len(held):
+            validated, kept = True, held.loc[held["validation_loss"].idxmin()]
+            last += f"; {kept['validation_loss']:.3g} at {int(kept['images']):,}"
+            axes.plot(held["images"], held["validation_loss"], marker=".", **style)
+            ring = {"facecolors": "none", "edgecolors": style["color"], "linewidths": 1.5, "zorder": 3}
+            axes.scatter(kept["images"], kept["validation_loss"], s=90, **ring)
+        axes.plot(training["images"], training["loss"], label=f"{last})", marker=marker, alpha=0.6, **style)
+    axes.set(xlabel="images seen", ylabel="loss", yscale="log")
     axes.grid(color="0.9")
-    axes.legend(frameon=False, title="model, fold (last loss)")
+    words = "last training loss; validation loss of the weights kept" if validated else "last loss"
+    axes.legend(frameon=False, title=f"model, fold ({words})")
     return figure
 
 
@@ -64,10 +76,10 @@ def read_histories(paths: Sequence[Path]) -> dict[str, pd.DataFrame]:
     """Read histories of models/<model>/<fold>/history.jsonl: {"model, fold": frame}."""
     histories = {}
     for path in paths:
-        lines = store.read_json_lines(path)
-        if not lines or not {"images", "loss"} <= set(lines[0]):
+        lines = pd.DataFrame(store.read_json_lines(path))
+        if not {"images", "loss"} <= set(lines.columns):
             raise ValueError(f"{path}: expected JSON lines with images and loss; delete it and rerun `train`")
-        histories[f"{path.parent.parent.name}, {path.parent.name}"] = pd.DataFrame(lines)
+        histories[f"{path.parent.parent.name}, {path.parent.name}"] = lines
     return histories
 
 

@@ -13,10 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from brightpaint.models.diffusion import add_noise
 from brightpaint.models.network import Encoder, group_norm
 from brightpaint.models.presets import PRESETS, Spec
-from brightpaint.models.schedule import Schedule
 
 # The published width; log-SNR in place of gamma, as in `fast`.
 SPEC = replace(PRESETS["paper"], width=128, noise_input="log_snr")
@@ -73,16 +71,3 @@ class Classifier(nn.Module):
         null = torch.zeros(len(y), dtype=torch.int64, device=y.device)
         h, _, _ = self.encoder(torch.cat([x, y], dim=1), gamma, null)
         return F.log_softmax(self.pool(F.silu(self.norm(h))), dim=1)
-
-
-def classifier_loss(classifier: Classifier, inputs: int):
-    """Return the `step_loss` of a classifier: cross-entropy on stains noised as in the denoiser's training."""
-    schedule = Schedule()
-
-    def step_loss(images, labels, generator):
-        x, y = images[:, :inputs], images[:, inputs:]
-        gamma = schedule.draw(len(y), generator)
-        eps = torch.randn(y.shape, generator=generator, device=y.device)
-        return F.nll_loss(classifier(x, add_noise(y, gamma, eps), gamma), labels - 1)
-
-    return step_loss

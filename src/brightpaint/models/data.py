@@ -6,7 +6,7 @@ as if nothing had happened. Plates are ordered by name, whatever the order of th
 
 from __future__ import annotations
 
-import zlib
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,11 +15,8 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.models.labels import active_rows, label_indices, label_map
-
-
-def seed_of(*words: object) -> int:
-    """Return a seed made from stable words, e.g. seed_of(7, "noise", 1200)."""
-    return zlib.crc32("/".join(map(str, words)).encode())
+from brightpaint.models.seeds import seed_of
+from brightpaint.models.split import held_out_perturbations, validation_wells
 
 
 def plate_of(fields: pd.DataFrame, path: str | Path) -> str:
@@ -47,29 +44,32 @@ class TrainingImages:
     channels : `input` and `target` channel names
     label : `none`, `perturbation` or `target`
     actives : table of actives, if the model is trained on the active subset
+    held_out : names or share of the perturbations that are left out (`split.held_out_perturbations`)
 
     Attributes
     ----------
-    labels : {class name: number from 1}
+    labels : {class name: number from 1}; a held-out perturbation has none
     fields : the field tables of the chosen rows, plates in the order of their names
     """
 
-    def __init__(self, stacks: Sequence, tables: Sequence, *, channels: dict, label: str, actives=None):
+    def __init__(self, stacks: Sequence, tables: Sequence, *, channels: dict, label: str, actives=None, held_out=()):
         if len(stacks) != len(tables) or not stacks:
             raise ValueError(f"{len(stacks)} stacks and {len(tables)} field tables; expected as many, at least one")
         read = [(stack, store.read_fields(table), table) for stack, table in zip(stacks, tables)]
         opened = [(store.open_stack(stack).select(fields), fields, table) for stack, fields, table in read]
         opened.sort(key=lambda plate: plate_of(plate[1], plate[2]))
-        self._images, self._places, kept = [], [], []
+        self._images, self._places = [], []
         self.stacks = [stack for stack, _, _ in opened]
         for number, (stack, fields, path) in enumerate(opened):
             check_rows(stack, fields, path)
             self._images.append((stack.images, stack.channel_indices(channels["input"] + channels["target"])))
-            rows = active_rows(fields, actives)
-            self._places += [(number, int(row)) for row in rows]
-            kept.append(fields.iloc[rows])
-        self.fields = pd.concat(kept, ignore_index=True)
-        if not self._places:
+            self._places += [(number, row) for row in range(len(fields))]
+        self.fields = pd.concat([fields for _, fields, _ in opened], ignore_index=True)
+        self.held_out = held_out_perturbations(self.fields, held_out)
+        rows = active_rows(self.fields, actives)
+        if self.held_out:
+            rows = rows[~self.fields["Metadata_perturbation"].isin(self.held_out).to_numpy()[rows]]
+        if not len(rows):
             why = "none of their perturbations is active; train with subset: all" if actives is not None else "no rows"
             raise ValueError(f"no fields to train on in {[str(table) for table in tables]}: {why}")
         sizes = {images.shape[-2:] for images, _ in self._images}
@@ -77,18 +77,29 @@ class TrainingImages:
             raise ValueError(f"plates of different sizes: {[(str(s.path), s.images.shape[-2:]) for s in self.stacks]}")
         self.size = sizes.pop()
         self.inputs = len(channels["input"])
-        self.labels = label_map([self.fields], label)
+        self.labels = label_map([self.fields.iloc[rows]], label)
         self.label_indices = label_indices(self.fields, label, self.labels)
+        self._keep(rows)
 
     def __len__(self) -> int:
         return len(self._places)
 
+    def _keep(self, rows: np.ndarray) -> None:
+        self._places = [self._places[row] for row in rows]
+        self.fields = self.fields.iloc[rows].reset_index(drop=True)
+        self.label_indices = self.label_indices[rows]
+
     def keep_labelled(self) -> None:
         """Leave out the fields without a label."""
-        kept = np.flatnonzero(self.label_indices)
-        self._places = [self._places[number] for number in kept]
-        self.fields = self.fields.iloc[kept].reset_index(drop=True)
-        self.label_indices = self.label_indices[kept]
+        self._keep(np.flatnonzero(self.label_indices))
+
+    def split(self, share: float) -> tuple[TrainingImages, TrainingImages]:
+        """Return the fields to train on and those of this share of wells, which validate (maybe none)."""
+        validates = validation_wells(self.fields, share)
+        parts = copy.copy(self), copy.copy(self)
+        for part, rows in zip(parts, (~validates, validates)):
+            part._keep(np.flatnonzero(rows))
+        return parts
 
     def field(self, number: int, window: tuple[slice, slice] = (slice(None), slice(None))) -> np.ndarray:
         """Return (C, h, w) float32 z-scores of one field, inputs before targets; `window` cuts rows and columns."""
@@ -106,20 +117,32 @@ class TrainingImages:
             chosen.append(int(orders[epoch][place]))
         return chosen
 
-    def batch(self, seed: int, first: int, count: int, crop_px: int | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return the training images `first` to `first + count - 1` and their labels.
+    def batch(
+        self, seed: int, first: int, count: int, crop_px: int | None, mine: slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the training images `first` to `first + count - 1` and their labels, or the part `mine` of them.
 
         Returns
         -------
         images : (count, C, crop, crop) float32 z-scores, flipped and turned
         labels : (count,) int64
         """
-        chosen = self.order(seed, first, count)
+        chosen = list(enumerate(self.order(seed, first, count), start=first))[mine]
         images = []
-        for image, number in enumerate(chosen, start=first):
+        for image, number in chosen:
             rng = np.random.default_rng(seed_of(seed, "image", image))
             images.append(augment(self.field(number, random_window(self.size, crop_px, rng)), rng))
-        return np.stack(images), self.label_indices[chosen]
+        return np.stack(images), self.label_indices[[number for _, number in chosen]]
+
+    def fixed(self, number: int, crop_px: int | None) -> tuple[str, np.ndarray, int]:
+        """Return validation image `number`: its name, its (C, h, w) window drawn from that name, and its label.
+
+        Beyond the last field they begin again with another window, under another name.
+        """
+        again, row = divmod(number, len(self))
+        name = "/".join(str(self.fields.loc[row, key]) for key in store.FIELD_KEYS) + f"/{again}"
+        window = random_window(self.size, crop_px, np.random.default_rng(seed_of("validation", name)))
+        return name, self.field(row, window), int(self.label_indices[row])
 
 
 def random_window(size: tuple[int, int], crop_px: int | None, rng: np.random.Generator) -> tuple[slice, slice]:

@@ -23,6 +23,7 @@ from brightpaint.models import baselines, sampler
 from brightpaint.models.data import check_rows, seed_of
 from brightpaint.models.diffusion import Denoise
 from brightpaint.models.labels import active_rows, shown_indices
+from brightpaint.models.objectives import build_regressor
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.train import build_denoiser, pick_device
 from brightpaint.models.train_classifier import build_classifier
@@ -131,14 +132,30 @@ def diffusion_painter(args: argparse.Namespace, tensors: dict, meta: dict, field
     return paint
 
 
+def regression_painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame) -> Callable:
+    """Return `paint(x, rows)` of a network that paints in one pass, without noise."""
+    trained, device, numbers = meta["settings"], pick_device(args.device), meta["label_map"]
+    regressor = load_module(args.weights, build_regressor(trained, meta["channels"], len(numbers)), tensors, device)
+    labels = shown_indices(fields, trained["label"], numbers, args.settings["sampling_label"])
+
+    def paint(x: np.ndarray, rows: list[int]) -> np.ndarray:
+        with torch.no_grad():
+            stains = regressor(torch.from_numpy(x).to(device), torch.from_numpy(labels[rows]).to(device))
+        return stains.clamp(-sampler.CUTOFF, sampler.CUTOFF).cpu().numpy()
+
+    return paint
+
+
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame) -> Callable:
     """Return `paint(x, rows)` for any kind of model."""
     kind = meta["settings"].get("kind")
     if kind == "diffusion":
         return diffusion_painter(args, tensors, meta, fields)
+    if kind == "regression":
+        return regression_painter(args, tensors, meta, fields)
     if kind in ("mean", "pixel"):
         return lambda x, rows: np.stack([baselines.predict(kind, tensors, field) for field in x])
-    raise ValueError(f"{args.weights} holds a model of kind {kind}; expected diffusion, mean or pixel")
+    raise ValueError(f"{args.weights} holds a model of kind {kind}; expected diffusion, regression, mean or pixel")
 
 
 def paint_rows(paint: Callable, stack: store.Stack, inputs: list[str], rows: np.ndarray, writer, batch: int) -> None:

@@ -5,18 +5,17 @@ Fields without a label are left out: there is nothing to learn from them.
 
 from __future__ import annotations
 
-import logging
+import contextlib
 
 import torch
 
 from brightpaint import store
 from brightpaint.cli import run
-from brightpaint.models.classifier import Classifier, classifier_loss, classifier_spec
-from brightpaint.models.data import seed_of
-from brightpaint.models.network import parameter_count
-from brightpaint.models.train import Training, describe, finish, fit, open_data, parse, pick_device, state_key
-
-log = logging.getLogger(__name__)
+from brightpaint.models import compute
+from brightpaint.models.classifier import Classifier, classifier_spec
+from brightpaint.models.objectives import Classification
+from brightpaint.models.seeds import seed_of
+from brightpaint.models.train import open_data, parse, train_network
 
 
 def build_classifier(settings: dict, channels: dict, classes: int) -> Classifier:
@@ -28,18 +27,14 @@ def build_classifier(settings: dict, channels: dict, classes: int) -> Classifier
 def main(argv=None) -> None:
     """Train a classifier."""
     args = parse(main.__doc__, argv)
-    settings, device = {**args.settings, "kind": "classifier"}, pick_device(args.device)
-    with store.locked(args.weights):
-        data = open_data(args, settings["label"])
+    args.settings["kind"] = "classifier"
+    with store.locked(args.weights) if compute.first() else contextlib.nullcontext():
+        data = open_data(args)
         data.keep_labelled()
-        torch.manual_seed(seed_of(settings["seed"], "weights"))
-        classifier = build_classifier(settings, settings["channels"], len(data.labels)).to(device)
-        log.info("%d fields, %d classes, %d parameters", len(data), len(data.labels), parameter_count(classifier))
-        training = Training(classifier, classifier_loss(classifier, data.inputs), settings)
-        fit(training, data, args.weights, state_key(settings, data))
-        store.write_json_lines(training.history, args.history)
-        store.write_weights(args.weights, training.mean, describe(settings, data.labels))
-        finish(args.weights)
+        torch.manual_seed(seed_of(args.settings["seed"], "weights"))
+        classifier = build_classifier(args.settings, args.settings["channels"], len(data.labels))
+        objective = Classification(data.inputs)
+        train_network(args, data, classifier, objective, objective)
 
 
 if __name__ == "__main__":

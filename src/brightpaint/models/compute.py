@@ -1,0 +1,169 @@
+"""On what a training runs: device, precision, and the processes of one job. Nothing here is drawn at random.
+
+Several GPUs: `torchrun` starts one process a GPU and says in the environment which is which (RANK, LOCAL_RANK,
+WORLD_SIZE). Each process computes its part of every batch, torch's DistributedDataParallel averages the gradients,
+and the first process alone writes files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+COMPILERS = {"cpu": "eager", "cuda": "inductor"}  # on a CPU only to test the path: nothing is generated
+
+
+def pick_device(device: str) -> torch.device:
+    """Return the torch device for `auto`, `cpu` or `cuda`: in a job of several processes, this process's own GPU."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda: this machine shows no GPU to torch; set compute.device to auto or cpu")
+    if device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    number = int(os.environ.get("LOCAL_RANK", 0))
+    if number >= torch.cuda.device_count():
+        raise ValueError(
+            f"process {number + 1} of this job has no GPU: torch sees {torch.cuda.device_count()}; lower compute.gpus"
+        )
+    return torch.device("cuda", number) if world() > 1 else torch.device("cuda")
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How a training is computed. The defaults are those of a plain CPU run.
+
+    Attributes
+    ----------
+    device : where
+    precision : `float32`, `bfloat16` (autocast: weights, optimiser and losses stay float32), or `auto`, which is
+        bfloat16 on a GPU and float32 on a CPU
+    compile : whether torch.compile translates the network on a GPU
+    prefetch : threads that read batches ahead; 0 reads each when it is needed
+    save_every_s : seconds between saves of an unfinished training
+    """
+
+    device: torch.device = torch.device("cpu")
+    precision: str = "auto"
+    compile: bool = False
+    prefetch: int = 0
+    save_every_s: float = 60
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type in which convolutions and matrix products are computed."""
+        chosen = {"auto": "bfloat16" if self.device.type == "cuda" else "float32"}.get(self.precision, self.precision)
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[chosen]
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """Channels last where tensor cores want it: bfloat16; else as written."""
+        return torch.channels_last if self.dtype == torch.bfloat16 else torch.contiguous_format
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which the network is called."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """Return the model on the device, its convolutions in the layout that suits the precision."""
+        return model.to(self.device).to(memory_format=self.layout)
+
+    def runnable(self, model: nn.Module) -> nn.Module:
+        """Return what is called in a training step: the model, compiled and shared between processes as asked."""
+        called = torch.compile(model, backend=COMPILERS[self.device.type]) if self.compile else model
+        if world() == 1:
+            return called
+        gpus = [self.device.index] if self.device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(called, device_ids=gpus)
+
+    def send(self, images: torch.Tensor) -> torch.Tensor:
+        """Return images (B, C, H, W) on the device; from pinned memory the copy does not wait."""
+        return images.to(self.device, non_blocking=True).contiguous(memory_format=self.layout)
+
+
+def world() -> int:
+    """Return how many processes train together."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def rank() -> int:
+    """Return this process's number among them, from 0."""
+    return int(os.environ.get("RANK", 0))
+
+
+def first() -> bool:
+    """Return whether this process is the one that writes."""
+    return rank() == 0
+
+
+def mine(count: int) -> tuple[slice, float]:
+    """Return this process's part of a batch of `count`, and its weight where processes are averaged.
+
+    The weight is 1 if all have as many. A process that has none left computes the first image, with weight 0: the
+    others wait for its gradient.
+    """
+    start, stop = count * rank() // world(), count * (rank() + 1) // world()
+    return slice(start, stop) if stop > start else slice(0, 1), (stop - start) * world() / count
+
+
+@contextmanager
+def together(device: torch.device) -> Iterator[None]:
+    """Join the processes of a job for the time of the block; with one process, nothing."""
+    if world() == 1:
+        yield
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    # gloo too on GPUs: what the processes tell each other from CPU memory must not wait for the GPU's work
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(minutes=30))
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def total(*values: float) -> list[float]:
+    """Return the sums over all processes."""
+    if world() == 1:
+        return list(values)
+    sums = torch.tensor(values, dtype=torch.float64)
+    dist.all_reduce(sums)
+    return sums.tolist()
+
+
+def ahead(make: Callable, items: Iterable, threads: int, pinned: bool = False) -> Iterator:
+    """Yield make(item) for each item in order, made ahead by background threads; the same with any number of them.
+
+    Parameters
+    ----------
+    make : returns (images, labels), arrays
+    threads : 0 makes each when it is asked for
+    pinned : whether to put the tensors where a GPU can fetch them by itself
+    """
+
+    def tensors(item):
+        made = [torch.from_numpy(array) for array in make(item)]
+        return [tensor.pin_memory() for tensor in made] if pinned else made
+
+    if not threads:
+        yield from map(tensors, items)
+        return
+    items = iter(items)
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = deque(pool.submit(tensors, item) for item in islice(items, 2 * threads))
+        try:
+            while waiting:
+                made = waiting.popleft().result()
+                waiting.extend(pool.submit(tensors, item) for item in islice(items, 1))
+                yield made
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,74 @@
+"""Which wells of the training plates are not trained on: those of held-out perturbations, and those that validate.
+
+Both are drawn from the names of plates, wells and perturbations alone: no seed, no model and no order of files changes
+them, so that validation losses can be compared between trainings.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+from brightpaint.models.labels import CONTROL
+from brightpaint.models.seeds import seed_of
+
+WELL = ["Metadata_Plate", "Metadata_Well"]
+
+
+def held_out_perturbations(fields: pd.DataFrame, held_out: float | list[str]) -> list[str]:
+    """Return the perturbations whose wells a fold leaves out of training.
+
+    Parameters
+    ----------
+    fields : field table of all training plates
+    held_out : their names, or the share of the treated perturbations to draw; DMSO is never held out
+
+    Raises
+    ------
+    ValueError
+        for a name that no training plate has, and for DMSO
+    """
+    if not held_out:
+        return []
+    names = sorted(set(fields["Metadata_perturbation"]) - {CONTROL, ""})
+    if not isinstance(held_out, list):
+        drawn = sorted(names, key=lambda name: seed_of("held out", name))
+        return sorted(drawn[: round(held_out * len(names))])
+    for name in held_out:
+        if name not in names:
+            known = "the control, always trained on" if name == CONTROL else "not on the training plates"
+            raise ValueError(
+                f"held_out: {name} is {known}; name some of their {len(names)} perturbations: {', '.join(names[:5])}, ..."
+            )
+    return sorted(held_out)
+
+
+def validation_wells(fields: pd.DataFrame, share: float) -> np.ndarray:
+    """Choose wells that validate: others on each plate, and never the last well of a perturbation.
+
+    Parameters
+    ----------
+    fields : field table of the fields that may be trained on
+    share : of each plate's wells, rounded down
+
+    Returns
+    -------
+    (N,) bool, true for the fields of chosen wells
+    """
+    perturbation = fields["Metadata_perturbation"].fillna("") if "Metadata_perturbation" in fields else ""
+    wells = fields[WELL].assign(perturbation=perturbation).drop_duplicates(WELL)
+    left, taken, chosen = Counter(wells["perturbation"]), Counter(), set()
+    for plate, rows in wells.groupby("Metadata_Plate", sort=True):
+        wanted = int(share * len(rows) + 1e-9)  # 0.1 of 10 is 1, whatever the last bit says
+        names = dict(zip(rows["Metadata_Well"], rows["perturbation"]))
+        for _ in range(wanted):
+            free = [well for well, name in names.items() if left[name] > 1 and (plate, well) not in chosen]
+            if not free:
+                break
+            well = min(free, key=lambda well: (taken[names[well]] / left[names[well]], seed_of(plate, well)))
+            chosen.add((plate, well))
+            taken[names[well]] += 1
+            left[names[well]] -= 1
+    return np.array([key in chosen for key in zip(fields["Metadata_Plate"], fields["Metadata_Well"])], dtype=bool)

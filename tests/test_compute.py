@@ -1,0 +1,189 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from brightpaint import store
+from brightpaint.models import compute, train, training
+from brightpaint.models.compute import Compute
+from brightpaint.models.data import TrainingImages
+from brightpaint.models.objectives import Denoising
+from models_fixture import SETTINGS, make_plate, train_arguments
+
+SOURCE = Path(train.__file__).parents[2]
+
+
+@pytest.fixture
+def plates(tmp_path):
+    return [make_plate(tmp_path, name, 10, seed=number) for number, name in enumerate(("P1", "P2"))]
+
+
+def trained(folder, plates, name="weights", how=None, **changes):
+    """Train and return the weights and the lines of the history."""
+    arguments = train_arguments(folder, plates, {**SETTINGS, **changes}, name)
+    train.main([*arguments, "--compute", json.dumps(how or {})])
+    return store.read_weights(folder / f"{name}.safetensors"), store.read_json_lines(folder / f"{name}.jsonl")
+
+
+def losses(lines, key="loss"):
+    return [line[key] for line in lines if key in line]
+
+
+# --- reading ahead ---
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_batches_made_ahead_come_in_order_and_as_they_are(threads):
+    made = list(compute.ahead(lambda item: (np.full(3, item), np.array(item)), range(20), threads))
+    assert [int(number) for _, number in made] == list(range(20))
+    assert all(values.tolist() == [int(number)] * 3 for values, number in made)
+
+
+def test_reading_ahead_stops_with_its_reader_and_passes_errors_on():
+    made = []
+    stream = compute.ahead(lambda item: (made.append(item), (np.zeros(1),))[1], range(1000), 2)
+    next(stream)
+    stream.close()
+    assert len(made) < 20
+
+    def broken(item):
+        raise ValueError("truncated")
+
+    with pytest.raises(ValueError, match="truncated"):
+        next(compute.ahead(broken, range(3), 2))
+
+
+def test_prefetch_and_save_interval_do_not_change_a_byte(tmp_path, plates):
+    plain = trained(tmp_path, plates)
+    ahead = trained(tmp_path, plates, "ahead", {"prefetch": 3, "save_every_s": 0})
+    assert (tmp_path / "weights.safetensors").read_bytes() == (tmp_path / "ahead.safetensors").read_bytes()
+    assert plain[1] == ahead[1]
+
+
+# --- precision, layout, compilation: what a GPU does, as far as a CPU can ---
+
+
+def test_precision_is_bfloat16_on_a_gpu_unless_told():
+    assert Compute(torch.device("cuda")).dtype == torch.bfloat16 == Compute(precision="bfloat16").dtype
+    assert Compute().dtype == torch.float32 == Compute(torch.device("cuda"), precision="float32").dtype
+    assert Compute(torch.device("cuda")).layout == torch.channels_last
+    assert Compute().layout == torch.contiguous_format
+
+
+@pytest.mark.parametrize("preset", ["fast", "paper"])
+def test_bfloat16_in_channels_last_learns_the_same_within_its_precision(tmp_path, plates, preset):
+    changes = {"preset": preset, "validation_share": 0.2, "images": 12}
+    (_, meta), plain = trained(tmp_path, plates, **changes)
+    (tensors, half_meta), half = trained(tmp_path, plates, "half", {"precision": "bfloat16"}, **changes)
+    np.testing.assert_allclose(losses(half), losses(plain), rtol=0.05)  # bfloat16 holds 8 bits: 0.4% a product
+    np.testing.assert_allclose(losses(half, "validation_loss"), losses(plain, "validation_loss"), rtol=0.05)
+    assert all(value.dtype == torch.float32 for value in tensors.values())
+    assert meta["versions"]["computed"].startswith("cpu, float32")
+    assert half_meta["versions"]["computed"].startswith("cpu, bfloat16")
+
+
+def test_channels_last_state_goes_on_where_it_was(tmp_path, plates):
+    """Layout is no content: a restored training has the weights, means and moments that were saved, in its own layout."""
+    torch.manual_seed(0)
+    model = train.build_denoiser(SETTINGS, SETTINGS["channels"], 0)
+    run = training.Training(model, Denoising(2, "v", "l2", 0.1), SETTINGS, Compute(precision="bfloat16"))
+    assert run.model.network.encoder.stages[0].conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+    data = TrainingImages(*zip(*plates), channels=SETTINGS["channels"], label="none")
+    batches = run.batches(data)
+    for _ in range(2):
+        run.step(*next(batches))
+    store.write_weights(tmp_path / "state", *run.state())
+    other_model = train.build_denoiser(SETTINGS, SETTINGS["channels"], 0)
+    other = training.Training(other_model, run.objective, SETTINGS, run.how)
+    other.restore(*store.read_weights(tmp_path / "state"))
+    batch = next(batches)
+    run.step(*batch)
+    other.step(*batch)
+    for name, value in run.model.state_dict().items():
+        assert torch.equal(value, other.model.state_dict()[name]), name
+        assert value.stride() == other.model.state_dict()[name].stride()
+        assert torch.equal(run.mean[name], other.mean[name])
+
+
+def test_compiled_network_has_the_same_weights_by_the_same_names(tmp_path, plates):
+    plain, _ = trained(tmp_path, plates, images=12)
+    compiled, _ = trained(tmp_path, plates, "compiled", {"compile": True}, images=12)
+    assert set(compiled[0]) == set(plain[0])
+    for name, value in plain[0].items():
+        torch.testing.assert_close(compiled[0][name], value, rtol=1e-4, atol=1e-5)
+
+
+# --- several processes ---
+
+
+def test_parts_of_a_batch_are_whole_and_weighted(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    for count in (1, 2, 3, 7, 8):
+        parts = []
+        for rank in range(3):
+            monkeypatch.setenv("RANK", str(rank))
+            parts.append(compute.mine(count))
+        images = [list(range(count))[part] for part, weight in parts if weight]
+        assert sum(images, []) == list(range(count))
+        assert sum(weight for _, weight in parts) == pytest.approx(3)
+        assert all(list(range(count))[part] for part, _ in parts)
+
+
+WORKER = """
+import os, sys, torch
+from safetensors.torch import save_file
+from brightpaint.models import train
+keep, folder, models = torch.optim.Adam.step, sys.argv[1], []
+def step(self, *rest):
+    if not os.path.exists(path := f"{folder}/gradient{os.environ['RANK']}"):
+        save_file({str(n): p.grad.contiguous() for n, p in enumerate(self.param_groups[0]["params"])}, path)
+    keep(self, *rest)
+torch.optim.Adam.step = step
+train.main(sys.argv[2:])
+"""
+
+
+def test_two_processes_take_the_step_of_one(tmp_path, plates, monkeypatch):
+    """Batches of 5 and, at last, of 1: their parts differ in size, and one process has nothing left to do."""
+    settings = {**SETTINGS, "batch": 5, "images": 11, "label": "perturbation", "validation_share": 0.2}
+    (tmp_path / "worker.py").write_text(WORKER)
+    (tmp_path / "shared").mkdir()
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    arguments = train_arguments(tmp_path / "shared", plates, settings)
+    words = [*launcher, tmp_path / "worker.py", tmp_path / "shared", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([str(word) for word in words], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    keep, alone = torch.optim.Adam.step, tmp_path / "alone"
+
+    def step(self, *rest):
+        if not alone.exists():
+            save_file({str(n): p.grad.contiguous() for n, p in enumerate(self.param_groups[0]["params"])}, alone)
+        keep(self, *rest)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    (_, meta), lines = trained(tmp_path, plates, **settings)
+    expected = load_file(alone)
+    largest = max(float(value.abs().max()) for value in expected.values())
+    for rank in (0, 1):
+        found = load_file(tmp_path / "shared" / f"gradient{rank}")
+        for name, value in expected.items():  # sums in another order: float32 rounding of the largest entries
+            torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5 * largest)
+    shared = store.read_json_lines(tmp_path / "shared" / "weights.jsonl")
+    np.testing.assert_allclose(losses(shared), losses(lines), rtol=1e-3)
+    np.testing.assert_allclose(losses(shared, "validation_loss"), losses(lines, "validation_loss"), rtol=1e-2)
+    assert store.read_weights(tmp_path / "shared" / "weights.safetensors")[1]["label_map"] == meta["label_map"]
+    left = {path.name for path in (tmp_path / "shared").iterdir()}
+    assert left == {"gradient0", "gradient1", "weights.safetensors", "weights.jsonl"}
+
+
+def test_more_processes_than_images_of_a_batch_are_refused(tmp_path, plates, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    with pytest.raises(ValueError, match="train.batch 4: expected 8 or more"):
+        trained(tmp_path, plates)
