@@ -72,7 +72,7 @@ def test_regression_paints_stains_and_heeds_its_label(tmp_path):
     for channel in range(2):  # ER has the sign that only the label tells
         scores = [np.corrcoef(a[channel].ravel(), b[channel].ravel())[0, 1] for a, b in zip(painted, real)]
         assert np.mean(scores) > 0.6
-    blind = paint(tmp_path / "b.tif", regression_weights(), use_label=False)
+    blind = paint(tmp_path / "b.tif", regression_weights(), sampling_label="none")
     assert np.abs(blind - real)[:, 1].mean() > 1.5 * np.abs(painted - real)[:, 1].mean()
     np.testing.assert_array_equal(paint(tmp_path / "c.tif", regression_weights(), seed=5, steps=1), painted)
 
@@ -83,7 +83,7 @@ def test_a_held_out_perturbation_is_painted_with_the_null_label(tmp_path):
     weights = tmp_path / "weights.safetensors"
     _, meta = store.read_weights(weights)
     assert meta["label_map"] == {"DMSO": 1} and meta["settings"]["held_out"] == ["cpd1"]
-    shown, null = paint(tmp_path / "a.tif", weights), paint(tmp_path / "b.tif", weights, use_label=False)
+    shown, null = paint(tmp_path / "a.tif", weights), paint(tmp_path / "b.tif", weights, sampling_label="none")
     held = store.read_fields(labelled_plates()[2][1])["Metadata_perturbation"].eq("cpd1").to_numpy()
     np.testing.assert_array_equal(shown[held], null[held])
     assert (shown[~held] != null[~held]).any()
