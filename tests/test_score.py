@@ -209,7 +209,7 @@ def test_a_copy_of_the_real_profiles_has_cpcor_1_and_their_matches(folder):
     real = folder.score("real", plates=("P0", "P1"), profiles=["profiles/real.parquet"])
     real = real[real["plate"] == "P1"]
     assert value(frame, "cpcor") == pytest.approx(1)
-    for metric in ("nn", "top5", "mtdist"):
+    for metric in ("nn", "top5", "map_target", "mtdist"):
         assert value(frame, metric) == pytest.approx(value(real, metric))
     assert value(frame, "nn", column="null") == pytest.approx(10 / 9)
     assert value(frame, "top5", column="null") == pytest.approx(50 / 9)
@@ -227,7 +227,7 @@ def test_what_is_looked_up_has_profiles_alone_and_the_cpcor_that_is_the_others_f
     frame = folder.score("lookup", profiles=["profiles/real.parquet", "lookup.parquet"])
     assert set(frame["space"]) == {"cellprofiler"} and set(frame["subset"]) == {"full", "active"}
     assert value(frame, "cpcor") == pytest.approx(value(frame, "cpcor", column="floor"))
-    assert {"nn", "top5", "mtdist"} <= set(frame["metric"])
+    assert {"nn", "top5", "map_target", "mtdist"} <= set(frame["metric"])
 
 
 def test_shuffled_perturbations_are_at_chance(folder):

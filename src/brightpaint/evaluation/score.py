@@ -27,6 +27,7 @@ from brightpaint.evaluation.profile_scores import (
     replicate_row,
     treated_profiles,
 )
+from brightpaint.evaluation.retrieval import retrieval_row
 
 KEYS = ["arm", "metric", "subset", "space", "plate", "channel"]
 NUMBERS = ["value", "low", "high", "null", "null_bound", "floor"]
@@ -73,7 +74,7 @@ def profile_rows(
         if len(right) < 2:
             continue
         seed = f"{plate}/{subset}"
-        rows = [*match_rows(right, fields, seed), *distance_rows(right, seed)]
+        rows = [*match_rows(right, fields, seed), retrieval_row(right, fields, seed), *distance_rows(right, seed)]
         rows.append(replicate_row(left, others, seed) if arm == "real" else correlation_row(left, right, others, seed))
         for row in rows:
             yield {**row, "plate": plate, "subset": subset, "space": "cellprofiler", "channel": "all"}

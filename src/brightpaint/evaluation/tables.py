@@ -48,6 +48,8 @@ COLUMNS = [
     Column("nn_paper", "NN hits", 1, 1, "hits, a query counted more than once, as published"),
     Column("top5", "NN top 5", 1, 1, "the same for any of the five nearest"),
     Column("top5_paper", "top 5 hits", 1, 1, "hits among the five nearest, a query counted more than once, as published"),
+    Column("map_target", "target mAP", 1, 3, "mean average precision: 1 if those that share a perturbation's target are its "
+           "nearest of all, mean over targets. Floor: wells ranked by distance on the plate"),
     Column("mtdist", "MTdist", -1, 3, "mean cosine distance of perturbations that share a target"),
     Column("mtdist_paper", "MTdist, last pairs", -1, 3, "the same, each target's last pair only, as published"),
     Column("cpcor", "CPcor", 1, 3, "mean over features of the correlation across perturbations with the real profiles "
