@@ -214,6 +214,19 @@ def profiles_to_score(wildcards):
     return expand("<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=arms)
 
 
+def medians_to_score(arm=None):
+    """Input function: field medians of `arm`, or the scored one, on its plates; none where its cells are not measured."""
+
+    def medians(wildcards):
+        if wildcards.arm in ("real", "lookup") or not STUDY.profiled(wildcards.arm):
+            return []
+        return expand(
+            "<results>/medians/{arm}/{plate}.parquet", arm=arm or wildcards.arm, plate=scored_plates(wildcards)
+        )
+
+    return medians
+
+
 def active_table(wildcards):
     """The table of actives, where there are perturbations."""
     return "<results>/active/perturbations.tsv" if CONFIG["perturbations"] else []

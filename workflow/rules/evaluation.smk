@@ -26,13 +26,16 @@ rule score:
         predicted=stacks_to_score,
         fields=lambda wildcards: expand("<results>/fields/{plate}.parquet", plate=scored_plates(wildcards)),
         profiles=profiles_to_score,
+        medians=medians_to_score(),
+        real_medians=medians_to_score("real"),
         active=active_table,
     output:
-        "<results>/metrics/{arm}.parquet",
-    wildcard_constraints:
-        arm="|".join(["real", "lookup"] + STUDY.arms),
+        metrics="<results>/metrics/{arm}.parquet",
+        by_field="<results>/metrics/{arm}.fields.parquet",
     log:
         "<logs>/score/{arm}.log",
+    wildcard_constraints:
+        arm="|".join(["real", "lookup"] + STUDY.arms),
     conda:
         "../../envs/brightpaint.yaml"
     params:
@@ -42,7 +45,8 @@ rule score:
         "python -m brightpaint.evaluation.score --settings {params.settings:q} --arm {wildcards.arm}"
         " --plates {params.plates:q} --real {input.real:q} --predicted {input.predicted:q}"
         " --fields {input.fields:q} --profiles {input.profiles:q} --active {input.active:q}"
-        " --metrics {output:q} 2> {log:q}"
+        " --medians {input.medians:q} --real-medians {input.real_medians:q}"
+        " --metrics {output.metrics:q} --by-field {output.by_field:q} 2> {log:q}"
 
 
 rule montage:

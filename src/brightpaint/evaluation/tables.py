@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Column:
-    """A metric as the tables show it: its key, heading, +1 if larger is better (-1 if smaller), decimals, meaning."""
+    """A metric as the tables show it: key, heading, +1 if larger is better (-1 smaller, 0 neither), decimals, meaning."""
 
     key: str
     title: str
@@ -43,6 +43,11 @@ COLUMNS = [
     Column("mse", "MSE", -1, 3, "mean squared error of standardised images; nearly 2 (1 - PCC), so it adds nothing to it"),
     Column("mae", "MAE", -1, 3, "mean absolute error of standardised images"),
     Column("mse_raw", "MSE, raw", -1, 3, "mean squared error of the prediction as it came, not standardised again"),
+    Column("background_noise", "background noise", 0, 2, "grain of the painted background over that of the real one: 1 is "
+           "as real, above 1 the model adds noise (the paper's B.3), below 1 it paints smoother than the camera sees"),
+    Column("cell_count", "cells, difference", 0, 2, "cells that CellProfiler finds in the painted wells beyond those in the "
+           "real ones, as a share of these: 0 is right, 0.1 a tenth too many, -0.1 a tenth too few"),
+    Column("cell_count_r", "cells, r", 1, 3, "correlation over wells of painted and real cell counts. Chance: shuffled wells"),
     Column("nn", "NN matches", 1, 1, "perturbations of a plate whose nearest neighbour shares a target. Floor: the "
            "nearest wells on the plate in place of the nearest profiles"),
     Column("nn_paper", "NN hits", 1, 1, "hits, a query counted more than once, as published"),
@@ -56,10 +61,12 @@ COLUMNS = [
            "(real Cell Painting: with the other real plates). Floor: the perturbation's mean real profile on the other "
            "plates, no image used"),
 ]  # fmt: skip
+ARROWS = {1: " ↑", -1: " ↓", 0: ""}
 SUBSETS = {
     "full": "All perturbations (as the paper's Table 1)",
     "active": "Active perturbations (as the paper's Table 2)",
 }
+BY_CHANNEL = ("pcc", "background_noise")
 REFERENCES = {"pcc_brightfield": "brightfield itself", "pcc_brightfield_sd": "local s.d. of brightfield"}
 WITHOUT_PREDICTION = {
     "lookup": "lookup: real profiles of the training plates, no image",
@@ -146,7 +153,7 @@ def best_value(frame: pd.DataFrame, column: Column) -> float:
     """Return the best mean over plates among predicted arms; NaN where fewer than two arms compete."""
     predicted = ~frame["arm"].isin(list(WITHOUT_PREDICTION))
     means = frame[(frame["metric"] == column.key) & predicted].groupby("arm")["value"].mean().dropna()
-    if len(means) < 2:
+    if len(means) < 2 or not column.better:
         return float("nan")
     return float(means.max() if column.better > 0 else means.min())
 
@@ -160,9 +167,7 @@ def arms_table(frame: pd.DataFrame, arms: Sequence[str]) -> str:
     """Render the table of one subset: arms by metrics, then the reference rows."""
     frame = frame[frame["channel"] == "all"]
     columns = [column for column in COLUMNS if (frame["metric"] == column.key).any()]
-    head = "".join(
-        f'<th title="{escape(c.meaning)}">{escape(c.title)} {"↑" if c.better > 0 else "↓"}</th>' for c in columns
-    )
+    head = "".join(f'<th title="{escape(c.meaning)}">{escape(c.title)}{ARROWS[c.better]}</th>' for c in columns)
     rows = []
     references = [name for name in WITHOUT_PREDICTION if name in arms]
     for arm in [name for name in arms if name not in references] + references:
@@ -177,19 +182,19 @@ def arms_table(frame: pd.DataFrame, arms: Sequence[str]) -> str:
     return f"<table><thead><tr><th>arm</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def channel_table(frame: pd.DataFrame, arms: Sequence[str]) -> str:
-    """Render PCC per channel: arms by channels, then brightfield."""
-    pcc = COLUMNS[0]
+def channel_table(frame: pd.DataFrame, arms: Sequence[str], column: Column) -> str:
+    """Render one metric of images per channel: arms by channels, then for PCC brightfield."""
     channels = list(dict.fromkeys(frame.loc[frame["space"] == "images", "channel"]))
     rows = []
     for arm in [name for name in arms if name not in WITHOUT_PREDICTION]:
-        part = frame[(frame["arm"] == arm) & (frame["metric"] == "pcc")]
-        each = [(part[part["channel"] == c], best_value(frame[frame["channel"] == c], pcc)) for c in channels]
+        part = frame[(frame["arm"] == arm) & (frame["metric"] == column.key)]
+        each = [(part[part["channel"] == c], best_value(frame[frame["channel"] == c], column)) for c in channels]
         if len(part):
-            rows.append(table_row(arm, [cell(found, pcc, best) for found, best in each]))
-    for key, name in REFERENCES.items():
+            rows.append(table_row(arm, [cell(found, column, best) for found, best in each]))
+    for key, name in REFERENCES.items() if column.key == "pcc" else ():
         part = frame[(frame["arm"] == "real") & (frame["metric"] == key)]
-        rows.append(table_row(name, [cell(part[part["channel"] == c], pcc, np.nan) for c in channels], reference=True))
+        cells = [cell(part[part["channel"] == c], column, np.nan) for c in channels]
+        rows.append(table_row(name, cells, reference=True))
     head = "".join(f"<th>{escape(channel)}</th>" for channel in channels)
     return f"<table><thead><tr><th>arm</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
@@ -208,9 +213,11 @@ def page(frame: pd.DataFrame, arms: Sequence[str]) -> str:
         part = shown[shown["subset"] == subset]
         if len(part):
             sections.append(f"<h2>{escape(title)}</h2>{arms_table(part, arms)}")
-            sections.append(
-                f"<h2>PCC by channel: {escape(title[0].lower() + title[1:])}</h2>{channel_table(part, arms)}"
-            )
+            for column in COLUMNS:
+                if column.key in BY_CHANNEL and (part["metric"] == column.key).any():
+                    heading = f"{column.title} by channel: {title[0].lower() + title[1:]}"
+                    heading = heading[0].upper() + heading[1:]
+                    sections.append(f"<h2>{escape(heading)}</h2>{channel_table(part, arms, column)}")
     plates = ", ".join(sorted(set(shown["plate"])))
     meanings = "".join(
         f"<dt>{escape(c.title)}</dt><dd>{escape(c.meaning)}.</dd>" for c in COLUMNS if (shown["metric"] == c.key).any()
@@ -221,8 +228,8 @@ def page(frame: pd.DataFrame, arms: Sequence[str]) -> str:
 <title>brightpaint: metrics</title><link rel="icon" href="data:,"><style>{STYLE}</style></head><body>
 <h1>What the predictions are worth</h1>
 <p>Test plates: {escape(plates)}. Means over plates where there are several, each beside it. Square brackets: 95%
-bootstrap interval within the plate (over wells for pixels, targets for matches, perturbations for CPcor); it does not
-speak of other batches. Blue: best predicted arm. Grey: within what chance reaches one time in twenty. Rows in italics
+bootstrap interval within the plate (over wells for pixels and cells, targets for matches and mAP, perturbations for CPcor); it
+does not speak of other batches. Blue: best predicted arm. Grey: within what chance reaches one time in twenty. Rows in italics
 are references: what the training plates' real profiles say of a perturbation without any image (an arm that is shown
 labels must do better), real cells, and brightfield without any prediction. Click a heading to sort.
 <a download="metrics.tsv" href="data:text/tab-separated-values;charset=utf-8,{tidy}">Download every number (TSV)</a>.</p>
