@@ -74,8 +74,9 @@ def test_stages_that_need_perturbations_are_left_out_of_the_plan(tmp_path):
     models = [{"name": "pert"}, {"name": "mean", "kind": "mean"}, {"name": "pixel", "kind": "pixel"}]
     folder = write_study(tmp_path, {"perturbations": False, "source": {"layout": "simulated"}, "models": models})
     jobs = planned(snakemake(folder, "-n").stdout)
-    assert not {"select", "profile", "active", "active_figure"} & set(jobs)
+    assert not {"select", "profile", "active", "active_figure", "feature_figure"} & set(jobs)
     assert jobs["cells"] == 2 and jobs["score"] == 4
+    assert jobs["worst"] == 2 and jobs["plate_page"] == 1
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_more_sampling_steps_do_not_retrain(finished_study, tmp_path):
 
 def test_a_figure_setting_draws_figures_only(finished_study, tmp_path):
     jobs = changed(finished_study, tmp_path, lambda config: config["figures"].update(dpi=70))
-    assert set(jobs) == {"montage", "loss", "active_figure"}
+    assert set(jobs) == {"montage", "loss", "active_figure", "worst", "plate_page", "feature_figure"}
 
 
 def test_training_longer_retrains_what_is_trained_and_no_plate(finished_study, tmp_path):
@@ -207,6 +208,9 @@ def checksum(path: Path) -> str:
         "results/metrics/pert.parquet",
         "results/figures/montage/T2.png",
         "results/figures/active.png",
+        "results/figures/worst/pert.png",
+        "results/figures/plates/T2.png",
+        "results/figures/features/full.png",
         "results/tables/metrics.html",
     ],
 )

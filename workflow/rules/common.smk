@@ -238,6 +238,28 @@ def scored_arms():
     return ["real"] + looked_up + [arm for arm in STUDY.arms if STUDY.test_plates(arm)]
 
 
+def arms_testing(plate):
+    """Arms that are scored on `plate`."""
+    return [arm for arm in STUDY.arms if plate in STUDY.test_plates(arm)]
+
+
+def medians_of_plate(wildcards):
+    """Field medians of a plate: the real ones, then those of every measured arm that is scored on it."""
+    measured = [arm for arm in arms_testing(wildcards.plate) if STUDY.profiled(arm)]
+    return expand(
+        "<results>/medians/{arm}/{plate}.parquet", arm=["real"] + measured if measured else [], plate=wildcards.plate
+    )
+
+
+def feature_arms(subset):
+    """Measured arms with profiles of `subset`, what can be looked up last; none without perturbations."""
+    measured = [arm for arm in STUDY.arms if STUDY.test_plates(arm) and STUDY.profiled(arm)]
+    if subset == "full":  # an arm on the active subset has no profiles of the others
+        measured = [arm for arm in measured if STUDY.model_of(arm)["subset"] != "active"]
+    looked_up = ["lookup"] if STUDY.lookup_plates() else []
+    return measured + looked_up if CONFIG["perturbations"] and measured else []
+
+
 def montage_stacks(wildcards):
     """Predicted stacks of a plate, one an arm, in the config's order."""
     return expand("<results>/images/{arm}/{plate}.tif", arm=STUDY.arms_of(wildcards.plate), plate=wildcards.plate)
@@ -273,6 +295,12 @@ def study_results():
         results += ["<results>/figures/loss.png"]
     if len(scored_arms()) > 1:
         results += ["<results>/tables/metrics.html"]
+        tested = [plate for plate in STUDY.plates if arms_testing(plate)]
+        results += expand("<results>/figures/plates/{plate}.png", plate=tested)
+        shown = [arm for arm in STUDY.arms if STUDY.test_plates(arm) and STUDY.model_of(arm)["kind"] != "mean"]
+        results += expand("<results>/figures/worst/{arm}.png", arm=shown)
+        subsets = [subset for subset in ("full", "active") if feature_arms(subset)]
+        results += expand("<results>/figures/features/{subset}.png", subset=subsets)
         measured = [arm for arm in scored_arms() if arm != "lookup" and STUDY.profiled(arm)]
         results += [f"<results>/cells/{arm}/{plate}.parquet" for arm in measured for plate in STUDY.profile_plates(arm)]
         if CONFIG["perturbations"]:

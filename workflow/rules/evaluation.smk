@@ -75,6 +75,91 @@ rule montage:
         " --figure {output:q} 2> {log:q}"
 
 
+rule worst:
+    """Show the fields that an arm paints worst."""
+    input:
+        scores="<results>/metrics/{arm}.fields.parquet",
+        real=lambda wildcards: expand("<results>/images/real/{plate}.tif", plate=STUDY.test_plates(wildcards.arm)),
+        fields=lambda wildcards: expand("<results>/fields/{plate}.parquet", plate=STUDY.test_plates(wildcards.arm)),
+        predicted=stacks_to_score,
+    output:
+        report(
+            "<results>/figures/worst/{arm}.png",
+            category="Worst fields",
+            caption="../report/worst.rst",
+            labels={"figure": "worst fields", "arm": "{arm}"},
+        ),
+    log:
+        "<logs>/worst/{arm}.log",
+    wildcard_constraints:
+        arm="|".join(STUDY.arms),
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("montage"),
+        plates=lambda wildcards: STUDY.test_plates(wildcards.arm),
+    shell:
+        "python -m brightpaint.evaluation.figures worst --settings {params.settings:q} --arm {wildcards.arm}"
+        " --scores {input.scores:q} --plates {params.plates:q} --real {input.real:q} --fields {input.fields:q}"
+        " --predicted {input.predicted:q} --figure {output:q} 2> {log:q}"
+
+
+rule plate_page:
+    """Show a plate's wells as they lie: PCC and cells of every arm."""
+    input:
+        fields="<results>/fields/{plate}.parquet",
+        scores=lambda wildcards: expand("<results>/metrics/{arm}.fields.parquet", arm=arms_testing(wildcards.plate)),
+        medians=medians_of_plate,
+    output:
+        report(
+            "<results>/figures/plates/{plate}.png",
+            category="Plates",
+            caption="../report/plate.rst",
+            labels={"figure": "wells", "plate": "{plate}"},
+        ),
+    log:
+        "<logs>/plate_page/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("figures"),
+        arms=lambda wildcards: arms_testing(wildcards.plate),
+    shell:
+        "python -m brightpaint.evaluation.figures plate --settings {params.settings:q} --plate {wildcards.plate}"
+        " --fields {input.fields:q} --arms {params.arms:q} --scores {input.scores:q} --medians {input.medians:q}"
+        " --figure {output:q} 2> {log:q}"
+
+
+rule feature_figure:
+    """Draw CPcor by feature group and channel of every measured arm."""
+    input:
+        real="<results>/profiles/real/cellprofiler/perturbations.parquet",
+        profiles=lambda wildcards: expand(
+            "<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=feature_arms(wildcards.subset)
+        ),
+        active="<results>/active/perturbations.tsv",
+    output:
+        report(
+            "<results>/figures/features/{subset}.png",
+            category="Metrics",
+            caption="../report/features.rst",
+            labels={"table": "feature groups: {subset}"},
+        ),
+    log:
+        "<logs>/feature_figure/{subset}.log",
+    wildcard_constraints:
+        subset="full|active",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("montage"),
+        arms=lambda wildcards: feature_arms(wildcards.subset),
+    shell:
+        "python -m brightpaint.evaluation.figures features --settings {params.settings:q} --subset {wildcards.subset}"
+        " --real {input.real:q} --arms {params.arms:q} --profiles {input.profiles:q} --active {input.active:q}"
+        " --figure {output:q} 2> {log:q}"
+
+
 rule loss:
     """Draw the training loss of every diffusion model."""
     input:
