@@ -158,3 +158,14 @@ def test_what_should_be_as_real_has_no_arrow_and_no_best_and_noise_its_channels(
         "DNA",
     ]
     assert len(by_channel) == 3
+
+
+def test_an_arm_that_is_told_the_target_is_marked_and_not_the_best_at_finding_it():
+    told = [row("told", "pcc", 0.9), row("told", "nn", 30.0, space="cellprofiler", null=1.0, null_bound=3.0)]
+    text = tables.page(pd.concat([frame(), pd.DataFrame(told)]), ["real", "good", "weak", "told"], ["told"])
+    rows = {cells[0][1].strip(): cells for cells in Page(text).tables[0][1:]}
+    assert "told †" in rows and "shown the target in sampling" in text
+    places = {title.split()[0]: number for number, (_, title) in enumerate(Page(text).tables[0][0])}
+    assert rows["told †"][places["PCC"]][0] == "best" and rows["told †"][places["NN"]][0] == ""
+    assert rows["good"][places["NN"]][0] == "best"
+    assert "†" not in tables.page(frame(), ["real", "good", "weak"], ["told"])

@@ -79,6 +79,21 @@ def test_stages_that_need_perturbations_are_left_out_of_the_plan(tmp_path):
     assert jobs["worst"] == 2 and jobs["plate_page"] == 1
 
 
+def test_arms_that_are_shown_the_target_are_named_to_the_tables(tmp_path):
+    models = [{"name": "pert", "label": "perturbation"}, {"name": "target", "label": "target"}]
+    shared = {"folds": ["A"], "steps": 3}
+    arms = [
+        {"name": "pert", "model": "pert", **shared},
+        {"name": "shown", "model": "target", **shared},
+        {"name": "hidden", "model": "target", "sampling_label": "none", **shared},
+        {"name": "guided", "model": "pert", "classifier": "target", **shared},
+    ]
+    classifiers = [{"name": "target", "label": "target"}]
+    changes = {"source": {"layout": "simulated"}, "models": models, "arms": arms, "classifiers": classifiers}
+    plan = snakemake(write_study(tmp_path, changes), "-n", "-p", "results/tables/metrics.html").stdout
+    assert "--leaking shown guided --metrics" in plan
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -260,6 +260,17 @@ def feature_arms(subset):
     return measured + looked_up if CONFIG["perturbations"] and measured else []
 
 
+def leaking_arms():
+    """Arms that are shown the target in sampling, by their label (a wrong one too) or by a classifier."""
+    labels = {entry["name"]: entry["label"] for entry in CONFIG["classifiers"]}
+    told = []
+    for arm in CONFIG["arms"]:
+        labelled = STUDY.model_of(arm["name"])["label"] == "target" and arm["sampling_label"] != "none"
+        guided = labels.get(arm["classifier"]) == "target" and arm["guidance_scale"] > 0
+        told += [arm["name"]] if labelled or guided else []
+    return told
+
+
 def montage_stacks(wildcards):
     """Predicted stacks of a plate, one an arm, in the config's order."""
     return expand("<results>/images/{arm}/{plate}.tif", arm=STUDY.arms_of(wildcards.plate), plate=wildcards.plate)

@@ -222,6 +222,7 @@ rule tables:
         "../../envs/brightpaint.yaml"
     params:
         arms=scored_arms(),
+        leaking=leaking_arms(),
     shell:
-        "python -m brightpaint.evaluation.tables --arms {params.arms:q} --metrics {input:q}"
+        "python -m brightpaint.evaluation.tables --arms {params.arms:q} --leaking {params.leaking:q} --metrics {input:q}"
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"

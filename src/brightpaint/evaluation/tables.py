@@ -68,6 +68,9 @@ SUBSETS = {
 }
 BY_CHANNEL = ("pcc", "background_noise")
 REFERENCES = {"pcc_brightfield": "brightfield itself", "pcc_brightfield_sd": "local s.d. of brightfield"}
+# What an arm that is shown the target has been told: it competes for no "best" there.
+TARGET_METRICS = ("nn", "nn_paper", "top5", "top5_paper", "map_target", "mtdist", "mtdist_paper")
+LEAKING = "†"
 WITHOUT_PREDICTION = {
     "lookup": "lookup: real profiles of the training plates, no image",
     "real": "real Cell Painting",
@@ -149,9 +152,10 @@ def cell(found: pd.DataFrame, column: Column, best: float) -> str:
     return f'<td{kind} data-value="{row["value"]:.6g}">{show(row["value"])}{inside}</td>'
 
 
-def best_value(frame: pd.DataFrame, column: Column) -> float:
+def best_value(frame: pd.DataFrame, column: Column, leaking: Sequence[str]) -> float:
     """Return the best mean over plates among predicted arms; NaN where fewer than two arms compete."""
-    predicted = ~frame["arm"].isin(list(WITHOUT_PREDICTION))
+    told = list(leaking) if column.key in TARGET_METRICS else []
+    predicted = ~frame["arm"].isin([*WITHOUT_PREDICTION, *told])
     means = frame[(frame["metric"] == column.key) & predicted].groupby("arm")["value"].mean().dropna()
     if len(means) < 2 or not column.better:
         return float("nan")
@@ -163,7 +167,12 @@ def table_row(name: str, cells: Sequence[str], *, reference: bool = False) -> st
     return f"<tr{kind}><td>{escape(name)}</td>{''.join(cells)}</tr>"
 
 
-def arms_table(frame: pd.DataFrame, arms: Sequence[str]) -> str:
+def shown_name(arm: str, leaking: Sequence[str]) -> str:
+    """Name an arm in a table: references in words, a mark on those that are shown the target."""
+    return WITHOUT_PREDICTION.get(arm, f"{arm} {LEAKING}" if arm in leaking else arm)
+
+
+def arms_table(frame: pd.DataFrame, arms: Sequence[str], leaking: Sequence[str]) -> str:
     """Render the table of one subset: arms by metrics, then the reference rows."""
     frame = frame[frame["channel"] == "all"]
     columns = [column for column in COLUMNS if (frame["metric"] == column.key).any()]
@@ -172,9 +181,13 @@ def arms_table(frame: pd.DataFrame, arms: Sequence[str]) -> str:
     references = [name for name in WITHOUT_PREDICTION if name in arms]
     for arm in [name for name in arms if name not in references] + references:
         part, reference = frame[frame["arm"] == arm], arm in references
-        cells = [cell(part[part["metric"] == c.key], c, np.nan if reference else best_value(frame, c)) for c in columns]
+        cells = []
+        for c in columns:
+            told = arm in leaking and c.key in TARGET_METRICS
+            best = np.nan if reference or told else best_value(frame, c, leaking)
+            cells.append(cell(part[part["metric"] == c.key], c, best))
         if len(part[part["metric"].isin([c.key for c in columns])]):
-            rows.append(table_row(WITHOUT_PREDICTION.get(arm, arm), cells, reference=reference))
+            rows.append(table_row(shown_name(arm, leaking), cells, reference=reference))
     for key, name in REFERENCES.items():
         part = frame[(frame["arm"] == "real") & (frame["metric"] == key)]
         cells = [cell(part if c.key == "pcc" else part[:0], c, np.nan) for c in columns]
@@ -182,15 +195,17 @@ def arms_table(frame: pd.DataFrame, arms: Sequence[str]) -> str:
     return f"<table><thead><tr><th>arm</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def channel_table(frame: pd.DataFrame, arms: Sequence[str], column: Column) -> str:
+def channel_table(frame: pd.DataFrame, arms: Sequence[str], column: Column, leaking: Sequence[str]) -> str:
     """Render one metric of images per channel: arms by channels, then for PCC brightfield."""
     channels = list(dict.fromkeys(frame.loc[frame["space"] == "images", "channel"]))
     rows = []
     for arm in [name for name in arms if name not in WITHOUT_PREDICTION]:
         part = frame[(frame["arm"] == arm) & (frame["metric"] == column.key)]
-        each = [(part[part["channel"] == c], best_value(frame[frame["channel"] == c], column)) for c in channels]
+        each = [
+            (part[part["channel"] == c], best_value(frame[frame["channel"] == c], column, leaking)) for c in channels
+        ]
         if len(part):
-            rows.append(table_row(arm, [cell(found, column, best) for found, best in each]))
+            rows.append(table_row(shown_name(arm, leaking), [cell(found, column, best) for found, best in each]))
     for key, name in REFERENCES.items() if column.key == "pcc" else ():
         part = frame[(frame["arm"] == "real") & (frame["metric"] == key)]
         cells = [cell(part[part["channel"] == c], column, np.nan) for c in channels]
@@ -205,23 +220,33 @@ def scored_alike(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["plate"].isin(predicted)] if predicted else frame
 
 
-def page(frame: pd.DataFrame, arms: Sequence[str]) -> str:
-    """Render the whole page; it holds its style, its script and its data."""
+def page(frame: pd.DataFrame, arms: Sequence[str], leaking: Sequence[str] = ()) -> str:
+    """Render the whole page; it holds its style, its script and its data.
+
+    Parameters
+    ----------
+    frame : the metrics tables of all arms
+    arms : in the order of the table
+    leaking : those that are shown the target in sampling
+    """
     shown = scored_alike(frame)
     sections = []
     for subset, title in SUBSETS.items():
         part = shown[shown["subset"] == subset]
         if len(part):
-            sections.append(f"<h2>{escape(title)}</h2>{arms_table(part, arms)}")
+            sections.append(f"<h2>{escape(title)}</h2>{arms_table(part, arms, leaking)}")
             for column in COLUMNS:
                 if column.key in BY_CHANNEL and (part["metric"] == column.key).any():
                     heading = f"{column.title} by channel: {title[0].lower() + title[1:]}"
                     heading = heading[0].upper() + heading[1:]
-                    sections.append(f"<h2>{escape(heading)}</h2>{channel_table(part, arms, column)}")
+                    sections.append(f"<h2>{escape(heading)}</h2>{channel_table(part, arms, column, leaking)}")
     plates = ", ".join(sorted(set(shown["plate"])))
     meanings = "".join(
         f"<dt>{escape(c.title)}</dt><dd>{escape(c.meaning)}.</dd>" for c in COLUMNS if (shown["metric"] == c.key).any()
     )
+    legend = (f"<p>{LEAKING} is shown the target in sampling, by its label or by a classifier: it has been told the answer that "
+              "matches, mAP and MTdist ask for. They are no evidence there, and it is never the best in them.</p>"
+              if set(leaking) & set(shown["arm"]) else "")  # fmt: skip
     tidy = quote(frame.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.6g", na_rep="nan"))
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -233,6 +258,7 @@ does not speak of other batches. Blue: best predicted arm. Grey: within what cha
 are references: what the training plates' real profiles say of a perturbation without any image (an arm that is shown
 labels must do better), real cells, and brightfield without any prediction. Click a heading to sort.
 <a download="metrics.tsv" href="data:text/tab-separated-values;charset=utf-8,{tidy}">Download every number (TSV)</a>.</p>
+{legend}
 {"".join(sections)}
 <h2>What the columns say</h2><dl>{meanings}</dl>
 <script>{SCRIPT}</script></body></html>
@@ -243,6 +269,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--arms", nargs="+", required=True, help="names, in the order of the table")
     parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics tables, one an arm")
+    parser.add_argument("--leaking", nargs="*", default=[], help="arms that are shown the target in sampling")
     parser.add_argument("--html", type=Path, required=True)
     parser.add_argument("--tsv", type=Path, required=True)
     args = parser.parse_args(argv)
@@ -254,7 +281,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     text = frame.assign(**{name: [f"{value:.6g}" for value in frame[name]] for name in numbers})
     store.write_table(text, args.tsv)
     with store.atomic(args.html) as temporary:
-        temporary.write_text(page(frame, args.arms))
+        temporary.write_text(page(frame, args.arms, args.leaking))
 
 
 if __name__ == "__main__":
