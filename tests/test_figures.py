@@ -196,7 +196,7 @@ def test_the_gallery_of_failures_finds_fields_by_key_on_any_plate(tmp_path):
         field_scores([[0.9, 0.8], [np.nan] * 2, [0.1, 0.3], [np.nan] * 2, [0.5, 0.5]]), tmp_path / "s.parquet"
     )
 
-    def draw_worst(scores, name="w.png"):
+    def draw_worst(scores, name="w.jpg"):
         arguments = ["worst", "--settings", json.dumps({**SETTINGS, "worst": 2}), "--arm", "one", "--plates", "P"]
         arguments += ["--scores", str(tmp_path / scores), "--real", str(tmp_path / "real.tif")]
         arguments += ["--fields", str(tmp_path / "real.parquet"), "--predicted", str(tmp_path / "one.tif")]
@@ -205,7 +205,8 @@ def test_the_gallery_of_failures_finds_fields_by_key_on_any_plate(tmp_path):
 
     first = draw_worst("s.parquet")
     assert plt.imread(first).shape[0] > 300
-    assert draw_worst("s.parquet", "again.png").read_bytes() == first.read_bytes()
+    assert draw_worst("s.parquet", "again.jpg").read_bytes() == first.read_bytes()
+    assert first.read_bytes()[:2] == b"\xff\xd8" and draw_worst("s.parquet", "w.png").read_bytes()[1:4] == b"PNG"
     sources = {name: (store.open_stack(tmp_path / f"{name}.tif"), store.read_fields(tmp_path / f"{name}.parquet"))
                for name in ("real", "one")}  # fmt: skip
     worst = montage.worst_fields(store.read_table(tmp_path / "s.parquet"), 2)

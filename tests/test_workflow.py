@@ -223,7 +223,7 @@ def checksum(path: Path) -> str:
         "results/metrics/pert.parquet",
         "results/figures/montage/T2.png",
         "results/figures/active.png",
-        "results/figures/worst/pert.png",
+        "results/figures/worst/pert.jpg",
         "results/figures/plates/T2.png",
         "results/figures/features/full.png",
         "results/tables/metrics.html",

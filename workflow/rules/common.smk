@@ -309,7 +309,7 @@ def study_results():
         tested = [plate for plate in STUDY.plates if arms_testing(plate)]
         results += expand("<results>/figures/plates/{plate}.png", plate=tested)
         shown = [arm for arm in STUDY.arms if STUDY.test_plates(arm) and STUDY.model_of(arm)["kind"] != "mean"]
-        results += expand("<results>/figures/worst/{arm}.png", arm=shown)
+        results += expand("<results>/figures/worst/{arm}.jpg", arm=shown)
         subsets = [subset for subset in ("full", "active") if feature_arms(subset)]
         results += expand("<results>/figures/features/{subset}.png", subset=subsets)
         measured = [arm for arm in scored_arms() if arm != "lookup" and STUDY.profiled(arm)]

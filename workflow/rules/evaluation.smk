@@ -84,7 +84,7 @@ rule worst:
         predicted=stacks_to_score,
     output:
         report(
-            "<results>/figures/worst/{arm}.png",
+            "<results>/figures/worst/{arm}.jpg",
             category="Worst fields",
             caption="../report/worst.rst",
             labels={"figure": "worst fields", "arm": "{arm}"},

@@ -33,9 +33,12 @@ log = logging.getLogger(__name__)
 
 
 def save(figure: plt.Figure, path: Path, dpi: int) -> None:
-    """Write a figure as PNG, the same bytes every time."""
+    """Write a figure as PNG, or as JPEG if its name says so, the same bytes every time."""
+    kind = {"format": "png", "metadata": {"Software": None}}
+    if path.suffix == ".jpg":  # a gallery an arm: as PNG, a full study's report would grow by tens of megabytes
+        kind = {"format": "jpg", "pil_kwargs": {"quality": 90}}
     with store.atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+        figure.savefig(temporary, dpi=dpi, facecolor="white", **kind)
     plt.close(figure)
 
 
@@ -243,7 +246,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("active").add_argument("--active", type=Path, required=True)
     for command in commands.choices.values():
         command.add_argument("--settings", type=json.loads, required=True, help="JSON: fields, dpi, ...")
-        command.add_argument("--figure", type=Path, required=True, help="the PNG to write")
+        command.add_argument("--figure", type=Path, required=True, help="the PNG or JPEG to write")
     return parser
 
 

@@ -9,7 +9,8 @@ while the images get worse. It gives no formula. Here the score is
 both images standardised, each with its mean over a window of 15 x 15 px taken off first, so that neither uneven light
 nor the glow of a nearby cell counts. Background is the darkest quarter of the field in the smoothed mean of all real
 stains: the same pixels for both images and every channel. 1 is as the real stain; above 1 the model adds grain; below
-1 it paints smoother than the camera sees, as any mean of several images is.
+1 it paints smoother than the camera sees. Standardising stretches what has little contrast: a prediction that hardly
+tells cells from background, such as the mean image, scores high too.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ COLUMNS = [
     Column("mae", "MAE", -1, 3, "mean absolute error of standardised images"),
     Column("mse_raw", "MSE, raw", -1, 3, "mean squared error of the prediction as it came, not standardised again"),
     Column("background_noise", "background noise", 0, 2, "grain of the painted background over that of the real one: 1 is "
-           "as real, above 1 the model adds noise (the paper's B.3), below 1 it paints smoother than the camera sees"),
+           "as real, above 1 the model adds noise (the paper's B.3), below 1 it paints smoother than the camera sees. An "
+           "image of little contrast scores high too"),
     Column("cell_count", "cells, difference", 0, 2, "cells that CellProfiler finds in the painted wells beyond those in the "
            "real ones, as a share of these: 0 is right, 0.1 a tenth too many, -0.1 a tenth too few"),
     Column("cell_count_r", "cells, r", 1, 3, "correlation over wells of painted and real cell counts. Chance: shuffled wells"),
@@ -72,7 +73,7 @@ REFERENCES = {"pcc_brightfield": "brightfield itself", "pcc_brightfield_sd": "lo
 TARGET_METRICS = ("nn", "nn_paper", "top5", "top5_paper", "map_target", "mtdist", "mtdist_paper")
 LEAKING = "†"
 WITHOUT_PREDICTION = {
-    "lookup": "lookup: real profiles of the training plates, no image",
+    "lookup": "lookup: real training plates, no image",
     "real": "real Cell Painting",
 }
 
@@ -80,9 +81,9 @@ STYLE = """
 :root { color-scheme: light }
 body { font: 13px/1.4 system-ui, sans-serif; margin: 1.5em; color: #1a1a1a; max-width: 1240px }
 h1 { font-size: 1.4em } h2 { font-size: 1.15em; margin-top: 1.8em }
-table { border-collapse: collapse; margin: .6em 0 1em }
-th, td { padding: .35em .45em; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top }
-th:first-child, td:first-child { text-align: left }
+table { border-collapse: collapse; font-size: 12px; margin: .6em 0 1em }
+th, td { padding: .35em .35em; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top }
+th:first-child, td:first-child { text-align: left; min-width: 8.5em }
 thead th { border-bottom: 2px solid #333; cursor: pointer; position: sticky; top: 0; background: #fff }
 thead th:focus-visible { outline: 2px solid #0072b2 }
 th[aria-sort=ascending]::after { content: " \\25B4" } th[aria-sort=descending]::after { content: " \\25BE" }
