@@ -179,3 +179,51 @@ def test_losses_are_drawn_by_model_and_fold(tmp_path):
     paths[0].write_text("")
     with pytest.raises(ValueError, match="history.jsonl: expected JSON lines"):
         figures.read_histories(paths)
+
+
+def field_scores(values, plate="P"):
+    """Return scores of single fields: values (wells, channels)."""
+    rows = [{"Metadata_Plate": plate, "Metadata_Well": f"A{n + 1:02d}", "Metadata_Site": 1, "Metadata_Tile": 1,
+             "Channel": channel, "pcc": value}
+            for n, well in enumerate(values) for channel, value in zip(CHANNELS["target"], well)]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_the_worst_fields_come_first_and_those_that_cannot_be_compared_not_at_all():
+    table = field_scores([[0.9, 0.8], [0.1, 0.3], [np.nan, 0.5], [np.nan, np.nan]])
+    worst = montage.worst_fields(table, 2)
+    assert worst["Metadata_Well"].tolist() == ["A02", "A03"]
+    assert worst["pcc"].tolist() == pytest.approx([0.2, 0.5]) and worst["fields"].tolist() == [3, 3]
+    assert montage.worst_fields(table, 99)["rank"].tolist() == [1, 2, 3]
+
+
+def test_the_gallery_of_failures_finds_fields_by_key_on_any_plate(tmp_path):
+    write(tmp_path, "real", CHANNELS["input"] + CHANNELS["target"])
+    write(tmp_path, "one", CHANNELS["target"], rows=[4, 2, 0], seed=1)
+    store.write_table(
+        field_scores([[0.9, 0.8], [np.nan] * 2, [0.1, 0.3], [np.nan] * 2, [0.5, 0.5]]), tmp_path / "s.parquet"
+    )
+
+    def draw_worst(scores, name="w.jpg"):
+        arguments = ["worst", "--settings", json.dumps({**SETTINGS, "worst": 2}), "--arm", "one", "--plates", "P"]
+        arguments += ["--scores", str(tmp_path / scores), "--real", str(tmp_path / "real.tif")]
+        arguments += ["--fields", str(tmp_path / "real.parquet"), "--predicted", str(tmp_path / "one.tif")]
+        figures.main([*arguments, "--figure", str(tmp_path / name)])
+        return tmp_path / name
+
+    first = draw_worst("s.parquet")
+    assert plt.imread(first).shape[0] > 300
+    assert draw_worst("s.parquet", "again.jpg").read_bytes() == first.read_bytes()
+    assert first.read_bytes()[:2] == b"\xff\xd8" and draw_worst("s.parquet", "w.png").read_bytes()[1:4] == b"PNG"
+    sources = {name: (store.open_stack(tmp_path / f"{name}.tif"), store.read_fields(tmp_path / f"{name}.parquet"))
+               for name in ("real", "one")}  # fmt: skip
+    worst = montage.worst_fields(store.read_table(tmp_path / "s.parquet"), 2)
+    figure = montage.worst_montage(worst, {"P": sources}, channels=CHANNELS, pixel_size_um=0.5, dpi=60)
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert (
+        "1 of 3: mean PCC 0.20   P A03, site 1: c1 (T1)" in words
+        and "2 of 3: mean PCC 0.50   P A05, site 1: c2" in words
+    )
+    plt.close(figure)
+    store.write_table(field_scores([[np.nan] * 2]), tmp_path / "none.parquet")
+    assert plt.imread(draw_worst("none.parquet", "none.png")).ndim == 3

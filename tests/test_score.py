@@ -81,7 +81,7 @@ class Folder:
         self.stack(f"images/{arm}/{plate}.tif", change(images), CHANNELS["target"])
         store.write_table(fields.iloc[rows].reset_index(drop=True), self.root / f"images/{arm}/{plate}.parquet")
 
-    def score(self, arm, plates=("P1",), profiles=(), active=True):
+    def score(self, arm, plates=("P1",), profiles=(), active=True, medians=()):
         out = self.root / f"metrics/{arm}.parquet"
         paths = lambda text: [str(self.root / text.format(plate)) for plate in plates]  # noqa: E731
         score.main(
@@ -89,6 +89,7 @@ class Folder:
             + ["--real", *paths("images/real/{}.tif"), "--predicted", *paths(f"images/{arm}/{{}}.tif")]
             + ["--fields", *paths("fields/{}.parquet"), "--profiles", *(str(self.root / name) for name in profiles)]
             + ["--active", *([str(self.root / "active.tsv")] if active else []), "--metrics", str(out)]
+            + ["--by-field", str(out.with_suffix(".fields.parquet")), *medians]
         )
         return store.read_table(out)
 
@@ -196,6 +197,39 @@ def test_one_constant_prediction_scores_0_and_is_not_left_out():
     assert (scores["pcc"] == 0).all() and np.isfinite(scores["ssim"]).all()
 
 
+def test_single_fields_stand_beside_and_their_mean_is_the_number(folder):
+    folder.predict("noisy", lambda images: images + gaussian_filter(images, (0, 0, 3, 3)), rows=range(11, -1, -1))
+    frame = folder.score("noisy")
+    fields = store.read_table(folder.root / "metrics/noisy.fields.parquet")
+    assert len(fields) == 24 and list(fields["Channel"][:2]) == CHANNELS["target"]
+    assert not fields.duplicated([*store.FIELD_KEYS, "Channel"]).any()
+    for metric in ("pcc", "ssim", "background_noise"):
+        assert fields[metric].mean() == pytest.approx(value(frame, metric))
+        dna = fields[fields["Channel"] == "DNA"]
+        assert dna[metric].mean() == pytest.approx(value(frame, metric, channel="DNA"))
+    assert {"Metadata_perturbation", "pcc_other_well", "pcc_brightfield"} <= set(fields.columns)
+
+
+def test_a_copy_has_the_noise_of_the_real_background_and_a_mean_less(folder):
+    folder.predict("copy", lambda images: 3 * images + 1)
+    folder.predict("mean", lambda images: np.repeat(images.mean(axis=0, keepdims=True), len(images), axis=0))
+    assert value(folder.score("copy"), "background_noise") == pytest.approx(1, abs=1e-3)
+    assert value(folder.score("copy"), "background_noise", column="n") == 12
+
+
+def test_counts_are_scored_where_cells_were_measured(folder):
+    folder.predict("copy", lambda images: images)
+    medians = field_table("P1").assign(Metadata_cells=range(12))
+    store.write_table(medians, folder.root / "real_medians.parquet")
+    store.write_table(medians.assign(Metadata_cells=range(0, 24, 2)), folder.root / "medians.parquet")
+    paths = [str(folder.root / name) for name in ("real_medians.parquet", "medians.parquet")]
+    frame = folder.score("copy", medians=["--real-medians", paths[0], "--medians", paths[1]])
+    assert value(frame, "cell_count") == pytest.approx(1) and value(frame, "cell_count_r") == pytest.approx(1)
+    assert value(frame, "cell_count", subset="active", column="n") == 6
+    with pytest.raises(ValueError, match="must name every plate, or none"):
+        folder.score("copy", medians=["--medians", paths[1]])
+
+
 # --- profiles ------------------------------------------------------------------------------------
 
 
@@ -209,7 +243,7 @@ def test_a_copy_of_the_real_profiles_has_cpcor_1_and_their_matches(folder):
     real = folder.score("real", plates=("P0", "P1"), profiles=["profiles/real.parquet"])
     real = real[real["plate"] == "P1"]
     assert value(frame, "cpcor") == pytest.approx(1)
-    for metric in ("nn", "top5", "mtdist"):
+    for metric in ("nn", "top5", "map_target", "mtdist"):
         assert value(frame, metric) == pytest.approx(value(real, metric))
     assert value(frame, "nn", column="null") == pytest.approx(10 / 9)
     assert value(frame, "top5", column="null") == pytest.approx(50 / 9)
@@ -225,9 +259,10 @@ def test_what_is_looked_up_has_profiles_alone_and_the_cpcor_that_is_the_others_f
     store.write_table(lookup.lookup(profiles, "P1", ["P0"]), folder.root / "lookup.parquet")
     (folder.root / "images" / "lookup").symlink_to(folder.root / "images" / "real")
     frame = folder.score("lookup", profiles=["profiles/real.parquet", "lookup.parquet"])
+    assert len(store.read_table(folder.root / "metrics/lookup.fields.parquet")) == 0
     assert set(frame["space"]) == {"cellprofiler"} and set(frame["subset"]) == {"full", "active"}
     assert value(frame, "cpcor") == pytest.approx(value(frame, "cpcor", column="floor"))
-    assert {"nn", "top5", "mtdist"} <= set(frame["metric"])
+    assert {"nn", "top5", "map_target", "mtdist"} <= set(frame["metric"])
 
 
 def test_shuffled_perturbations_are_at_chance(folder):

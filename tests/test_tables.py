@@ -138,3 +138,34 @@ def test_what_is_looked_up_is_a_reference_and_never_the_best():
     (place,) = [number for number, (_, title) in enumerate(table[0]) if title.startswith("NN matches")]
     assert "best" in table[1][place][0] and "best" not in (table[3][place][0] or "")
     assert table[3][place][1].startswith("11.0")
+
+
+def test_what_should_be_as_real_has_no_arrow_and_no_best_and_noise_its_channels():
+    noise = [
+        row(arm, "background_noise", value, channel=c)
+        for arm, value in (("good", 1.1), ("weak", 0.2))
+        for c in ("all", "DNA")
+    ]
+    counted = [row("good", "cell_count", -0.125, space="cellprofiler", low=-0.2, high=-0.05)]
+    text = tables.page(pd.concat([frame(), pd.DataFrame(noise + counted)]), ["real", "good", "weak"])
+    table, _, by_channel = Page(text).tables[:3]
+    heads = [cell[1].strip() for cell in table[0]]
+    assert heads[3:5] == ["background noise", "cells, difference"]
+    assert [cell[0] for cell in table[1]][3:5] == ["", ""] and table[1][4][1].split()[0] == "-0.12"
+    assert "Background noise by channel" in text and [cell[1].strip() for cell in by_channel[0]] == [
+        "arm",
+        "all",
+        "DNA",
+    ]
+    assert len(by_channel) == 3
+
+
+def test_an_arm_that_is_told_the_target_is_marked_and_not_the_best_at_finding_it():
+    told = [row("told", "pcc", 0.9), row("told", "nn", 30.0, space="cellprofiler", null=1.0, null_bound=3.0)]
+    text = tables.page(pd.concat([frame(), pd.DataFrame(told)]), ["real", "good", "weak", "told"], ["told"])
+    rows = {cells[0][1].strip(): cells for cells in Page(text).tables[0][1:]}
+    assert "told †" in rows and "shown the target in sampling" in text
+    places = {title.split()[0]: number for number, (_, title) in enumerate(Page(text).tables[0][0])}
+    assert rows["told †"][places["PCC"]][0] == "best" and rows["told †"][places["NN"]][0] == ""
+    assert rows["good"][places["NN"]][0] == "best"
+    assert "†" not in tables.page(frame(), ["real", "good", "weak"], ["told"])

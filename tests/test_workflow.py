@@ -122,8 +122,24 @@ def test_stages_that_need_perturbations_are_left_out_of_the_plan(tmp_path):
     models = [{"name": "pert"}, {"name": "mean", "kind": "mean"}, {"name": "pixel", "kind": "pixel"}]
     folder = write_study(tmp_path, {"perturbations": False, "source": {"layout": "simulated"}, "models": models})
     jobs = planned(snakemake(folder, "-n").stdout)
-    assert not {"select", "profile", "active", "active_figure"} & set(jobs)
+    assert not {"select", "profile", "active", "active_figure", "feature_figure"} & set(jobs)
     assert jobs["cells"] == 2 and jobs["score"] == 4
+    assert jobs["worst"] == 2 and jobs["plate_page"] == 1
+
+
+def test_arms_that_are_shown_the_target_are_named_to_the_tables(tmp_path):
+    models = [{"name": "pert", "label": "perturbation"}, {"name": "target", "label": "target"}]
+    shared = {"folds": ["A"], "steps": 3}
+    arms = [
+        {"name": "pert", "model": "pert", **shared},
+        {"name": "shown", "model": "target", **shared},
+        {"name": "hidden", "model": "target", "sampling_label": "none", **shared},
+        {"name": "guided", "model": "pert", "classifier": "target", **shared},
+    ]
+    classifiers = [{"name": "target", "label": "target"}]
+    changes = {"source": {"layout": "simulated"}, "models": models, "arms": arms, "classifiers": classifiers}
+    plan = snakemake(write_study(tmp_path, changes), "-n", "-p", "results/tables/metrics.html").stdout
+    assert "--leaking shown guided --metrics" in plan
 
 
 @pytest.mark.parametrize(
@@ -205,7 +221,8 @@ def test_more_sampling_steps_do_not_retrain(finished_study, tmp_path):
 
 def test_a_figure_setting_draws_figures_only(finished_study, tmp_path):
     jobs = changed(finished_study, tmp_path, lambda config: config["figures"].update(dpi=70))
-    assert set(jobs) == {"montage", "loss", "active_figure", "quality_figure"}
+    drawn = {"montage", "loss", "active_figure", "quality_figure", "worst", "plate_page", "feature_figure"}
+    assert set(jobs) == drawn
 
 
 def test_training_longer_retrains_what_is_trained_and_no_plate(finished_study, tmp_path):
@@ -272,6 +289,9 @@ def checksum(path: Path) -> str:
         "results/metrics/pert.parquet",
         "results/figures/montage/T2.png",
         "results/figures/active.png",
+        "results/figures/worst/pert.jpg",
+        "results/figures/plates/T2.png",
+        "results/figures/features/full.png",
         "results/tables/metrics.html",
     ],
 )

@@ -247,6 +247,19 @@ def profiles_to_score(wildcards):
     return expand("<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=arms)
 
 
+def medians_to_score(arm=None):
+    """Input function: field medians of `arm`, or the scored one, on its plates; none where its cells are not measured."""
+
+    def medians(wildcards):
+        if wildcards.arm in ("real", "lookup") or not STUDY.profiled(wildcards.arm):
+            return []
+        return expand(
+            "<results>/medians/{arm}/{plate}.parquet", arm=arm or wildcards.arm, plate=scored_plates(wildcards)
+        )
+
+    return medians
+
+
 def active_table(wildcards):
     """The table of actives, where there are perturbations."""
     return "<results>/active/perturbations.tsv" if CONFIG["perturbations"] else []
@@ -256,6 +269,39 @@ def scored_arms():
     """Arms with plates to score: `real` first, then what can be looked up, then the predicted ones."""
     looked_up = ["lookup"] if STUDY.lookup_plates() else []
     return ["real"] + looked_up + [arm for arm in STUDY.arms if STUDY.test_plates(arm)]
+
+
+def arms_testing(plate):
+    """Arms that are scored on `plate`."""
+    return [arm for arm in STUDY.arms if plate in STUDY.test_plates(arm)]
+
+
+def medians_of_plate(wildcards):
+    """Field medians of a plate: the real ones, then those of every measured arm that is scored on it."""
+    measured = [arm for arm in arms_testing(wildcards.plate) if STUDY.profiled(arm)]
+    return expand(
+        "<results>/medians/{arm}/{plate}.parquet", arm=["real"] + measured if measured else [], plate=wildcards.plate
+    )
+
+
+def feature_arms(subset):
+    """Measured arms with profiles of `subset`, what can be looked up last; none without perturbations."""
+    measured = [arm for arm in STUDY.arms if STUDY.test_plates(arm) and STUDY.profiled(arm)]
+    if subset == "full":  # an arm on the active subset has no profiles of the others
+        measured = [arm for arm in measured if STUDY.model_of(arm)["subset"] != "active"]
+    looked_up = ["lookup"] if STUDY.lookup_plates() else []
+    return measured + looked_up if CONFIG["perturbations"] and measured else []
+
+
+def leaking_arms():
+    """Arms that are shown the target in sampling, by their label (a wrong one too) or by a classifier."""
+    labels = {entry["name"]: entry["label"] for entry in CONFIG["classifiers"]}
+    told = []
+    for arm in CONFIG["arms"]:
+        labelled = STUDY.model_of(arm["name"])["label"] == "target" and arm["sampling_label"] != "none"
+        guided = labels.get(arm["classifier"]) == "target" and arm["guidance_scale"] > 0
+        told += [arm["name"]] if labelled or guided else []
+    return told
 
 
 def montage_stacks(wildcards):
@@ -295,6 +341,12 @@ def study_results():
         results += ["<results>/figures/loss.png"]
     if len(scored_arms()) > 1:
         results += ["<results>/tables/metrics.html"]
+        tested = [plate for plate in STUDY.plates if arms_testing(plate)]
+        results += expand("<results>/figures/plates/{plate}.png", plate=tested)
+        shown = [arm for arm in STUDY.arms if STUDY.test_plates(arm) and STUDY.model_of(arm)["kind"] != "mean"]
+        results += expand("<results>/figures/worst/{arm}.jpg", arm=shown)
+        subsets = [subset for subset in ("full", "active") if feature_arms(subset)]
+        results += expand("<results>/figures/features/{subset}.png", subset=subsets)
         measured = [arm for arm in scored_arms() if arm != "lookup" and STUDY.profiled(arm)]
         results += [f"<results>/cells/{arm}/{plate}.parquet" for arm in measured for plate in STUDY.profile_plates(arm)]
         if CONFIG["perturbations"]:

@@ -26,13 +26,16 @@ rule score:
         predicted=stacks_to_score,
         fields=lambda wildcards: expand("<results>/fields/{plate}.parquet", plate=scored_plates(wildcards)),
         profiles=profiles_to_score,
+        medians=medians_to_score(),
+        real_medians=medians_to_score("real"),
         active=active_table,
     output:
-        "<results>/metrics/{arm}.parquet",
-    wildcard_constraints:
-        arm="|".join(["real", "lookup"] + STUDY.arms),
+        metrics="<results>/metrics/{arm}.parquet",
+        by_field="<results>/metrics/{arm}.fields.parquet",
     log:
         "<logs>/score/{arm}.log",
+    wildcard_constraints:
+        arm="|".join(["real", "lookup"] + STUDY.arms),
     conda:
         "../../envs/brightpaint.yaml"
     params:
@@ -42,7 +45,8 @@ rule score:
         "python -m brightpaint.evaluation.score --settings {params.settings:q} --arm {wildcards.arm}"
         " --plates {params.plates:q} --real {input.real:q} --predicted {input.predicted:q}"
         " --fields {input.fields:q} --profiles {input.profiles:q} --active {input.active:q}"
-        " --metrics {output:q} 2> {log:q}"
+        " --medians {input.medians:q} --real-medians {input.real_medians:q}"
+        " --metrics {output.metrics:q} --by-field {output.by_field:q} 2> {log:q}"
 
 
 rule montage:
@@ -68,6 +72,91 @@ rule montage:
     shell:
         "python -m brightpaint.evaluation.figures montage --settings {params.settings:q} --real {input.real:q}"
         " --fields {input.fields:q} --predicted {input.predicted:q} --arms {params.arms:q}"
+        " --figure {output:q} 2> {log:q}"
+
+
+rule worst:
+    """Show the fields that an arm paints worst."""
+    input:
+        scores="<results>/metrics/{arm}.fields.parquet",
+        real=lambda wildcards: expand("<results>/images/real/{plate}.tif", plate=STUDY.test_plates(wildcards.arm)),
+        fields=lambda wildcards: expand("<results>/fields/{plate}.parquet", plate=STUDY.test_plates(wildcards.arm)),
+        predicted=stacks_to_score,
+    output:
+        report(
+            "<results>/figures/worst/{arm}.jpg",
+            category="Worst fields",
+            caption="../report/worst.rst",
+            labels={"figure": "worst fields", "arm": "{arm}"},
+        ),
+    log:
+        "<logs>/worst/{arm}.log",
+    wildcard_constraints:
+        arm="|".join(STUDY.arms),
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("montage"),
+        plates=lambda wildcards: STUDY.test_plates(wildcards.arm),
+    shell:
+        "python -m brightpaint.evaluation.figures worst --settings {params.settings:q} --arm {wildcards.arm}"
+        " --scores {input.scores:q} --plates {params.plates:q} --real {input.real:q} --fields {input.fields:q}"
+        " --predicted {input.predicted:q} --figure {output:q} 2> {log:q}"
+
+
+rule plate_page:
+    """Show a plate's wells as they lie: PCC and cells of every arm."""
+    input:
+        fields="<results>/fields/{plate}.parquet",
+        scores=lambda wildcards: expand("<results>/metrics/{arm}.fields.parquet", arm=arms_testing(wildcards.plate)),
+        medians=medians_of_plate,
+    output:
+        report(
+            "<results>/figures/plates/{plate}.png",
+            category="Plates",
+            caption="../report/plate.rst",
+            labels={"figure": "wells", "plate": "{plate}"},
+        ),
+    log:
+        "<logs>/plate_page/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("figures"),
+        arms=lambda wildcards: arms_testing(wildcards.plate),
+    shell:
+        "python -m brightpaint.evaluation.figures plate --settings {params.settings:q} --plate {wildcards.plate}"
+        " --fields {input.fields:q} --arms {params.arms:q} --scores {input.scores:q} --medians {input.medians:q}"
+        " --figure {output:q} 2> {log:q}"
+
+
+rule feature_figure:
+    """Draw CPcor by feature group and channel of every measured arm."""
+    input:
+        real="<results>/profiles/real/cellprofiler/perturbations.parquet",
+        profiles=lambda wildcards: expand(
+            "<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=feature_arms(wildcards.subset)
+        ),
+        active="<results>/active/perturbations.tsv",
+    output:
+        report(
+            "<results>/figures/features/{subset}.png",
+            category="Metrics",
+            caption="../report/features.rst",
+            labels={"table": "feature groups: {subset}"},
+        ),
+    log:
+        "<logs>/feature_figure/{subset}.log",
+    wildcard_constraints:
+        subset="full|active",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("montage"),
+        arms=lambda wildcards: feature_arms(wildcards.subset),
+    shell:
+        "python -m brightpaint.evaluation.figures features --settings {params.settings:q} --subset {wildcards.subset}"
+        " --real {input.real:q} --arms {params.arms:q} --profiles {input.profiles:q} --active {input.active:q}"
         " --figure {output:q} 2> {log:q}"
 
 
@@ -133,8 +222,9 @@ rule tables:
         "../../envs/brightpaint.yaml"
     params:
         arms=scored_arms(),
+        leaking=leaking_arms(),
     shell:
-        "python -m brightpaint.evaluation.tables --arms {params.arms:q} --metrics {input:q}"
+        "python -m brightpaint.evaluation.tables --arms {params.arms:q} --leaking {params.leaking:q} --metrics {input:q}"
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
 

@@ -1,4 +1,4 @@
-"""Draw the figures of the report: montages, image quality, training loss, and how the actives were found.
+"""Draw the figures of the report: montages, worst fields, plates, quality, feature groups, training loss, actives.
 
 The same input gives the same bytes: no dates and no versions go into the files.
 """
@@ -20,8 +20,10 @@ import pandas as pd  # noqa: E402
 
 from brightpaint import store  # noqa: E402
 from brightpaint.cli import run  # noqa: E402
-from brightpaint.evaluation.montage import plate_montage  # noqa: E402
+from brightpaint.evaluation.heatmaps import feature_figure, feature_scores, plate_page  # noqa: E402
+from brightpaint.evaluation.montage import plate_montage, worst_fields, worst_montage  # noqa: E402
 from brightpaint.evaluation.plate_map import plate_map  # noqa: E402
+from brightpaint.evaluation.score import by_plate, read_active  # noqa: E402
 
 # Okabe and Ito's colours, told apart by colour-blind readers; clusters differ in marker too.
 CLUSTERS = {"active": ("#d55e00", "o"), "partially active": ("#e69f00", "s"), "inactive": ("#0072b2", "^"),
@@ -32,9 +34,12 @@ log = logging.getLogger(__name__)
 
 
 def save(figure: plt.Figure, path: Path, dpi: int) -> None:
-    """Write a figure as PNG, the same bytes every time."""
+    """Write a figure as PNG, or as JPEG if its name says so, the same bytes every time."""
+    kind = {"format": "png", "metadata": {"Software": None}}
+    if path.suffix == ".jpg":  # a gallery an arm: as PNG, a full study's report would grow by tens of megabytes
+        kind = {"format": "jpg", "pil_kwargs": {"quality": 90}}
     with store.atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+        figure.savefig(temporary, dpi=dpi, facecolor="white", **kind)
     plt.close(figure)
 
 
@@ -165,6 +170,63 @@ def _null(axes: plt.Axes, units: pd.DataFrame) -> None:
 # --- commands ------------------------------------------------------------------------------------
 
 
+def draw_features(args: argparse.Namespace) -> plt.Figure:
+    """Draw the feature heat maps of one subset."""
+    real = by_plate(args.real, "real")
+    names = read_active(args.active) if args.subset == "active" else None
+    arms = {arm: feature_scores(real, by_plate(path, arm), names) for arm, path in zip(args.arms, args.profiles)}
+    return feature_figure(arms, args.settings["channels"]["target"])
+
+
+def draw_plate(args: argparse.Namespace) -> plt.Figure:
+    """Draw a plate's wells: PCC and cells."""
+    tables = {arm: store.read_table(path) for arm, path in zip(args.arms, args.scores)}
+    arms = {arm: table[table["Metadata_Plate"] == args.plate] for arm, table in tables.items()}
+    counts = {path.parent.name: store.read_fields(path) for path in args.medians}
+    return plate_page(arms, counts, store.read_fields(args.fields))
+
+
+def draw_worst(args: argparse.Namespace) -> plt.Figure:
+    """Draw the fields on which one arm is worst."""
+    worst = worst_fields(store.read_table(args.scores), args.settings["worst"])
+    shown, plates = set(worst["Metadata_Plate"]), {}
+    for plate, real, table, predicted in zip(args.plates, args.real, args.fields, args.predicted):
+        if plate in shown:
+            fields = store.read_fields(table)
+            painted = store.open_stack(predicted), store.read_fields(predicted.with_suffix(".parquet"))
+            plates[plate] = {"real": (store.open_stack(real).select(fields), fields), args.arm: painted}
+    chosen = {key: args.settings[key] for key in ("channels", "pixel_size_um", "dpi")}
+    return worst_montage(worst, plates, **chosen)
+
+
+def draw_montage(args: argparse.Namespace) -> plt.Figure:
+    """Draw a plate's montage."""
+    if len(args.arms) != len(args.predicted):
+        raise ValueError("figures montage: --arms and --predicted must be as many")
+    arms = {
+        arm: (store.open_stack(path), store.read_fields(path.with_suffix(".parquet")))
+        for arm, path in zip(args.arms, args.predicted)
+    }
+    chosen = {key: args.settings[key] for key in ("channels", "pixel_size_um", "dpi")}
+    fields = store.read_fields(args.fields)
+    return plate_montage(
+        store.open_stack(args.real).select(fields), fields, arms, count=args.settings["fields"], **chosen
+    )
+
+
+DRAW = {
+    "montage": draw_montage,
+    "worst": draw_worst,
+    "plate": draw_plate,
+    "features": draw_features,
+    "loss": lambda args: loss_figure(read_histories(args.histories)),
+    "active": lambda args: active_figure(store.read_table(args.active)),
+    "quality": lambda args: plate_map(
+        store.read_table(args.measures), store.read_table(args.flags), args.settings["channels"]
+    ),
+}
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command line: one subcommand a figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -174,6 +236,26 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--fields", type=Path, required=True)
     one.add_argument("--predicted", type=Path, nargs="*", default=[], help="one stack an arm")
     one.add_argument("--arms", nargs="*", default=[])
+    worst = commands.add_parser("worst", help="the fields that an arm paints worst")
+    worst.add_argument("--arm", required=True)
+    worst.add_argument("--scores", type=Path, required=True, help="the arm's scores of single fields")
+    worst.add_argument("--plates", nargs="+", required=True)
+    for name in ("real", "fields", "predicted"):
+        worst.add_argument(f"--{name}", type=Path, nargs="+", required=True, help="one a plate")
+    plate = commands.add_parser("plate", help="PCC and cells of each well")
+    plate.add_argument("--plate", required=True)
+    plate.add_argument("--fields", type=Path, required=True)
+    plate.add_argument("--arms", nargs="+", required=True)
+    plate.add_argument(
+        "--scores", type=Path, nargs="+", required=True, help="scores of single fields, one table an arm"
+    )
+    plate.add_argument("--medians", type=Path, nargs="*", default=[], help="field medians in folders named by arm")
+    features = commands.add_parser("features", help="correlation by feature group and channel")
+    features.add_argument("--subset", choices=["full", "active"], required=True)
+    features.add_argument("--real", type=Path, required=True, help="real perturbation profiles")
+    features.add_argument("--arms", nargs="+", required=True)
+    features.add_argument("--profiles", type=Path, nargs="+", required=True, help="perturbation profiles, one an arm")
+    features.add_argument("--active", type=Path, nargs="*", default=[])
     commands.add_parser("loss").add_argument("--histories", type=Path, nargs="+", required=True)
     commands.add_parser("active").add_argument("--active", type=Path, required=True)
     one = commands.add_parser("quality", help="a plate's image quality, laid out as the plate is")
@@ -181,32 +263,14 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--flags", type=Path, required=True)
     for command in commands.choices.values():
         command.add_argument("--settings", type=json.loads, required=True, help="JSON: fields, dpi, ...")
-        command.add_argument("--figure", type=Path, required=True, help="the PNG to write")
+        command.add_argument("--figure", type=Path, required=True, help="the PNG or JPEG to write")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
-    settings = args.settings
     with plt.rc_context(STYLE):
-        if args.command == "loss":
-            figure = loss_figure(read_histories(args.histories))
-        elif args.command == "active":
-            figure = active_figure(store.read_table(args.active))
-        elif args.command == "quality":
-            figure = plate_map(store.read_table(args.measures), store.read_table(args.flags), settings["channels"])
-        else:
-            if len(args.arms) != len(args.predicted):
-                raise ValueError("figures montage: --arms and --predicted must be as many")
-            arms = {
-                arm: (store.open_stack(path), store.read_fields(path.with_suffix(".parquet")))
-                for arm, path in zip(args.arms, args.predicted)
-            }
-            chosen = {"channels": settings["channels"], "pixel_size_um": settings["pixel_size_um"]}
-            fields = store.read_fields(args.fields)
-            figure = plate_montage(store.open_stack(args.real).select(fields), fields, arms,
-                                   count=settings["fields"], dpi=settings["dpi"], **chosen)  # fmt: skip
-        save(figure, args.figure, settings["dpi"])
+        save(DRAW[args.command](args), args.figure, args.settings["dpi"])
 
 
 if __name__ == "__main__":

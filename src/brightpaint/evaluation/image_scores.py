@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.evaluation import metrics
+from brightpaint.evaluation.noise import noise_ratio
 from brightpaint.intensity import standardise
 
 SSIM_RANGE_PAPER = 2.0  # what scikit-image took for floats when the paper was written
@@ -80,6 +81,7 @@ def score_field(real: np.ndarray, predicted: np.ndarray, other: np.ndarray, *, c
         "mae": metrics.mae(truth, painted),
         "mse_raw": metrics.mse(real, predicted),
         "ssim_paper": np.array([metrics.ssim(*pair, data_range=SSIM_RANGE_PAPER) for pair in pairs]),
+        "background_noise": noise_ratio(truth, painted),
         "null": metrics.pcc(standardise(other, cutoff), painted),
     }
 
@@ -129,10 +131,16 @@ def summarise_fields(
             yield row
 
 
-def image_rows(
-    plate: str, real_path: Path, predicted_path: Path | None, fields_path: Path, active: set | None, settings
-):
-    """Score a plate's images: rows of the metrics table without `arm`; see `covered` for the subsets."""
+def plate_scores(
+    real_path: Path, predicted_path: Path | None, fields_path: Path, settings: dict
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Score every predicted field of a plate, or its brightfield alone where there is no prediction.
+
+    Returns
+    -------
+    joined : one row a field: keys, annotations, `real_row`, `predicted_row`
+    scores : {metric: (n, C)} in the same order
+    """
     fields = store.read_fields(fields_path)
     real = store.open_stack(real_path).select(fields)
     predicted = store.open_stack(predicted_path) if predicted_path is not None else None
@@ -144,9 +152,22 @@ def image_rows(
     if predicted is not None and len(joined) and predicted.images.shape[2:] != real.images.shape[2:]:
         raise ValueError(f"{predicted_path}: images of {predicted.images.shape[2:]} pixels, expected "
                          f"{real.images.shape[2:]} as in {real_path}; delete it and rerun")  # fmt: skip
-    targets = settings["channels"]["target"]
-    scores = field_scores(real, predicted, joined, channels=settings["channels"], cutoff=settings["cutoff"])
-    for subset, chosen in covered(fields, joined, active, str(predicted_path)).items():
+    return joined, field_scores(real, predicted, joined, channels=settings["channels"], cutoff=settings["cutoff"])
+
+
+def field_table(joined: pd.DataFrame, scores: dict[str, np.ndarray], channels: Sequence[str]) -> pd.DataFrame:
+    """Lay the scores of single fields out: one row a field and channel, keys and annotations, one column a metric."""
+    kept = [name for name in joined.columns if name.startswith("Metadata_")]
+    rows = joined[kept].loc[joined.index.repeat(len(channels))].reset_index(drop=True)
+    named = {("pcc_other_well" if name == "null" else name): values.ravel() for name, values in scores.items()}
+    return rows.assign(Channel=np.tile(np.array(channels, dtype=object), len(joined)), **named)
+
+
+def image_rows(
+    plate: str, fields: pd.DataFrame, joined: pd.DataFrame, scores: dict, active: set | None, targets: Sequence[str]
+) -> Iterator[dict]:
+    """Summarise a plate's images: rows of the metrics table without `arm`; see `covered` for the subsets."""
+    for subset, chosen in covered(fields, joined, active, plate).items():
         if not chosen.any():
             continue
         part = {name: values[chosen] for name, values in scores.items()}

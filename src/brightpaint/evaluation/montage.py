@@ -168,7 +168,7 @@ def plate_montage(
     count : fields shown
     pixel_size_um : of a raw pixel
     """
-    targets, middle = channels["target"], channels["input"][len(channels["input"]) // 2]
+    targets, middle = channels["target"], middle_input(channels)
     paired = set(targets) <= set(real.channels)
     sources = {"real": (real, fields), **arms} if paired else dict(arms)
     if not sources:
@@ -180,26 +180,102 @@ def plate_montage(
         {name: standardised_stains(*source, field, targets) for name, source in sources.items()}
         for _, field in shown.iterrows()
     ]
-    reference = next(iter(sources))
+    headings = [heading_of(field) for _, field in shown.iterrows()]
+    for _, field in shown.iterrows():
+        log.info("shown: %s", store.describe_field(field))
+    widths_um = [pixel_size_um * width for width in shown["width_px"]]
+    return draw_fields(grey, stains, headings, widths_um, channels=channels, dpi=dpi)
+
+
+def draw_fields(
+    grey: Sequence[np.ndarray],
+    stains: Sequence[dict[str, np.ndarray]],
+    headings: Sequence[str],
+    widths_um: Sequence[float],
+    *,
+    channels: dict,
+    dpi: int,
+) -> plt.Figure:
+    """Draw fields below one another: brightfield and the first source in one row, each further source in one more.
+
+    Parameters
+    ----------
+    grey : one brightfield image (H, W) a field
+    stains : for each field {source: (C, H, W)}; where `real` is among them, the others bear their PCC with it
+    headings, widths_um : one a field
+    channels : `input` and `target` names; the middle input is what `grey` shows
+    """
+    targets, middle = channels["target"], middle_input(channels)
+    reference = next(iter(stains[0]))
     limits = [display_range([each[reference][channel] for each in stains]) for channel in range(len(targets))]
     panels, labels = [], []
-    for (_, field), brightfield, images in zip(shown.iterrows(), grey, stains):
-        width_um = pixel_size_um * field["width_px"]
+    for heading, width_um, brightfield, images in zip(headings, widths_um, grey, stains):
         bar_um = scale_bar_um(width_um)
         bar = (bar_um / width_um, f"{bar_um:g} µm")
         first = {"image": brightfield, "limits": display_range(grey), "tint": "white", "bar": bar}
         for name, image in images.items():
             notes = [""] * len(targets)
-            if paired and name != "real":
+            if "real" in images and name != "real":
                 notes = [f"PCC {value:.2f}" for value in pcc(images["real"], image)]
             stained = [
                 {"image": image[channel], "limits": limits[channel], "tint": TINTS.get(target, "white"), "note": note}
                 for channel, (target, note) in enumerate(zip(targets, notes))
             ]
             panels.append([first if name == reference else None, *stained])
-            labels.append((heading_of(field) if name == reference else "", name))
-        log.info("shown: %s", store.describe_field(field))
+            labels.append((heading if name == reference else "", name))
     return montage(panels, [middle.replace("_", " "), *targets], labels, dpi=dpi)
+
+
+def middle_input(channels: dict) -> str:
+    """Return the brightfield plane that is shown: the middle one."""
+    return channels["input"][len(channels["input"]) // 2]
+
+
+def worst_fields(scores: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Choose the fields with the lowest PCC, mean over the channels that can be compared.
+
+    Parameters
+    ----------
+    scores : one row a field and channel, of any number of plates (docs/contracts.md)
+    count : fields at most
+
+    Returns
+    -------
+    one row a field, the worst first: keys, `pcc`, `rank` from 1 and `fields`, of how many
+    """
+    means = scores.groupby(store.FIELD_KEYS)["pcc"].mean().dropna().sort_values(kind="stable")
+    worst = means.head(count).reset_index()
+    return worst.assign(rank=np.arange(1, len(worst) + 1), fields=len(means))
+
+
+def worst_montage(
+    worst: pd.DataFrame, plates: dict[str, dict], *, channels: dict, pixel_size_um: float, dpi: int
+) -> plt.Figure:
+    """Draw the fields that an arm paints worst: brightfield and real stains above what was painted.
+
+    Parameters
+    ----------
+    worst : from `worst_fields`
+    plates : {plate: {"real": (stack, field table), arm: (stack, its rows)}}
+    """
+    grey, stains, headings, widths_um = [], [], [], []
+    for _, field in worst.iterrows():
+        sources = plates[field["Metadata_Plate"]]
+        real, fields = sources["real"]
+        row = fields[(fields[store.FIELD_KEYS] == field[store.FIELD_KEYS]).all(axis=1)].iloc[0]
+        place = real.channel_indices([middle_input(channels)])[0]
+        grey.append(standardise(real.images[row.name][place]))
+        stains.append(
+            {name: standardised_stains(*source, field, channels["target"]) for name, source in sources.items()}
+        )
+        rank = f"{field['rank']} of {field['fields']}: mean PCC {field['pcc']:.2f}"
+        headings.append(f"{rank}   {field['Metadata_Plate']} {heading_of(row)}")
+        widths_um.append(pixel_size_um * row["width_px"])
+    if not grey:
+        figure = plt.figure(figsize=(6, 1.5))
+        figure.text(0.5, 0.5, "no field has a stain to compare with", ha="center", va="center")
+        return figure
+    return draw_fields(grey, stains, headings, widths_um, channels=channels, dpi=dpi)
 
 
 def heading_of(field: pd.Series) -> str:

@@ -5,6 +5,8 @@ One row a number, in the columns of docs/contracts.md: `low` and `high` are a bo
 without looking at a prediction: brightfield itself (PCC), the position on the plate (matches), the
 perturbation's mean profile on the other real plates (CPcor). The arm `real` holds the references: brightfield in
 place of a prediction, the matches of the real profiles, and CPcor between replicate plates.
+
+The scores of single fields go into a table beside, so that figures need no second pass over the images.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.cli import run
-from brightpaint.evaluation.image_scores import image_rows
+from brightpaint.evaluation import counts
+from brightpaint.evaluation.image_scores import field_table, image_rows, plate_scores
 from brightpaint.evaluation.profile_scores import (
     correlation_row,
     distance_rows,
@@ -27,6 +30,7 @@ from brightpaint.evaluation.profile_scores import (
     replicate_row,
     treated_profiles,
 )
+from brightpaint.evaluation.retrieval import retrieval_row
 
 KEYS = ["arm", "metric", "subset", "space", "plate", "channel"]
 NUMBERS = ["value", "low", "high", "null", "null_bound", "floor"]
@@ -73,13 +77,14 @@ def profile_rows(
         if len(right) < 2:
             continue
         seed = f"{plate}/{subset}"
-        rows = [*match_rows(right, fields, seed), *distance_rows(right, seed)]
+        rows = [*match_rows(right, fields, seed), retrieval_row(right, fields, seed), *distance_rows(right, seed)]
         rows.append(replicate_row(left, others, seed) if arm == "real" else correlation_row(left, right, others, seed))
         for row in rows:
             yield {**row, "plate": plate, "subset": subset, "space": "cellprofiler", "channel": "all"}
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: channels, cutoff")
     parser.add_argument("--arm", required=True)
@@ -88,24 +93,45 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--predicted", type=Path, nargs="+", required=True, help="the arm's stacks, one a plate")
     parser.add_argument("--fields", type=Path, nargs="+", required=True)
     parser.add_argument("--profiles", type=Path, nargs="*", default=[], help="real and predicted perturbation profiles")
+    parser.add_argument("--medians", type=Path, nargs="*", default=[], help="the arm's field medians, one a plate")
+    parser.add_argument("--real-medians", type=Path, nargs="*", default=[], help="the real ones, likewise")
     parser.add_argument("--active", type=Path, nargs="*", default=[])
     parser.add_argument("--metrics", type=Path, required=True, help="the table to write")
-    args = parser.parse_args(argv)
+    parser.add_argument("--by-field", type=Path, required=True, help="the table of single fields to write")
+    return parser
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse lists of plates, profiles and medians that do not fit together."""
     if not len(args.plates) == len(args.real) == len(args.predicted) == len(args.fields):
         raise ValueError("score: --plates, --real, --predicted and --fields must name as many plates each")
+    if len(args.medians) != len(args.real_medians) or len(args.medians) not in (0, len(args.plates)):
+        raise ValueError("score: --medians and --real-medians must name every plate, or none")
     if args.arm != "real" and len(args.profiles) == 1:
         raise ValueError(f"score: arm {args.arm} needs real and predicted profiles; only {args.profiles[0]} was given")
-    active = read_active(args.active)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parser().parse_args(argv)
+    check(args)
+    active, targets = read_active(args.active), args.settings["channels"]["target"]
     profiles = [by_plate(path, name) for path, name in zip(args.profiles, ["real", args.arm])]
-    rows = []
-    for plate, real, predicted, fields in zip(args.plates, args.real, args.predicted, args.fields):
-        if args.arm != "lookup":  # which has no images
-            chosen = None if args.arm == "real" else predicted
-            rows += image_rows(plate, real, chosen, fields, active, args.settings)
+    rows, tables = [], [pd.DataFrame(columns=[*store.FIELD_KEYS, "Channel"])]  # a look-up has no fields
+    for place, plate in enumerate(args.plates):
+        fields = store.read_fields(args.fields[place])
+        if args.arm != "lookup":
+            predicted = None if args.arm == "real" else args.predicted[place]
+            joined, scores = plate_scores(args.real[place], predicted, args.fields[place], args.settings)
+            rows += image_rows(plate, fields, joined, scores, active, targets)
+            tables.append(field_table(joined, scores, targets))
+        if args.medians:
+            pair = (store.read_fields(paths[place]) for paths in (args.real_medians, args.medians))
+            rows += counts.plate_rows(plate, args.arm, *pair, active)
         if profiles:
-            rows += profile_rows(plate, args.arm, profiles[0], profiles[-1], store.read_fields(fields), active)
+            rows += profile_rows(plate, args.arm, profiles[0], profiles[-1], fields, active)
     frame = pd.DataFrame(rows).assign(arm=args.arm).reindex(columns=[*KEYS, *NUMBERS, "n"])
     store.write_table(frame.astype(dict.fromkeys(NUMBERS, "float64") | {"n": "int64"}), args.metrics)
+    store.write_table(pd.concat(tables[1:] or tables, ignore_index=True), args.by_field)
 
 
 if __name__ == "__main__":

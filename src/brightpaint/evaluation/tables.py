@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Column:
-    """A metric as the tables show it: its key, heading, +1 if larger is better (-1 if smaller), decimals, meaning."""
+    """A metric as the tables show it: key, heading, +1 if larger is better (-1 smaller, 0 neither), decimals, meaning."""
 
     key: str
     title: str
@@ -43,24 +43,37 @@ COLUMNS = [
     Column("mse", "MSE", -1, 3, "mean squared error of standardised images; nearly 2 (1 - PCC), so it adds nothing to it"),
     Column("mae", "MAE", -1, 3, "mean absolute error of standardised images"),
     Column("mse_raw", "MSE, raw", -1, 3, "mean squared error of the prediction as it came, not standardised again"),
+    Column("background_noise", "background noise", 0, 2, "grain of the painted background over that of the real one: 1 is "
+           "as real, above 1 the model adds noise (the paper's B.3), below 1 it paints smoother than the camera sees. An "
+           "image of little contrast scores high too"),
+    Column("cell_count", "cells, difference", 0, 2, "cells that CellProfiler finds in the painted wells beyond those in the "
+           "real ones, as a share of these: 0 is right, 0.1 a tenth too many, -0.1 a tenth too few"),
+    Column("cell_count_r", "cells, r", 1, 3, "correlation over wells of painted and real cell counts. Chance: shuffled wells"),
     Column("nn", "NN matches", 1, 1, "perturbations of a plate whose nearest neighbour shares a target. Floor: the "
            "nearest wells on the plate in place of the nearest profiles"),
     Column("nn_paper", "NN hits", 1, 1, "hits, a query counted more than once, as published"),
     Column("top5", "NN top 5", 1, 1, "the same for any of the five nearest"),
     Column("top5_paper", "top 5 hits", 1, 1, "hits among the five nearest, a query counted more than once, as published"),
+    Column("map_target", "target mAP", 1, 3, "mean average precision: 1 if those that share a perturbation's target are its "
+           "nearest of all, mean over targets. Floor: wells ranked by distance on the plate"),
     Column("mtdist", "MTdist", -1, 3, "mean cosine distance of perturbations that share a target"),
     Column("mtdist_paper", "MTdist, last pairs", -1, 3, "the same, each target's last pair only, as published"),
     Column("cpcor", "CPcor", 1, 3, "mean over features of the correlation across perturbations with the real profiles "
            "(real Cell Painting: with the other real plates). Floor: the perturbation's mean real profile on the other "
            "plates, no image used"),
 ]  # fmt: skip
+ARROWS = {1: " ↑", -1: " ↓", 0: ""}
 SUBSETS = {
     "full": "All perturbations (as the paper's Table 1)",
     "active": "Active perturbations (as the paper's Table 2)",
 }
+BY_CHANNEL = ("pcc", "background_noise")
 REFERENCES = {"pcc_brightfield": "brightfield itself", "pcc_brightfield_sd": "local s.d. of brightfield"}
+# What an arm that is shown the target has been told: it competes for no "best" there.
+TARGET_METRICS = ("nn", "nn_paper", "top5", "top5_paper", "map_target", "mtdist", "mtdist_paper")
+LEAKING = "†"
 WITHOUT_PREDICTION = {
-    "lookup": "lookup: real profiles of the training plates, no image",
+    "lookup": "lookup: real training plates, no image",
     "real": "real Cell Painting",
 }
 
@@ -68,9 +81,9 @@ STYLE = """
 :root { color-scheme: light }
 body { font: 13px/1.4 system-ui, sans-serif; margin: 1.5em; color: #1a1a1a; max-width: 1240px }
 h1 { font-size: 1.4em } h2 { font-size: 1.15em; margin-top: 1.8em }
-table { border-collapse: collapse; margin: .6em 0 1em }
-th, td { padding: .35em .45em; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top }
-th:first-child, td:first-child { text-align: left }
+table { border-collapse: collapse; font-size: 12px; margin: .6em 0 1em }
+th, td { padding: .35em .35em; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top }
+th:first-child, td:first-child { text-align: left; min-width: 8.5em }
 thead th { border-bottom: 2px solid #333; cursor: pointer; position: sticky; top: 0; background: #fff }
 thead th:focus-visible { outline: 2px solid #0072b2 }
 th[aria-sort=ascending]::after { content: " \\25B4" } th[aria-sort=descending]::after { content: " \\25BE" }
@@ -140,11 +153,12 @@ def cell(found: pd.DataFrame, column: Column, best: float) -> str:
     return f'<td{kind} data-value="{row["value"]:.6g}">{show(row["value"])}{inside}</td>'
 
 
-def best_value(frame: pd.DataFrame, column: Column) -> float:
+def best_value(frame: pd.DataFrame, column: Column, leaking: Sequence[str]) -> float:
     """Return the best mean over plates among predicted arms; NaN where fewer than two arms compete."""
-    predicted = ~frame["arm"].isin(list(WITHOUT_PREDICTION))
+    told = list(leaking) if column.key in TARGET_METRICS else []
+    predicted = ~frame["arm"].isin([*WITHOUT_PREDICTION, *told])
     means = frame[(frame["metric"] == column.key) & predicted].groupby("arm")["value"].mean().dropna()
-    if len(means) < 2:
+    if len(means) < 2 or not column.better:
         return float("nan")
     return float(means.max() if column.better > 0 else means.min())
 
@@ -154,20 +168,27 @@ def table_row(name: str, cells: Sequence[str], *, reference: bool = False) -> st
     return f"<tr{kind}><td>{escape(name)}</td>{''.join(cells)}</tr>"
 
 
-def arms_table(frame: pd.DataFrame, arms: Sequence[str]) -> str:
+def shown_name(arm: str, leaking: Sequence[str]) -> str:
+    """Name an arm in a table: references in words, a mark on those that are shown the target."""
+    return WITHOUT_PREDICTION.get(arm, f"{arm} {LEAKING}" if arm in leaking else arm)
+
+
+def arms_table(frame: pd.DataFrame, arms: Sequence[str], leaking: Sequence[str]) -> str:
     """Render the table of one subset: arms by metrics, then the reference rows."""
     frame = frame[frame["channel"] == "all"]
     columns = [column for column in COLUMNS if (frame["metric"] == column.key).any()]
-    head = "".join(
-        f'<th title="{escape(c.meaning)}">{escape(c.title)} {"↑" if c.better > 0 else "↓"}</th>' for c in columns
-    )
+    head = "".join(f'<th title="{escape(c.meaning)}">{escape(c.title)}{ARROWS[c.better]}</th>' for c in columns)
     rows = []
     references = [name for name in WITHOUT_PREDICTION if name in arms]
     for arm in [name for name in arms if name not in references] + references:
         part, reference = frame[frame["arm"] == arm], arm in references
-        cells = [cell(part[part["metric"] == c.key], c, np.nan if reference else best_value(frame, c)) for c in columns]
+        cells = []
+        for c in columns:
+            told = arm in leaking and c.key in TARGET_METRICS
+            best = np.nan if reference or told else best_value(frame, c, leaking)
+            cells.append(cell(part[part["metric"] == c.key], c, best))
         if len(part[part["metric"].isin([c.key for c in columns])]):
-            rows.append(table_row(WITHOUT_PREDICTION.get(arm, arm), cells, reference=reference))
+            rows.append(table_row(shown_name(arm, leaking), cells, reference=reference))
     for key, name in REFERENCES.items():
         part = frame[(frame["arm"] == "real") & (frame["metric"] == key)]
         cells = [cell(part if c.key == "pcc" else part[:0], c, np.nan) for c in columns]
@@ -175,19 +196,21 @@ def arms_table(frame: pd.DataFrame, arms: Sequence[str]) -> str:
     return f"<table><thead><tr><th>arm</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def channel_table(frame: pd.DataFrame, arms: Sequence[str]) -> str:
-    """Render PCC per channel: arms by channels, then brightfield."""
-    pcc = COLUMNS[0]
+def channel_table(frame: pd.DataFrame, arms: Sequence[str], column: Column, leaking: Sequence[str]) -> str:
+    """Render one metric of images per channel: arms by channels, then for PCC brightfield."""
     channels = list(dict.fromkeys(frame.loc[frame["space"] == "images", "channel"]))
     rows = []
     for arm in [name for name in arms if name not in WITHOUT_PREDICTION]:
-        part = frame[(frame["arm"] == arm) & (frame["metric"] == "pcc")]
-        each = [(part[part["channel"] == c], best_value(frame[frame["channel"] == c], pcc)) for c in channels]
+        part = frame[(frame["arm"] == arm) & (frame["metric"] == column.key)]
+        each = [
+            (part[part["channel"] == c], best_value(frame[frame["channel"] == c], column, leaking)) for c in channels
+        ]
         if len(part):
-            rows.append(table_row(arm, [cell(found, pcc, best) for found, best in each]))
-    for key, name in REFERENCES.items():
+            rows.append(table_row(shown_name(arm, leaking), [cell(found, column, best) for found, best in each]))
+    for key, name in REFERENCES.items() if column.key == "pcc" else ():
         part = frame[(frame["arm"] == "real") & (frame["metric"] == key)]
-        rows.append(table_row(name, [cell(part[part["channel"] == c], pcc, np.nan) for c in channels], reference=True))
+        cells = [cell(part[part["channel"] == c], column, np.nan) for c in channels]
+        rows.append(table_row(name, cells, reference=True))
     head = "".join(f"<th>{escape(channel)}</th>" for channel in channels)
     return f"<table><thead><tr><th>arm</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
@@ -198,32 +221,45 @@ def scored_alike(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["plate"].isin(predicted)] if predicted else frame
 
 
-def page(frame: pd.DataFrame, arms: Sequence[str]) -> str:
-    """Render the whole page; it holds its style, its script and its data."""
+def page(frame: pd.DataFrame, arms: Sequence[str], leaking: Sequence[str] = ()) -> str:
+    """Render the whole page; it holds its style, its script and its data.
+
+    Parameters
+    ----------
+    frame : the metrics tables of all arms
+    arms : in the order of the table
+    leaking : those that are shown the target in sampling
+    """
     shown = scored_alike(frame)
     sections = []
     for subset, title in SUBSETS.items():
         part = shown[shown["subset"] == subset]
         if len(part):
-            sections.append(f"<h2>{escape(title)}</h2>{arms_table(part, arms)}")
-            sections.append(
-                f"<h2>PCC by channel: {escape(title[0].lower() + title[1:])}</h2>{channel_table(part, arms)}"
-            )
+            sections.append(f"<h2>{escape(title)}</h2>{arms_table(part, arms, leaking)}")
+            for column in COLUMNS:
+                if column.key in BY_CHANNEL and (part["metric"] == column.key).any():
+                    heading = f"{column.title} by channel: {title[0].lower() + title[1:]}"
+                    heading = heading[0].upper() + heading[1:]
+                    sections.append(f"<h2>{escape(heading)}</h2>{channel_table(part, arms, column, leaking)}")
     plates = ", ".join(sorted(set(shown["plate"])))
     meanings = "".join(
         f"<dt>{escape(c.title)}</dt><dd>{escape(c.meaning)}.</dd>" for c in COLUMNS if (shown["metric"] == c.key).any()
     )
+    legend = (f"<p>{LEAKING} is shown the target in sampling, by its label or by a classifier: it has been told the answer that "
+              "matches, mAP and MTdist ask for. They are no evidence there, and it is never the best in them.</p>"
+              if set(leaking) & set(shown["arm"]) else "")  # fmt: skip
     tidy = quote(frame.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.6g", na_rep="nan"))
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>brightpaint: metrics</title><link rel="icon" href="data:,"><style>{STYLE}</style></head><body>
 <h1>What the predictions are worth</h1>
 <p>Test plates: {escape(plates)}. Means over plates where there are several, each beside it. Square brackets: 95%
-bootstrap interval within the plate (over wells for pixels, targets for matches, perturbations for CPcor); it does not
-speak of other batches. Blue: best predicted arm. Grey: within what chance reaches one time in twenty. Rows in italics
+bootstrap interval within the plate (over wells for pixels and cells, targets for matches and mAP, perturbations for CPcor); it
+does not speak of other batches. Blue: best predicted arm. Grey: within what chance reaches one time in twenty. Rows in italics
 are references: what the training plates' real profiles say of a perturbation without any image (an arm that is shown
 labels must do better), real cells, and brightfield without any prediction. Click a heading to sort.
 <a download="metrics.tsv" href="data:text/tab-separated-values;charset=utf-8,{tidy}">Download every number (TSV)</a>.</p>
+{legend}
 {"".join(sections)}
 <h2>What the columns say</h2><dl>{meanings}</dl>
 <script>{SCRIPT}</script></body></html>
@@ -234,6 +270,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--arms", nargs="+", required=True, help="names, in the order of the table")
     parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics tables, one an arm")
+    parser.add_argument("--leaking", nargs="*", default=[], help="arms that are shown the target in sampling")
     parser.add_argument("--html", type=Path, required=True)
     parser.add_argument("--tsv", type=Path, required=True)
     args = parser.parse_args(argv)
@@ -245,7 +282,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     text = frame.assign(**{name: [f"{value:.6g}" for value in frame[name]] for name in numbers})
     store.write_table(text, args.tsv)
     with store.atomic(args.html) as temporary:
-        temporary.write_text(page(frame, args.arms))
+        temporary.write_text(page(frame, args.arms, args.leaking))
 
 
 if __name__ == "__main__":

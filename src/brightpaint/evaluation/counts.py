@@ -1,0 +1,72 @@
+"""Compare how many cells CellProfiler finds in predicted and in real wells: pure functions.
+
+A count needs no label and no feature: a model that invents or loses cells is found out by it, and a toxic compound
+must be seen in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from brightpaint.evaluation import metrics
+from brightpaint.evaluation.image_scores import covered, join_rows
+
+SHUFFLES = 1000
+
+
+def well_counts(real: pd.DataFrame, predicted: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Join fields by key: the field's keys and annotations, `real` and `predicted` cells.
+
+    Parameters
+    ----------
+    real, predicted : field medians of one plate; the prediction may lack fields
+    where : the arm, for the message of an error
+    """
+    joined = join_rows(real, predicted, where)
+    found = predicted["Metadata_cells"].to_numpy()[joined["predicted_row"]]
+    return joined.assign(real=joined["Metadata_cells"], predicted=found)
+
+
+def count_rows(fields: pd.DataFrame, seed: str) -> Iterator[dict]:
+    """Score the counts of one plate's wells.
+
+    Parameters
+    ----------
+    fields : from `well_counts`
+    seed : name from which the resampling is seeded
+
+    Yields
+    ------
+    rows of the metrics table: `cell_count`, cells too many (above 0) or too few as a share of the real ones, and
+    `cell_count_r`, the correlation over wells, with what shuffled wells give; intervals over wells
+    """
+    wells = fields.groupby("Metadata_Well")[["real", "predicted"]].sum()
+    real, predicted = wells["real"].to_numpy(np.float64), wells["predicted"].to_numpy(np.float64)
+    n = len(wells)
+    row = {"metric": "cell_count", "value": np.nan, "n": n}
+    if real.sum() > 0:
+        low, high = metrics.bootstrap_ratio(predicted - real, real, wells.index, metrics.seeded(seed, "cell_count"))
+        row.update(value=(predicted.sum() - real.sum()) / real.sum(), low=low, high=high)
+    yield row
+    row = {"metric": "cell_count_r", "value": np.nan, "n": n}
+    if n >= 3 and np.ptp(real) > 0:
+        pair = real[:, None], predicted[:, None]
+        weights = metrics.resample_counts(n, metrics.seeded(seed, "cell_count_r"))
+        low, high = metrics.interval(metrics.feature_correlations(*pair, weights)[:, 0])
+        rng = metrics.seeded(seed, "cell_count_r", "shuffle")
+        null = [metrics.feature_correlations(pair[0], rng.permutation(pair[1]))[0, 0] for _ in range(SHUFFLES)]
+        row.update(value=metrics.feature_correlations(*pair)[0, 0], low=low, high=high, null=np.mean(null),
+                   null_bound=np.quantile(null, 0.95))  # fmt: skip
+    yield row
+
+
+def plate_rows(plate: str, arm: str, real: pd.DataFrame, predicted: pd.DataFrame, active: set | None) -> Iterator[dict]:
+    """Score an arm's counts of one plate for the subsets that it covers: rows of the metrics table without `arm`."""
+    joined = well_counts(real, predicted, f"{arm}, medians")
+    for subset, chosen in covered(real, joined, active, f"{arm}, medians").items():
+        if chosen.any():
+            for row in count_rows(joined[chosen], f"{plate}/{subset}"):
+                yield {**row, "plate": plate, "subset": subset, "space": "cellprofiler", "channel": "all"}
