@@ -5,7 +5,7 @@
     python bench/plates.py dry-run --plates datasets_plate.csv.gz                       # every TARGET2 plate
     python bench/plates.py corrections --folder DIR [--cellprofiler cellprofiler]       # against CellProfiler
     python bench/plates.py stacks --folder DIR                      # against the page cache's memory bandwidth
-    python bench/plates.py growth --folder DIR                      # memory and CPU at 200 and at 2,304 fields
+    python bench/plates.py growth --folder DIR                      # memory and CPU at 192 and at 2,304 fields
 
 What each one measures stands in plates_network.py and plates_stages.py.
 """

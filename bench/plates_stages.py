@@ -216,6 +216,25 @@ def stacks(args: argparse.Namespace) -> None:
 # --- growth ---
 
 
+def gallery_stages(folder: Path, fields: int) -> dict[str, list]:
+    """Write a plate of 64-px images laid out as in the gallery; return the commands that list and fetch it."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    import disturbed
+
+    mirror, sites = folder / f"mirror_{fields}", 6 if fields % 6 == 0 else 1
+    if not mirror.exists():
+        disturbed.write_mirror(mirror, rows=fields // sites // 24 or 1, columns=min(24, fields // sites), sites=sites)
+    source = {"layout": "gallery", "url": str(mirror), "endpoint_url": None, "region": "us-east-1", "profile": None,
+              "table": None, "compounds": None, "exclude": None, "missing": "error", "hash": ["md5"]}  # fmt: skip
+    index, raw = folder / f"listed_{fields}.parquet", folder / f"raw_{fields}"
+    shutil.rmtree(raw, ignore_errors=True)
+    settings = {"source": source, "plate": disturbed.PLATE, "channels": CHANNELS}
+    return {
+        "index": stage("index", settings, index=index, missing=folder / "missing.tsv"),
+        "fetch": stage("fetch", {"source": source}, index=index, raw=raw, manifest=folder / "manifest.tsv"),
+    }
+
+
 def growth(args: argparse.Namespace) -> None:
     """Peak anonymous memory and CPU a field of each stage at few and at many fields."""
     few, many = args.fields
@@ -226,7 +245,7 @@ def growth(args: argparse.Namespace) -> None:
         light = {"method": "median", "size_px": 16, "channels": CHANNELS}
         size = {**PREPARE, "size_px": args.side_px // 16 * 8, "channels": CHANNELS}
         made = {"stack": args.folder / "stack.tif", "fields": args.folder / "fields.parquet"}
-        commands = {
+        commands = gallery_stages(args.folder, fields) | {
             "illumination": stage("illumination", light, **common, illumination=args.folder / "light.tif", workers=2),
             "prepare": stage("prepare", size, **common, illumination=args.folder / "light.tif", **made, workers=2),
             "quality": stage("quality", {"channels": CHANNELS}, **common, quality=args.folder / "q.parquet", workers=2),
@@ -261,7 +280,7 @@ def add_commands(commands) -> None:
     one.add_argument("--filter-px", type=int, default=249)
     commands.add_parser("stacks", help=stacks.__doc__).add_argument("--fields", type=int, default=96)
     one = commands.add_parser("growth", help=growth.__doc__)
-    one.add_argument("--fields", type=int, nargs=2, default=[200, 2304])
+    one.add_argument("--fields", type=int, nargs=2, default=[192, 2304])
     one.add_argument("--side-px", type=int, default=96)
     for name, run in (("corrections", corrections), ("stacks", stacks), ("growth", growth)):
         commands.choices[name].add_argument("--folder", type=Path, required=True)

@@ -218,7 +218,7 @@ def test_the_gallery_of_failures_finds_fields_by_key_on_any_plate(tmp_path):
     sources = {name: (store.open_stack(tmp_path / f"{name}.tif"), store.read_fields(tmp_path / f"{name}.parquet"))
                for name in ("real", "one")}  # fmt: skip
     worst = montage.worst_fields(store.read_table(tmp_path / "s.parquet"), 2)
-    figure = montage.worst_montage(worst, {"P": sources}, channels=CHANNELS, pixel_size_um=0.5, dpi=60)
+    figure = montage.worst_montage(worst, {"P": sources}, channels=CHANNELS, pixel_size_um={"P": 0.5}, dpi=60)
     words = [text.get_text() for text in figure.axes[0].texts]
     assert (
         "1 of 3: mean PCC 0.20   P A03, site 1: c1 (T1)" in words

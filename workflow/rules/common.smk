@@ -128,6 +128,11 @@ def stage_settings(stage, name):
         return {"channels": channels, "cutoff": CONFIG["prepare"]["cutoff"]}
     if stage == "montage":
         return {**CONFIG["figures"], "channels": channels, "pixel_size_um": STUDY.pixel_size_um(name)}
+    if stage == "feature_figure":
+        return {"channels": channels, "dpi": CONFIG["figures"]["dpi"]}
+    if stage == "worst":
+        sizes = {plate: STUDY.pixel_size_um(plate) for plate in STUDY.test_plates(name)}
+        return {**CONFIG["figures"], "channels": channels, "pixel_size_um": sizes}
     if stage == "quality_figure":
         return {**CONFIG["quality"], "channels": STUDY.channels(name), "dpi": CONFIG["figures"]["dpi"]}
     return CONFIG[stage]

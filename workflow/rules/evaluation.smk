@@ -96,7 +96,7 @@ rule worst:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=settings("montage"),
+        settings=lambda wildcards: settings("worst", wildcards.arm),
         plates=lambda wildcards: STUDY.test_plates(wildcards.arm),
     shell:
         "python -m brightpaint.evaluation.figures worst --settings {params.settings:q} --arm {wildcards.arm}"
@@ -152,7 +152,7 @@ rule feature_figure:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=settings("montage"),
+        settings=settings("feature_figure"),
         arms=lambda wildcards: feature_arms(wildcards.subset),
     shell:
         "python -m brightpaint.evaluation.figures features --settings {params.settings:q} --subset {wildcards.subset}"

@@ -249,7 +249,7 @@ def worst_fields(scores: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def worst_montage(
-    worst: pd.DataFrame, plates: dict[str, dict], *, channels: dict, pixel_size_um: float, dpi: int
+    worst: pd.DataFrame, plates: dict[str, dict], *, channels: dict, pixel_size_um: dict[str, float], dpi: int
 ) -> plt.Figure:
     """Draw the fields that an arm paints worst: brightfield and real stains above what was painted.
 
@@ -257,6 +257,7 @@ def worst_montage(
     ----------
     worst : from `worst_fields`
     plates : {plate: {"real": (stack, field table), arm: (stack, its rows)}}
+    pixel_size_um : of a raw pixel, by plate
     """
     grey, stains, headings, widths_um = [], [], [], []
     for _, field in worst.iterrows():
@@ -270,7 +271,7 @@ def worst_montage(
         )
         rank = f"{field['rank']} of {field['fields']}: mean PCC {field['pcc']:.2f}"
         headings.append(f"{rank}   {field['Metadata_Plate']} {heading_of(row)}")
-        widths_um.append(pixel_size_um * row["width_px"])
+        widths_um.append(pixel_size_um[field["Metadata_Plate"]] * row["width_px"])
     if not grey:
         figure = plt.figure(figsize=(6, 1.5))
         figure.text(0.5, 0.5, "no field has a stain to compare with", ha="center", va="center")
