@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +182,30 @@ def test_two_processes_take_the_step_of_one(tmp_path, plates, monkeypatch):
     assert store.read_weights(tmp_path / "shared" / "weights.safetensors")[1]["label_map"] == meta["label_map"]
     left = {path.name for path in (tmp_path / "shared").iterdir()}
     assert left == {"gradient0", "gradient1", "weights.safetensors", "weights.jsonl"}
+
+
+def test_two_processes_told_to_stop_save_one_state_and_go_on(tmp_path, plates):
+    settings = {**SETTINGS, "images": 400, "validation_share": 0.2, "validate_every_images": 40}
+    arguments = [*train_arguments(tmp_path, plates, settings), "--compute", '{"save_every_s": 0}']
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+    command = [*launcher, "-m", "brightpaint.models.train", *arguments]
+    partial = tmp_path / "weights.safetensors.partial"
+    with (tmp_path / "log").open("w") as said:
+        process = subprocess.Popen(command, env=environment, stderr=said)
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline and not partial.exists():
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(timeout=120) != 0
+    seen = store.read_weights(partial)[1]["seen"]
+    assert f"stopped by SIGTERM at image {seen}" in (tmp_path / "log").read_text()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0 and f"going on from image {seen}" in done.stderr, done.stderr
+    lines = store.read_json_lines(tmp_path / "weights.jsonl")
+    assert lines[-1]["images"] == 400 and not partial.exists()
+    assert sorted({line["images"] for line in lines if "validation_loss" in line}) == list(range(40, 401, 40))
 
 
 def test_more_processes_than_images_of_a_batch_are_refused(tmp_path, plates, monkeypatch):
