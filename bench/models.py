@@ -2,7 +2,8 @@
 
 Each line holds `preset`, `width`, `size_px`, `batch`, `device`, `threads`, the seconds of one forward pass, of one
 training step and of painting one field, each an image, and the share of the forward pass's arithmetic that a plain
-matrix product reaches on the same device in the same run (the limit to measure against).
+matrix product reaches on the same device in the same run (the limit to measure against). Two more lines hold
+`training_images_per_s` of whole training steps that read their batches from a plate stack, with and without `prefetch`.
 
     python bench/models.py --preset fast --width 32 --size 256
 """
@@ -11,16 +12,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
+from itertools import islice
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import torch
 
+from brightpaint import store
 from brightpaint.models import sampler
+from brightpaint.models.compute import Compute
+from brightpaint.models.data import TrainingImages
 from brightpaint.models.diffusion import loss
 from brightpaint.models.network import forward_flop
+from brightpaint.models.objectives import Denoising
 from brightpaint.models.presets import spec_of
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.train import build_denoiser, pick_device
+from brightpaint.models.training import Training
 
 CHANNELS = {"input": ["L", "M", "H"], "target": ["DNA", "RNA", "ER", "AGP", "Mito"]}
 
@@ -74,8 +85,43 @@ def measure(preset: str, width: int | None, size_px: int, batch: int, steps: int
     return {**spent, "forward_share_of_matmul": rate / matmul_flop_per_s(repeats, device)}
 
 
+def training_images(folder: Path, size_px: int, fields: int = 16) -> TrainingImages:
+    """Write a plate stack of noise and open it for training."""
+    rng, names = np.random.default_rng(0), CHANNELS["input"] + CHANNELS["target"]
+    with store.StackWriter(folder / "P.tif", (fields, 8, size_px, size_px), names, key="bench") as writer:
+        for row in range(fields):
+            writer.write(row, rng.normal(size=(8, size_px, size_px)))
+    keys = {"Metadata_Plate": "P", "Metadata_Well": [f"A{row:02d}" for row in range(fields)]}
+    table = pd.DataFrame({**keys, "Metadata_Site": 1, "Metadata_Tile": 1, "Metadata_perturbation": ""})
+    store.write_table(table, folder / "P.parquet")
+    return TrainingImages([folder / "P.tif"], [folder / "P.parquet"], channels=CHANNELS, label="none")
+
+
+def measure_training(args: argparse.Namespace, device: torch.device, prefetch: int) -> dict:
+    """Measure whole training steps: reading, sending, gradient, optimiser, running mean."""
+    train = {
+        "images": 10**9,
+        "batch": args.batch,
+        "crop_px": None,
+        "learning_rate": 1e-4,
+        "warmup_images": 0,
+        "seed": 0,
+    }
+    settings = {**train, "decay": "constant", "clip_norm": 1.0, "ema_images": 1000}
+    how = Compute(device, precision=args.precision, compile=args.compile, prefetch=prefetch)
+    model = build_denoiser({"preset": args.preset, "width": args.width, "objective": "eps"}, CHANNELS, 0)
+    training = Training(model, Denoising(3, "eps", "l2", 0.1), settings, how)
+    with tempfile.TemporaryDirectory() as folder:
+        batches = training.batches(training_images(Path(folder), args.size))
+        training.step(*next(batches))
+        spent = seconds(lambda: [training.step(*batch) for batch in islice(batches, args.repeats)], 2, device)
+        batches.close()
+    return {"prefetch": prefetch, "precision": str(how.dtype), "compile": args.compile,
+            "training_images_per_s": args.repeats * args.batch / spent}  # fmt: skip
+
+
 def main(argv=None) -> None:
-    """Print one JSON line for one preset."""
+    """Print one JSON line for one preset, and two for its training."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--preset", default="fast", choices=["fast", "paper"])
     parser.add_argument("--width", type=int, default=None)
@@ -85,12 +131,18 @@ def main(argv=None) -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"], help="of training")
+    parser.add_argument("--compile", action="store_true", help="compile the network that trains")
+    parser.add_argument("--prefetch", type=int, default=2, help="threads that read ahead, in the last line")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     device = pick_device(args.device)
     figures = measure(args.preset, args.width, args.size, args.batch, args.steps, args.repeats, device)
     shown = {"preset": args.preset, "width": args.width, "size_px": args.size, "batch": args.batch}
-    print(json.dumps({**shown, "device": str(device), "threads": args.threads, **figures}))
+    shown |= {"device": str(device), "threads": args.threads}
+    print(json.dumps({**shown, **figures}), flush=True)
+    for prefetch in (0, args.prefetch):
+        print(json.dumps({**shown, **measure_training(args, device, prefetch)}), flush=True)
 
 
 if __name__ == "__main__":

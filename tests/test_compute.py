@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,7 @@ train.main(sys.argv[2:])
 """
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_step_of_one(tmp_path, plates, monkeypatch):
     """Batches of 5 and, at last, of 1: their parts differ in size, and one process has nothing left to do."""
     settings = {**SETTINGS, "batch": 5, "images": 11, "label": "perturbation", "validation_share": 0.2}
@@ -181,6 +183,32 @@ def test_two_processes_take_the_step_of_one(tmp_path, plates, monkeypatch):
     assert store.read_weights(tmp_path / "shared" / "weights.safetensors")[1]["label_map"] == meta["label_map"]
     left = {path.name for path in (tmp_path / "shared").iterdir()}
     assert left == {"gradient0", "gradient1", "weights.safetensors", "weights.jsonl"}
+
+
+@pytest.mark.slow
+def test_two_processes_told_to_stop_save_one_state_and_go_on(tmp_path, plates, caplog):
+    settings = {**SETTINGS, "images": 200, "validation_share": 0.2, "validate_every_images": 100}
+    arguments = [*train_arguments(tmp_path, plates, settings), "--compute", '{"save_every_s": 0}']
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+    command = [*launcher, "-m", "brightpaint.models.train", *arguments]
+    partial = tmp_path / "weights.safetensors.partial"
+    with (tmp_path / "log").open("w") as said:
+        process = subprocess.Popen(command, env=environment, stderr=said)
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline and not partial.exists():
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(timeout=120) != 0
+    seen = store.read_weights(partial)[1]["seen"]
+    assert f"stopped by SIGTERM at image {seen}" in (tmp_path / "log").read_text()
+    with caplog.at_level("INFO"):
+        train.main(train_arguments(tmp_path, plates, settings))  # one process goes on where two stopped
+    assert f"going on from image {seen}" in caplog.text
+    lines = store.read_json_lines(tmp_path / "weights.jsonl")
+    assert lines[-1]["images"] == 200 and not partial.exists()
+    assert sorted({line["images"] for line in lines if "validation_loss" in line}) == [100, 200]
 
 
 def test_more_processes_than_images_of_a_batch_are_refused(tmp_path, plates, monkeypatch):

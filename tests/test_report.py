@@ -71,6 +71,16 @@ def test_studies_without_perturbations_do_not_speak_of_profiles():
     assert "2 x 2 tiles" in words and "No correction was made" in words
 
 
+def test_methods_name_what_was_held_out_and_which_weights_were_kept():
+    words = rendered("workflow.rst", config("demo", folds=[{"name": "A", "test": ["SIM003"], "held_out": ["cpd7"]}]))
+    assert "1 perturbation (cpd7): their wells were left out" in words and "10% (rounded down" in words
+    drawn = config("demo", folds=[{"name": "A", "test": ["SIM003"], "held_out": 0.2}])
+    assert "stains of 20% of the treated perturbations" in rendered("workflow.rst", drawn)
+    paper = rendered("workflow.rst", config("config"))
+    assert "the last weights were kept" in paper and "painting in one pass" in paper
+    assert "held out" not in rendered("loss.rst", config("config")) and "ring" in rendered("loss.rst", config("demo"))
+
+
 def test_predictions_alone_claim_no_measurement():
     words = rendered("workflow.rst", config("predict"))
     assert "nothing here measures the predictions" in words

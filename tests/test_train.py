@@ -52,7 +52,7 @@ def test_every_field_is_shown_once_before_any_twice_and_in_a_new_order(plates):
 def test_a_batch_is_a_window_of_its_field_turned_alike_in_all_channels(plates):
     data = TrainingImages(*zip(*plates), channels=CHANNELS, label="perturbation")
     images, labels = data.batch(0, 0, 4, 16)
-    assert images.shape == (4, 4, 16, 16) and images.dtype == np.float32
+    assert images.shape == (4, 4, 16, 16) and images.dtype == np.float16
     for image, label, number in zip(images, labels, data.order(0, 0, 4)):
         np.testing.assert_array_equal(image[0], image[2])  # DNA is the first brightfield plane in these plates
         assert np.isin(image, data.field(number)).all()
@@ -252,18 +252,18 @@ def interrupted(process, partial, number, images):
 def test_training_stopped_twice_goes_on_and_ends_with_the_same_bytes(tmp_path, module):
     """By SIGKILL and then by SIGTERM, at moments that no seed decides; the best weights so far come through too."""
     plates = [make_plate(tmp_path, name, 12, seed=number) for number, name in enumerate(("P1", "P2"))]
-    changes = {"images": 160, "preset": "paper", "label": "perturbation"}  # `paper` has dropout: it must resume too
-    settings = {**SETTINGS, **changes, "validation_share": 0.2, "validate_every_images": 40}
+    changes = {"images": 100, "preset": "paper", "label": "perturbation"}  # `paper` has dropout: it must resume too
+    settings = {**SETTINGS, **changes, "validation_share": 0.2, "validate_every_images": 20}
     partial = tmp_path / "weights.safetensors.partial"
     arguments = train_arguments(tmp_path, plates, settings)
-    code, _ = interrupted(started(arguments, module), partial, signal.SIGKILL, 44)
+    code, _ = interrupted(started(arguments, module), partial, signal.SIGKILL, 24)
     assert code == -signal.SIGKILL and not (tmp_path / "weights.safetensors").exists()
     seen = store.read_weights(partial)[1]["seen"]
     code, said = interrupted(started(arguments, module), partial, signal.SIGTERM, seen + 4)
     assert code == 143 and f"going on from image {seen}" in said, said
     tensors, meta = store.read_weights(partial)
     assert f"stopped by SIGTERM at image {meta['seen']}; run the same command to go on" in said
-    assert any(name.startswith("best.") for name in tensors) and seen < meta["seen"] < 160
+    assert any(name.startswith("best.") for name in tensors) and seen < meta["seen"] < 100
     main = {"train": train, "train_classifier": train_classifier}[module].main
     main(arguments)
     assert not partial.exists()

@@ -85,8 +85,8 @@ class Compute:
         return nn.parallel.DistributedDataParallel(called, device_ids=gpus)
 
     def send(self, images: torch.Tensor) -> torch.Tensor:
-        """Return images (B, C, H, W) on the device; from pinned memory the copy does not wait."""
-        return images.to(self.device, non_blocking=True).contiguous(memory_format=self.layout)
+        """Return images (B, C, H, W) as float32 on the device; from pinned memory the copy does not wait."""
+        return images.to(self.device, non_blocking=True).float().contiguous(memory_format=self.layout)
 
 
 def world() -> int:

@@ -124,15 +124,21 @@ class TrainingImages:
 
         Returns
         -------
-        images : (count, C, crop, crop) float32 z-scores, flipped and turned
+        images : (count, C, crop, crop) z-scores in the stack's float16, flipped and turned
         labels : (count,) int64
         """
         chosen = list(enumerate(self.order(seed, first, count), start=first))[mine]
-        images = []
-        for image, number in chosen:
+        images = None
+        for place, (image, number) in enumerate(chosen):
             rng = np.random.default_rng(seed_of(seed, "image", image))
-            images.append(augment(self.field(number, random_window(self.size, crop_px, rng)), rng))
-        return np.stack(images), self.label_indices[[number for _, number in chosen]]
+            plate, row = self._places[number]
+            stack, channels = self._images[plate]
+            view = augment(stack[row][(slice(None), *random_window(self.size, crop_px, rng))], rng)
+            if images is None:
+                images = np.empty((len(chosen), len(channels), *view.shape[1:]), stack.dtype)
+            for channel, source in enumerate(channels):  # the only copy: from the mapped file to the batch
+                images[place, channel] = view[source]
+        return images, self.label_indices[[number for _, number in chosen]]
 
     def fixed(self, number: int, crop_px: int | None) -> tuple[str, np.ndarray, int]:
         """Return validation image `number`: its name, its (C, h, w) window drawn from that name, and its label.
@@ -156,10 +162,10 @@ def random_window(size: tuple[int, int], crop_px: int | None, rng: np.random.Gen
 def augment(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Flip left-right, flip up-down and turn by 90 degrees, each with probability 1/2 (paper 000, section 4.3).
 
-    An image that is not square is not turned.
+    An image that is not square is not turned. The result is a view of `image`.
     """
     flip_x, flip_y, turn = rng.random(3) < 0.5
     image = image[..., ::-1] if flip_x else image
     image = image[..., ::-1, :] if flip_y else image
     turned = turn and image.shape[-1] == image.shape[-2]
-    return np.ascontiguousarray(np.rot90(image, axes=(-2, -1)) if turned else image)
+    return np.rot90(image, axes=(-2, -1)) if turned else image
