@@ -205,7 +205,15 @@ def test_the_gallery_of_failures_finds_fields_by_key_on_any_plate(tmp_path):
     )
 
     def draw_worst(scores, name="w.jpg"):
-        arguments = ["worst", "--settings", json.dumps({**SETTINGS, "worst": 2, "pixel_size_um": {"P": 0.5}}), "--arm", "one", "--plates", "P"]
+        arguments = [
+            "worst",
+            "--settings",
+            json.dumps({**SETTINGS, "worst": 2, "pixel_size_um": {"P": 0.5}}),
+            "--arm",
+            "one",
+            "--plates",
+            "P",
+        ]
         arguments += ["--scores", str(tmp_path / scores), "--real", str(tmp_path / "real.tif")]
         arguments += ["--fields", str(tmp_path / "real.parquet"), "--predicted", str(tmp_path / "one.tif")]
         figures.main([*arguments, "--figure", str(tmp_path / name)])
