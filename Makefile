@@ -7,7 +7,7 @@ RUN := env PATH="$(CURDIR)/.venv/bin:$(PATH)"
 .PHONY: demo test lint environments clean-demo help
 
 help:
-	@echo "make demo          simulated plates to results/demo/report.html (about 30 minutes on 2 cores)"
+	@echo "make demo          simulated plates to results/demo/report.html (about 15 minutes on 2 cores)"
 	@echo "make test          lint, unit tests, dry runs and a small end-to-end run"
 	@echo "make environments  build .venv and .envs/cellprofiler, once"
 	@echo "make clean-demo    forget the demo's results and plates"
