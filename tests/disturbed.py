@@ -23,7 +23,8 @@ CHANNELS = ["Brightfield_L", "Brightfield", "Brightfield_H", "DNA", "RNA", "ER",
 PLATE = {"plate": "P1", "role": "study", "project": "simulated", "source": "source_0", "batch": "B1"}
 OUTPUTS = [
     "resources/index/P1.parquet", "resources/manifest/P1.tsv", "results/missing/P1.tsv", "results/illumination/P1.tif",
-    "results/images/real/P1.tif", "results/fields/P1.parquet",
+    "results/images/real/P1.tif", "results/prepared/P1.parquet", "results/quality/P1.parquet", "results/flags/P1.tsv",
+    "results/fields/P1.parquet",
 ]  # fmt: skip
 FAULTS = {503: 0.02, "cut": 0.01}  # share of requests
 SECONDS = 3600
@@ -57,7 +58,7 @@ def start(folder: Path, url: str) -> subprocess.Popen:
     write_study(folder, changes, plates)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder),
                "--configfile", str(folder / "config.yaml"), "--cores", "2", "--nolock", "--rerun-incomplete",
-               "--show-failed-logs", "--notemp", "results/images/real/P1.tif"]  # fmt: skip
+               "--show-failed-logs", "--notemp", "results/fields/P1.parquet"]  # fmt: skip
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     with open(folder / "snakemake.log", "a") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)

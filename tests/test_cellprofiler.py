@@ -16,7 +16,8 @@ import tifffile
 from scipy import ndimage
 
 from brightpaint import store
-from brightpaint.features import cellprofiler, export, pipeline, tiff
+from brightpaint.features import cellprofiler, pipeline, tiff
+from brightpaint.intensity import standardise
 from features_fixture import FIVE, blobs, read, write_images
 
 ROOT = Path(__file__).parent.parent
@@ -401,7 +402,7 @@ def test_nuclei_of_the_uncut_real_field_match_the_published_outlines(tmp_path, c
     folder = real_data / "images" / "pccma_BR00143976_C03_s3"
     numbers = {"DNA": 5, "RNA": 6, "ER": 2, "AGP": 3, "Mito": 4}
     raw = np.array([tifffile.imread(folder / f"r03c03f03p01-ch{n}sk1fk1fl1.tiff") for n in numbers.values()])
-    scores = export.standardise(raw, 15).astype(np.float16)
+    scores = standardise(raw, 15).astype(np.float16)
     images = write_images(tmp_path / "images", scores[None], list(numbers), pixel_um=0.598)
     head, *modules = pipeline.blocks(SLIM.read_text())
     kept = [block for block in modules if not re.match("Measure(?!ImageIntensity)|Export", block)]
