@@ -77,7 +77,7 @@ def test_few_perturbations_have_no_map_and_constant_features_no_part():
 def test_wells_lie_where_they_are_and_missing_ones_are_gaps():
     grid = heatmaps.plate_grid(pd.Series({"A01": 1.0, "B03": 2.0, "odd": 9.0}), 2, 3)
     np.testing.assert_array_equal(grid, [[1, np.nan, np.nan], [np.nan, np.nan, 2]])
-    assert [heatmaps.row_letter(row) for row in (1, 16, 26, 27, 32)] == ["A", "P", "Z", "AA", "AF"]
+    assert [heatmaps.row_letters(row) for row in (1, 16, 26, 27, 32)] == ["A", "P", "Z", "AA", "AF"]
 
 
 def field_rows(wells, plate="P"):

@@ -105,22 +105,13 @@ def stage_settings(stage, name):
         keys = ("sampler", "steps", "spacing", "eta", "sampling_label", "label_scale", "guidance_scale", "seed")
         chosen = {key: arm[key] for key in (*keys, "guidance_interval")}
         return {**chosen, "batch": CONFIG["sample"]["batch"], "subset": STUDY.model_of(name)["subset"]}
-    if stage == "export":
+    if stage in ("export", "deliver"):
         return {
             "window": CONFIG["cellprofiler"]["window"],
             "channels": channels["target"],
             "pixel_size_um": STUDY.pixel_size_um(name),
             "cutoff": CONFIG["prepare"]["cutoff"],
             "renormalise": CONFIG["prepare"]["normalise"] == "image",
-        }
-    if stage == "deliver":
-        prepared = CONFIG["prepare"]
-        return {
-            "window": CONFIG["cellprofiler"]["window"],
-            "channels": channels["target"],
-            "pixel_size_um": STUDY.pixel_size_um(name),
-            "cutoff": prepared["cutoff"],
-            "renormalise": prepared["normalise"] == "image",
         }
     if stage == "lookup":
         return {"plates": STUDY.lookup_plates()}

@@ -13,6 +13,7 @@ import pandas as pd
 
 from brightpaint.evaluation import metrics
 from brightpaint.evaluation.profile_scores import feature_names, joined_values, well_places
+from brightpaint.plates.choice import row_letters
 
 NO_CHANNEL = "no stain"
 DIVERGING = "RdBu_r"  # red and blue are told apart by colour-blind readers; the number stands in each cell besides
@@ -184,21 +185,12 @@ def plate_figure(panels: Sequence[Sequence[dict | None]], controls: Sequence[str
                 words = format(value, panel["form"])
                 place.text(column + 1, row + 1, words, ha="center", va="center", fontsize=8, color=colour)
         place.set_xticks(range(1, width + 1, 1 if width <= 12 else 2))
-        place.set_yticks(range(1, height + 1), [row_letter(row) for row in range(1, height + 1)])
+        place.set_yticks(range(1, height + 1), [row_letters(row) for row in range(1, height + 1)])
         place.tick_params(labelsize=8, length=0)
         place.spines[:].set_visible(False)
         place.set_title(panel["title"], fontsize=10, loc="left")
         figure.colorbar(drawn, ax=place, shrink=0.85, label=panel["label"])
     return figure
-
-
-def row_letter(row: int) -> str:
-    """Name a row of a plate: 1 -> A, 26 -> Z, 27 -> AA."""
-    letters = ""
-    while row:
-        row, rest = divmod(row - 1, 26)
-        letters = chr(65 + rest) + letters
-    return letters
 
 
 def spread(values: Sequence[pd.Series], floor: float | None = None) -> tuple[float, float]:

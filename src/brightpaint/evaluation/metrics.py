@@ -8,12 +8,13 @@ it says how far the number depends on the wells at hand, not how it varies betwe
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import uniform_filter
 from skimage.metrics import structural_similarity
+
+from brightpaint.seeds import seed_of
 
 RESAMPLES = 1000
 # Side of the window in which the local s.d. of brightfield is taken: wide enough for a speck of texture.
@@ -22,7 +23,7 @@ LOCAL_SD_PX = 7
 
 def seeded(*names: object) -> np.random.Generator:
     """Return a random generator that depends on names alone, never on order or process."""
-    return np.random.default_rng(zlib.crc32("/".join(map(str, names)).encode()))
+    return np.random.default_rng(seed_of(*names))
 
 
 # --- images --------------------------------------------------------------------------------------

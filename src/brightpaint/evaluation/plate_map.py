@@ -8,7 +8,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from brightpaint.evaluation.heatmaps import plate_grid
 from brightpaint.evaluation.profile_scores import well_places
+from brightpaint.plates.choice import row_letters
 
 # Measure, heading, and whether its colours run over logarithms.
 MEASURES = [
@@ -28,16 +30,6 @@ def plate_shape(places: np.ndarray) -> tuple[int, int]:
         if rows <= shape[0] and columns <= shape[1]:
             return shape if rows > shape[0] / 2 and columns > shape[1] / 2 else (rows, columns)
     return rows, columns
-
-
-def well_grid(values: pd.Series, shape: tuple[int, int]) -> np.ndarray:
-    """Lay values, indexed by well, out as the plate is: (rows, columns), NaN where there is none."""
-    grid = np.full(shape, np.nan)
-    places = well_places(values.index)
-    known = np.isfinite(places).all(axis=1)
-    rows, columns = places[known].astype(int).T - 1
-    grid[rows, columns] = values.to_numpy()[known]
-    return grid
 
 
 def plate_map(measures: pd.DataFrame, flags: pd.DataFrame, channels: Sequence[str]) -> plt.Figure:
@@ -60,7 +52,7 @@ def plate_map(measures: pd.DataFrame, flags: pd.DataFrame, channels: Sequence[st
     for row, (measure, heading, logarithmic) in zip(axes, MEASURES):
         for column, (panel, channel) in enumerate(zip(row, channels)):
             values = measures[measures["Channel"] == channel].groupby("Metadata_Well")[measure].median()
-            _panel(panel, well_grid(values, shape), logarithmic)
+            _panel(panel, plate_grid(values, *shape), logarithmic)
             _marks(panel, flags[flags["Channel"] == channel])
             if measure == MEASURES[0][0]:
                 panel.set_title(channel.replace("_", " "), fontsize=9)
@@ -95,17 +87,13 @@ def _panel(panel: plt.Axes, grid: np.ndarray, logarithmic: bool) -> None:
     bar.ax.tick_params(labelsize=6, length=2)
     bar.outline.set_linewidth(0.4)
     panel.set_xticks(_ticks(columns), [str(n + 1) for n in _ticks(columns)], fontsize=6)
-    panel.set_yticks(_ticks(rows), [_letters(n) for n in _ticks(rows)], fontsize=6)
+    panel.set_yticks(_ticks(rows), [row_letters(n + 1) for n in _ticks(rows)], fontsize=6)
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
 
 
 def _ticks(count: int) -> list[int]:
     return list(range(0, count, max(1, (count + 5) // 6)))
-
-
-def _letters(row: int) -> str:
-    return chr(65 + row) if row < 26 else "A" + chr(65 + row - 26)
 
 
 def _number(value: float, logarithmic: bool) -> str:

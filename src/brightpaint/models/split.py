@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint.models.labels import CONTROL
-from brightpaint.models.seeds import seed_of
+from brightpaint.seeds import seed_of
 
 WELL = ["Metadata_Plate", "Metadata_Well"]
 

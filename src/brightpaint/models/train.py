@@ -30,9 +30,9 @@ from brightpaint.models.compute import Compute, pick_device
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.network import parameter_count
 from brightpaint.models.objectives import Denoising, Regression, build_denoiser, build_regressor
-from brightpaint.models.seeds import seed_of
 from brightpaint.models.training import Training
 from brightpaint.models.validation import Validation
+from brightpaint.seeds import seed_of
 
 log = logging.getLogger(__name__)
 STOPPED = 128 + signal.SIGTERM  # the exit code that shells give a process that SIGTERM ended

@@ -14,8 +14,8 @@ from brightpaint.cli import run
 from brightpaint.models import compute
 from brightpaint.models.classifier import Classifier, classifier_spec
 from brightpaint.models.objectives import Classification
-from brightpaint.models.seeds import seed_of
 from brightpaint.models.train import open_data, parse, train_network
+from brightpaint.seeds import seed_of
 
 
 def build_classifier(settings: dict, channels: dict, classes: int) -> Classifier:

@@ -15,8 +15,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from brightpaint.models import compute
 from brightpaint.models.compute import Compute
 from brightpaint.models.data import TrainingImages
-from brightpaint.models.seeds import seed_of
 from brightpaint.models.validation import Validation
+from brightpaint.seeds import seed_of
 
 HISTORY_LINES = 200  # of training loss at most, so that a training of any length has a readable curve
 EMA_RAMP = 0.1  # the running mean never looks back further than this share of the images seen

@@ -13,7 +13,7 @@ import torch
 
 from brightpaint.models import compute
 from brightpaint.models.data import TrainingImages
-from brightpaint.models.seeds import seed_of
+from brightpaint.seeds import seed_of
 
 IMAGES = 128  # a validation; fewer fields are shown several times, of more fields some
 

@@ -195,8 +195,10 @@ def excluded_names(settings: dict) -> set[str]:
     return annotations.read_exclusions(store.read_bytes(path, "source.exclude"), path) if path else set()
 
 
-def choose(files: pd.DataFrame, wells: pd.DataFrame, settings: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (files, wells) that the plate row names and `source.exclude` does not."""
+def choose(
+    files: pd.DataFrame, wells: pd.DataFrame, settings: dict, excluded: set[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (files, wells) that the plate row names and that are not `excluded` (`source.exclude`)."""
     plate, path = settings["plate"], settings["source"]["exclude"]
     named, sites = choice.chosen_wells(plate), choice.chosen_sites(plate)
     if named is not None:
@@ -209,7 +211,7 @@ def choose(files: pd.DataFrame, wells: pd.DataFrame, settings: dict) -> tuple[pd
         files = files[files["Metadata_Well"].isin(named)]
     if sites is not None:
         files = files[files["Metadata_Site"].isin(sites)]
-    gone = wells["Metadata_perturbation"].isin(excluded_names(settings))
+    gone = wells["Metadata_perturbation"].isin(excluded)
     files = files[~files["Metadata_Well"].isin(wells.loc[gone, "Metadata_Well"])]
     wells = wells[~gone]
     log.info("%s: %d wells left out", path, gone.sum())
@@ -236,9 +238,10 @@ def index_plate(settings: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
     own = settings["source"]["layout"] == "table"
     files, wells = table_plate(settings) if own else gallery_plate(source, settings)
     check_fields(files, wells, plate["plate"])
-    files, wells = choose(files, wells, settings)
+    excluded = excluded_names(settings)
+    files, wells = choose(files, wells, settings, excluded)
     entries = source.find(sorted(set(files["key"]) - {""}))
-    gone = choice.excluded_fields(excluded_names(settings), plate)
+    gone = choice.excluded_fields(excluded, plate)
     fields = [field for field in expected_fields(files, wells, plate, every_well=not own) if field not in gone]
     missing = find_missing(files, fields, entries, channels, plate["plate"])
     if len(missing) and settings["source"]["missing"] == "error":

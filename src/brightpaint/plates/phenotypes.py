@@ -8,10 +8,10 @@ drawn from the visible parameters alone, so that an invisible direction leaves b
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 import pandas as pd
+
+from brightpaint.seeds import seed_of
 
 # Parameters that shape the refracting object, and so show in brightfield.
 VISIBLE = ("cell_number", "nuclear_size", "nucleolar_size", "cell_area", "elongation", "mito_fragments", "vacuoles")
@@ -31,11 +31,6 @@ COMPOUND_SPREAD = (0.75, 1.25)  # strengths of the two compounds of a pair
 
 # The metadata file lists a fixed library, so that every plate of every study writes the same bytes.
 LIBRARY_TARGETS = 192
-
-
-def seed_of(*names: object) -> int:
-    """Return a 32-bit seed from stable names."""
-    return zlib.crc32("/".join(map(str, names)).encode())
 
 
 def targets(count: int) -> list[str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 import re
 import time
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlparse
+
+from brightpaint.seeds import seed_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Interrupted(ValueError):
 
 def pause_s(key: str, attempt: int) -> float:
     """Return the seconds to wait after failed attempt `attempt` (from 1): doubling, spread by the key's name."""
-    spread = zlib.crc32(f"{key}/{attempt}".encode()) / 2**32
+    spread = seed_of(key, attempt) / 2**32
     return FIRST_PAUSE_S * 2 ** (attempt - 1) * (0.5 + spread)
 
 
