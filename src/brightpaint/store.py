@@ -13,8 +13,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +21,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tifffile
+
+from brightpaint.atomic import atomic as atomic
+from brightpaint.atomic import atomic_folder as atomic_folder
 
 # One field of view, or one tile of it where large fields are cut (tile 1 is the whole field otherwise).
 FIELD_KEYS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Tile"]
@@ -54,41 +55,6 @@ def part_rows(n_fields: int, part: int, parts: int) -> np.ndarray:
 
 
 # --- writing whole files -------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; rename it to `path` if the block succeeds."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    try:
-        yield Path(name)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; rename it to `path`, in place of an older one, if the block succeeds."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
@@ -562,7 +528,7 @@ def _raw_page(path: str | Path, where: str) -> Iterator[tuple]:
 
 def write_raw(path: str | Path, image: np.ndarray) -> None:
     """Write one (H, W) uint16 image as a plain TIFF, the same bytes every time."""
-    with atomic(path) as temporary:
+    with atomic(path, tidy=False) as temporary:
         tifffile.imwrite(temporary, image, photometric="minisblack", metadata=None, software=False)
 
 
@@ -577,7 +543,7 @@ def write_ome(path: str | Path, image: np.ndarray, channel: str, *, pixel_um: fl
         "PhysicalSizeYUnit": "µm",
         "UUID": identifier,
     }
-    with atomic(path) as temporary:
+    with atomic(path, tidy=False) as temporary:
         with tifffile.TiffWriter(temporary, ome=True) as tif:
             tif.write(image, photometric="minisblack", metadata=described, software=False)
 

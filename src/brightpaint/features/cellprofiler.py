@@ -17,11 +17,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections import deque
 from pathlib import Path
 
-from brightpaint import cli
+from brightpaint import atomic, cli
 from brightpaint.features import pipeline, tiff
 
 TABLES = ("Image", "Nuclei", "Cells", "Cytoplasm")
@@ -205,9 +204,8 @@ def measure(command: str, pipeline_path: Path, images: Path, tables: Path) -> No
     """Measure one exported part; `tables` appears only when all is well. A part without fields runs nothing."""
     load_data = images / "load_data.csv"
     rows, channels = read_csv(load_data), channels_of(load_data)
-    tables.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{tables.name}.", dir=tables.parent) as name:
-        folder = Path(name).resolve()
+    with atomic.scratch_folder(tables) as temporary:
+        folder = temporary.resolve()
         (folder / "tables").mkdir()
         if rows:
             program = find_command(command)
@@ -218,9 +216,7 @@ def measure(command: str, pipeline_path: Path, images: Path, tables: Path) -> No
             last = run_cellprofiler(program, folder / pipeline_path.name, images.resolve(), folder)
             check_tables(folder / "tables", rows, images, last)
         shutil.copy(load_data, folder / "tables" / "load_data.csv")
-        if tables.exists():
-            shutil.rmtree(tables)
-        os.replace(folder / "tables", tables)
+        atomic.replace_folder(folder / "tables", tables)
 
 
 def pixel_um(images: Path) -> float | None:

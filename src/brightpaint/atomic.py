@@ -1,0 +1,96 @@
+"""Write whole files and folders or none: a temporary name in the same folder, then a rename. Standard library only.
+
+A command that is killed leaves its temporary file or folder behind. Each is locked (flock) while it is being written, so
+that the next command that makes the same output knows the abandoned ones, and removes them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path, *, tidy: bool = True) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; rename it to `path` if the block succeeds.
+
+    `tidy` looks through the folder for what killed commands left; without it for each of a folder's many files.
+    """
+    path = _ready(path, tidy)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield Path(name)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    finally:
+        os.close(handle)
+        Path(name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; rename it to `path`, in place of an older one, if the block succeeds."""
+    with scratch_folder(path) as temporary:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        replace_folder(temporary, Path(path))
+
+
+@contextlib.contextmanager
+def scratch_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`, and remove what is left of it at the end."""
+    path = _ready(path)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent))
+    handle = os.open(temporary, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield temporary
+    finally:
+        os.close(handle)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_folder(folder: Path, path: Path) -> None:
+    """Rename `folder` to `path`, in place of an older one."""
+    if path.exists():
+        shutil.rmtree(path)
+    os.replace(folder, path)
+
+
+def _ready(path: str | Path, tidy: bool = True) -> Path:
+    """Make the folder of `path`, and remove what killed commands left there of the same output."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    start, end = f".{path.name}.", path.suffix
+    for entry in os.scandir(path.parent) if tidy else ():
+        # mkstemp's eight letters stand between the two.
+        if entry.name.startswith(start) and entry.name.endswith(end) and len(entry.name) == len(start) + 8 + len(end):
+            _remove_abandoned(Path(entry.path))
+    return path
+
+
+def _remove_abandoned(temporary: Path) -> None:
+    try:
+        handle = os.open(temporary, os.O_RDONLY)
+    except OSError:  # its writer has just finished
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # its writer lives
+        return
+    else:
+        shutil.rmtree(temporary, ignore_errors=True) if temporary.is_dir() else temporary.unlink(missing_ok=True)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

@@ -1,0 +1,36 @@
+"""A study survives kill -9 at random moments. The whole campaign is `make test-all`; `make test` kills four jobs."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+import kills
+
+pytestmark = [pytest.mark.slow, pytest.mark.cellprofiler]
+
+
+def test_a_study_killed_in_four_rules_ends_as_if_it_had_not_been(finished_study, tmp_path):
+    folder = tmp_path / "killed"
+    shutil.copytree(finished_study, folder, symlinks=True)
+    rng = np.random.default_rng(3)
+    for rule, way in (
+        ("train", "everything"),
+        ("sample", "snakemake"),
+        ("cellprofiler", "jobs"),
+        ("score", "everything"),
+    ):
+        forced = ["--forcerun", "train"] if rule == "train" else []
+        assert kills.hit(folder, rule, float(rng.uniform(0, 1)), way, *forced), f"no job of {rule} ran"
+        kills.unlock(folder)
+    kills.finish(folder, "--rerun-incomplete")
+    assert kills.differences(finished_study, folder) == []
+
+
+@pytest.mark.exhaustive
+def test_thirty_kills_over_every_rule_recover(tmp_path, cellprofiler):
+    result = kills.campaign(tmp_path, kills=30, studies=3, seed=1)
+    assert result["recovered"], result
+    assert result["kills"] >= 30
