@@ -1,0 +1,44 @@
+"""Say what weights are: what they see and paint, what they were told, and what trained them.
+
+python -m brightpaint.models.describe weights.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from brightpaint import store
+from brightpaint.cli import run
+
+
+def describe(path: Path) -> str:
+    """Return some lines on a weights file; one that brightpaint did not write is an error that names it."""
+    if not path.exists():
+        raise ValueError(f"{path}: there is no such file; expected the weights.safetensors of a trained model")
+    tensors, meta = store.read_weights(path)
+    settings, labels = meta["settings"], sorted(meta["label_map"], key=meta["label_map"].get)
+    kind = settings.get("kind", "classifier")
+    lines = {
+        "kind": kind,
+        "sees": ", ".join(meta["channels"]["input"]),
+        "paints": "nothing: it names labels" if kind == "classifier" else ", ".join(meta["channels"]["target"]),
+        "parameters": f"{sum(tensor.numel() for tensor in tensors.values()):,}",
+        "label": settings.get("label", "none") + (f", {len(labels)} of them: {', '.join(labels)}" if labels else ""),
+        "settings": ", ".join(
+            f"{key} {value}" for key, value in sorted(settings.items()) if not isinstance(value, dict)
+        ),
+        "trained by": ", ".join(f"{key} {value}" for key, value in sorted(meta["versions"].items())),
+    }
+    return "\n".join(f"{name:<11} {text}" for name, text in lines.items())
+
+
+def main(argv=None) -> None:
+    """Describe one weights file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", type=Path)
+    print(describe(parser.parse_args(argv).weights))
+
+
+if __name__ == "__main__":
+    run(main)
