@@ -10,6 +10,7 @@ ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from brightpaint.config import NETWORKS, Study
+from brightpaint.sweep_config import POINT, base_arm, reference
 
 try:
     STUDY = Study.load(config, ROOT / "workflow" / "schemas")
@@ -18,6 +19,8 @@ except ValueError as error:
 CONFIG = STUDY.config
 config.update(CONFIG)  # the report fills its texts from `config`: give it the defaults too
 RESOURCES = CONFIG["pathvars"]["resources"]
+SWEPT = [point["name"] for point in STUDY.sweep_points]
+PAINTED = "|".join(STUDY.arms + SWEPT)
 
 
 def computing():
@@ -43,7 +46,7 @@ shell.prefix(
 
 wildcard_constraints:
     plate="|".join(STUDY.plates),
-    arm="|".join(["real"] + STUDY.arms),
+    arm="|".join(["real"] + STUDY.arms + SWEPT),
     model="|".join(model["name"] for model in CONFIG["models"]),
     classifier="|".join([entry["name"] for entry in CONFIG["classifiers"]] + ["none"]),
     fold="|".join(fold["name"] for fold in CONFIG["folds"]),
@@ -105,6 +108,12 @@ def stage_settings(stage, name):
         keys = ("sampler", "steps", "spacing", "eta", "sampling_label", "label_scale", "guidance_scale", "seed")
         chosen = {key: arm[key] for key in (*keys, "guidance_interval")}
         return {**chosen, "batch": CONFIG["sample"]["batch"], "subset": STUDY.model_of(name)["subset"]}
+    if stage == "uncertainty":
+        return {**stage_settings("sample", name), "samples": STUDY.entry("arms", name)["samples"]}
+    if stage == "sweep":
+        points = [{key: point[key] for key in ("name", *POINT)} for point in STUDY.sweep_points]
+        chosen = {"channels": channels, "cutoff": CONFIG["prepare"]["cutoff"]}
+        return {**chosen, "points": points, "reference": reference(CONFIG)}
     if stage in ("export", "deliver"):
         return {
             "window": CONFIG["cellprofiler"]["window"],
@@ -152,6 +161,36 @@ def published_of(wildcards):
 def parts(section):
     """Part numbers of a plate's jobs: 001, 002, ..."""
     return [f"{part:03d}" for part in range(1, CONFIG[section]["parts"] + 1)]
+
+
+def sampling_parts(arm):
+    """Part numbers of an arm's sampling jobs on a plate; a sweep has few fields, and no more jobs than full batches."""
+    if arm not in SWEPT:
+        return parts("sample")
+    batches = -(-CONFIG["sweep"]["fields"] // CONFIG["sample"]["batch"])
+    return parts("sample")[:batches]
+
+
+def parts_to_gather(suffix):
+    """Input function: the files of a plate's sampled parts that end so."""
+
+    def files(wildcards):
+        pattern = "<results>/parts/{kind}/{arm}/{plate}/{part}" + suffix
+        return expand(pattern, **dict(wildcards), part=sampling_parts(wildcards.arm))
+
+    return files
+
+
+def fields_of(wildcards):
+    """Table of the fields that an arm is to paint: a plate's, or those drawn for the sweep."""
+    drawn = "<results>/sweep/fields/{plate}.parquet"
+    return drawn if wildcards.arm in SWEPT else "<results>/fields/{plate}.parquet"
+
+
+def sweep_active(wildcards):
+    """The table of actives where the sweep's arm predicts the active subset only."""
+    subset = STUDY.model_of(base_arm(CONFIG)["name"])["subset"]
+    return "<results>/active/perturbations.tsv" if subset == "active" else []
 
 
 def training_stacks(wildcards):
