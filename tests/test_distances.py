@@ -115,7 +115,9 @@ def test_complete_drops_columns_with_gaps_and_keeps_fields_without_cells():
     right = np.array([[1.0, np.nan, 3], [4, 5, 6]])
     kept = distances.complete(left, right)
     np.testing.assert_allclose(kept[1], [[1, 3], [4, 6]])
-    found = distances.kernels(*distances.complete(draw(1, 6), np.vstack([draw(2, 5), [[np.nan] * 5]])), 2.0, paired=False)
+    found = distances.kernels(
+        *distances.complete(draw(1, 6), np.vstack([draw(2, 5), [[np.nan] * 5]])), 2.0, paired=False
+    )
     assert distances.mmd2(found) == pytest.approx([naive_mmd2(draw(1, 6), draw(2, 5), 2.0, False)])
 
 

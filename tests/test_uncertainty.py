@@ -81,7 +81,9 @@ def test_a_killed_part_goes_on_where_it_was_and_ends_alike(tmp_path, monkeypatch
     monkeypatch.setattr(store.StackWriter, "write", killed)
     with pytest.raises(KeyboardInterrupt):
         spread(tmp_path, "cut")
-    monkeypatch.setattr(store.StackWriter, "write", lambda self, row, image: written.append(row) or write(self, row, image))
+    monkeypatch.setattr(
+        store.StackWriter, "write", lambda self, row, image: written.append(row) or write(self, row, image)
+    )
     np.testing.assert_array_equal(spread(tmp_path, "cut"), whole)
     assert sorted(written) == list(range(8))  # no field twice
     seconds = store.read_table(tmp_path / "cut.tsv")

@@ -295,6 +295,47 @@ def medians_to_score(arm=None):
     return medians
 
 
+def selection_to_score(wildcards):
+    """The selected features, where an arm's cells are measured and there are perturbations to select by."""
+    measured = CONFIG["perturbations"] and medians_to_score()(wildcards)
+    return "<results>/selection/cellprofiler.tsv" if measured else []
+
+
+def replicates_to_score(wildcards):
+    """Real field medians of every measured plate: what another plate's distance from the scored one is taken from."""
+    if not selection_to_score(wildcards):
+        return []
+    return expand("<results>/medians/real/{plate}.parquet", plate=STUDY.profile_plates("real"))
+
+
+def uncertainty_to_score(wildcards):
+    """Uncertainty stacks of the plates on which an arm is scored, where it paints several samples a field."""
+    if wildcards.arm in ("real", "lookup") or STUDY.entry("arms", wildcards.arm)["samples"] == 1:
+        return []
+    return expand("<results>/uncertainty/{arm}/{plate}.tif", arm=wildcards.arm, plate=scored_plates(wildcards))
+
+
+def sweep_measured():
+    """Whether CellProfiler measures the sweep's points: their arm is, and there are perturbations to select features by."""
+    return bool(CONFIG["perturbations"] and SWEPT and STUDY.profiled(base_arm(CONFIG)["name"]))
+
+
+def sweep_medians(wildcards):
+    """Field medians of every point of the sweep, where its cells are measured."""
+    measured = SWEPT if sweep_measured() else []
+    return expand("<results>/medians/{point}/{plate}.parquet", point=measured, plate=wildcards.plate)
+
+
+def sweep_real_medians(wildcards):
+    """The real field medians of the sweep's plate, where cells are measured."""
+    return "<results>/medians/real/{plate}.parquet" if sweep_measured() else []
+
+
+def sweep_selection(wildcards):
+    """The selected features, where the sweep's cells are measured."""
+    return "<results>/selection/cellprofiler.tsv" if sweep_measured() else []
+
+
 def active_table(wildcards):
     """The table of actives, where there are perturbations."""
     return "<results>/active/perturbations.tsv" if CONFIG["perturbations"] else []
@@ -372,6 +413,11 @@ def study_results():
     results += ["<results>/tables/quality.html"]
     painted = [arm for arm in STUDY.arms if STUDY.model_of(arm)["kind"] in NETWORKS]
     results += [f"<results>/predicted/{arm}/{plate}" for arm in painted for plate in STUDY.predict_plates(arm)]
+    several = [arm["name"] for arm in CONFIG["arms"] if arm["samples"] > 1]
+    results += [f"<results>/uncertainty/{arm}/{plate}.tif" for arm in several for plate in STUDY.predict_plates(arm)]
+    results += [f"<results>/figures/uncertainty/{arm}.png" for arm in several if STUDY.test_plates(arm)]
+    if SWEPT:
+        results += [f"<results>/figures/sweep/{STUDY.sweep_plate}.png"]
     if trained():
         results += ["<results>/figures/loss.png"]
     if len(scored_arms()) > 1:

@@ -71,10 +71,10 @@ rule sweep_fields:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        count=CONFIG["sweep"]["fields"],
+        fields=CONFIG["sweep"]["fields"],
     shell:
         "python -m brightpaint.models.sweep_fields --fields {input.fields:q} --active {input.active:q}"
-        " --count {params.count} --drawn {output:q} 2> {log:q}"
+        " --count {params.fields} --drawn {output:q} 2> {log:q}"
 
 
 rule sample:

@@ -45,7 +45,9 @@ def scale_of(real: pd.DataFrame, features: Sequence[str]) -> Scale:
     """Fit the scale of `features` on real fields (NaN ignored); features whose MAD is 0 are left out and named."""
     values = real.loc[real["Metadata_cells"] > 0, list(features)].to_numpy(np.float64)
     if not len(values):
-        raise ValueError("feature distances: no real field has a cell; look at the plate's montage and its quality flags")
+        raise ValueError(
+            "feature distances: no real field has a cell; look at the plate's montage and its quality flags"
+        )
     median = np.nanmedian(values, axis=0)
     mad = np.nanmedian(np.abs(values - median), axis=0)
     usable = mad > 1e-9 * np.maximum(np.abs(median), 1e-9)

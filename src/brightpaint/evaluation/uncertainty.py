@@ -77,7 +77,9 @@ def over_wells(statistic, uncertainty: np.ndarray, error: np.ndarray, wells: Seq
     return metrics.interval(np.array([statistic(uncertainty[rows], error[rows]) for rows in drawn]))
 
 
-def channel_rows(uncertainty: np.ndarray, errors: dict[str, np.ndarray], wells: np.ndarray, seed: str) -> Iterator[dict]:
+def channel_rows(
+    uncertainty: np.ndarray, errors: dict[str, np.ndarray], wells: np.ndarray, seed: str
+) -> Iterator[dict]:
     """Score one channel's uncertainty: rows of the metrics table.
 
     Parameters
@@ -116,7 +118,10 @@ def risk_rows(
             said = chosen & np.isfinite(each["aurc"])
             if not said.any():
                 continue
-            uncertainty, wells = scores["uncertainty"][said][:, picked].mean(axis=1), joined["Metadata_Well"].to_numpy()[said]
+            uncertainty, wells = (
+                scores["uncertainty"][said][:, picked].mean(axis=1),
+                joined["Metadata_Well"].to_numpy()[said],
+            )
             part = {name: values[said] for name, values in each.items()}
             for row in channel_rows(uncertainty, part, wells, f"{plate}/{subset}/{channel}"):
                 yield {**row, "plate": plate, "subset": subset, "space": "images", "channel": channel}
