@@ -9,7 +9,7 @@ import pytest
 from brightpaint import store
 from brightpaint.evaluation import distance_scores, distances, sweep, sweep_figure
 from brightpaint.models import sweep_fields
-from brightpaint.sweep_config import evaluations, point_arms, point_name, problems, reference
+from brightpaint.sweep_config import evaluations, point_arms, problems, reference
 from test_config import config as study_config
 
 POINT = {"sampler": "ddim", "steps": 10, "spacing": "level", "eta": 0, "label_scale": None, "reference": False}
