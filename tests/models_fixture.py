@@ -113,7 +113,7 @@ def sample_arguments(
     """Return the command line of `sample`."""
     words = ["--settings", json.dumps({**SAMPLING, **changes}), "--device", "cpu", "--threads", "1"]
     words += ["--weights", weights, "--classifier", *classifier, "--stack", plate[0], "--fields", plate[1], "--active"]
-    words += ["--part", f"{part:03d}", "--parts", parts, "--predicted", out]
+    words += ["--part", f"{part:03d}", "--parts", parts, "--predicted", out, "--seconds", out.with_suffix(".tsv")]
     return [str(word) for word in words]
 
 

@@ -21,13 +21,15 @@ def make_parts(folder, fields, count, size_px=8, channels=CHANNELS):
         with store.StackWriter(path, shape, channels, key="part", meta=meta) as writer:
             for place, row in enumerate(rows):
                 writer.write(place, np.full(shape[1:], row))
+        store.write_table(pd.DataFrame([{"part": part, "fields": len(rows), "wall_s": 2.5}]), path.with_suffix(".tsv"))
         paths.append(path)
     return paths
 
 
 def run(folder, parts, table, active=()):
-    words = ["--parts", *parts, "--fields", table, "--active", *active]
-    gather.main([str(word) for word in [*words, "--stack", folder / "all.tif", "--rows", folder / "all.parquet"]])
+    words = ["--parts", *parts, "--part-seconds", *[part.with_suffix(".tsv") for part in parts], "--fields", table]
+    words += ["--active", *active, "--stack", folder / "all.tif", "--rows", folder / "all.parquet"]
+    gather.main([str(word) for word in [*words, "--seconds", folder / "seconds.tsv"]])
     return store.open_stack(folder / "all.tif"), store.read_fields(folder / "all.parquet")
 
 
@@ -43,6 +45,8 @@ def test_parts_are_joined_in_the_order_of_the_field_table(tmp_path, plate, count
     stack, rows = run(tmp_path, make_parts(tmp_path, fields, count), table)
     assert stack.images[:, 0, 0, 0].tolist() == list(range(6)) and stack.channels == CHANNELS
     assert rows["Metadata_Well"].tolist() == fields["Metadata_Well"].tolist()
+    seconds = store.read_table(tmp_path / "seconds.tsv")
+    assert seconds["fields"].sum() == 6 and seconds["part"].tolist() == list(range(1, count + 1))
     annotations = {"Source", "Batch", "perturbation", "target", "control_type"}
     assert set(rows.columns) == set(store.FIELD_KEYS) | {f"Metadata_{name}" for name in annotations}
 

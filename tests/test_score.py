@@ -320,3 +320,57 @@ def test_the_same_input_gives_the_same_bytes(folder):
     first = (folder.root / "metrics/copy.parquet").read_bytes()
     folder.score("copy")
     assert (folder.root / "metrics/copy.parquet").read_bytes() == first
+
+
+# --- uncertainty and distances -------------------------------------------------------------------
+
+
+def spread_of(folder, arm, rows=None):
+    """Write an uncertainty stack that knows the arm's error, in another order of rows; return its path."""
+    painted = store.open_stack(folder.root / f"images/{arm}/P1.tif").images.astype(np.float32)
+    real = store.open_stack(folder.root / "images/real/P1.tif").images[:, 2:].astype(np.float32)
+    fields, order = store.read_fields(folder.root / "fields/P1.parquet"), np.arange(len(painted))[::-1]
+    error = 1 - (standardise(painted) * standardise(real)).mean(axis=(2, 3), keepdims=True)
+    chosen = order if rows is None else order[:rows]
+    folder.stack(
+        f"uncertainty/{arm}/P1.tif", np.broadcast_to(np.sqrt(error), painted.shape)[chosen], CHANNELS["target"]
+    )
+    store.write_table(fields.iloc[chosen], folder.root / f"uncertainty/{arm}/P1.parquet")
+    return str(folder.root / f"uncertainty/{arm}/P1.tif")
+
+
+def test_uncertainty_is_joined_by_key_and_scored_beside_the_error(folder):
+    rng = np.random.default_rng(3)
+    grain = np.linspace(0.1, 2, 12)[rng.permutation(12)][:, None, None, None]
+    folder.predict("grainy", lambda images: images + grain * rng.normal(size=images.shape))
+    assert "aurc" not in set(folder.score("grainy")["metric"])
+    frame = folder.score("grainy", medians=["--uncertainty", spread_of(folder, "grainy")])
+    assert value(frame, "aurc") == pytest.approx(value(frame, "aurc_oracle"), rel=1e-3)
+    assert value(frame, "uncertainty_r") > 0.99 and value(frame, "aurc") < value(frame, "aurc", column="null_bound")
+    assert value(frame, "uncertainty") == pytest.approx(1 - value(frame, "pcc"), rel=0.02)
+    assert value(frame, "aurc", "ER", "active", "n") == 6
+    fields = store.read_table(folder.root / "metrics/grainy.fields.parquet")
+    np.testing.assert_allclose(fields["uncertainty"], 1 - fields["pcc"], rtol=0.02)
+    with pytest.raises(ValueError, match="10 fields, but the arm painted 12"):
+        folder.score("grainy", medians=["--uncertainty", spread_of(folder, "grainy", 10)])
+
+
+def test_distances_stand_beside_those_of_another_real_plate(folder):
+    folder.predict("copy", lambda images: images)
+    features = [f"Nuclei_{n}" for n in range(5)]
+    for seed, name in enumerate(("P1", "P0", "copy")):
+        values = np.random.default_rng(seed).normal({"P1": 0, "P0": 0.3, "copy": 4}[name], 1, (12, 5))
+        plate = field_table("P0" if name == "P0" else "P1").assign(Metadata_cells=9)
+        store.write_table(
+            pd.concat([plate, pd.DataFrame(values, columns=features)], axis=1), folder.root / f"m/{name}.parquet"
+        )
+    selection = pd.DataFrame({"feature": features, "kept": [1, 1, 1, 1, 0], "reason": ""})
+    store.write_table(selection, folder.root / "selection.tsv")
+    path = lambda name: str(folder.root / f"m/{name}.parquet")  # noqa: E731
+    words = ["--real-medians", path("P1"), "--medians", path("copy"), "--selection", str(folder.root / "selection.tsv")]
+    frame = folder.score("copy", medians=[*words, "--replicates", path("P0"), path("P1")])
+    assert value(frame, "feature_distance") > 3 > value(frame, "feature_distance", column="null") > 0.1
+    assert 0.5 < value(frame, "mmd2", column="low") < value(frame, "mmd2") < value(frame, "mmd2", column="high") < 2
+    assert abs(value(frame, "mmd2", column="null")) < 0.2 and value(frame, "mmd2", subset="active", column="n") == 6
+    alone = folder.score("copy", medians=words)
+    assert np.isnan(value(alone, "mmd2", column="null")) and value(alone, "mmd2") == value(frame, "mmd2")

@@ -142,6 +142,24 @@ def test_arms_that_are_shown_the_target_are_named_to_the_tables(tmp_path):
     assert "--leaking shown guided --metrics" in plan
 
 
+def test_samples_and_sweeps_add_their_jobs_and_nothing_where_they_are_off(tmp_path):
+    source = {"layout": "simulated"}
+    arms = [{"name": "pert", "model": "pert", "folds": ["A"], "steps": 3, "samples": 3}]
+    points = [{"sampler": "ddim", "steps": 2}, {"sampler": "heun", "steps": 2, "spacing": "karras"}]
+    plain = planned(snakemake(write_study(tmp_path / "a", {"source": source}), "-n").stdout)
+    assert not {"uncertainty", "uncertainty_figure", "sweep", "sweep_fields", "sweep_figure"} & set(plain)
+    models = [{"name": "pert", "label": "perturbation"}]
+    folder = write_study(tmp_path / "b", {"source": source, "models": models, "arms": arms})
+    several = planned(snakemake(folder, "-n").stdout)
+    assert several["uncertainty"] == several["sample"] == 4 and several["uncertainty_figure"] == 1
+    swept = {"source": source, "models": models, "arms": arms, "sweep": {"fields": 3, "points": points}}
+    jobs = planned(snakemake(write_study(tmp_path / "c", swept), "-n").stdout)
+    assert jobs["sweep"] == jobs["sweep_fields"] == jobs["sweep_figure"] == 1
+    added = {rule: jobs[rule] - several[rule] for rule in several if jobs[rule] != several[rule]}
+    points = dict.fromkeys(["gather", "export", "cellprofiler", "cells_part", "cells", "median"], 2)
+    assert added == {**points, "sample": 4}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -18,6 +18,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
+from brightpaint import sweep_config
 from brightpaint.plates.choice import overlap
 
 README = "config/README.md explains every key"
@@ -152,8 +153,8 @@ class Study:
         return [name for name, row in self.plates.items() if row["role"] == role]
 
     def entry(self, section: str, name: str) -> dict:
-        """Return the entry called `name` of a list: models, classifiers, folds or arms."""
-        for entry in self.config[section]:
+        """Return the entry called `name` of a list: models, classifiers, folds or arms (the sweep's points among them)."""
+        for entry in self.config[section] + (self.sweep_points if section == "arms" else []):
             if entry["name"] == name:
                 return entry
         known = ", ".join(entry["name"] for entry in self.config[section])
@@ -163,6 +164,16 @@ class Study:
     def arms(self) -> list[str]:
         """Names of the predicted arms."""
         return [arm["name"] for arm in self.config["arms"]]
+
+    @property
+    def sweep_points(self) -> list[dict]:
+        """The sweep's points as arms that differ from its arm in how they sample; see `sweep_config.point_arms`."""
+        return sweep_config.point_arms(self.config)
+
+    @property
+    def sweep_plate(self) -> str:
+        """The plate that the sweep paints: the first test plate of its fold."""
+        return self.entry("folds", self.sweep_points[0]["folds"][0])["test"][0]
 
     def model_of(self, arm: str) -> dict:
         return self.entry("models", self.entry("arms", arm)["model"])
@@ -253,6 +264,7 @@ class Study:
         yield from self._model_problems()
         yield from self._arm_problems()
         yield from self._region_problems()
+        yield from sweep_config.problems(self.config)
 
     def _duplicates(self):
         for section in ("models", "classifiers", "folds", "arms"):
@@ -303,6 +315,8 @@ class Study:
                 yield f"{where}: there is no classifier {arm['classifier']}"
             if missing or arm["model"] not in models:
                 continue
+            if arm["samples"] > 1 and models[arm["model"]]["kind"] != "diffusion":
+                yield f"{where}: samples {arm['samples']}, but model {arm['model']} paints without noise; give samples: 1"
             unlabelled = models[arm["model"]]["label"] == "none"
             if unlabelled and (arm["sampling_label"] == "swapped" or arm["label_scale"] != 1):
                 yield f"{where}: model {arm['model']} has no label to swap or to guide by"

@@ -10,6 +10,7 @@ ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from brightpaint.config import NETWORKS, Study
+from brightpaint.sweep_config import POINT, base_arm, reference
 
 try:
     STUDY = Study.load(config, ROOT / "workflow" / "schemas")
@@ -18,6 +19,8 @@ except ValueError as error:
 CONFIG = STUDY.config
 config.update(CONFIG)  # the report fills its texts from `config`: give it the defaults too
 RESOURCES = CONFIG["pathvars"]["resources"]
+SWEPT = [point["name"] for point in STUDY.sweep_points]
+PAINTED = "|".join(STUDY.arms + SWEPT)
 
 
 def computing():
@@ -43,7 +46,7 @@ shell.prefix(
 
 wildcard_constraints:
     plate="|".join(STUDY.plates),
-    arm="|".join(["real"] + STUDY.arms),
+    arm="|".join(["real"] + STUDY.arms + SWEPT),
     model="|".join(model["name"] for model in CONFIG["models"]),
     classifier="|".join([entry["name"] for entry in CONFIG["classifiers"]] + ["none"]),
     fold="|".join(fold["name"] for fold in CONFIG["folds"]),
@@ -105,6 +108,12 @@ def stage_settings(stage, name):
         keys = ("sampler", "steps", "spacing", "eta", "sampling_label", "label_scale", "guidance_scale", "seed")
         chosen = {key: arm[key] for key in (*keys, "guidance_interval")}
         return {**chosen, "batch": CONFIG["sample"]["batch"], "subset": STUDY.model_of(name)["subset"]}
+    if stage == "uncertainty":
+        return {**stage_settings("sample", name), "samples": STUDY.entry("arms", name)["samples"]}
+    if stage == "sweep":
+        points = [{key: point[key] for key in ("name", *POINT)} for point in STUDY.sweep_points]
+        chosen = {"channels": channels, "cutoff": CONFIG["prepare"]["cutoff"]}
+        return {**chosen, "points": points, "reference": reference(CONFIG)}
     if stage in ("export", "deliver"):
         return {
             "window": CONFIG["cellprofiler"]["window"],
@@ -152,6 +161,36 @@ def published_of(wildcards):
 def parts(section):
     """Part numbers of a plate's jobs: 001, 002, ..."""
     return [f"{part:03d}" for part in range(1, CONFIG[section]["parts"] + 1)]
+
+
+def sampling_parts(arm):
+    """Part numbers of an arm's sampling jobs on a plate; a sweep has few fields, and no more jobs than full batches."""
+    if arm not in SWEPT:
+        return parts("sample")
+    batches = -(-CONFIG["sweep"]["fields"] // CONFIG["sample"]["batch"])
+    return parts("sample")[:batches]
+
+
+def parts_to_gather(suffix):
+    """Input function: the files of a plate's sampled parts that end so."""
+
+    def files(wildcards):
+        pattern = "<results>/parts/{kind}/{arm}/{plate}/{part}" + suffix
+        return expand(pattern, **dict(wildcards), part=sampling_parts(wildcards.arm))
+
+    return files
+
+
+def fields_of(wildcards):
+    """Table of the fields that an arm is to paint: a plate's, or those drawn for the sweep."""
+    drawn = "<results>/sweep/fields/{plate}.parquet"
+    return drawn if wildcards.arm in SWEPT else "<results>/fields/{plate}.parquet"
+
+
+def sweep_active(wildcards):
+    """The table of actives where the sweep's arm predicts the active subset only."""
+    subset = STUDY.model_of(base_arm(CONFIG)["name"])["subset"]
+    return "<results>/active/perturbations.tsv" if subset == "active" else []
 
 
 def training_stacks(wildcards):
@@ -256,6 +295,47 @@ def medians_to_score(arm=None):
     return medians
 
 
+def selection_to_score(wildcards):
+    """The selected features, where an arm's cells are measured and there are perturbations to select by."""
+    measured = CONFIG["perturbations"] and medians_to_score()(wildcards)
+    return "<results>/selection/cellprofiler.tsv" if measured else []
+
+
+def replicates_to_score(wildcards):
+    """Real field medians of every measured plate: what another plate's distance from the scored one is taken from."""
+    if not selection_to_score(wildcards):
+        return []
+    return expand("<results>/medians/real/{plate}.parquet", plate=STUDY.profile_plates("real"))
+
+
+def uncertainty_to_score(wildcards):
+    """Uncertainty stacks of the plates on which an arm is scored, where it paints several samples a field."""
+    if wildcards.arm in ("real", "lookup") or STUDY.entry("arms", wildcards.arm)["samples"] == 1:
+        return []
+    return expand("<results>/uncertainty/{arm}/{plate}.tif", arm=wildcards.arm, plate=scored_plates(wildcards))
+
+
+def sweep_measured():
+    """Whether CellProfiler measures the sweep's points: their arm is, and there are perturbations to select features by."""
+    return bool(CONFIG["perturbations"] and SWEPT and STUDY.profiled(base_arm(CONFIG)["name"]))
+
+
+def sweep_medians(wildcards):
+    """Field medians of every point of the sweep, where its cells are measured."""
+    measured = SWEPT if sweep_measured() else []
+    return expand("<results>/medians/{point}/{plate}.parquet", point=measured, plate=wildcards.plate)
+
+
+def sweep_real_medians(wildcards):
+    """The real field medians of the sweep's plate, where cells are measured."""
+    return "<results>/medians/real/{plate}.parquet" if sweep_measured() else []
+
+
+def sweep_selection(wildcards):
+    """The selected features, where the sweep's cells are measured."""
+    return "<results>/selection/cellprofiler.tsv" if sweep_measured() else []
+
+
 def active_table(wildcards):
     """The table of actives, where there are perturbations."""
     return "<results>/active/perturbations.tsv" if CONFIG["perturbations"] else []
@@ -333,6 +413,11 @@ def study_results():
     results += ["<results>/tables/quality.html"]
     painted = [arm for arm in STUDY.arms if STUDY.model_of(arm)["kind"] in NETWORKS]
     results += [f"<results>/predicted/{arm}/{plate}" for arm in painted for plate in STUDY.predict_plates(arm)]
+    several = [arm["name"] for arm in CONFIG["arms"] if arm["samples"] > 1]
+    results += [f"<results>/uncertainty/{arm}/{plate}.tif" for arm in several for plate in STUDY.predict_plates(arm)]
+    results += [f"<results>/figures/uncertainty/{arm}.png" for arm in several if STUDY.test_plates(arm)]
+    if SWEPT:
+        results += [f"<results>/figures/sweep/{STUDY.sweep_plate}.png"]
     if trained():
         results += ["<results>/figures/loss.png"]
     if len(scored_arms()) > 1:

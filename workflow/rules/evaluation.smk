@@ -28,6 +28,9 @@ rule score:
         profiles=profiles_to_score,
         medians=medians_to_score(),
         real_medians=medians_to_score("real"),
+        selection=selection_to_score,
+        replicates=replicates_to_score,
+        uncertainty=uncertainty_to_score,
         active=active_table,
     output:
         metrics="<results>/metrics/{arm}.parquet",
@@ -46,6 +49,7 @@ rule score:
         " --plates {params.plates:q} --real {input.real:q} --predicted {input.predicted:q}"
         " --fields {input.fields:q} --profiles {input.profiles:q} --active {input.active:q}"
         " --medians {input.medians:q} --real-medians {input.real_medians:q}"
+        " --selection {input.selection:q} --replicates {input.replicates:q} --uncertainty {input.uncertainty:q}"
         " --metrics {output.metrics:q} --by-field {output.by_field:q} 2> {log:q}"
 
 
@@ -102,6 +106,97 @@ rule worst:
         "python -m brightpaint.evaluation.figures worst --settings {params.settings:q} --arm {wildcards.arm}"
         " --scores {input.scores:q} --plates {params.plates:q} --real {input.real:q} --fields {input.fields:q}"
         " --predicted {input.predicted:q} --figure {output:q} 2> {log:q}"
+
+
+rule uncertainty_figure:
+    """Show whether an arm's uncertainty foretells its errors, and its surest and least sure field."""
+    input:
+        scores="<results>/metrics/{arm}.fields.parquet",
+        real=lambda wildcards: expand("<results>/images/real/{plate}.tif", plate=STUDY.test_plates(wildcards.arm)),
+        fields=lambda wildcards: expand("<results>/fields/{plate}.parquet", plate=STUDY.test_plates(wildcards.arm)),
+        predicted=stacks_to_score,
+        uncertainty=uncertainty_to_score,
+    output:
+        curve=report(
+            "<results>/figures/uncertainty/{arm}.png",
+            category="Uncertainty",
+            caption="../report/uncertainty.rst",
+            labels={"figure": "risk and coverage", "arm": "{arm}"},
+        ),
+        montage=report(
+            "<results>/figures/uncertainty/{arm}.jpg",
+            category="Uncertainty",
+            caption="../report/uncertainty_fields.rst",
+            labels={"figure": "surest and least sure field", "arm": "{arm}"},
+        ),
+    log:
+        "<logs>/uncertainty_figure/{arm}.log",
+    wildcard_constraints:
+        arm="|".join(STUDY.arms),
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("worst", wildcards.arm),
+        plates=lambda wildcards: STUDY.test_plates(wildcards.arm),
+    shell:
+        "python -m brightpaint.evaluation.uncertainty_figure --settings {params.settings:q} --arm {wildcards.arm}"
+        " --scores {input.scores:q} --plates {params.plates:q} --real {input.real:q} --fields {input.fields:q}"
+        " --predicted {input.predicted:q} --uncertainty {input.uncertainty:q}"
+        " --curve {output.curve:q} --montage {output.montage:q} 2> {log:q}"
+
+
+rule sweep:
+    """Compare samplers and step counts on the same weights and fields."""
+    input:
+        real="<results>/images/real/{plate}.tif",
+        fields="<results>/sweep/fields/{plate}.parquet",
+        predicted=expand("<results>/images/{point}/{{plate}}.tif", point=SWEPT),
+        seconds=expand("<results>/images/{point}/{{plate}}.seconds.tsv", point=SWEPT),
+        medians=sweep_medians,
+        real_medians=sweep_real_medians,
+        selection=sweep_selection,
+    output:
+        "<results>/sweep/{plate}.parquet",
+    log:
+        "<logs>/sweep/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("sweep"),
+    shell:
+        "python -m brightpaint.evaluation.sweep --settings {params.settings:q} --real {input.real:q}"
+        " --fields {input.fields:q} --predicted {input.predicted:q} --seconds {input.seconds:q}"
+        " --medians {input.medians:q} --real-medians {input.real_medians:q} --selection {input.selection:q}"
+        " --metrics {output:q} 2> {log:q}"
+
+
+rule sweep_figure:
+    """Draw what samplers and step counts give, and lay it out as a table."""
+    input:
+        "<results>/sweep/{plate}.parquet",
+    output:
+        figure=report(
+            "<results>/figures/sweep/{plate}.png",
+            category="Samplers and steps",
+            caption="../report/sweep.rst",
+            labels={"figure": "against evaluations", "plate": "{plate}"},
+        ),
+        html=report(
+            "<results>/tables/sweep/{plate}.html",
+            category="Samplers and steps",
+            caption="../report/sweep.rst",
+            labels={"figure": "table", "plate": "{plate}"},
+        ),
+        tsv="<results>/tables/sweep/{plate}.tsv",
+    log:
+        "<logs>/sweep_figure/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("figures"),
+    shell:
+        "python -m brightpaint.evaluation.sweep_figure --settings {params.settings:q} --metrics {input:q}"
+        " --figure {output.figure:q} --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
 
 rule plate_page:

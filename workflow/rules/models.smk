@@ -59,16 +59,35 @@ rule train_classifier:
         " --weights {output.weights:q} --history {output.history:q} 2> {log:q}"
 
 
+rule sweep_fields:
+    """Draw the fields that every point of the sweep paints."""
+    input:
+        fields="<results>/fields/{plate}.parquet",
+        active=sweep_active,
+    output:
+        "<results>/sweep/fields/{plate}.parquet",
+    log:
+        "<logs>/sweep_fields/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        fields=CONFIG["sweep"]["fields"],
+    shell:
+        "python -m brightpaint.models.sweep_fields --fields {input.fields:q} --active {input.active:q}"
+        " --count {params.fields} --drawn {output:q} 2> {log:q}"
+
+
 rule sample:
     """Paint the stains of one part of a plate's fields."""
     input:
         weights=weights_of,
         classifier=classifier_of,
         stack="<results>/images/real/{plate}.tif",
-        fields="<results>/fields/{plate}.parquet",
+        fields=fields_of,
         active=active_of_arm,
     output:
-        temp("<results>/parts/images/{arm}/{plate}/{part}.tif"),
+        stack=temp("<results>/parts/images/{arm}/{plate}/{part}.tif"),
+        seconds=temp("<results>/parts/images/{arm}/{plate}/{part}.tsv"),
     log:
         "<logs>/sample/{arm}/{plate}/{part}.log",
     benchmark:
@@ -82,29 +101,69 @@ rule sample:
         runtime=720,
     params:
         settings=lambda wildcards: settings("sample", wildcards.arm),
-        parts=CONFIG["sample"]["parts"],
+        parts=lambda wildcards: len(sampling_parts(wildcards.arm)),
     shell:
         "python -m brightpaint.models.sample --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
         " --threads {threads} --weights {input.weights:q} --classifier {input.classifier:q}"
         " --stack {input.stack:q} --fields {input.fields:q} --active {input.active:q}"
-        " --part {wildcards.part} --parts {params.parts} --predicted {output:q} 2> {log:q}"
+        " --part {wildcards.part} --parts {params.parts}"
+        " --predicted {output.stack:q} --seconds {output.seconds:q} 2> {log:q}"
+
+
+rule uncertainty:
+    """Paint one part of a plate's fields again from other noise, and keep how far the samples lie apart."""
+    input:
+        weights=weights_of,
+        classifier=classifier_of,
+        stack="<results>/images/real/{plate}.tif",
+        fields=fields_of,
+        active=active_of_arm,
+        drawn="<results>/images/{arm}/{plate}.tif",
+        rows="<results>/images/{arm}/{plate}.parquet",
+    output:
+        stack=temp("<results>/parts/uncertainty/{arm}/{plate}/{part}.tif"),
+        seconds=temp("<results>/parts/uncertainty/{arm}/{plate}/{part}.tsv"),
+    log:
+        "<logs>/uncertainty/{arm}/{plate}/{part}.log",
+    benchmark:
+        "<benchmarks>/uncertainty/{arm}/{plate}/{part}.tsv"
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=gpus,
+        mem_mb=16000,
+        runtime=720,
+    params:
+        settings=lambda wildcards: settings("uncertainty", wildcards.arm),
+        parts=lambda wildcards: len(sampling_parts(wildcards.arm)),
+    shell:
+        "python -m brightpaint.models.uncertainty --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        " --threads {threads} --weights {input.weights:q} --classifier {input.classifier:q}"
+        " --stack {input.stack:q} --fields {input.fields:q} --active {input.active:q} --drawn {input.drawn:q}"
+        " --part {wildcards.part} --parts {params.parts}"
+        " --predicted {output.stack:q} --seconds {output.seconds:q} 2> {log:q}"
 
 
 rule gather:
-    """Join the sampled parts of a plate into one stack, in the order of the field table."""
+    """Join the parts of a plate, painted images or their uncertainty, into one stack in the order of the field table."""
     input:
-        parts=expand("<results>/parts/images/{{arm}}/{{plate}}/{part}.tif", part=parts("sample")),
-        fields="<results>/fields/{plate}.parquet",
+        parts=parts_to_gather(".tif"),
+        seconds=parts_to_gather(".tsv"),
+        fields=fields_of,
         active=active_of_arm,
     output:
-        stack="<results>/images/{arm}/{plate}.tif",
-        rows="<results>/images/{arm}/{plate}.parquet",
+        stack="<results>/{kind}/{arm}/{plate}.tif",
+        rows="<results>/{kind}/{arm}/{plate}.parquet",
+        seconds="<results>/{kind}/{arm}/{plate}.seconds.tsv",
     log:
-        "<logs>/gather/{arm}/{plate}.log",
+        "<logs>/gather/{kind}/{arm}/{plate}.log",
     wildcard_constraints:
-        arm="|".join(STUDY.arms),
+        kind="images|uncertainty",
+        arm=PAINTED,
     conda:
         "../../envs/brightpaint.yaml"
     shell:
-        "python -m brightpaint.models.gather --parts {input.parts:q} --fields {input.fields:q}"
-        " --active {input.active:q} --stack {output.stack:q} --rows {output.rows:q} 2> {log:q}"
+        "python -m brightpaint.models.gather --parts {input.parts:q} --part-seconds {input.seconds:q}"
+        " --fields {input.fields:q} --active {input.active:q}"
+        " --stack {output.stack:q} --rows {output.rows:q} --seconds {output.seconds:q} 2> {log:q}"

@@ -21,7 +21,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.cli import run
-from brightpaint.evaluation import counts
+from brightpaint.evaluation import counts, distance_scores, uncertainty
 from brightpaint.evaluation.image_scores import field_table, image_rows, plate_scores
 from brightpaint.evaluation.profile_scores import (
     correlation_row,
@@ -95,6 +95,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--profiles", type=Path, nargs="*", default=[], help="real and predicted perturbation profiles")
     parser.add_argument("--medians", type=Path, nargs="*", default=[], help="the arm's field medians, one a plate")
     parser.add_argument("--real-medians", type=Path, nargs="*", default=[], help="the real ones, likewise")
+    parser.add_argument("--selection", type=Path, nargs="*", default=[], help="the features that distances take")
+    parser.add_argument("--replicates", type=Path, nargs="*", default=[], help="real field medians of every real plate")
+    parser.add_argument("--uncertainty", type=Path, nargs="*", default=[], help="uncertainty stacks, one a plate")
     parser.add_argument("--active", type=Path, nargs="*", default=[])
     parser.add_argument("--metrics", type=Path, required=True, help="the table to write")
     parser.add_argument("--by-field", type=Path, required=True, help="the table of single fields to write")
@@ -107,6 +110,8 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError("score: --plates, --real, --predicted and --fields must name as many plates each")
     if len(args.medians) != len(args.real_medians) or len(args.medians) not in (0, len(args.plates)):
         raise ValueError("score: --medians and --real-medians must name every plate, or none")
+    if len(args.uncertainty) not in (0, len(args.plates)):
+        raise ValueError("score: --uncertainty must name a stack for every plate, or none")
     if args.arm != "real" and len(args.profiles) == 1:
         raise ValueError(f"score: arm {args.arm} needs real and predicted profiles; only {args.profiles[0]} was given")
 
@@ -122,11 +127,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.arm != "lookup":
             predicted = None if args.arm == "real" else args.predicted[place]
             joined, scores = plate_scores(args.real[place], predicted, args.fields[place], args.settings)
+            if args.uncertainty:
+                scores["uncertainty"] = uncertainty.read_uncertainty(args.uncertainty[place], joined, targets)
+                rows += uncertainty.risk_rows(plate, fields, joined, scores, active, targets)
             rows += image_rows(plate, fields, joined, scores, active, targets)
             tables.append(field_table(joined, scores, targets))
         if args.medians:
             pair = (store.read_fields(paths[place]) for paths in (args.real_medians, args.medians))
             rows += counts.plate_rows(plate, args.arm, *pair, active)
+        if args.medians and args.selection:
+            features = distance_scores.kept_features(store.read_table(args.selection[0]))
+            pair = (store.read_fields(paths[place]) for paths in (args.real_medians, args.medians))
+            others = [store.read_fields(path) for path in args.replicates if path != args.real_medians[place]]
+            rows += distance_scores.plate_rows(plate, args.arm, *pair, others, features, active)
         if profiles:
             rows += profile_rows(plate, args.arm, profiles[0], profiles[-1], fields, active)
     frame = pd.DataFrame(rows).assign(arm=args.arm).reindex(columns=[*KEYS, *NUMBERS, "n"])

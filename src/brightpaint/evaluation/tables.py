@@ -62,6 +62,20 @@ COLUMNS = [
            "(real Cell Painting: with the other real plates). Floor: the perturbation's mean real profile on the other "
            "plates, no image used"),
 ]  # fmt: skip
+# A table of their own: beside the paper's columns they would not fit a screen.
+FURTHER = [
+    Column("feature_distance", "feature distance", -1, 2, "mean over the selected features of the difference between the "
+           "medians of painted and real fields, in median absolute deviations of the real fields. Chance: the other real "
+           "plates in place of a prediction"),
+    Column("mmd2", "MMD²", -1, 3, "squared maximum mean discrepancy of the same features, all at once: 0 if painted fields "
+           "are distributed as real ones (estimated without bias, so that it may fall below 0). Chance: the other real plates"),
+    Column("uncertainty", "uncertainty", 0, 3, "mean squared s.d. of a field's samples: one minus the PCC of two of them, "
+           "which one minus PCC would equal if the real stain were one more sample"),
+    Column("aurc", "AURC", -1, 3, "area under the risk-coverage curve: one minus PCC of the fields kept, averaged over all "
+           "shares kept, when the most uncertain are set aside first. Chance: random order, which is the mean error"),
+    Column("aurc_oracle", "AURC, oracle", 0, 3, "the same if the order were that of the errors themselves: the least possible"),
+    Column("uncertainty_r", "uncertainty, r", 1, 3, "rank correlation over fields of uncertainty and one minus PCC"),
+]  # fmt: skip
 ARROWS = {1: " ↑", -1: " ↓", 0: ""}
 SUBSETS = {
     "full": "All perturbations (as the paper's Table 1)",
@@ -173,10 +187,12 @@ def shown_name(arm: str, leaking: Sequence[str]) -> str:
     return WITHOUT_PREDICTION.get(arm, f"{arm} {LEAKING}" if arm in leaking else arm)
 
 
-def arms_table(frame: pd.DataFrame, arms: Sequence[str], leaking: Sequence[str]) -> str:
+def arms_table(
+    frame: pd.DataFrame, arms: Sequence[str], leaking: Sequence[str], wanted: Sequence[Column] = COLUMNS
+) -> str:
     """Render the table of one subset: arms by metrics, then the reference rows."""
     frame = frame[frame["channel"] == "all"]
-    columns = [column for column in COLUMNS if (frame["metric"] == column.key).any()]
+    columns = [column for column in wanted if (frame["metric"] == column.key).any()]
     head = "".join(f'<th title="{escape(c.meaning)}">{escape(c.title)}{ARROWS[c.better]}</th>' for c in columns)
     rows = []
     references = [name for name in WITHOUT_PREDICTION if name in arms]
@@ -189,7 +205,7 @@ def arms_table(frame: pd.DataFrame, arms: Sequence[str], leaking: Sequence[str])
             cells.append(cell(part[part["metric"] == c.key], c, best))
         if len(part[part["metric"].isin([c.key for c in columns])]):
             rows.append(table_row(shown_name(arm, leaking), cells, reference=reference))
-    for key, name in REFERENCES.items():
+    for key, name in REFERENCES.items() if any(c.key == "pcc" for c in columns) else ():
         part = frame[(frame["arm"] == "real") & (frame["metric"] == key)]
         cells = [cell(part if c.key == "pcc" else part[:0], c, np.nan) for c in columns]
         rows.append(table_row(name, cells, reference=True))
@@ -236,6 +252,9 @@ def page(frame: pd.DataFrame, arms: Sequence[str], leaking: Sequence[str] = ()) 
         part = shown[shown["subset"] == subset]
         if len(part):
             sections.append(f"<h2>{escape(title)}</h2>{arms_table(part, arms, leaking)}")
+            if part["metric"].isin([c.key for c in FURTHER]).any():
+                heading = f"Distributions of features, and uncertainty: {title[0].lower() + title[1:]}"
+                sections.append(f"<h2>{escape(heading)}</h2>{arms_table(part, arms, leaking, FURTHER)}")
             for column in COLUMNS:
                 if column.key in BY_CHANNEL and (part["metric"] == column.key).any():
                     heading = f"{column.title} by channel: {title[0].lower() + title[1:]}"
@@ -243,7 +262,9 @@ def page(frame: pd.DataFrame, arms: Sequence[str], leaking: Sequence[str] = ()) 
                     sections.append(f"<h2>{escape(heading)}</h2>{channel_table(part, arms, column, leaking)}")
     plates = ", ".join(sorted(set(shown["plate"])))
     meanings = "".join(
-        f"<dt>{escape(c.title)}</dt><dd>{escape(c.meaning)}.</dd>" for c in COLUMNS if (shown["metric"] == c.key).any()
+        f"<dt>{escape(c.title)}</dt><dd>{escape(c.meaning)}.</dd>"
+        for c in [*COLUMNS, *FURTHER]
+        if (shown["metric"] == c.key).any()
     )
     legend = (f"<p>{LEAKING} is shown the target in sampling, by its label or by a classifier: it has been told the answer that "
               "matches, mAP and MTdist ask for. They are no evidence there, and it is never the best in them.</p>"

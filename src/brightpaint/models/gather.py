@@ -49,16 +49,19 @@ def main(argv=None) -> None:
     """Join the parts of a plate."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--parts", type=Path, nargs="+", required=True)
+    parser.add_argument("--part-seconds", type=Path, nargs="+", required=True, help="what each part's painting took")
     parser.add_argument("--fields", type=Path, required=True)
     parser.add_argument("--active", type=Path, nargs="*", default=[])
     parser.add_argument("--stack", type=Path, required=True)
     parser.add_argument("--rows", type=Path, required=True)
+    parser.add_argument("--seconds", type=Path, required=True)
     args = parser.parse_args(argv)
     fields = store.read_fields(args.fields)
     rows = fields.iloc[selected_fields(fields, args.active, "active" if args.active else "all")]
     columns = store.FIELD_KEYS + [f"Metadata_{name}" for name in ANNOTATIONS if f"Metadata_{name}" in fields.columns]
     gather(args.parts, rows, args.stack)
     store.write_table(rows[columns].reset_index(drop=True), args.rows)
+    store.write_table(pd.concat([store.read_table(path) for path in args.part_seconds]), args.seconds)
     log.info("%d fields from %d parts", len(rows), len(args.parts))
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Callable
 
@@ -66,9 +68,13 @@ def load_module(path: Path, module: torch.nn.Module, tensors: dict, device: torc
     return module.to(device).eval().requires_grad_(False)
 
 
-def field_noise(row: pd.Series, seed: int) -> torch.Generator:
-    """Return the source of a field's noise: the same for the same plate, well, site, tile and seed."""
-    return torch.Generator().manual_seed(seed_of(*(row[key] for key in store.FIELD_KEYS), seed))
+def field_noise(row: pd.Series, seed: int, sample: int = 0) -> torch.Generator:
+    """Return the source of a field's noise: the same for the same plate, well, site, tile, seed and sample.
+
+    Sample 0 is what the arm's stack holds; the others are painted for their spread.
+    """
+    further = ("sample", sample) if sample else ()
+    return torch.Generator().manual_seed(seed_of(*(row[key] for key in store.FIELD_KEYS), seed, *further))
 
 
 def load_guide(paths: list[Path], settings: dict, channels: dict, fields: pd.DataFrame, device) -> Callable | None:
@@ -104,7 +110,7 @@ def guide_all(denoise: Denoise, guide: Callable | None, rows: list[int], setting
 
 
 def diffusion_painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame) -> Callable:
-    """Return `paint(x, rows)`, (B, C_input, H, W) float32 and B field rows -> (B, C_target, H, W) float32."""
+    """Return `paint(x, rows, sample=0)`, (B, C_input, H, W) float32 and B field rows -> (B, C_target, H, W) float32."""
     settings, trained, device = args.settings, meta["settings"], pick_device(args.device)
     channels, numbers = meta["channels"], meta["label_map"]
     denoiser = load_module(args.weights, build_denoiser(trained, channels, len(numbers)), tensors, device)
@@ -114,8 +120,8 @@ def diffusion_painter(args: argparse.Namespace, tensors: dict, meta: dict, field
     guide = load_guide(args.classifier, settings, channels, fields, device)
     path = Schedule().path(settings["steps"], settings["spacing"])
 
-    def paint(x: np.ndarray, rows: list[int]) -> np.ndarray:
-        sources = [field_noise(fields.iloc[row], settings["seed"]) for row in rows]
+    def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
+        sources = [field_noise(fields.iloc[row], settings["seed"], sample) for row in rows]
         shape = (len(channels["target"]), *x.shape[-2:])
         denoise = sampler.clipped(guide_all(denoiser, guide, rows, settings))
         stains = sampler.sample(
@@ -158,26 +164,39 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     raise ValueError(f"{args.weights} holds a model of kind {kind}; expected diffusion, regression, mean or pixel")
 
 
-def paint_rows(paint: Callable, stack: store.Stack, inputs: list[str], rows: np.ndarray, writer, batch: int) -> None:
+def paint_rows(
+    paint: Callable, stack: store.Stack, inputs: list[str], rows: np.ndarray, writer: store.StackWriter, batch: int
+) -> dict[str, float]:
     """Paint those rows of the stack that the writer lacks, in batches that are always full.
 
     The last batch repeats its last field, since a network's last bits depend on the shape of a batch.
+
+    Returns
+    -------
+    what the painting took, start-up and reading excluded: `fields` painted (the repeated ones too), `wall_s`, `cpu_s`
     """
     planes = stack.channel_indices(inputs)
     left = [place for place in range(len(rows)) if not writer.done[place]]
+    cost = {"fields": 0, "wall_s": 0.0, "cpu_s": 0.0}
     with tqdm(total=len(rows), initial=len(rows) - len(left), disable=None, unit="field") as bar:
         for start in range(0, len(left), batch):
             places = left[start : start + batch]
             full = [int(rows[place]) for place in places + places[-1:] * (batch - len(places))]
             x = np.stack([stack.images[row][planes].astype(np.float32) for row in full])
-            for place, painted in zip(places, paint(x, full)):
+            wall, cpu = time.perf_counter(), time.process_time()
+            images = paint(x, full)
+            cost["fields"] += len(full)
+            cost["wall_s"] += time.perf_counter() - wall
+            cost["cpu_s"] += time.process_time() - cpu
+            for place, painted in zip(places, images):
                 writer.write(place, painted)
             bar.update(len(places))
+    return cost
 
 
-def main(argv=None) -> None:
-    """Paint one part of a plate."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return the command line that `sample` and `uncertainty` share."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--settings", type=json.loads, required=True)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1)
@@ -188,8 +207,20 @@ def main(argv=None) -> None:
     parser.add_argument("--active", type=Path, nargs="*", default=[])
     parser.add_argument("--part", type=int, required=True)
     parser.add_argument("--parts", type=int, required=True)
-    parser.add_argument("--predicted", type=Path, required=True)
-    args = parser.parse_args(argv)
+    parser.add_argument("--predicted", type=Path, required=True, help="the part to write")
+    parser.add_argument("--seconds", type=Path, required=True, help="table of what the painting took, to write")
+    return parser
+
+
+def paint_part(args: argparse.Namespace, wrap: Callable | None = None, made_of: Sequence[object] = ()) -> None:
+    """Write one part of a plate: what the model paints, or what `wrap(paint, fields)` makes of it.
+
+    Parameters
+    ----------
+    args : from `parser`
+    wrap : (paint, fields) -> paint; None paints sample 0
+    made_of : JSON-serialisable words on which the result depends beside settings, weights and images
+    """
     torch.set_num_threads(args.threads)
     settings, fields = args.settings, store.read_fields(args.fields)
     stack = store.open_stack(args.stack).select(fields)
@@ -201,11 +232,18 @@ def main(argv=None) -> None:
     targets, keys = meta["channels"]["target"], rows_digest(fields.iloc[rows])
     made_from = [store.fingerprint(path) for path in (args.weights, *args.classifier, args.stack)]
     shape = (len(rows), len(targets), *stack.images.shape[-2:])
-    key = store.digest(settings, made_from, keys)
+    key = store.digest(settings, made_from, keys, *made_of)
     with store.StackWriter(args.predicted, shape, targets, key=key, meta={"rows": keys}) as writer:
         paint = painter(args, tensors, meta, fields)
         log.info("%d of %d fields", len(rows), len(chosen))
-        paint_rows(paint, stack, meta["channels"]["input"], rows, writer, settings["batch"])
+        paint = wrap(paint, fields) if wrap else paint
+        cost = paint_rows(paint, stack, meta["channels"]["input"], rows, writer, settings["batch"])
+        store.write_table(pd.DataFrame([{"part": args.part, **cost}]), args.seconds)
+
+
+def main(argv=None) -> None:
+    """Paint one part of a plate."""
+    paint_part(parser(main.__doc__).parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,139 @@
+"""Draw a sweep: what each sampler gives against its evaluations of the network, and the table of all points."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+
+from brightpaint import store  # noqa: E402
+from brightpaint.cli import run  # noqa: E402
+from brightpaint.evaluation import figures, tables  # noqa: E402
+
+PANELS = {
+    "pcc": "PCC with the real stain",
+    "ssim": "SSIM",
+    "detail": "detail: fine power, painted / real",
+    "mmd2": "MMD² of features",
+    "feature_distance": "feature distance, in MADs",
+    "wall_s": "seconds a field",
+}
+MARKERS = "osD^vPX"
+# heading, metric, column of the sweep's table, decimals, with interval
+COLUMNS = [
+    ("PCC", "pcc", "value", 3), ("- reference", "pcc", "difference", 3), ("SSIM", "ssim", "value", 3),
+    ("- reference", "ssim", "difference", 3), ("detail", "detail", "value", 2),
+    ("feature distance", "feature_distance", "value", 2), ("MMD²", "mmd2", "value", 3),
+    ("MMD, increase", "mmd_increase", "value", 3), ("s a field", "wall_s", "value", 2), ("CPU-s", "cpu_s", "value", 2),
+    ("times faster", "times_faster", "value", 1),
+]  # fmt: skip
+
+
+def line_of(frame: pd.DataFrame) -> pd.Series:
+    """Name the line that each row belongs to: sampler, spacing, and what else differs from the default."""
+    words = frame["sampler"] + ", " + frame["spacing"]
+    words = words + frame["eta"].map(lambda eta: f", eta {eta:g}" if eta else "")
+    return words + frame["label_scale"].map(
+        lambda scale: "" if scale == 1 or pd.isna(scale) else f", label x {scale:g}"
+    )
+
+
+def sweep_figure(frame: pd.DataFrame) -> plt.Figure:
+    """Draw every metric against evaluations of the network, one line a sampler and spacing, with 95% intervals.
+
+    Parameters
+    ----------
+    frame : the sweep's table (docs/contracts.md)
+    """
+    shown = [name for name in PANELS if frame.loc[frame["metric"] == name, "value"].notna().any()]
+    columns = 3
+    rows = -(-len(shown) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(11, 3.1 * rows + 0.6), layout="constrained", squeeze=False)
+    frame = frame.assign(line=line_of(frame))
+    for name, ax in zip(shown, axes.flat):
+        part = frame[frame["metric"] == name]
+        for number, (line, each) in enumerate(part.groupby("line", sort=False)):
+            each = each.sort_values("evaluations")
+            spread = np.abs(each[["low", "high"]].to_numpy().T - each["value"].to_numpy())
+            style = {"color": figures.LINES[number % len(figures.LINES)], "marker": MARKERS[number % len(MARKERS)]}
+            bars = {"yerr": np.nan_to_num(spread)} if np.isfinite(spread).any() else {}
+            ax.errorbar(
+                each["evaluations"], each["value"], **bars, **style, label=line, capsize=2, markersize=4, linewidth=1.2
+            )
+        compared = part[part["reference"]]
+        if len(compared):
+            ax.axhline(compared["value"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
+        ax.set(xscale="log", title=PANELS[name], xlabel="evaluations of the network")
+        if name == "wall_s":
+            ax.set_yscale("log")
+        elif name == "detail":
+            ax.axhline(1, color="0.8", linewidth=0.8)
+        ax.grid(color="0.93")
+    for ax in axes.flat[len(shown) :]:
+        ax.set_axis_off()
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def cell(rows: pd.DataFrame, column: str, digits: int) -> str:
+    """Render one number with its interval."""
+    value = rows[column].iloc[0] if len(rows) else np.nan
+    if not np.isfinite(value):
+        return '<td data-value="">&ndash;</td>'
+    ends = ["low", "high"] if column == "value" else ["difference_low", "difference_high"]
+    low, high = rows[ends].iloc[0]
+    small = f"<small>[{low:.{digits}f}, {high:.{digits}f}]</small>" if np.isfinite(low) else ""
+    return f'<td data-value="{value:.6g}">{value:.{digits}f}{small}</td>'
+
+
+def page(frame: pd.DataFrame) -> str:
+    """Render the table of all points as a page that needs no network."""
+    columns = [column for column in COLUMNS if frame.loc[frame["metric"] == column[1], "value"].notna().any()]
+    head = "".join(f"<th>{escape(text)}</th>" for text in ("point", "steps", "evaluations", *(c[0] for c in columns)))
+    body = []
+    for _, rows in frame.groupby("name", sort=False):
+        first = rows.iloc[0]
+        cells = [f'<td data-value="{first[key]}">{first[key]}</td>' for key in ("steps", "evaluations")]
+        cells += [cell(rows[rows["metric"] == metric], column, digits) for _, metric, column, digits in columns]
+        name = line_of(rows).iloc[0] + (" (reference)" if first["reference"] else "")
+        body.append(tables.table_row(name, cells, reference=bool(first["reference"])))
+    plate, n = frame["plate"].iloc[0], frame["n"].iloc[0]
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>brightpaint: samplers and steps</title><link rel="icon" href="data:,"><style>{tables.STYLE}</style></head><body>
+<h1>Samplers and steps</h1>
+<p>{n} fields of plate {escape(str(plate))}, the same weights, fields and noise for every point. Square brackets: 95% bootstrap
+interval over wells; differences and the increase are taken within each resample. Seconds are those of one field in
+sampling itself, without start-up. Click a heading to sort.</p>
+<table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>
+<script>{tables.SCRIPT}</script></body></html>
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: dpi")
+    parser.add_argument("--metrics", type=Path, required=True, help="the sweep's table")
+    for name in ("figure", "html", "tsv"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    args = parser.parse_args(argv)
+    frame = store.read_table(args.metrics)
+    store.write_table(frame, args.tsv)
+    with store.atomic(args.html) as temporary:
+        temporary.write_text(page(frame))
+    with plt.rc_context(figures.STYLE):
+        figures.save(sweep_figure(frame), args.figure, args.settings["dpi"])
+
+
+if __name__ == "__main__":
+    run(main)
