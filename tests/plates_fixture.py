@@ -64,6 +64,11 @@ def write_gallery(root: Path, *, sites: int = 2, shape=SHAPE) -> Path:
     return root
 
 
+def rows_of(table: pd.DataFrame) -> list[dict]:
+    """Return a table's rows as `store.Rows` yields them."""
+    return table.to_dict("records")
+
+
 def source(url, **changes) -> dict:
     """The config's section `source`, as a rule receives it."""
     base = {"layout": "gallery", "url": str(url), "endpoint_url": None, "region": "us-east-1", "profile": None,

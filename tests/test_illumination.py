@@ -12,7 +12,7 @@ import pytest
 
 from brightpaint import store
 from brightpaint.plates import illumination, prepare
-from plates_fixture import CHANNELS, raw_image
+from plates_fixture import CHANNELS, raw_image, rows_of
 
 SETTINGS = {"method": "median", "size_px": 12, "channels": ["DNA"]}
 
@@ -85,7 +85,7 @@ def test_a_flat_plate_with_vignetting_is_made_flat(tmp_path):
     light = 1 - 0.5 * (((y - 31.5) / 64) ** 2 + ((x - 31.5) / 64) ** 2)
     rng = np.random.default_rng(1)
     images = [(4000 * light + rng.normal(0, 40, light.shape)).astype(np.uint16) for _ in range(16)]
-    functions = illumination.illumination(write_plate(tmp_path, images), tmp_path, SETTINGS)
+    functions = illumination.illumination(rows_of(write_plate(tmp_path, images)), tmp_path, SETTINGS)
     corrected = np.mean(images, axis=0) / functions[0]
     before, after = np.mean(images, axis=0).std() / 4000, corrected.std() / corrected.mean()
     assert before > 0.03 and after < 0.01  # 10 counts of noise remain, and the border's median
@@ -93,13 +93,13 @@ def test_a_flat_plate_with_vignetting_is_made_flat(tmp_path):
 
 def test_method_none_is_one_everywhere_at_the_raw_size(tmp_path):
     index = write_plate(tmp_path, [raw_image("a", (20, 30))])
-    functions = illumination.illumination(index, tmp_path, {**SETTINGS, "method": "none"})
+    functions = illumination.illumination(rows_of(index), tmp_path, {**SETTINGS, "method": "none"})
     assert functions.shape == (1, 20, 30) and (functions == 1).all()
 
 
 def test_jump_comes_back_to_the_exact_raw_size_at_least_1(tmp_path):
     index = write_plate(tmp_path, [raw_image(name, (99, 83)) for name in "abc"])
-    (function,) = illumination.illumination(index, tmp_path, {**SETTINGS, "method": "jump"})
+    (function,) = illumination.illumination(rows_of(index), tmp_path, {**SETTINGS, "method": "jump"})
     assert function.shape == (99, 83) and function.dtype == np.float32
     assert function.min() == 1 and 1.05 < function.max() < 20
 
@@ -114,7 +114,7 @@ def test_the_coarse_step_of_the_median_changes_nothing():
 def test_workers_change_no_byte(tmp_path):
     frames = [write_plate(tmp_path, [raw_image(f"{n}/{c}") for n in range(3)], c) for c in CHANNELS]
     settings = {**SETTINGS, "channels": CHANNELS}
-    one, three = (illumination.illumination(pd.concat(frames), tmp_path, settings, workers=n) for n in (1, 3))
+    one, three = (illumination.illumination(rows_of(pd.concat(frames)), tmp_path, settings, workers=n) for n in (1, 3))
     np.testing.assert_array_equal(one, three)
 
 
@@ -167,21 +167,21 @@ def test_a_wrong_size_names_the_image(tmp_path):
     index = write_plate(tmp_path, [raw_image("a"), raw_image("b", (48, 40))])
     message = r"A01_s2_DNA.tif \(plate P1, well A01, site 2, channel DNA\): expected 48 x 48 px .* found 48 x 40; leave"
     with pytest.raises(ValueError, match=message):
-        illumination.illumination(index, tmp_path, SETTINGS)
+        illumination.illumination(rows_of(index), tmp_path, SETTINGS)
 
 
 def test_a_black_channel_names_plate_and_channel(tmp_path):
     index = write_plate(tmp_path, [np.zeros((48, 48), np.uint16)])
-    with pytest.raises(ValueError, match="plate P1, channel DNA: the smoothed mean image is black; its 1 images"):
-        illumination.illumination(index, tmp_path, SETTINGS)
+    with pytest.raises(ValueError, match="plate P1, channel DNA: the smoothed mean image is black; its images hold no light"):
+        illumination.illumination(rows_of(index), tmp_path, SETTINGS)
 
 
 def test_a_channel_without_images_and_an_empty_index_are_errors(tmp_path):
     index = write_plate(tmp_path, [raw_image("a")])
     with pytest.raises(ValueError, match="no image of channel RNA"):
-        illumination.illumination(index, tmp_path, {**SETTINGS, "channels": ["RNA"]})
+        illumination.illumination(rows_of(index), tmp_path, {**SETTINGS, "channels": ["RNA"]})
     with pytest.raises(ValueError, match="no rows"):
-        illumination.illumination(index[:0], tmp_path, SETTINGS)
+        illumination.illumination(rows_of(index[:0]), tmp_path, SETTINGS)
 
 
 def test_a_truncated_image_is_an_error(tmp_path):
@@ -189,7 +189,7 @@ def test_a_truncated_image_is_an_error(tmp_path):
     path = tmp_path / index["file"][0]
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(ValueError, match="truncated"):
-        illumination.illumination(index, tmp_path, SETTINGS)
+        illumination.illumination(rows_of(index), tmp_path, SETTINGS)
 
 
 def test_the_command_writes_a_stack_of_one_row_the_same_bytes_twice(tmp_path):
@@ -234,7 +234,7 @@ def largest_and_mean(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float
 @pytest.mark.slow
 def test_illumination_is_cellprofilers(by_cellprofiler):
     folder, index, _, theirs, _ = by_cellprofiler
-    ours = illumination.illumination(index, folder, {**SETTINGS, "size_px": 64})[0]
+    ours = illumination.illumination(rows_of(index), folder, {**SETTINGS, "size_px": 64})[0]
     assert theirs.min() == 1 and theirs.shape == ours.shape
     smallest = illumination.median_filter(illumination.mean_image(by_cellprofiler[2]), 27).min()
     # CellProfiler's single-precision mean can fall one count lower; the robust minimum moves with it
@@ -257,7 +257,7 @@ def test_method_jump_is_cellprofilers(by_cellprofiler):
     """Resize by 0.2, CorrectIlluminationCalculate of size 20, Resize by 5, on a size that 5 divides."""
     folder, index, images, *_ = by_cellprofiler
     theirs = np.load(folder / "out" / "JumpIllum.npy")
-    ours = illumination.illumination(index, folder, {**SETTINGS, "method": "jump"})[0]
+    ours = illumination.illumination(rows_of(index), folder, {**SETTINGS, "method": "jump"})[0]
     assert theirs.shape == ours.shape == (250, 240)
     small = illumination.median_filter(prepare.resize(illumination.mean_image(images), (50, 48)), 9)
     largest, mean = largest_and_mean(ours, theirs)

@@ -272,19 +272,19 @@ def test_skip_with_nothing_left_is_an_error(mirror):
 
 def test_a_field_listed_twice_is_refused(mirror):
     change_load_data(mirror, lambda frame: pd.concat([frame, frame[:1]]))
-    refuses(mirror, "plate P1, well A01, site 1, channel Brightfield_L is listed twice, again as .*expected once")
+    refuses(mirror, "well A01, site 1, channel Brightfield_L: expected one row, found it listed twice, again as")
 
 
 def test_one_file_for_two_channels_is_refused(mirror):
     change_load_data(mirror, change_column("FileName_OrigDNA", 0, file_name("A01", 1, "RNA")))
     refuses(
-        mirror, "is the image of both plate P1, well A01, site 1, channel DNA and .* channel RNA; expected one file"
+        mirror, "found it named for both plate P1, well A01, site 1, channel DNA and .* channel RNA; correct the table"
     )
 
 
 def test_a_well_that_is_not_on_the_platemap_is_refused(mirror):
     change_load_data(mirror, change_column("Metadata_Well", 0, "P24"))
-    refuses(mirror, "plate P1: well P24 has images but is not on the platemap")
+    refuses(mirror, "plate P1, well P24, site 1, .*: expected a well of the platemap, found .* not on the platemap .1 such wells")
 
 
 @pytest.mark.parametrize("well", ["", "A00", "1A", "A1; rm -rf x", "../x", "AAA1"])
@@ -313,16 +313,16 @@ def test_platemap_faults_are_named(mirror):
     path = mirror / PLATEMAPS / "platemap" / "map1.txt"
     whole = path.read_text()
     path.write_text(whole.replace("broad_sample", "sample"))
-    refuses(mirror, "map1.txt: expected the columns broad_sample, found well_position, sample, solvent")
+    refuses(mirror, r"map1.txt \(plate P1\): expected the columns broad_sample, found well_position, sample, solvent")
     path.write_text(whole + "A01\tBRD-9\tDMSO\n")
-    refuses(mirror, "map1.txt: well A01 occurs twice")
+    refuses(mirror, "expected one row a well, found well A01 twice")
     path.unlink()
     refuses(mirror, "map1.txt: there is no such file")
     store.write_table(
         pd.DataFrame({"Assay_Plate_Barcode": ["x"], "Plate_Map_Name": ["m"]}),
         mirror / PLATEMAPS / "barcode_platemap.csv",
     )
-    refuses(mirror, "barcode_platemap.csv: expected one platemap of plate 1053600674, found none")
+    refuses(mirror, r"barcode_platemap.csv \(plate P1\): expected one platemap of plate 1053600674, found none")
 
 
 def test_a_platemap_name_cannot_leave_its_folder(mirror):
@@ -481,7 +481,7 @@ def test_perturbations_are_optional(own):
             "plate mine, well A01, site 1, channel Brightfield.* would leave its folder",
         ),
         (lambda f: f.assign(file="/etc/x.tif"), "would leave its folder"),
-        (lambda f: pd.concat([f, f[:1]]), "plate mine, well A01, site 1, channel Brightfield is listed twice"),
+        (lambda f: pd.concat([f, f[:1]]), "plate mine, well A01, site 1, channel Brightfield: expected one row, found it listed twice"),
         (lambda f: f.assign(target=[*"abcdef"]), "the rows of well A01 disagree on perturbation, target"),
         (lambda f: f[f["channel"] != "DNA"], "channel DNA is missing; expected one of DNA, .*; found the channels BF"),
         (lambda f: f[1:], "well A01, site 1, channel Brightfield: expected a file, but no file is named for it"),

@@ -15,8 +15,9 @@ import tifffile
 from brightpaint import intensity, store
 from brightpaint.evaluation.metrics import local_sd
 from brightpaint.plates import fetch, illumination, index, prepare
+from brightpaint.plates.fields import fields_of
 from conftest import ROOT
-from plates_fixture import CHANNELS, WELLS, index_settings, raw_image, source, write_gallery
+from plates_fixture import CHANNELS, WELLS, index_settings, raw_image, rows_of, source, write_gallery
 
 SETTINGS = {"size_px": 32, "grid": [1, 1], "cutoff": 15, "region": None, "channels": CHANNELS,
             "pixel_size_um": None, "normalise": "image"}  # fmt: skip
@@ -29,7 +30,7 @@ def plate(tmp_path_factory):
     write_gallery(folder / "mirror")
     table, _ = index.index_plate(index_settings(folder / "mirror"))
     store.write_table(table, folder / "index.parquet")
-    fetch.fetch(table, source(folder / "mirror"), folder / "raw", workers=2)
+    fetch.fetch(rows_of(table), source(folder / "mirror"), folder / "raw", workers=2)
     illumination.main(
         ["--settings", json.dumps({"method": "median", "size_px": 20, "channels": CHANNELS}),
          "--index", str(folder / "index.parquet"), "--raw", str(folder / "raw"),
@@ -223,16 +224,16 @@ from brightpaint import store
 from brightpaint.plates import prepare
 write, journal = store.StackWriter.write, store.Journal.add
 def stop(self, *args):
-    {when}
+    return {when}
 store.{target} = stop
 prepare.main(sys.argv[1:])
 """
 MOMENTS = {
     "before a row is journalled": ("Journal.add", "os._exit(9) if args[0]['row'] == 3 else journal(self, *args)"),
-    "after the fifth row": ("StackWriter.write", "write(self, *args); args[0] == 4 and os._exit(9)"),
+    "after the fifth row": ("StackWriter.write", "(write(self, *args), args[0] == 4 and os._exit(9))"),
     "in the middle of a line": (
         "Journal.add",
-        "journal(self, *args); args[0]['row'] == 5 and (self._handle.truncate(self._handle.tell() - 7), os._exit(9))",
+        "(journal(self, *args), args[0]['row'] == 5 and (self._handle.truncate(self._end - 7), os._exit(9)))[0]",
     ),
 }
 
@@ -337,7 +338,7 @@ def test_other_images_are_refused_and_what_was_prepared_is_kept(plate, tmp_path,
     copy = copy_with(plate, tmp_path, "B02_s2_RNA.tif", raw_image("x"))
     good = (copy / "raw" / "B02_s2_RNA.tif").read_bytes()
     tifffile.imwrite(copy / "raw" / "B02_s2_RNA.tif", image, **keywords)
-    place = r"B02_s2_RNA.tif \(plate P1, well B02, site 2, tile 1, channel RNA\): expected one 16-bit greyscale page"
+    place = r"B02_s2_RNA.tif \(plate P1, well B02, site 2, channel RNA\): expected one 16-bit greyscale page"
     with pytest.raises(ValueError, match=place + ".*" + message):
         prepare.main(arguments(copy, tmp_path))
     done = (tmp_path / "P1.tif.partial.done").read_bytes()[64:]
@@ -359,7 +360,7 @@ def test_a_truncated_image_names_file_plate_well_site_and_channel(plate, tmp_pat
 def test_a_wrong_size_names_file_plate_well_site_and_channel(plate, tmp_path):
     copy = copy_with(plate, tmp_path, "B01_s2_RNA.tif", raw_image("x", (48, 50)))
     message = (
-        r"B01_s2_RNA.tif \(plate P1, well B01, site 2, tile 1, channel RNA\): expected 48 x 48 px .* found 48 x 50"
+        r"B01_s2_RNA.tif \(plate P1, well B01, site 2, channel RNA\): expected 48 x 48 px .* found 48 x 50"
     )
     with pytest.raises(ValueError, match=message):
         prepare.main(arguments(copy, tmp_path))
@@ -373,9 +374,17 @@ def test_tiles_that_are_not_square_are_refused(plate, tmp_path):
 def test_an_index_that_lacks_a_channel_is_refused(plate, tmp_path):
     table = pd.read_parquet(plate / "index.parquet")
     with pytest.raises(ValueError, match="well A01, site 1: channel Mito is missing; run the rule index again"):
-        list(prepare.field_rows(table, [1], [*CHANNELS, "Mito"]))
+        list(fields_of(rows_of(table), [*CHANNELS, "Mito"]))
     with pytest.raises(ValueError, match="a channel occurs twice"):
-        list(prepare.field_rows(pd.concat([table, table[:1]]), [1], CHANNELS))
+        list(fields_of(rows_of(pd.concat([table[:1], table])), CHANNELS))
+
+
+def test_an_index_that_is_not_sorted_is_refused(plate):
+    rows = rows_of(pd.read_parquet(plate / "index.parquet"))
+    assert [list(field) for field in fields_of(rows, CHANNELS[::-1])] == [CHANNELS[::-1]] * 8
+    message = "index: plate P1, well A01, site 1: expected rows sorted by well and site, found it after well B02, site 2"
+    with pytest.raises(ValueError, match=message):
+        list(fields_of(rows + rows[:4], CHANNELS))
 
 
 @pytest.mark.parametrize(("method", "least"), [("none", 0.5), ("median", 0.3), ("jump", 0.15)])

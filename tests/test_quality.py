@@ -16,7 +16,7 @@ from brightpaint.config import validate
 from brightpaint.evaluation import figures, quality_tables
 from brightpaint.plates import flag, quality
 from conftest import ROOT, TINY
-from plates_fixture import raw_image
+from plates_fixture import raw_image, rows_of
 
 PLANES = ["Brightfield_L", "Brightfield", "Brightfield_H"]
 STAINS = ["DNA", "RNA", "ER"]
@@ -51,6 +51,10 @@ def field(name: str, side: int = 128) -> dict[str, np.ndarray]:
     return {channel: image.clip(0, 65535).astype(np.uint16) for channel, image in images.items()}
 
 
+def measured(index: pd.DataFrame, folder, channels, **options) -> pd.DataFrame:
+    return pd.DataFrame(quality.measure(rows_of(index), folder, channels, **options))
+
+
 @pytest.fixture(scope="module")
 def plate(tmp_path_factory):
     """A plate of 12 fields: its folder, index and measures."""
@@ -62,7 +66,7 @@ def plate(tmp_path_factory):
             rows.append({"Metadata_Plate": "P1", "Metadata_Well": well, "Metadata_Site": 1, "Channel": channel,
                          "key": f"bucket/{well}_{channel}.tif", "file": f"{well}_{channel}.tif"})  # fmt: skip
     index = pd.DataFrame(rows)
-    return folder, index, quality.measure(index, folder, CHANNELS)
+    return folder, index, measured(index, folder, CHANNELS)
 
 
 def again(measures: pd.DataFrame, well: str, images: dict) -> pd.DataFrame:
@@ -126,7 +130,7 @@ def test_the_digest_is_of_pixels_not_of_files(tmp_path):
 
 def test_workers_change_nothing_and_the_command_writes_the_same(plate, tmp_path):
     folder, index, measures = plate
-    pd.testing.assert_frame_equal(quality.measure(index, folder, CHANNELS, workers=3), measures)
+    pd.testing.assert_frame_equal(measured(index, folder, CHANNELS, workers=3), measures)
     store.write_table(index, tmp_path / "index.parquet")
     quality.main(["--settings", json.dumps({"channels": CHANNELS}), "--workers", "2", "--index",
                   str(tmp_path / "index.parquet"), "--raw", str(folder), "--quality", str(tmp_path / "q.parquet")])  # fmt: skip
@@ -144,11 +148,11 @@ def test_a_truncated_image_and_a_missing_channel_are_named(plate, tmp_path):
     with pytest.raises(
         ValueError, match=r"B02_RNA.tif \(plate P1, well B02, site 1, channel RNA\): .*truncated at 900"
     ):
-        quality.measure(index, tmp_path, CHANNELS)
+        measured(index, tmp_path, CHANNELS)
     with pytest.raises(
         ValueError, match="plate P1, well A01, site 1: channel Mito is missing; run the rule index again"
     ):
-        quality.measure(index, folder, [*CHANNELS, "Mito"])
+        measured(index, folder, [*CHANNELS, "Mito"])
 
 
 # --- flags ---

@@ -147,17 +147,18 @@ with store.locked({str(tmp_path / "x")!r}):
 def test_a_journal_is_read_back_but_for_a_line_cut_short(tmp_path):
     journal = store.Journal(tmp_path / "j", "key")
     rows = [{"row": 0, "mean": 0.1 + 0.2}, {"row": 1, "mean": 1e-300}]
-    for row in rows:
-        journal.add(row)
+    assert not journal.begun
+    places = [journal.add(row) for row in rows]
     journal.close()
     with open(tmp_path / "j", "ab") as handle:
         handle.write(b'{"row": 2, "me')
     journal = store.Journal(tmp_path / "j", "key")
-    assert journal.rows == rows  # floats to the last bit
-    journal.add({"row": 2})
+    assert journal.begun and list(journal.lines()) == list(zip(places, rows))  # floats to the last bit
+    places.append(journal.add({"row": 2}))
+    assert [journal.at(place) for place in places[::-1]] == [{"row": 2}, *rows[::-1]] and min(places) > 0
     journal.close()
     again = store.Journal(tmp_path / "j", "key")
-    assert again.rows == [*rows, {"row": 2}]
+    assert list(again.lines()) == list(zip(places, [*rows, {"row": 2}]))
     again.remove()
     assert os.listdir(tmp_path) == []
 
@@ -166,8 +167,38 @@ def test_a_journal_of_another_key_begins_anew(tmp_path):
     journal = store.Journal(tmp_path / "j", "one")
     journal.add({"row": 0})
     journal.close()
-    assert store.Journal(tmp_path / "j", "two").rows == []
-    assert store.Journal(tmp_path / "j", "one").rows == []
+    for key in ("two", "one"):
+        other = store.Journal(tmp_path / "j", key)
+        assert not other.begun and list(other.lines()) == []
+
+
+def test_rows_are_read_and_written_in_batches_as_a_whole_table_would_be(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "BATCH_ROWS", 7)
+    frame = pd.DataFrame({"a": [f"w{n}" for n in range(20)], "b": range(20), "c": np.arange(20) / 3})
+    frame.loc[3, "c"] = np.nan
+    records = frame.to_dict("records")
+    assert store.write_rows(iter(records), tmp_path / "x.parquet") == 20
+    pd.testing.assert_frame_equal(store.read_table(tmp_path / "x.parquet"), frame)
+    read = store.Rows(tmp_path / "x.parquet", ["b", "a"])
+    assert len(read) == 20
+    for _ in range(2):
+        assert [(row["a"], row["b"]) for row in read] == [(row["a"], row["b"]) for row in records]
+    assert all(set(row) == {"a", "b"} for row in read)
+    store.write_rows(iter(records), tmp_path / "one.tsv", columns=["b", "a"])
+    store.write_table(frame[["b", "a"]], tmp_path / "two.tsv")
+    assert (tmp_path / "one.tsv").read_bytes() == (tmp_path / "two.tsv").read_bytes()
+
+
+def test_rows_name_the_file_that_lacks_a_column_and_refuse_an_empty_table(tmp_path):
+    store.write_rows([{"a": 1}], tmp_path / "x.parquet")
+    with pytest.raises(ValueError, match=r"x.parquet: columns \['b'\] are missing; delete it and rerun"):
+        store.Rows(tmp_path / "x.parquet", ["a", "b"])
+    (tmp_path / "y.parquet").write_bytes(b"no")
+    with pytest.raises(ValueError, match="y.parquet: not a readable parquet file"):
+        store.Rows(tmp_path / "y.parquet", ["a"])
+    with pytest.raises(ValueError, match="z.parquet: there are no rows to write"):
+        store.write_rows([], tmp_path / "z.parquet")
+    assert not (tmp_path / "z.parquet").exists()
 
 
 # --- stacks ---

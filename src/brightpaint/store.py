@@ -8,9 +8,11 @@ A table is a parquet file. Everything is written to a temporary name and renamed
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import threading
@@ -27,6 +29,7 @@ from brightpaint.atomic import atomic_folder as atomic_folder
 
 # One field of view, or one tile of it where large fields are cut (tile 1 is the whole field otherwise).
 FIELD_KEYS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Tile"]
+BATCH_ROWS = 512  # rows of a long table that are in memory at once, where it is read or written in batches
 
 
 def describe_field(row: pd.Series | dict, channel: str = "") -> str:
@@ -71,15 +74,7 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.Dat
     """Read a table that brightpaint wrote; a missing column is an error that names the file."""
     path = Path(path)
     if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        try:
-            present = pq.read_schema(path).names
-        except Exception as error:
-            raise ValueError(f"{path}: not a readable parquet file ({error}); delete it and rerun") from error
-        missing = [name for name in columns or [] if name not in present]
-        if missing:
-            raise ValueError(f"{path}: columns {missing} are missing; delete it and rerun the rule that makes it")
+        _check_parquet(path, columns)
         return pd.read_parquet(path, columns=list(columns) if columns else None)
     separator = "," if path.suffix == ".csv" else "\t"
     frame = pd.read_csv(path, sep=separator, dtype={"Metadata_Plate": str}, keep_default_na=False, na_values=["nan"])
@@ -87,6 +82,64 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.Dat
     if missing:
         raise ValueError(f"{path}: columns {missing} are missing; found {list(frame.columns)}")
     return frame[list(columns)] if columns else frame
+
+
+def _check_parquet(path: Path, columns: Sequence[str] | None) -> None:
+    """Raise ValueError where a parquet file cannot be read or lacks one of `columns`."""
+    import pyarrow.parquet as pq
+
+    try:
+        present = pq.read_schema(path).names
+    except Exception as error:
+        raise ValueError(f"{path}: not a readable parquet file ({error}); delete it and rerun") from error
+    missing = [name for name in columns or [] if name not in present]
+    if missing:
+        raise ValueError(f"{path}: columns {missing} are missing; delete it and rerun the rule that makes it")
+
+
+class Rows:
+    """The rows of a parquet file as dicts, as often as they are asked for, with one batch of them in memory.
+
+    A missing column is an error that names the file.
+    """
+
+    def __init__(self, path: str | Path, columns: Sequence[str]):
+        import pyarrow.parquet as pq
+
+        self.path, self.columns = Path(path), list(columns)
+        _check_parquet(self.path, self.columns)
+        self._count = pq.read_metadata(self.path).num_rows
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[dict]:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.path) as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=self.columns, use_threads=False):
+                yield from batch.to_pylist()
+
+
+def write_rows(rows: Iterable[dict], path: str | Path, *, columns: Sequence[str] | None = None) -> int:
+    """Write dicts with the same keys as a table, holding one batch of them. Returns how many there were.
+
+    A parquet file, or a `.tsv` of the `columns` named.
+    """
+    if Path(path).suffix == ".tsv":
+        with atomic(path) as temporary, open(temporary, "w", newline="") as handle:
+            writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
+            writer.writerow(columns)
+            return sum(1 for row in rows if writer.writerow([row[name] for name in columns]))
+    import pyarrow as pa
+
+    rows = iter(rows)
+    batches = iter(lambda: list(itertools.islice(rows, BATCH_ROWS)), [])
+    tables = (pa.Table.from_pandas(pd.DataFrame(batch), preserve_index=False) for batch in batches)
+    first = next(tables, None)
+    if first is None:
+        raise ValueError(f"{path}: there are no rows to write; run the rule index again")
+    return write_groups(itertools.chain([first], tables), path, first.schema)
 
 
 def write_groups(tables: Iterable, path: str | Path, schema) -> int:
@@ -193,42 +246,65 @@ class Journal:
     """Lines of JSON that say what is already done, keyed by a digest of what determines it.
 
     Each line is on its way to disk before `add` returns, and a line that a kill cut short is not read back.
-    A journal of another key begins anew.
+    A journal of another key begins anew. Its lines stay on disk: whoever needs one again keeps its place, an integer
+    above 0.
 
     Attributes
     ----------
-    rows : what earlier runs, and this one, have added
+    begun : whether an earlier run left lines
     """
 
     def __init__(self, path: str | Path, key: str):
         self.path = Path(path)
-        self.rows: list[dict] = []
         self._turn = threading.Lock()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        whole = 0
-        if self.path.exists():
-            lines = self.path.read_bytes().splitlines(keepends=True)
-            if lines and lines[0] == json.dumps({"key": key}).encode() + b"\n":
-                lines = lines[: next((n for n, line in enumerate(lines) if not line.endswith(b"\n")), len(lines))]
-                self.rows = [json.loads(line) for line in lines[1:]]
-                whole = sum(map(len, lines))
+        head = json.dumps({"key": key}).encode() + b"\n"
+        self._end = self._whole(head)
+        self.begun = self._end > len(head)
         self._handle = open(self.path, "ab")
-        self._handle.truncate(whole)
-        if not whole:
-            self._write({"key": key})
+        self._handle.truncate(self._end)
+        if not self._end:
+            self._write(head)
+        self._reader = open(self.path, "rb")
 
-    def _write(self, row: dict) -> None:
-        self._handle.write(json.dumps(row).encode() + b"\n")
+    def _whole(self, head: bytes) -> int:
+        """Return how many bytes of an earlier run's journal are whole lines under the same key."""
+        if not self.path.exists():
+            return 0
+        with open(self.path, "rb") as lines:
+            if lines.readline() != head:
+                return 0
+            return len(head) + sum(len(line) for line in lines if line.endswith(b"\n"))
+
+    def _write(self, line: bytes) -> int:
+        place = self._end
+        self._handle.write(line)
         self._handle.flush()
+        self._end += len(line)
+        return place
 
-    def add(self, row: dict) -> None:
-        """Append one row of JSON-serialisable values; threads may share a journal."""
+    def lines(self) -> Iterator[tuple[int, dict]]:
+        """Yield (place, row) of everything that earlier runs, and this one, have added."""
+        with open(self.path, "rb") as lines:
+            place = len(lines.readline())
+            for line in lines:
+                yield place, json.loads(line)
+                place += len(line)
+
+    def add(self, row: dict) -> int:
+        """Append one row of JSON-serialisable values and return its place; threads may share a journal."""
+        line = json.dumps(row).encode() + b"\n"
         with self._turn:
-            self._write(row)
-            self.rows.append(row)
+            return self._write(line)
+
+    def at(self, place: int) -> dict:
+        """Return the row at a place that `add` or `lines` gave."""
+        self._reader.seek(place)
+        return json.loads(self._reader.readline())
 
     def close(self) -> None:
         self._handle.close()
+        self._reader.close()
 
     def remove(self) -> None:
         """Forget it: the work is finished."""

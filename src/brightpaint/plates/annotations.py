@@ -40,7 +40,10 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[str], name: str) -> N
     """Raise ValueError where a column is missing, naming those found."""
     missing = [column for column in columns if column not in frame.columns]
     if missing:
-        raise ValueError(f"{name}: expected the columns {', '.join(missing)}, found {', '.join(frame.columns)}")
+        raise ValueError(
+            f"{name}: expected the columns {', '.join(missing)}, found {', '.join(frame.columns)}; correct the file, then "
+            "run the same command again"
+        )
 
 
 def join_targets(texts: Sequence[str]) -> str:
@@ -126,7 +129,7 @@ def annotate_wells(platemap: pd.DataFrame, compounds: pd.DataFrame, name: str, *
     wells = [normal_well(text, name) for text in platemap["well_position"]]
     twice = sorted({well for well in wells if wells.count(well) > 1})
     if twice:
-        raise ValueError(f"{name}: well {twice[0]} occurs twice; expected one row a well")
+        raise ValueError(f"{name}: expected one row a well, found well {twice[0]} twice; take one row out")
     known = {row["broad_sample"]: row for row in compounds.to_dict("records")}
     samples = set(platemap["broad_sample"]) - {""}
     if samples and len(known.keys() - {""}) and not samples & known.keys():

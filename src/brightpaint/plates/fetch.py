@@ -15,12 +15,12 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 from tqdm import tqdm
 
 from brightpaint import store
@@ -64,8 +64,40 @@ def download(source, row: dict, temporary: Path, hashes: Sequence[str]) -> dict[
     return found
 
 
-def fetch_file(source, row: dict, folder: Path, journal: store.Journal, hashes: Sequence[str]) -> int:
-    """Fetch one file of the index into `folder`, note it in `journal` and return its size.
+class Noted:
+    """The journal of a fetch, and where in it each file of the index is noted: 8 bytes a file beside its name.
+
+    Parameters
+    ----------
+    names : the files of the index, encoded and sorted
+    """
+
+    def __init__(self, names: np.ndarray, journal: store.Journal):
+        self.names, self.journal = names, journal
+        self.places = np.zeros(len(names), np.int64)  # 0 where a file is not noted
+        for place, line in journal.lines():
+            if line["file"] in self:
+                self.places[self._number(line["file"])] = place
+
+    def _number(self, file: str) -> int:
+        return int(np.searchsorted(self.names, file.encode()))
+
+    def __contains__(self, file: str) -> bool:
+        number = self._number(file)
+        return number < len(self.names) and self.names[number] == file.encode()
+
+    def add(self, line: dict) -> None:
+        """Note a file of the index; threads may do so together."""
+        self.places[self._number(line["file"])] = self.journal.add(line)
+
+    def line(self, file: str) -> dict:
+        """Return what is noted of a file of the index, {} where nothing is."""
+        place = int(self.places[self._number(file)])
+        return self.journal.at(place) if place else {}
+
+
+def fetch_file(source, row: dict, folder: Path, noted: Noted, hashes: Sequence[str]) -> int:
+    """Fetch one file of the index into `folder`, note it and return its size.
 
     It is noted before it is renamed: whenever a kill comes, a whole file is not fetched again.
 
@@ -91,7 +123,7 @@ def fetch_file(source, row: dict, folder: Path, journal: store.Journal, hashes: 
         except ValueError as error:
             raise ValueError(f"{error} ({where})") from error
     store.check_raw(temporary, f"{source.describe(row['key'])}, {where}")
-    journal.add({**{name: row[name] for name in IDENTITY}, **found})
+    noted.add({**{name: row[name] for name in IDENTITY}, **found})
     os.replace(temporary, folder / row["file"])
     return row["size"]
 
@@ -101,39 +133,36 @@ def part_name(file: str) -> str:
     return f".{file}.part"
 
 
-def still_to_fetch(rows: Sequence[dict], journal: Sequence[dict], folder: Path, hashes: Sequence[str]) -> list[dict]:
-    """Return the rows of the index that an earlier run has not left whole in `folder`.
+def still_to_fetch(rows: Collection[dict], noted: Noted, folder: Path, hashes: Sequence[str]) -> tuple:
+    """Return which rows of the index an earlier run has not left whole in `folder`, (N,) bool, and their bytes.
 
     A file that was noted but not yet renamed is renamed. What is neither whole nor of this index is removed.
     """
-    noted = {line["file"]: line for line in journal}
-    todo = []
+    todo, needed = np.zeros(len(rows), bool), 0
+    for n, row in enumerate(rows):
+        line, path = noted.line(row["file"]), folder / row["file"]
+        known = all(line.get(name) == row[name] for name in IDENTITY) and set(hashes) <= set(line)
+        if known:
+            part = folder / part_name(row["file"])
+            if not path.is_file() and part.is_file() and part.stat().st_size == row["size"]:
+                os.replace(part, path)
+        if not known or not path.is_file() or path.stat().st_size != row["size"]:
+            todo[n], needed = True, needed + row["size"]
+    with os.scandir(folder) as there:
+        for entry in there:
+            if entry.name not in noted:
+                os.unlink(entry.path)
+    return todo, needed
+
+
+def manifest(rows: Iterable[dict], noted: Noted) -> Iterable[dict]:
+    """Yield what was fetched, in the order of the index: columns `MANIFEST`, "" for a hash that was not taken."""
     for row in rows:
-        line, path = noted.get(row["file"], {}), folder / row["file"]
-        if any(line.get(name) != row[name] for name in IDENTITY) or not set(hashes) <= set(line):
-            todo.append(row)
-            continue
-        part = folder / part_name(row["file"])
-        if not path.is_file() and part.is_file() and part.stat().st_size == row["size"]:
-            os.replace(part, path)
-        if not path.is_file() or path.stat().st_size != row["size"]:
-            todo.append(row)
-    wanted = {row["file"] for row in rows}
-    for path in folder.iterdir():
-        if path.name not in wanted:
-            path.unlink()
-    return todo
+        yield {**dict.fromkeys(MANIFEST, ""), **noted.line(row["file"])}
 
 
-def manifest(rows: Sequence[dict], journal: Sequence[dict]) -> pd.DataFrame:
-    """Return what was fetched, in the order of the index: columns `MANIFEST`, "" for a hash that was not taken."""
-    noted = {line["file"]: line for line in journal}
-    return pd.DataFrame([[noted[row["file"]].get(name, "") for name in MANIFEST] for row in rows], columns=MANIFEST)
-
-
-def check_disk(folder: Path, rows: Sequence[dict]) -> None:
-    """Raise OSError, before the first byte, where the disk is too small for `rows`."""
-    needed = sum(row["size"] for row in rows)
+def check_disk(folder: Path, needed: int) -> None:
+    """Raise OSError, before the first byte, where the disk is too small for `needed` bytes."""
     free = shutil.disk_usage(folder).free
     if needed + SPARE_BYTES > free:
         raise OSError(
@@ -142,29 +171,37 @@ def check_disk(folder: Path, rows: Sequence[dict]) -> None:
         )
 
 
-def check_names(rows: Sequence[dict]) -> None:
-    """Raise ValueError for a name in the index that would leave the folder, and for one that occurs twice."""
-    names = set()
+def check_names(rows: Iterable[dict]) -> np.ndarray:
+    """Return the files' names, encoded and sorted.
+
+    Raises
+    ------
+    ValueError
+        for a name in the index that would leave the folder, and for one that occurs twice
+    """
+    names = []
     for row in rows:
+        where = store.describe_field(row, row["Channel"])
         if "/" in row["file"] or row["file"].startswith("."):
-            raise ValueError(f"index: {row['file']!r} is no plain file name; run the rule index again")
-        if row["file"] in names:
-            raise ValueError(f"index: the file {row['file']} occurs twice; run the rule index again")
-        names.add(row["file"])
-        sources.check_key(row["key"], store.describe_field(row, row["Channel"]))
+            raise ValueError(f"index: {row['file']!r} ({where}) is no plain file name; run the rule index again")
+        sources.check_key(row["key"], where)
+        names.append(row["file"].encode())
+    names = np.sort(np.array(names))
+    if len(twice := names[:-1][names[1:] == names[:-1]]):
+        raise ValueError(f"index: the file {twice[0].decode()} occurs twice; run the rule index again")
+    return names
 
 
-def fetch_all(source, rows: Sequence[dict], folder: Path, journal, *, hashes: Sequence[str], workers: int) -> None:
-    """Fetch `rows` with `workers` at once, noting each in `journal`; the first failure stops the rest."""
-    total, said_s = sum(row["size"] for row in rows), time.monotonic()
-    waiting = iter(rows)
+def fetch_all(source, rows: Iterable[dict], total: int, folder: Path, noted, *, hashes: Sequence[str], workers: int):
+    """Fetch `rows`, of `total` bytes, with `workers` at once, noting each; the first failure stops the rest."""
+    said_s, waiting = time.monotonic(), iter(rows)
     running: set[Future] = set()
     with ThreadPoolExecutor(workers) as pool, tqdm(total=total, disable=None, unit="B", unit_scale=True) as bar:
         began_s, done = said_s, 0
         try:
             while True:
                 for row in itertools.islice(waiting, 2 * workers - len(running)):
-                    running.add(pool.submit(fetch_file, source, row, folder, journal, hashes))
+                    running.add(pool.submit(fetch_file, source, row, folder, noted, hashes))
                 if not running:
                     break
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
@@ -185,36 +222,37 @@ def progress(done: int, total: int, seconds: float) -> str:
     return f"{done / 1e9:.2f} of {total / 1e9:.2f} GB, {rate}, {timedelta(seconds=left_s)} left"
 
 
-def fetch(index: pd.DataFrame, settings: dict, raw: Path, *, workers: int, listed: Path | None = None) -> None:
-    """Bring every file of `index` into the folder `raw`.
+def fetch(rows: Collection[dict], settings: dict, raw: Path, *, workers: int, listed: Path | None = None) -> None:
+    """Bring every file of an index into the folder `raw`.
 
     Parameters
     ----------
-    index : columns `COLUMNS`
+    rows : of the index, columns `COLUMNS`; gone through several times
     settings : url, endpoint_url, region, profile, hash
     raw : folder to make; unfinished work lies in `<raw>.partial`
     workers : files fetched at once; changes no result
     listed : where to write the manifest, if anywhere
     """
-    rows, hashes = index[COLUMNS].to_dict("records"), settings["hash"]
-    check_names(rows)
+    names, hashes = check_names(rows), settings["hash"]
     partial = raw.with_name(raw.name + ".partial")
     with store.locked(raw):
         journal = store.Journal(raw.with_name(raw.name + ".partial.jsonl"), "fetch")
-        if journal.rows and raw.exists() and not partial.exists():  # killed after the last rename
-            os.replace(raw, partial)
-        partial.mkdir(parents=True, exist_ok=True)
-        todo = still_to_fetch(rows, journal.rows, partial, hashes)
-        log.info("%d files, %d of them here already", len(rows), len(rows) - len(todo))
-        check_disk(partial, todo)
-        # its own attempts, so that a body cut short counts as one of them
-        source = sources.open_source(settings, workers=workers, attempts=1)
         try:
-            fetch_all(source, todo, partial, journal, hashes=hashes, workers=workers)
+            if journal.begun and raw.exists() and not partial.exists():  # killed after the last rename
+                os.replace(raw, partial)
+            partial.mkdir(parents=True, exist_ok=True)
+            noted = Noted(names, journal)
+            todo, needed = still_to_fetch(rows, noted, partial, hashes)
+            log.info("%d files, %d of them here already", len(rows), len(rows) - todo.sum())
+            check_disk(partial, needed)
+            # its own attempts, so that a body cut short counts as one of them
+            source = sources.open_source(settings, workers=workers, attempts=1)
+            chosen = itertools.compress(rows, todo)
+            fetch_all(source, chosen, needed, partial, noted, hashes=hashes, workers=workers)
+            if listed:
+                store.write_rows(manifest(rows, noted), listed, columns=MANIFEST)
         finally:
             journal.close()
-        if listed:
-            store.write_table(manifest(rows, journal.rows), listed)
         if raw.exists():
             shutil.rmtree(raw)
         os.replace(partial, raw)
@@ -229,8 +267,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--raw", type=Path, required=True)
     parser.add_argument("--manifest", type=Path, required=True)
     args = parser.parse_args(argv)
-    index = store.read_table(args.index, COLUMNS)
-    fetch(index, args.settings["source"], args.raw, workers=args.workers, listed=args.manifest)
+    rows = store.Rows(args.index, COLUMNS)
+    fetch(rows, args.settings["source"], args.raw, workers=args.workers, listed=args.manifest)
 
 
 if __name__ == "__main__":

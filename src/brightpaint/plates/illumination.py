@@ -14,14 +14,14 @@ the same, both being linear); `published`, the functions that lie beside the ima
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import logging
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from skimage.filters import rank
 from skimage.morphology import disk
 from tqdm import tqdm
@@ -103,7 +103,7 @@ def mean_image(images: Iterable[np.ndarray]) -> np.ndarray:
     return total / count
 
 
-def read_images(rows: Sequence[dict], raw: Path, shape: tuple[int, int], bar: tqdm) -> Iterable[np.ndarray]:
+def read_images(rows: Iterable[dict], raw: Path, shape: tuple[int, int], bar: tqdm) -> Iterable[np.ndarray]:
     """Yield the images of `rows`; one of another shape is an error that names it."""
     for row in rows:
         where = store.describe_field(row, row["Channel"])
@@ -127,27 +127,28 @@ def smooth_mean(mean: np.ndarray, settings: dict) -> np.ndarray:
     return resize(small, mean.shape)
 
 
-def channel_function(channel: str, index: pd.DataFrame, raw: Path, shape: tuple, settings: dict, bar: tqdm):
+def channel_function(channel: str, rows: Iterable[dict], raw: Path, shape: tuple, settings: dict, bar: tqdm):
     """Return the (H, W) float32 illumination function of one channel, reading one image at a time."""
-    rows = index[index["Channel"] == channel].to_dict("records")
-    if not rows:
+    own = (row for row in rows if row["Channel"] == channel)
+    first = next(own, None)
+    if first is None:
         raise ValueError(f"the index has no image of channel {channel}; run the rule index again")
-    mean = mean_image(read_images(rows, raw, shape, bar))
+    mean = mean_image(read_images(itertools.chain([first], own), raw, shape, bar))
     try:
         function = smooth_mean(mean, settings)
     except ValueError as error:
-        place = f"plate {rows[0]['Metadata_Plate']}, channel {channel}"
-        raise ValueError(f"{place}: {error}; its {len(rows)} images hold no light: leave the channel out") from error
-    log.info("%s: %d images, 1 to %.3f", channel, len(rows), function.max())
+        place = f"plate {first['Metadata_Plate']}, channel {channel}"
+        raise ValueError(f"{place}: {error}; its images hold no light: leave the channel out") from error
+    log.info("%s: 1 to %.3f", channel, function.max())
     return function
 
 
-def illumination(index: pd.DataFrame, raw: Path, settings: dict, *, workers: int = 1) -> np.ndarray:
+def illumination(rows: Collection[dict], raw: Path, settings: dict, *, workers: int = 1) -> np.ndarray:
     """Return a plate's illumination functions, holding one image and one sum a worker in memory.
 
     Parameters
     ----------
-    index : columns `COLUMNS`
+    rows : of the index, columns `COLUMNS`; gone through once a channel
     raw : folder of the images
     settings : method (median, jump or none), size_px (CellProfiler's filter size), channels
     workers : channels at once; changes no byte
@@ -156,23 +157,24 @@ def illumination(index: pd.DataFrame, raw: Path, settings: dict, *, workers: int
     -------
     (C, H, W) float32, at least 1, to divide raw images by
     """
-    shape, channels = first_shape(index, raw), settings["channels"]
+    (_, shape), channels = first_image(rows, raw), settings["channels"]
     functions = np.ones((len(channels), *shape), np.float32)
     if settings["method"] == "none":
         return functions
-    with tqdm(total=len(index), disable=None, unit="image") as bar:
-        made = ordered(lambda name: channel_function(name, index, raw, shape, settings, bar), channels, workers=workers)
+    with tqdm(total=len(rows), disable=None, unit="image") as bar:
+        made = ordered(lambda name: channel_function(name, rows, raw, shape, settings, bar), channels, workers=workers)
         for n, function in enumerate(made):
             functions[n] = function
     return functions
 
 
-def first_shape(index: pd.DataFrame, raw: Path) -> tuple[int, int]:
-    """Return the shape of the plate's first image, which all others must have."""
-    if index.empty:
+def first_image(rows: Iterable[dict], raw: Path) -> tuple[str, tuple[int, int]]:
+    """Return (plate, shape of the plate's first image, which all others must have)."""
+    row = next(iter(rows), None)
+    if row is None:
         raise ValueError("the index has no rows; run the rule index again")
-    row = index.iloc[0]
-    return store.read_raw(raw / row["file"], store.describe_field(row, row["Channel"])).shape
+    image = store.read_raw(raw / row["file"], store.describe_field(row, row["Channel"]))
+    return row["Metadata_Plate"], image.shape
 
 
 def published(folder: Path, plate: str, shape: tuple[int, int], channels: Sequence[str]) -> np.ndarray:
@@ -219,14 +221,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=1, help="channels at once; changes no result")
     parser.add_argument("--illumination", type=Path, required=True)
     args = parser.parse_args(argv)
-    settings, index = args.settings, store.read_table(args.index, COLUMNS)
+    settings, rows = args.settings, store.Rows(args.index, COLUMNS)
     if settings["method"] == "published":
         if not args.published:
             raise ValueError("illumination.method published needs --published, the folder of <Channel>.npy")
-        shape = first_shape(index, args.raw)
-        functions = published(args.published[0], index["Metadata_Plate"].iloc[0], shape, settings["channels"])
+        plate, shape = first_image(rows, args.raw)
+        functions = published(args.published[0], plate, shape, settings["channels"])
     else:
-        functions = illumination(index, args.raw, settings, workers=args.workers)
+        functions = illumination(rows, args.raw, settings, workers=args.workers)
     key = store.digest(settings, store.file_digest(args.index))
     meta = {"method": settings["method"], "size_px": settings["size_px"]}
     shape = (1, *functions.shape)

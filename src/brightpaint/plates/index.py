@@ -61,21 +61,21 @@ def gallery_wells(source, plate: dict, compounds: str | None) -> pd.DataFrame:
     """Return the annotated wells of a plate in the gallery's layout."""
     folder = f"{gallery.workspace(plate)}/metadata/platemaps/{plate['batch']}"
     key = f"{folder}/barcode_platemap.csv"
-    barcodes = annotations.read_text_table(source.read(key), source.describe(key), separator=",")
-    annotations.require_columns(barcodes, ["Assay_Plate_Barcode", "Plate_Map_Name"], source.describe(key))
+    name = f"{source.describe(key)} (plate {plate['plate']})"
+    barcodes = annotations.read_text_table(source.read(key), name, separator=",")
+    annotations.require_columns(barcodes, ["Assay_Plate_Barcode", "Plate_Map_Name"], name)
     maps = sorted(set(barcodes.loc[barcodes["Assay_Plate_Barcode"] == plate["barcode"], "Plate_Map_Name"]))
     if len(maps) != 1:
         raise ValueError(
-            f"{source.describe(key)}: expected one platemap of plate {plate['barcode']}, "
-            f"found {', '.join(maps) or 'none'}"
+            f"{name}: expected one platemap of plate {plate['barcode']}, found {', '.join(maps) or 'none'}; correct it, "
+            "or barcode in the plate table"
         )
-    key = sources.check_key(f"{folder}/platemap/{maps[0]}.txt", source.describe(key))
-    platemap = annotations.read_text_table(source.read(key), source.describe(key))
-    annotations.require_columns(platemap, ["well_position", "broad_sample"], source.describe(key))
+    key = sources.check_key(f"{folder}/platemap/{maps[0]}.txt", name)
+    name = f"{source.describe(key)} (plate {plate['plate']})"
+    platemap = annotations.read_text_table(source.read(key), name)
+    annotations.require_columns(platemap, ["well_position", "broad_sample"], name)
     samples = set(platemap["broad_sample"]) - {""}
-    return annotations.annotate_wells(
-        platemap, gallery_compounds(source, plate, compounds, samples), source.describe(key)
-    )
+    return annotations.annotate_wells(platemap, gallery_compounds(source, plate, compounds, samples), name)
 
 
 def gallery_compounds(source, plate: dict, compounds: str | None, samples: set[str]) -> pd.DataFrame:
@@ -151,7 +151,8 @@ def check_fields(files: pd.DataFrame, wells: pd.DataFrame, plate: str) -> None:
     if len(twice):
         row = {"Metadata_Plate": plate, **twice.iloc[0]}
         raise ValueError(
-            f"{store.describe_field(row, row['Channel'])} is listed twice, again as {row['key']}; expected once"
+            f"{store.describe_field(row, row['Channel'])}: expected one row, found it listed twice, again as "
+            f"{row['key']}; take one out of the table that lists the images, then run the rule index again"
         )
     named = files[files["key"] != ""]
     same = named[named.duplicated("key", keep=False)]
@@ -160,13 +161,16 @@ def check_fields(files: pd.DataFrame, wells: pd.DataFrame, plate: str) -> None:
             store.describe_field({"Metadata_Plate": plate, **row}, row["Channel"]) for _, row in same[:2].iterrows()
         ]
         raise ValueError(
-            f"{same['key'].iloc[0]} is the image of both {places[0]} and {places[1]}; expected one file each"
+            f"{same['key'].iloc[0]}: expected the image of one field and channel, found it named for both {places[0]} and "
+            f"{places[1]}; correct the table that lists the images, then run the rule index again"
         )
     unknown = sorted(set(files["Metadata_Well"]) - set(wells["Metadata_Well"]))
     if unknown:
+        row = {"Metadata_Plate": plate, **files[files["Metadata_Well"] == unknown[0]].iloc[0]}
         raise ValueError(
-            f"plate {plate}: well {unknown[0]} has images but is not on the platemap "
-            f"({len(unknown)} such wells); check that the plate's platemap is the right one"
+            f"{store.describe_field(row, row['Channel'])}: expected a well of the platemap, found {row['key']} of one "
+            f"that is not on the platemap ({len(unknown)} such wells); check that the plate's platemap is the right one, "
+            "then run the rule index again"
         )
 
 

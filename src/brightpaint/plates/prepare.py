@@ -13,18 +13,17 @@ import argparse
 import json
 import logging
 import math
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.cli import run
 from brightpaint.config import plate_tiles
 from brightpaint.intensity import moments, normalise, pooled_moments
+from brightpaint.plates.fields import fields_of
 from brightpaint.plates.resize import resize
 from brightpaint.pool import ordered
 
@@ -47,25 +46,28 @@ def tile_box(shape: tuple[int, int], grid: Sequence[int], tile: int) -> tuple[in
     return row * height, column * width, height, width
 
 
-def corrected_tile(image: np.ndarray, function: np.ndarray, box: tuple, settings: dict) -> np.ndarray | None:
-    """Return one tile, divided by the illumination function and resized; None where every pixel is alike.
+def corrected_tile(image: np.ndarray, function: np.ndarray, tile: int, settings: dict) -> tuple:
+    """Return (one tile, divided by the illumination function and resized, its mean, its s.d.).
+
+    Of a tile whose pixels are all alike: (None, their value, 0).
 
     Parameters
     ----------
     image : (H, W) uint16 raw counts
     function : (H, W) float32 illumination function
-    box : y, x, height, width of the tile in px
-    settings : size_px, and pixel_size_um with raw_pixel_um where images are brought to one pixel size
+    tile : its number, from 1
+    settings : size_px, grid, and pixel_size_um with raw_pixel_um where images are brought to one pixel size
 
     Returns
     -------
-    (size_px, size_px) float32 raw counts
+    (size_px, size_px) float32, and two numbers, raw counts
     """
-    y, x, height, width = box
-    tile = image[y : y + height, x : x + width]
-    if tile.min() == tile.max():  # before the division, which would give a blank image the function's shape
-        return None
-    return resize(tile / function[y : y + height, x : x + width], settings["size_px"], factor=zoom(settings))
+    y, x, height, width = tile_box(image.shape, settings["grid"], tile)
+    part = image[y : y + height, x : x + width]
+    if part.min() == part.max():  # before the division, which would give a blank image the function's shape
+        return None, float(part[0, 0]), 0.0
+    small = resize(part / function[y : y + height, x : x + width], settings["size_px"], factor=zoom(settings))
+    return small, *moments(small)
 
 
 def zoom(settings: dict) -> float | None:
@@ -83,28 +85,10 @@ def kept_box(box: tuple, settings: dict) -> tuple:
     return y + (height - side) / 2, x + (width - side) / 2, side, side
 
 
-def field_rows(index: pd.DataFrame, tiles: Sequence[int], channels: Sequence[str]) -> Iterator[tuple[dict, dict, int]]:
-    """Yield (keys and annotations, file of each channel, tile) sorted by well, site and tile."""
-    for (well, site), group in index.groupby(["Metadata_Well", "Metadata_Site"], sort=True):
-        files = dict(zip(group["Channel"], group["file"]))
-        first = group.iloc[0]
-        missing = [channel for channel in channels if channel not in files]
-        if missing or len(group) != len(files):
-            problem = f"channel {missing[0]} is missing" if missing else "a channel occurs twice"
-            raise ValueError(f"index: {store.describe_field(first)}: {problem}; run the rule index again")
-        for tile in tiles:
-            keys = {"Metadata_Plate": first["Metadata_Plate"], "Metadata_Well": well, "Metadata_Site": int(site)}
-            yield {**keys, "Metadata_Tile": tile, **{name: first[name] for name in ANNOTATIONS}}, files, tile
-
-
-def field_moments(images: dict, tile: int, functions: dict, settings: dict) -> dict:
-    """Return {channel: [mean, s.d.]} of one tile's corrected and resized images."""
-    found = {}
-    for channel in settings["channels"]:
-        box = tile_box(images[channel].shape, settings["grid"], tile)
-        small = corrected_tile(images[channel], functions[channel], box, settings)
-        found[channel] = [float(images[channel][box[0], box[1]]), 0.0] if small is None else [*moments(small)]
-    return found
+def field_moments(images: dict, tile: int, functions: dict, settings: dict) -> np.ndarray:
+    """Return (C, 2) mean and s.d. of one tile's corrected and resized images."""
+    tiles = (corrected_tile(images[name], functions[name], tile, settings) for name in settings["channels"])
+    return np.array([measured for _, *measured in tiles])
 
 
 def prepare_field(row: dict, images: dict, tile: int, functions: dict, settings: dict, plate: dict | None = None):
@@ -121,14 +105,13 @@ def prepare_field(row: dict, images: dict, tile: int, functions: dict, settings:
     size, cutoff, statistics = settings["size_px"], settings["cutoff"], {}
     stacked = np.zeros((len(settings["channels"]), size, size), np.float16)
     for n, channel in enumerate(settings["channels"]):
-        box = tile_box(images[channel].shape, settings["grid"], tile)
-        small = corrected_tile(images[channel], functions[channel], box, settings)
-        mean, sd = (float(images[channel][box[0], box[1]]), 0.0) if small is None else moments(small)
+        small, mean, sd = corrected_tile(images[channel], functions[channel], tile, settings)
         if sd:
             mean, sd = plate[channel] if plate else (mean, sd)
             stacked[n] = normalise(small, mean, sd, cutoff=cutoff)
         clipped = float((np.abs(stacked[n]) >= np.float16(cutoff)).mean())
         statistics.update({f"mean_{channel}": mean, f"sd_{channel}": sd, f"clipped_{channel}": clipped})
+    box = tile_box(images[channel].shape, settings["grid"], tile)
     place = dict(zip(["y_px", "x_px", "height_px", "width_px"], kept_box(box, settings)))
     return stacked, {**row, **place, **statistics}
 
@@ -159,11 +142,11 @@ def check_aspect(shape: tuple[int, int], grid: Sequence[int]) -> None:
         )
 
 
-def read_field(raw: Path, files: dict, row: dict, channels: Sequence[str], shape: tuple) -> dict[str, np.ndarray]:
+def read_field(raw: Path, listed: dict[str, dict], channels: Sequence[str], shape: tuple) -> dict[str, np.ndarray]:
     """Return a field's raw images by channel; one of another shape than the illumination function is an error."""
     images = {}
     for channel in channels:
-        path, where = raw / files[channel], store.describe_field(row, channel)
+        path, where = raw / listed[channel]["file"], store.describe_field(listed[channel], channel)
         images[channel] = store.read_raw(path, where)
         if images[channel].shape != shape:
             found = images[channel].shape
@@ -177,53 +160,66 @@ def read_field(raw: Path, files: dict, row: dict, channels: Sequence[str], shape
 class Plate:
     """A plate's raw fields and illumination functions, read field by field.
 
-    Attributes
-    ----------
-    fields : [(keys and annotations, file of each channel, tile)], row n of the stack is fields[n]
+    Row n of the stack is tile n % T of field n // T of the index, T tiles a field.
     """
 
-    def __init__(self, index: pd.DataFrame, raw: Path, light: store.Stack, settings: dict):
+    def __init__(self, rows: Collection[dict], raw: Path, light: store.Stack, settings: dict):
         channels = settings["channels"]
-        tiles = plate_tiles({"region": settings["region"]}, settings["grid"][0] * settings["grid"][1])
-        self.raw, self.settings, self.shape = raw, settings, light.images.shape[2:]
+        self.tiles = plate_tiles({"region": settings["region"]}, settings["grid"][0] * settings["grid"][1])
+        self.rows, self.raw, self.settings, self.shape = rows, raw, settings, light.images.shape[2:]
         self.functions = dict(zip(channels, light.images[0][light.channel_indices(channels)]))
-        self.fields = list(field_rows(index, tiles, channels))
+        self._count = sum(1 for _ in fields_of(rows, channels)) * len(self.tiles)
 
-    def each(self, rows: Sequence[int], work, *, workers: int) -> Iterator[tuple]:
-        """Yield (n, work(row, images, tile)) for each n of `rows`, in order; a field's images are read once."""
+    def __len__(self) -> int:
+        return self._count
 
-        def of_field(group: list[int]) -> list[tuple]:
-            row, files, _ = self.fields[group[0]]
-            images = read_field(self.raw, files, row, self.settings["channels"], self.shape)
-            return [(n, work(self.fields[n][0], images, self.fields[n][2])) for n in group]
+    def each(self, todo: np.ndarray, work, *, workers: int) -> Iterator[tuple]:
+        """Yield (n, work(row, images, tile)) for each n that `todo`, (N,) bool, wants; a field's images are read once.
 
-        groups = (list(group) for _, group in groupby(rows, lambda n: id(self.fields[n][1])))
-        with tqdm(total=len(rows), disable=None, unit="field") as bar:
-            for done in ordered(of_field, groups, workers=workers):
+        `row` has the field's keys and annotations.
+        """
+        channels, tiles = self.settings["channels"], self.tiles
+
+        def of_field(field: tuple[int, dict]) -> list[tuple]:
+            number, listed = field
+            first = listed[channels[0]]
+            images = read_field(self.raw, listed, channels, self.shape)
+            done = []
+            for offset, tile in enumerate(tiles):
+                if todo[n := number * len(tiles) + offset]:
+                    keys = {**{key: first[key] for key in store.FIELD_KEYS[:3]}, "Metadata_Tile": tile}
+                    done.append((n, work({**keys, **{name: first[name] for name in ANNOTATIONS}}, images, tile)))
+            return done
+
+        wanted = todo.reshape(-1, len(tiles)).any(axis=1)
+        fields = (field for field in enumerate(fields_of(self.rows, channels)) if wanted[field[0]])
+        with tqdm(total=int(todo.sum()), disable=None, unit="field") as bar:
+            for done in ordered(of_field, fields, workers=workers):
                 yield from done
                 bar.update(len(done))
 
 
 def plate_moments(plate: Plate, journal: store.Journal, *, workers: int) -> dict[str, tuple[float, float]]:
     """Return {channel: (mean, s.d.)} of all pixels of the plate's images that are not constant."""
-    known = {row["row"]: row["moments"] for row in journal.rows}
-    todo = [n for n in range(len(plate.fields)) if n not in known]
+    known = np.full((len(plate), len(plate.settings["channels"]), 2), np.nan)  # (N, C, 2)
+    for _, line in journal.lines():
+        known[line["row"]] = line["moments"]
 
     def work(_, images, tile):
         return field_moments(images, tile, plate.functions, plate.settings)
 
-    for n, found in plate.each(todo, work, workers=workers):
+    for n, found in plate.each(np.isnan(known[:, 0, 0]), work, workers=workers):
         known[n] = found
-        journal.add({"row": n, "moments": found})
+        journal.add({"row": n, "moments": found.tolist()})
     pooled = {}
-    for channel in plate.settings["channels"]:
-        seen = [known[n][channel] for n in range(len(plate.fields)) if known[n][channel][1]]
-        pooled[channel] = pooled_moments([mean for mean, _ in seen], [sd for _, sd in seen])
+    for c, channel in enumerate(plate.settings["channels"]):
+        seen = known[known[:, c, 1] > 0, c]
+        pooled[channel] = pooled_moments(seen[:, 0], seen[:, 1])
     return pooled
 
 
-def prepare(plate: Plate, writer, journal, constants: dict | None = None, *, workers: int = 1) -> pd.DataFrame:
-    """Write every field that `writer` still lacks and return the field table.
+def prepare(plate: Plate, writer, journal, constants: dict | None = None, *, workers: int = 1) -> Iterator[dict]:
+    """Write every field that `writer` still lacks, then yield the rows of the field table.
 
     Parameters
     ----------
@@ -232,18 +228,19 @@ def prepare(plate: Plate, writer, journal, constants: dict | None = None, *, wor
     constants : {channel: (mean, s.d.)} of the plate, where it is normalised as a whole
     workers : fields at once; changes no byte
     """
-    known = {row["row"]: row for row in journal.rows}
-    todo = [n for n in range(len(plate.fields)) if not (writer.done[n] and n in known)]
+    places = np.zeros(len(plate), np.int64)
+    for place, line in journal.lines():
+        places[line["row"]] = place
 
     def work(row, images, tile):
         return prepare_field(row, images, tile, plate.functions, plate.settings, constants)
 
-    for n, (stacked, row) in plate.each(todo, work, workers=workers):
+    for n, (stacked, row) in plate.each(~(writer.done & (places > 0)), work, workers=workers):
         writer.write(n, stacked)
-        known[n] = {"row": n, **row}  # the journal's own copy: a plate's rows are in memory once
-        journal.add(known[n])
-    table = pd.DataFrame([known[n] for n in range(len(plate.fields))])
-    return table.drop(columns="row").assign(stack_row=range(len(table)))
+        places[n] = journal.add({"row": n, **row})
+    for n, place in enumerate(places):
+        row = journal.at(int(place))
+        yield {**{name: value for name, value in row.items() if name != "row"}, "stack_row": n}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -255,15 +252,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     settings, light = args.settings, store.open_stack(args.illumination)
     check_size(light.images.shape[2:], settings)
-    plate = Plate(store.read_table(args.index, COLUMNS), args.raw, light, settings)
-    shape = (len(plate.fields), len(settings["channels"]), settings["size_px"], settings["size_px"])
+    plate = Plate(store.Rows(args.index, COLUMNS), args.raw, light, settings)
+    shape = (len(plate), len(settings["channels"]), settings["size_px"], settings["size_px"])
     key = store.digest(settings, store.file_digest(args.index), store.file_digest(args.illumination))
     with store.StackWriter(args.stack, shape, settings["channels"], key=key) as writer:
         constants, journals = None, [store.Journal(args.fields.with_name(args.fields.name + ".partial"), key)]
         if settings["normalise"] == "plate":
             journals.append(store.Journal(args.fields.with_name(args.fields.name + ".moments.partial"), key))
             constants = plate_moments(plate, journals[1], workers=args.workers)
-        store.write_table(prepare(plate, writer, journals[0], constants, workers=args.workers), args.fields)
+        store.write_rows(prepare(plate, writer, journals[0], constants, workers=args.workers), args.fields)
     for journal in journals:
         journal.remove()
     log.info("%d fields of %d x %d px", shape[0], settings["size_px"], settings["size_px"])

@@ -12,22 +12,21 @@ import argparse
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from scipy import fft, ndimage, stats
 from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.cli import run
+from brightpaint.plates.fields import fields_of
 from brightpaint.pool import ordered
 
 COLUMNS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Channel", "key", "file"]
 BACKGROUND_SHARE = 0.05
-FRAME_ROWS = 512  # rows are turned into frames, a tenth of their size, as they come
 POOL_PX, SMOOTH_PX = 4, 12  # channels are compared at a fourth of the size, without what is broader than cells
 log = logging.getLogger(__name__)
 
@@ -147,40 +146,29 @@ def measure_field(images: dict[str, np.ndarray]) -> list[dict]:
     return rows
 
 
-def measure(index: pd.DataFrame, raw: Path, channels: Sequence[str], *, workers: int = 1) -> pd.DataFrame:
+def measure(rows: Collection[dict], raw: Path, channels: Sequence[str], *, workers: int = 1) -> Iterator[dict]:
     """Measure every image of a plate, one field a worker in memory.
 
     Parameters
     ----------
-    index : columns `COLUMNS`
+    rows : of the index, columns `COLUMNS`
     raw : folder of the images
     channels : of the plate
     workers : fields at once; changes no byte
 
-    Returns
-    -------
+    Yields
+    ------
     one row a field and channel, in the order of the index
     """
-    grouped = index.groupby(["Metadata_Well", "Metadata_Site"], sort=True)
 
-    def of_field(group: pd.DataFrame) -> list[dict]:
-        rows = {row["Channel"]: row for row in group[COLUMNS].to_dict("records")}
-        missing = [channel for channel in channels if channel not in rows]
-        if missing:
-            place = store.describe_field(group.iloc[0])
-            raise ValueError(f"index: {place}: channel {missing[0]} is missing; run the rule index again")
-        images = {c: store.read_raw(raw / rows[c]["file"], store.describe_field(rows[c], c)) for c in channels}
-        keys = {c: {name: rows[c][name] for name in COLUMNS if name != "file"} for c in channels}
+    def of_field(listed: dict[str, dict]) -> list[dict]:
+        images = {c: store.read_raw(raw / row["file"], store.describe_field(row, c)) for c, row in listed.items()}
+        keys = {c: {name: row[name] for name in COLUMNS if name != "file"} for c, row in listed.items()}
         return [{**keys[row["Channel"]], **row} for row in measure_field(images)]
 
-    done = ordered(of_field, (group for _, group in grouped), workers=workers)
-    frames, measured = [], []
-    for rows in tqdm(done, total=grouped.ngroups, disable=None, unit="field"):
-        measured += rows
-        if len(measured) >= FRAME_ROWS:
-            frames.append(pd.DataFrame(measured))
-            measured = []
-    return pd.concat([*frames, pd.DataFrame(measured)] if measured else frames, ignore_index=True)
+    done = ordered(of_field, fields_of(rows, channels), workers=workers)
+    for measured in tqdm(done, total=len(rows) // len(channels), disable=None, unit="field"):
+        yield from measured
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -191,9 +179,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--raw", type=Path, required=True)
     parser.add_argument("--quality", type=Path, required=True)
     args = parser.parse_args(argv)
-    index = store.read_table(args.index, COLUMNS)
-    store.write_table(measure(index, args.raw, args.settings["channels"], workers=args.workers), args.quality)
-    log.info("%d images measured", len(index))
+    rows = store.Rows(args.index, COLUMNS)
+    measured = measure(rows, args.raw, args.settings["channels"], workers=args.workers)
+    log.info("%d images measured", store.write_rows(measured, args.quality))
 
 
 if __name__ == "__main__":

@@ -217,6 +217,7 @@ class S3Source:
     def chunks(self, key: str) -> Iterator[bytes]:
         """Yield an object's content piece by piece, by a plain GET: half the CPU of `client.get_object`."""
         from botocore.awsrequest import AWSRequest
+        from urllib3.exceptions import HTTPError
 
         with self._explained(key):
             wanted = {"Bucket": self.bucket, "Key": check_key(key)}
@@ -225,11 +226,14 @@ class S3Source:
             try:
                 if answer.status_code != 200:
                     raise _client_error(answer)
-                size = 0
-                for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
-                    size += len(chunk)
-                    yield chunk
-                expected = answer.headers.get("Content-Length")
+                size, expected = 0, answer.headers.get("Content-Length")
+                try:
+                    for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
+                        size += len(chunk)
+                        yield chunk
+                except HTTPError as error:
+                    read = f"expected {expected} bytes, found that the server stopped after {answer.raw.tell()}"
+                    raise Interrupted(f"{self.describe(key)}: {read} ({error})") from error
                 if expected and size != int(expected):
                     raise Interrupted(f"{self.describe(key)}: expected {expected} bytes, found {size}")
             finally:
@@ -271,20 +275,20 @@ class _Explained:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             if status == 404:
                 raise ValueError(
-                    f"{self.url}: not there (404, {code}); check source.url and the plate table, then run the rule index "
-                    "again"
+                    f"{self.url}: expected a file, found that it is not there (404, {code}); check source.url and the plate "
+                    "table, then run the rule index again"
                 ) from error
             if status in (301, 307):
                 where = error.response["Error"].get("Message", "")
                 raise ValueError(f"{self.url}: redirected ({status}, {where}); set source.region") from error
             if status in (401, 403):
                 raise ValueError(
-                    f"{self.url}: access refused ({status}, {code}); a private bucket needs source.profile in the "
-                    "config"
+                    f"{self.url}: expected a file that may be read, found access refused ({status}, {code}); a private "
+                    "bucket needs source.profile in the config; then run the same command again"
                 ) from error
             if status < 500 and status != 429 and code not in ("SlowDown", "RequestTimeout", "Throttling"):
                 raise ValueError(f"{self.url}: refused ({status}, {error})") from error
-            raise Interrupted(f"{self.url}: the server failed ({status}, {code})") from error
+            raise Interrupted(f"{self.url}: expected a file, found that the server failed ({status}, {code})") from error
         if isinstance(error, (BotoCoreError, HTTPError, ConnectionError, TimeoutError)):
             raise Interrupted(
                 f"{self.url}: {error}; check the network, source.endpoint_url and source.profile, then run the same "
