@@ -270,7 +270,7 @@ def test_a_field_that_is_left_out_is_the_way_past_a_broken_file(place, mirror, t
 ANSWERS = {
     404: ["not there .404", "run the rule index again"],
     403: ["access refused .403", "source.profile", "run the same command again"],
-    "cut": ["expected 4784 bytes", "the server stopped after", "6 times", "run the same command again"],
+    "cut": ["expected 4784 bytes, found 2392", "6 times", "run the same command again"],
     "drop": ["6 times", "run the same command again"],
     "wrong": ["expected MD5 [0-9a-f]{32}, found [0-9a-f]{32}", "6 times", "run the same command again"],
 }

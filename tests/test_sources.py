@@ -99,7 +99,7 @@ def test_a_named_profile_signs(bucket, monkeypatch, tmp_path):
 
 def test_absent_objects_and_buckets_say_what_to_do(bucket):
     opened = sources.open_source(source("s3://gallery", endpoint_url=bucket[0]))
-    with pytest.raises(ValueError, match=r"s3://gallery/none.csv: expected a file, found that it is not there \(404, NoSuchKey\); check source.url"):
+    with pytest.raises(ValueError, match=r"s3://gallery/none.csv: expected a file, found it not there \(404, NoSuchKey\); check source.url"):
         opened.read("none.csv")
     opened = sources.open_source(source("s3://another", endpoint_url=bucket[0]))
     with pytest.raises(ValueError, match=r"not there \(404, NoSuchBucket\)"):
