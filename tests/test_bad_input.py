@@ -13,9 +13,9 @@ import pytest
 import tifffile
 
 from brightpaint import store
+from brightpaint.config import validate
 from brightpaint.plates import fetch, flag, illumination, index, prepare, quality, sources
 from conftest import ROOT, TINY
-from brightpaint.config import validate
 from faulty_s3 import Proxy, serve_bucket
 from plates_fixture import (
     CHANNELS,
@@ -370,5 +370,7 @@ def test_a_channel_without_light_is_named(place, tmp_path):
     run.index(), run.fetch()
     for name in pd.read_parquet(run.folder / "index.parquet").query("Channel == 'RNA'")["file"]:
         shutil.copy(tmp_path / "black.tif", run.folder / "raw" / name)
-    with pytest.raises(ValueError, match="plate P1, channel RNA: the smoothed mean image is black; .*leave the channel"):
+    with pytest.raises(
+        ValueError, match="plate P1, channel RNA: the smoothed mean image is black; .*leave the channel"
+    ):
         run.illumination()

@@ -19,7 +19,12 @@ PCCMA = {"Brightfield": 1, "DNA": 5, "RNA": 6, "ER": 2, "AGP": 3, "Mito": 4}
 
 def through(folder, raw, files: dict[str, str], channels: dict) -> tuple[store.Stack, list[tuple]]:
     """Bring one field from its raw images to its stack and flags; return (stack, [(channel, flag)])."""
-    keys = {"Metadata_Plate": "P1", "Metadata_Well": "A01", "Metadata_Site": 1, **dict.fromkeys(prepare.ANNOTATIONS, "")}
+    keys = {
+        "Metadata_Plate": "P1",
+        "Metadata_Well": "A01",
+        "Metadata_Site": 1,
+        **dict.fromkeys(prepare.ANNOTATIONS, ""),
+    }
     rows = [{**keys, "Channel": name, "key": file, "file": file} for name, file in files.items()]
     store.write_table(pd.DataFrame(rows), folder / "index.parquet")
 
@@ -48,7 +53,9 @@ def test_the_jump_crop_keeps_its_three_planes_in_order(real_data, tmp_path):
     stack, flags = through(tmp_path, raw, files, channels)
     assert flags == [] and stack.channels == tuple(PLANES)
     images = [store.read_raw(raw / file).reshape(256, 2, 256, 2).mean((1, 3)) for file in files.values()]
-    alike = np.array([[np.corrcoef(z.ravel(), image.ravel())[0, 1] for image in images] for z in stack.images[0].astype(float)])
+    alike = np.array(
+        [[np.corrcoef(z.ravel(), image.ravel())[0, 1] for image in images] for z in stack.images[0].astype(float)]
+    )
     assert list(alike.argmax(axis=1)) == [0, 1, 2], alike
     # a function estimated from this one field is the field's own blur, and takes some of the plane with it
     assert (np.diag(alike) > 0.8).all(), alike
@@ -71,7 +78,9 @@ def test_a_saturated_or_blank_channel_of_the_pccma_field_is_flagged(real_data, t
         store.write_raw(tmp_path / "raw" / files["DNA"], spoiled)
     channels = {"input": ["Brightfield"], "target": list(PCCMA)[1:]}
     if spoil == "blank":  # nothing is left where the only field is left out, and nothing may stay that is constant
-        with pytest.raises(ValueError, match="well A01, site 1, tile 1, channel DNA: expected an image, but every pixel is 150"):
+        with pytest.raises(
+            ValueError, match="well A01, site 1, tile 1, channel DNA: expected an image, but every pixel is 150"
+        ):
             through(tmp_path, tmp_path / "raw", files, channels)
         measures = store.read_table(tmp_path / "q.parquet")
         assert measures.loc[measures["Channel"] == "DNA", "sd"].tolist() == [0]

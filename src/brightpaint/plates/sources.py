@@ -185,14 +185,16 @@ class S3Source:
         """Return the full name of a key, for messages."""
         return f"s3://{self.bucket}/{key}"
 
-    def _listed(self, keep: Callable[[dict], dict], **query) -> dict:
-        """Return what `keep` makes of every page of a listing, joined; a page is in memory for its turn only."""
+    def _listed(self, kind: str, **query) -> dict[str, Entry]:
+        """Return what a listing has of `kind`; a page of it is in memory for its turn only."""
 
-        def read() -> dict:
+        def read() -> dict[str, Entry]:
             found = {}
             with self._explained(query["Prefix"]):
                 for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **query):
-                    found.update(keep(page))
+                    for item in page.get(kind, []):
+                        name, etag = item.get("Key", item.get("Prefix")), item.get("ETag", "").strip('"')
+                        found[name] = Entry(item.get("Size", 0), etag)
             return found
 
         return patiently(read, query["Prefix"], self.attempts)
@@ -200,19 +202,11 @@ class S3Source:
     def folders(self, prefix: str) -> list[str]:
         """Return the names of the folders directly below `prefix`."""
         below = prefix.rstrip("/") + "/" if prefix else ""
-
-        def names(page: dict) -> dict:
-            return {item["Prefix"][len(below) : -1]: None for item in page.get("CommonPrefixes", [])}
-
-        return sorted(self._listed(names, Prefix=below, Delimiter="/"))
+        return sorted(name[len(below) : -1] for name in self._listed("CommonPrefixes", Prefix=below, Delimiter="/"))
 
     def list(self, prefix: str) -> dict[str, Entry]:
         """Return every object whose key begins with `prefix`."""
-
-        def entries(page: dict) -> dict[str, Entry]:
-            return {item["Key"]: Entry(item["Size"], item["ETag"].strip('"')) for item in page.get("Contents", [])}
-
-        return self._listed(entries, Prefix=prefix)
+        return self._listed("Contents", Prefix=prefix)
 
     def find(self, keys: Sequence[str]) -> dict[str, Entry]:
         """Return those of `keys` that exist, by listing the folders that they lie in (no request per file)."""
@@ -297,8 +291,8 @@ class _Explained:
             raise Interrupted(f"{self.url}: expected a file, found the server failed ({status}, {code})") from error
         if isinstance(error, (BotoCoreError, HTTPError, ConnectionError, TimeoutError)):
             raise Interrupted(
-                f"{self.url}: expected an answer, found {error}; check the network, source.endpoint_url and source.profile, then run the same "
-                "command again"
+                f"{self.url}: expected an answer, found {error}; check the network, source.endpoint_url and "
+                "source.profile, then run the same command again"
             ) from error
 
 
