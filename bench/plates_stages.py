@@ -238,24 +238,30 @@ def gallery_stages(folder: Path, fields: int) -> dict[str, list]:
 def growth(args: argparse.Namespace) -> None:
     """Peak anonymous memory and CPU a field of each stage at few and at many fields."""
     few, many = args.fields
-    found: dict[str, list] = {}
-    for fields in (few, many):
-        index = make_plate(args.folder, fields=fields, channels=CHANNELS, side=args.side_px, distinct=48)
-        common = {"index": index, "raw": args.folder / "raw"}
-        light = {"method": "median", "size_px": 16, "channels": CHANNELS}
-        size = {**PREPARE, "size_px": args.side_px // 16 * 8, "channels": CHANNELS}
-        made = {"stack": args.folder / "stack.tif", "fields": args.folder / "fields.parquet"}
-        commands = gallery_stages(args.folder, fields) | {
-            "illumination": stage("illumination", light, **common, illumination=args.folder / "light.tif", workers=2),
-            "prepare": stage("prepare", size, **common, illumination=args.folder / "light.tif", **made, workers=2),
-            "quality": stage("quality", {"channels": CHANNELS}, **common, quality=args.folder / "q.parquet", workers=2),
-        }
-        for name, command in commands.items():
-            found.setdefault(name, []).append(timed(command))
-    for name, ((cpu_few, mb_few), (cpu_many, mb_many)) in found.items():
+    commands = {fields: growing(args, fields) for fields in (few, many)}
+    for name in commands[few]:  # in the order of the rules: each stage reads what those before it made
+        if args.stages and name not in args.stages:
+            continue
+        (cpu_few, mb_few), (cpu_many, mb_many) = (timed(commands[fields][name]) for fields in (few, many))
         report(bench="growth", stage=name, fields=[few, many], side_px=args.side_px,
-               peak_anonymous_mb=[round(mb_few), round(mb_many)],
+               peak_anonymous_mb=[round(mb_few, 1), round(mb_many, 1)],
                cpu_ms_a_field=round(1000 * (cpu_many - cpu_few) / (many - few), 2))  # fmt: skip
+
+
+def growing(args: argparse.Namespace, fields: int) -> dict[str, list]:
+    """Return the command of each stage on a plate of `fields` fields."""
+    index = make_plate(args.folder, fields=fields, channels=CHANNELS, side=args.side_px, distinct=48)
+    common = {"index": index, "raw": args.folder / "raw"}
+    light = {"method": "median", "size_px": 16, "channels": CHANNELS}
+    size = {**PREPARE, "size_px": args.side_px // 16 * 8, "channels": CHANNELS}
+    made = {"stack": args.folder / "stack.tif", "fields": args.folder / "fields.parquet"}
+    return gallery_stages(args.folder, fields) | {
+        "illumination": stage("illumination", light, **common, illumination=args.folder / "light.tif", workers=2),
+        "prepare": stage("prepare", size, **common, illumination=args.folder / "light.tif", **made, workers=2),
+        "prepare by plate": stage("prepare", {**size, "normalise": "plate"}, **common,
+                                  illumination=args.folder / "light.tif", **made, workers=2),
+        "quality": stage("quality", {"channels": CHANNELS}, **common, quality=args.folder / "q.parquet", workers=2),
+    }  # fmt: skip
 
 
 def in_folder(run):
@@ -282,6 +288,7 @@ def add_commands(commands) -> None:
     one = commands.add_parser("growth", help=growth.__doc__)
     one.add_argument("--fields", type=int, nargs=2, default=[192, 2304])
     one.add_argument("--side-px", type=int, default=96)
+    one.add_argument("--stages", nargs="*", help="only these; each needs what those before it made")
     for name, run in (("corrections", corrections), ("stacks", stacks), ("growth", growth)):
         commands.choices[name].add_argument("--folder", type=Path, required=True)
         commands.choices[name].set_defaults(run=in_folder(run))

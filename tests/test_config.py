@@ -53,6 +53,14 @@ def test_held_out_perturbations_are_a_share_names_or_a_file_of_names(load, tmp_p
              arms=[{"name": "m", "model": "m", "folds": ["F1"]}])  # fmt: skip
 
 
+def test_published_illumination_needs_the_gallery(load):
+    load(illumination={"method": "published"})
+    for layout in ("simulated", "table"):
+        message = f"illumination: method published takes functions from the gallery, and source.layout is {layout}; set"
+        with pytest.raises(ValueError, match=message):
+            load(illumination={"method": "published"}, source={"layout": layout})
+
+
 def test_a_regression_may_take_a_label(load):
     models = [{"name": "pert", "kind": "regression", "label": "perturbation"}, {"name": "mean", "kind": "mean"}]
     assert load(models=models).config["models"][0]["kind"] == "regression"

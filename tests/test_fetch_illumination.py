@@ -88,3 +88,20 @@ def test_the_rule_is_planned_only_when_asked_for(tmp_path):
     folder = write_study(tmp_path, {"source": {"layout": "gallery", "url": str(tmp_path)}})
     assert "fetch_illumination" not in planned(snakemake(folder, "-n").stdout)
     assert planned(snakemake(folder, "-n", "resources/illum/T1").stdout) == {"fetch_illumination": 1}
+
+
+@pytest.mark.slow
+def test_a_pixel_size_fetches_nothing_again(tmp_path):
+    """Only what says where the functions lie is in the rule's settings."""
+    folder = write_study(tmp_path, {"source": {"layout": "gallery", "url": str(tmp_path)}})
+    command = ("-n", "--printshellcmds", "resources/illum/T1")
+    before = snakemake(folder, *command).stdout
+    plates = (folder / "plates.tsv").read_text().splitlines()
+    wider = ["\t".join([line, "pixel_size_um" if n == 0 else "0.598"]) for n, line in enumerate(plates)]
+    (folder / "plates.tsv").write_text("\n".join([*wider, ""]))
+    after = snakemake(folder, *command).stdout
+
+    def shell(text):
+        return [line for line in text.splitlines() if "brightpaint.plates.fetch_illumination" in line]
+
+    assert len(shell(before)) == 1 and shell(before) == shell(after)

@@ -172,7 +172,9 @@ def test_a_wrong_size_names_the_image(tmp_path):
 
 def test_a_black_channel_names_plate_and_channel(tmp_path):
     index = write_plate(tmp_path, [np.zeros((48, 48), np.uint16)])
-    with pytest.raises(ValueError, match="plate P1, channel DNA: the smoothed mean image is black; its images hold no light"):
+    with pytest.raises(
+        ValueError, match="plate P1, channel DNA: the smoothed mean image is black; its images hold no light"
+    ):
         illumination.illumination(rows_of(index), tmp_path, SETTINGS)
 
 

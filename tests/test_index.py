@@ -284,7 +284,10 @@ def test_one_file_for_two_channels_is_refused(mirror):
 
 def test_a_well_that_is_not_on_the_platemap_is_refused(mirror):
     change_load_data(mirror, change_column("Metadata_Well", 0, "P24"))
-    refuses(mirror, "plate P1, well P24, site 1, .*: expected a well of the platemap, found .* not on the platemap .1 such wells")
+    refuses(
+        mirror,
+        "plate P1, well P24, site 1, .*: expected a well of the platemap, found .* not on the platemap .1 such wells",
+    )
 
 
 @pytest.mark.parametrize("well", ["", "A00", "1A", "A1; rm -rf x", "../x", "AAA1"])
@@ -481,7 +484,10 @@ def test_perturbations_are_optional(own):
             "plate mine, well A01, site 1, channel Brightfield.* would leave its folder",
         ),
         (lambda f: f.assign(file="/etc/x.tif"), "would leave its folder"),
-        (lambda f: pd.concat([f, f[:1]]), "plate mine, well A01, site 1, channel Brightfield: expected one row, found it listed twice"),
+        (
+            lambda f: pd.concat([f, f[:1]]),
+            "well A01, site 1, channel Brightfield: expected one row, found it listed",
+        ),
         (lambda f: f.assign(target=[*"abcdef"]), "the rows of well A01 disagree on perturbation, target"),
         (lambda f: f[f["channel"] != "DNA"], "channel DNA is missing; expected one of DNA, .*; found the channels BF"),
         (lambda f: f[1:], "well A01, site 1, channel Brightfield: expected a file, but no file is named for it"),

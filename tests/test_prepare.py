@@ -359,9 +359,7 @@ def test_a_truncated_image_names_file_plate_well_site_and_channel(plate, tmp_pat
 
 def test_a_wrong_size_names_file_plate_well_site_and_channel(plate, tmp_path):
     copy = copy_with(plate, tmp_path, "B01_s2_RNA.tif", raw_image("x", (48, 50)))
-    message = (
-        r"B01_s2_RNA.tif \(plate P1, well B01, site 2, channel RNA\): expected 48 x 48 px .* found 48 x 50"
-    )
+    message = r"B01_s2_RNA.tif \(plate P1, well B01, site 2, channel RNA\): expected 48 x 48 px .* found 48 x 50"
     with pytest.raises(ValueError, match=message):
         prepare.main(arguments(copy, tmp_path))
 
@@ -382,7 +380,9 @@ def test_an_index_that_lacks_a_channel_is_refused(plate, tmp_path):
 def test_an_index_that_is_not_sorted_is_refused(plate):
     rows = rows_of(pd.read_parquet(plate / "index.parquet"))
     assert [list(field) for field in fields_of(rows, CHANNELS[::-1])] == [CHANNELS[::-1]] * 8
-    message = "index: plate P1, well A01, site 1: expected rows sorted by well and site, found it after well B02, site 2"
+    message = (
+        "index: plate P1, well A01, site 1: expected rows sorted by well and site, found it after well B02, site 2"
+    )
     with pytest.raises(ValueError, match=message):
         list(fields_of(rows + rows[:4], CHANNELS))
 

@@ -99,7 +99,10 @@ def test_a_named_profile_signs(bucket, monkeypatch, tmp_path):
 
 def test_absent_objects_and_buckets_say_what_to_do(bucket):
     opened = sources.open_source(source("s3://gallery", endpoint_url=bucket[0]))
-    with pytest.raises(ValueError, match=r"s3://gallery/none.csv: expected a file, found that it is not there \(404, NoSuchKey\); check source.url"):
+    with pytest.raises(
+        ValueError,
+        match=r"none.csv: expected a file, found it not there \(404, NoSuchKey\); check",
+    ):
         opened.read("none.csv")
     opened = sources.open_source(source("s3://another", endpoint_url=bucket[0]))
     with pytest.raises(ValueError, match=r"not there \(404, NoSuchBucket\)"):
@@ -108,7 +111,10 @@ def test_absent_objects_and_buckets_say_what_to_do(bucket):
 
 def test_a_private_object_says_that_it_needs_a_profile(bucket):
     opened = sources.open_source(source("s3://gallery", endpoint_url=bucket[0]))
-    with pytest.raises(ValueError, match=r"private.txt: expected a file .*found access refused \(403, .*needs source.profile in the config"):
+    with pytest.raises(
+        ValueError,
+        match=r"private.txt: expected a file .* access refused \(403, .*needs source.profile",
+    ):
         opened.read("private.txt")
 
 

@@ -259,6 +259,7 @@ class Study:
 
     def _problems(self) -> Iterable[str]:
         yield from self._duplicates()
+        yield from self._source_problems()
         yield from self._channel_problems()
         yield from self._fold_problems()
         yield from self._model_problems()
@@ -271,6 +272,14 @@ class Study:
             names = [entry["name"] for entry in self.config[section]]
             for name in sorted({name for name in names if names.count(name) > 1}):
                 yield f"{section}: the name {name} occurs twice"
+
+    def _source_problems(self):
+        layout, method = self.config["source"]["layout"], self.config["illumination"]["method"]
+        if method == "published" and layout != "gallery":
+            yield (
+                f"illumination: method published takes functions from the gallery, and source.layout is {layout}; "
+                "set illumination.method to median or jump"
+            )
 
     def _channel_problems(self):
         channels = self.config["channels"]

@@ -83,7 +83,9 @@ def stage_settings(stage, name):
         return {"source": {**source, "url": mirror()} if simulated() else source}
     if stage == "fetch_illumination":
         source = pick("source", "url", "endpoint_url", "region", "profile")
-        return {"source": source, "plate": STUDY.plates[name], "channels": STUDY.channels(name)}
+        own = ("plate", "project", "source", "batch", "barcode")
+        plate = {key: value for key, value in STUDY.plates[name].items() if key in own}
+        return {"source": source, "plate": plate, "channels": STUDY.channels(name)}
     if stage == "illumination":
         return {**CONFIG["illumination"], "channels": STUDY.channels(name)}
     if stage == "prepare":

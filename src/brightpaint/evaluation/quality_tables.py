@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brightpaint import store
+from brightpaint import pages, store
 from brightpaint.cli import run
-from brightpaint.evaluation.tables import STYLE
 from brightpaint.plates.flag import FLAGS, KEYS
 
 LEAST_PLATES = 3
@@ -106,20 +105,12 @@ def page(counts: pd.DataFrame, sentences: Sequence[str], flags: pd.DataFrame, ts
     gone = flags[flags["excluded"] == 1]
     words = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
     between = f"<ul>{words}</ul>" if words else "<p>No shared images and no exchanged channels were found.</p>"
-    listed = _table(gone[[*KEYS, "Channel", "flag", "detail"]]) if len(gone) else "<p>No field was left out.</p>"
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>Image quality</title><style>{STYLE}</style>"
-        f"<h1>Image quality</h1><h2>Fields by plate and flag</h2>{_table(counts)}<p>All numbers: {escape(tsv)}</p>"
-        f"<h2>Between plates</h2>{between}<h2>Left out, and why</h2>{listed}</html>\n"
+    listed = pages.table(gone[[*KEYS, "Channel", "flag", "detail"]]) if len(gone) else "<p>No field was left out.</p>"
+    return pages.page(
+        "Image quality",
+        f"<h2>Fields by plate and flag</h2>{pages.table(counts)}<p>All numbers: {escape(tsv)}</p>"
+        f"<h2>Between plates</h2>{between}<h2>Left out, and why</h2>{listed}",
     )
-
-
-def _table(frame: pd.DataFrame) -> str:
-    heads = "".join(
-        f"<th>{escape(name.removeprefix('Metadata_').replace('_', ' ').lower())}</th>" for name in frame.columns
-    )
-    rows = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in frame.values)
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

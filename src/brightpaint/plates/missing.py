@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from brightpaint import store
+from brightpaint import pages, store
 from brightpaint.cli import run
 from brightpaint.plates import choice
 
@@ -18,14 +18,7 @@ EXCLUDED = "left out by source.exclude"
 LISTED = 100  # missing images in a log
 FIELD = ["Metadata_Well", "Metadata_Site"]
 log = logging.getLogger(__name__)
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Missing images</title>
-<style>body {{ font: 13px/1.4 system-ui, sans-serif; margin: 1.5em }} table {{ border-collapse: collapse }}
-th, td {{ padding: .35em .6em; text-align: right; border-bottom: 1px solid #ddd }}
-th:first-child, td:first-child {{ text-align: left }}</style>
-<h1>Images that are missing</h1>{table}
-<p>A field that lacks one image is left out whole. Each missing image is listed in <code>missing/</code>, a file a
-plate.</p></html>
-"""
+NOTE = "A field that lacks one image is left out whole. Each missing image is listed in missing/, a file a plate."
 
 
 def expected_fields(files: pd.DataFrame, wells: pd.DataFrame, plate: dict, *, every_well: bool) -> list[tuple]:
@@ -123,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     table = count_plates(args.indices, args.missing)
     store.write_table(table, args.tsv)
     with store.atomic(args.html) as temporary:
-        temporary.write_text(PAGE.format(table=table.to_html(index=False, border=0)))
+        temporary.write_text(pages.page("Images that are missing", f"{pages.table(table)}<p>{NOTE}</p>"))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ CHUNK_BYTES = 1 << 20
 TIMEOUT_S = (20, 60)  # to connect, and between two pieces of an answer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """What a source says about a file: its size in bytes and its ETag ("" where there is none)."""
 
@@ -185,24 +185,28 @@ class S3Source:
         """Return the full name of a key, for messages."""
         return f"s3://{self.bucket}/{key}"
 
-    def _pages(self, **query) -> list[dict]:
-        def read() -> list[dict]:
+    def _listed(self, kind: str, **query) -> dict[str, Entry]:
+        """Return what a listing has of `kind`; a page of it is in memory for its turn only."""
+
+        def read() -> dict[str, Entry]:
+            found = {}
             with self._explained(query["Prefix"]):
-                return list(self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **query))
+                for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **query):
+                    for item in page.get(kind, []):
+                        name, etag = item.get("Key", item.get("Prefix")), item.get("ETag", "").strip('"')
+                        found[name] = Entry(item.get("Size", 0), etag)
+            return found
 
         return patiently(read, query["Prefix"], self.attempts)
 
     def folders(self, prefix: str) -> list[str]:
         """Return the names of the folders directly below `prefix`."""
         below = prefix.rstrip("/") + "/" if prefix else ""
-        pages = self._pages(Prefix=below, Delimiter="/")
-        return sorted(item["Prefix"][len(below) : -1] for page in pages for item in page.get("CommonPrefixes", []))
+        return sorted(name[len(below) : -1] for name in self._listed("CommonPrefixes", Prefix=below, Delimiter="/"))
 
     def list(self, prefix: str) -> dict[str, Entry]:
         """Return every object whose key begins with `prefix`."""
-        pages = self._pages(Prefix=prefix)
-        items = (item for page in pages for item in page.get("Contents", []))
-        return {item["Key"]: Entry(item["Size"], item["ETag"].strip('"')) for item in items}
+        return self._listed("Contents", Prefix=prefix)
 
     def find(self, keys: Sequence[str]) -> dict[str, Entry]:
         """Return those of `keys` that exist, by listing the folders that they lie in (no request per file)."""
@@ -217,7 +221,6 @@ class S3Source:
     def chunks(self, key: str) -> Iterator[bytes]:
         """Yield an object's content piece by piece, by a plain GET: half the CPU of `client.get_object`."""
         from botocore.awsrequest import AWSRequest
-        from urllib3.exceptions import HTTPError
 
         with self._explained(key):
             wanted = {"Bucket": self.bucket, "Key": check_key(key)}
@@ -226,14 +229,11 @@ class S3Source:
             try:
                 if answer.status_code != 200:
                     raise _client_error(answer)
-                size, expected = 0, answer.headers.get("Content-Length")
-                try:
-                    for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
-                        size += len(chunk)
-                        yield chunk
-                except HTTPError as error:
-                    read = f"expected {expected} bytes, found that the server stopped after {answer.raw.tell()}"
-                    raise Interrupted(f"{self.describe(key)}: {read} ({error})") from error
+                size = 0
+                for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
+                    size += len(chunk)
+                    yield chunk
+                expected = answer.headers.get("Content-Length")
                 if expected and size != int(expected):
                     raise Interrupted(f"{self.describe(key)}: expected {expected} bytes, found {size}")
             finally:
@@ -275,7 +275,7 @@ class _Explained:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             if status == 404:
                 raise ValueError(
-                    f"{self.url}: expected a file, found that it is not there (404, {code}); check source.url and the plate "
+                    f"{self.url}: expected a file, found it not there (404, {code}); check source.url and the plate "
                     "table, then run the rule index again"
                 ) from error
             if status in (301, 307):
@@ -288,11 +288,11 @@ class _Explained:
                 ) from error
             if status < 500 and status != 429 and code not in ("SlowDown", "RequestTimeout", "Throttling"):
                 raise ValueError(f"{self.url}: refused ({status}, {error})") from error
-            raise Interrupted(f"{self.url}: expected a file, found that the server failed ({status}, {code})") from error
+            raise Interrupted(f"{self.url}: expected a file, found the server failed ({status}, {code})") from error
         if isinstance(error, (BotoCoreError, HTTPError, ConnectionError, TimeoutError)):
             raise Interrupted(
-                f"{self.url}: {error}; check the network, source.endpoint_url and source.profile, then run the same "
-                "command again"
+                f"{self.url}: expected an answer, found {error}; check the network, source.endpoint_url and "
+                "source.profile, then run the same command again"
             ) from error
 
 
