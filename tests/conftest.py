@@ -163,6 +163,9 @@ def s3_server(simulated_gallery):
 def finished_study(tmp_path_factory, s3_server, cellprofiler) -> Path:
     """The tiny study, run once from the S3 server to its last table by the real CellProfiler."""
     source = {"layout": "gallery", "url": "s3://cellpainting-gallery", "endpoint_url": s3_server}
-    folder = write_study(tmp_path_factory.mktemp("study"), {"source": source})
+    arms = [{**TINY["arms"][0], "samples": 2}, *TINY["arms"][1:]]
+    points = [{"sampler": "ddpm", "steps": 4}, {"sampler": "dpmpp", "steps": 2, "spacing": "karras"}]
+    changes = {"source": source, "arms": arms, "sweep": {"fields": 3, "points": points}}
+    folder = write_study(tmp_path_factory.mktemp("study"), changes)
     snakemake(folder, "--cores", "2", "--show-failed-logs")
     return folder

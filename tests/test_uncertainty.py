@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from brightpaint import store
 from brightpaint.evaluation import uncertainty as evaluation
@@ -133,6 +134,13 @@ def test_no_order_betters_the_oracle_and_random_order_gives_the_mean_error():
     shuffled = evaluation.random_order(error, rng)
     assert shuffled.min() >= evaluation.aurc(error, error)
     assert shuffled.mean() == pytest.approx(error.mean(), abs=4 * shuffled.std() / np.sqrt(evaluation.SHUFFLES))
+
+
+def test_rank_correlation_is_spearman_s_with_ties():
+    rng = np.random.default_rng(0)
+    left, right = rng.integers(0, 5, 30), rng.normal(size=30)
+    assert evaluation.rank_correlation(left, right) == pytest.approx(spearmanr(left, right).statistic)
+    assert np.isnan(evaluation.rank_correlation(left, np.ones(30)))
 
 
 def scored(link, seed=0, n=40):

@@ -201,6 +201,37 @@ def test_the_chain_ends_with_whole_tables(finished_study):
     assert list(medians["Metadata_Well"]) == list(fields["Metadata_Well"])
 
 
+def test_samples_and_the_sweep_end_in_tables(finished_study):
+    results = finished_study / "results"
+    spread, fields = store.open_stack(results / "uncertainty" / "pert" / "T2.tif"), 8
+    assert len(spread) == fields and spread.images.min() >= 0 and spread.images.max() > 0
+    assert len(store.open_stack(results / "uncertainty" / "pert" / "T3.tif")) > 0  # what is painted for use
+    metrics = pd.read_parquet(results / "metrics" / "pert.parquet")
+    assert {"aurc", "aurc_oracle", "uncertainty_r", "feature_distance", "mmd2"} <= set(metrics["metric"])
+    table = pd.read_parquet(results / "sweep" / "T2.parquet")
+    names = ["sweep_ddpm_4_level", "sweep_dpmpp_2_karras"]
+    assert list(dict.fromkeys(table["name"])) == names and (table["n"] == 3).all()
+    assert table.loc[table["reference"], "name"].unique().tolist() == names[:1]
+    assert table.loc[table["metric"].isin(["pcc", "wall_s", "feature_distance"]), "value"].notna().all()
+
+
+def test_more_samples_paint_no_stack_again(finished_study, tmp_path):
+    jobs = changed(finished_study, tmp_path, lambda config: config["arms"][0].update(samples=3))
+    assert {"uncertainty", "gather", "score", "uncertainty_figure"} <= set(jobs)
+    assert not {"sample", "export", "cellprofiler", "train", "sweep"} & set(jobs)
+
+
+def test_another_point_paints_that_point_alone(finished_study, tmp_path):
+    def change(config):
+        config["sweep"]["points"].append({"sampler": "ddim", "steps": 2})
+
+    jobs = changed(finished_study, tmp_path, change)
+    assert jobs["sweep"] == jobs["sweep_figure"] == jobs["cellprofiler"] == jobs["gather"] == 1
+    assert set(jobs) == {
+        "sample", "gather", "export", "cellprofiler", "cells_part", "cells", "median", "sweep", "sweep_figure"
+    }  # fmt: skip
+
+
 def test_the_truth_reaches_the_tables(finished_study, simulated_gallery):
     truth = pd.read_csv(simulated_gallery / "truth" / "T2.tsv", sep="\t", keep_default_na=False)
     fields = store.read_fields(finished_study / "results" / "fields" / "T2.parquet")
@@ -240,7 +271,7 @@ def test_more_sampling_steps_do_not_retrain(finished_study, tmp_path):
 def test_a_figure_setting_draws_figures_only(finished_study, tmp_path):
     jobs = changed(finished_study, tmp_path, lambda config: config["figures"].update(dpi=70))
     drawn = {"montage", "loss", "active_figure", "quality_figure", "worst", "plate_page", "feature_figure"}
-    assert set(jobs) == drawn
+    assert set(jobs) == drawn | {"uncertainty_figure", "sweep_figure"}
 
 
 def test_training_longer_retrains_what_is_trained_and_no_plate(finished_study, tmp_path):
@@ -308,6 +339,10 @@ def checksum(path: Path) -> str:
         "results/figures/montage/T2.png",
         "results/figures/active.png",
         "results/figures/worst/pert.jpg",
+        "results/uncertainty/pert/T2.tif",
+        "results/figures/uncertainty/pert.png",
+        "results/sweep/T2.parquet",
+        "results/tables/sweep/T2.html",
         "results/figures/plates/T2.png",
         "results/figures/features/full.png",
         "results/tables/metrics.html",
