@@ -26,7 +26,7 @@ SLIM = PIPELINES / "slim.cppipe"
 
 # Stands in for CellProfiler: writes whole tables, then spoils what `FAULT` names.
 FAKE = """#!{python}
-import csv, json, os, sys
+import csv, json, os, shutil, sys
 fault, arguments = {fault!r}, sys.argv[1:]
 option = lambda name: arguments[arguments.index(name) + 1]
 rows = list(csv.DictReader(open(option("--data-file"))))
@@ -52,6 +52,14 @@ else:
 if fault == "other_file":
     image[0][1] = "B99.tif"
 write("Image", header, image)
+os.mkdir(os.path.join(out, "labels"))
+for row in rows:
+    for name in ("Nuclei", "Cells"):
+        path = os.path.join(out, "labels", row[first][:-4] + "_" + name + ".tiff")
+        if not (fault == "labels" and name == "Cells"):
+            shutil.copy(os.path.join(row["PathName_" + first[9:]], row[first]), path)
+        if fault == "cut_labels":
+            os.truncate(path, 300)
 for name in ("Nuclei", "Cells", "Cytoplasm"):
     lines = [[n, k, 7.5] for n in range(1, len(rows) + 1) for k in (1, 2)]
     if name == "Cells" and fault == "cut":
@@ -96,7 +104,8 @@ def no_other_cellprofiler(monkeypatch, request):
 def test_whole_tables_arrive_and_nothing_else_is_left(tmp_path, images):
     tables = run(tmp_path, images, fake(tmp_path))
     names = sorted(path.name for path in tables.iterdir())
-    assert names == ["Cells.csv", "Cytoplasm.csv", "Image.csv", "Nuclei.csv", "load_data.csv"]
+    assert names == ["Cells.csv", "Cytoplasm.csv", "Image.csv", "Nuclei.csv", "labels", "load_data.csv"]
+    assert len(list((tables / "labels").iterdir())) == 4
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".tables")]
 
 
@@ -130,6 +139,8 @@ def test_cellprofiler_runs_in_a_private_folder_without_our_python_path_or_proxie
         ("other_file", "'B99.tif' in FileName_OrigDNA, which load_data.csv does not"),
         ("cut", "Cells.csv has 3 whole or cut rows, expected 4"),
         ("half_row", "Cells.csv has 4 whole or cut rows"),
+        ("labels", "well A01, site 1, tile 1: labels/A01_s1_t1_DNA_Cells.tiff: expected a TIFF, found nothing"),
+        ("cut_labels", "labels/A01_s1_t1_DNA_Nuclei.tiff: truncated"),
     ],
 )
 def test_each_silent_failure_is_an_error_and_leaves_no_tables(tmp_path, images, fault, message):

@@ -256,6 +256,17 @@ def medians_to_score(arm=None):
     return medians
 
 
+def masks_to_score(arm=None):
+    """Input function: label images of `arm`, or the scored one, on its plates; none where its cells are not measured."""
+
+    def masks(wildcards):
+        if wildcards.arm in ("real", "lookup") or not STUDY.profiled(wildcards.arm):
+            return []
+        return expand("<results>/masks/{arm}/{plate}.tif", arm=arm or wildcards.arm, plate=scored_plates(wildcards))
+
+    return masks
+
+
 def active_table(wildcards):
     """The table of actives, where there are perturbations."""
     return "<results>/active/perturbations.tsv" if CONFIG["perturbations"] else []

@@ -28,6 +28,8 @@ rule score:
         profiles=profiles_to_score,
         medians=medians_to_score(),
         real_medians=medians_to_score("real"),
+        masks=masks_to_score(),
+        real_masks=masks_to_score("real"),
         active=active_table,
     output:
         metrics="<results>/metrics/{arm}.parquet",
@@ -46,6 +48,7 @@ rule score:
         " --plates {params.plates:q} --real {input.real:q} --predicted {input.predicted:q}"
         " --fields {input.fields:q} --profiles {input.profiles:q} --active {input.active:q}"
         " --medians {input.medians:q} --real-medians {input.real_medians:q}"
+        " --masks {input.masks:q} --real-masks {input.real_masks:q}"
         " --metrics {output.metrics:q} --by-field {output.by_field:q} 2> {log:q}"
 
 

@@ -23,6 +23,7 @@ from brightpaint import store
 from brightpaint.cli import run
 from brightpaint.evaluation import counts
 from brightpaint.evaluation.image_scores import field_table, image_rows, plate_scores
+from brightpaint.evaluation.overlap import plate_overlaps
 from brightpaint.evaluation.profile_scores import (
     correlation_row,
     distance_rows,
@@ -95,6 +96,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--profiles", type=Path, nargs="*", default=[], help="real and predicted perturbation profiles")
     parser.add_argument("--medians", type=Path, nargs="*", default=[], help="the arm's field medians, one a plate")
     parser.add_argument("--real-medians", type=Path, nargs="*", default=[], help="the real ones, likewise")
+    parser.add_argument("--masks", type=Path, nargs="*", default=[], help="the arm's label images, one file a plate")
+    parser.add_argument("--real-masks", type=Path, nargs="*", default=[], help="the real ones, likewise")
     parser.add_argument("--active", type=Path, nargs="*", default=[])
     parser.add_argument("--metrics", type=Path, required=True, help="the table to write")
     parser.add_argument("--by-field", type=Path, required=True, help="the table of single fields to write")
@@ -107,6 +110,8 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError("score: --plates, --real, --predicted and --fields must name as many plates each")
     if len(args.medians) != len(args.real_medians) or len(args.medians) not in (0, len(args.plates)):
         raise ValueError("score: --medians and --real-medians must name every plate, or none")
+    if len(args.masks) != len(args.real_masks) or len(args.masks) not in (0, len(args.plates)):
+        raise ValueError("score: --masks and --real-masks must name every plate, or none")
     if args.arm != "real" and len(args.profiles) == 1:
         raise ValueError(f"score: arm {args.arm} needs real and predicted profiles; only {args.profiles[0]} was given")
 
@@ -127,6 +132,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.medians:
             pair = (store.read_fields(paths[place]) for paths in (args.real_medians, args.medians))
             rows += counts.plate_rows(plate, args.arm, *pair, active)
+        if args.masks:
+            found, by_field = plate_overlaps(plate, args.arm, args.real_masks[place], args.masks[place], fields, active)
+            rows += found
+            tables[-1] = tables[-1].merge(by_field, on=store.FIELD_KEYS, how="left", validate="many_to_one")
         if profiles:
             rows += profile_rows(plate, args.arm, profiles[0], profiles[-1], fields, active)
     frame = pd.DataFrame(rows).assign(arm=args.arm).reindex(columns=[*KEYS, *NUMBERS, "n"])

@@ -160,7 +160,7 @@ def check_tables(tables: Path, rows: list[dict[str, str]], images: Path, last: l
     """Refuse tables that are missing, cut short, or made by a module that failed."""
     missing = [f"{name}.csv" for name in TABLES if not (tables / f"{name}.csv").exists()]
     if missing:
-        found = sorted(path.name for path in tables.glob("*")) if tables.exists() else []
+        found = sorted(path.name for path in tables.glob("*.*")) if tables.exists() else []
         raise failure(
             f"{', '.join(missing)} were not written, found {found}; the pipeline must name its objects Nuclei, Cells and "
             "Cytoplasm and end with ExportToSpreadsheet, without a file name prefix, in the Default Output Folder",
@@ -184,6 +184,8 @@ def check_tables(tables: Path, rows: list[dict[str, str]], images: Path, last: l
             raise failure(f"{place}: a module failed: {which}, expected 0", images, int(row["ImageNumber"]), last)
     for name in TABLES[1:]:
         check_objects(tables / f"{name}.csv", name, measured, images, last)
+    for number, row in enumerate(rows, 1):
+        check_labels(tables, row, first, images, number, last)
 
 
 def check_objects(path: Path, name: str, measured: list[dict[str, str]], images: Path, last: list[str]) -> None:
@@ -201,6 +203,19 @@ def check_objects(path: Path, name: str, measured: list[dict[str, str]], images:
         )
 
 
+def check_labels(tables: Path, row: dict[str, str], first: str, images: Path, number: int, last: list[str]) -> None:
+    """Refuse a field whose label images are missing, cut short, or of another size than its images."""
+    (shape,) = tiff.check(Path(row[first.replace("File", "Path")]) / row[first])
+    for objects in pipeline.LABELLED:
+        name = pipeline.label_file(row[first], objects)
+        try:
+            found = tiff.check(tables / name)
+        except ValueError as error:
+            raise failure(f"{describe(row)}: {name}: {error}", images, number, last) from None
+        if found != [shape]:
+            raise failure(f"{describe(row)}: {name} is of {found} pixels, expected {[shape]}", images, number, last)
+
+
 def measure(command: str, pipeline_path: Path, images: Path, tables: Path) -> None:
     """Measure one exported part; `tables` appears only when all is well. A part without fields runs nothing."""
     load_data = images / "load_data.csv"
@@ -214,7 +229,7 @@ def measure(command: str, pipeline_path: Path, images: Path, tables: Path) -> No
             text = pipeline.adapt(pipeline_path, channels, pixel_um(images))
             pipeline.check_channels(text, channels, pipeline_path)
             check_images(rows, channels)
-            (folder / pipeline_path.name).write_text(text)
+            (folder / pipeline_path.name).write_text(pipeline.save_labels(text, channels))
             last = run_cellprofiler(program, folder / pipeline_path.name, images.resolve(), folder)
             check_tables(folder / "tables", rows, images, last)
         shutil.copy(load_data, folder / "tables" / "load_data.csv")
