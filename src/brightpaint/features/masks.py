@@ -15,6 +15,8 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.features.pipeline import LABELLED, label_file
 
+NO_FIELD = (8, 8)  # size of the images of no field: TIFF has no empty image
+
 
 def check_numbers(labels: np.ndarray, numbers: pd.Series, where: str) -> None:
     """Refuse a label image with a number that its table does not hold.
@@ -54,7 +56,7 @@ def write_part(
 ) -> None:
     """Write the label images of a part; a part without fields holds none."""
     if load_data.empty:
-        store.write_masks(path, load_data, [], LABELLED, (1, 1))
+        store.write_masks(path, load_data, [], LABELLED, NO_FIELD)
         return
     first = next(column for column in load_data.columns if column.startswith("FileName_Orig"))
     shape = store.read_raw(folder / label_file(load_data[first].iloc[0], LABELLED[0])).shape
@@ -79,4 +81,4 @@ def gather(parts: list[Path], path: Path) -> None:
                 for row in range(len(masks)):
                     yield np.stack([masks.read(row, name) for name in LABELLED])
 
-    store.write_masks(path, pd.concat(fields), images(), LABELLED, next(iter(shapes), (1, 1)))
+    store.write_masks(path, pd.concat(fields), images(), LABELLED, next(iter(shapes), NO_FIELD))
