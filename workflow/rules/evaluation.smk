@@ -78,6 +78,38 @@ rule montage:
         " --figure {output:q} 2> {log:q}"
 
 
+rule outlines:
+    """Draw the outlines of nuclei and cells over real and painted stains."""
+    input:
+        real="<results>/images/real/{plate}.tif",
+        fields="<results>/fields/{plate}.parquet",
+        real_masks="<results>/masks/real/{plate}.tif",
+        predicted=lambda wildcards: expand(
+            "<results>/images/{arm}/{plate}.tif", arm=measured_arms(wildcards.plate), plate=wildcards.plate
+        ),
+        masks=lambda wildcards: expand(
+            "<results>/masks/{arm}/{plate}.tif", arm=measured_arms(wildcards.plate), plate=wildcards.plate
+        ),
+    output:
+        report(
+            "<results>/figures/outlines/{plate}.jpg",
+            category="Images",
+            caption="../report/outlines.rst",
+            labels={"figure": "outlines", "plate": "{plate}"},
+        ),
+    log:
+        "<logs>/outlines/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("montage", wildcards.plate),
+        arms=lambda wildcards: measured_arms(wildcards.plate),
+    shell:
+        "python -m brightpaint.evaluation.outlines --settings {params.settings:q} --real {input.real:q}"
+        " --fields {input.fields:q} --real-masks {input.real_masks:q} --arms {params.arms:q}"
+        " --predicted {input.predicted:q} --masks {input.masks:q} --figure {output:q} 2> {log:q}"
+
+
 rule worst:
     """Show the fields that an arm paints worst."""
     input:

@@ -22,7 +22,7 @@ from collections import deque
 from pathlib import Path
 
 from brightpaint import cli
-from brightpaint.features import pipeline, tiff
+from brightpaint.features import own_pipeline, pipeline, tiff
 
 TABLES = ("Image", "Nuclei", "Cells", "Cytoplasm")
 ENVIRONMENT = Path(__file__).parents[3] / ".envs" / "cellprofiler" / "bin" / "cellprofiler"
@@ -227,7 +227,7 @@ def measure(command: str, pipeline_path: Path, images: Path, tables: Path) -> No
         if rows:
             program = find_command(command)
             text = pipeline.adapt(pipeline_path, channels, pixel_um(images))
-            pipeline.check_channels(text, channels, pipeline_path)
+            own_pipeline.check(text, channels, pipeline_path)
             check_images(rows, channels)
             (folder / pipeline_path.name).write_text(pipeline.save_labels(text, channels))
             last = run_cellprofiler(program, folder / pipeline_path.name, images.resolve(), folder)
