@@ -318,15 +318,25 @@ def spoilt(text: str, old: str, new: str) -> str:
         ("measure:Nuclei, Cells, Cytoplasm", "measure:Nuclei", "measures nothing of Cytoplasm: add MeasureObject"),
         ("ExportToSpreadsheet:[", "ExportToDatabase:[", "must end with ExportToSpreadsheet"),
         ("Add a prefix to file names?:No", "Add a prefix to file names?:Yes", "'Add a prefix .* set to No"),
-        ("Default Output Folder|", "Default Output Folder sub-folder|x", "'Output file location' set to Default Output"),
+        (
+            "Default Output Folder|",
+            "Default Output Folder sub-folder|x",
+            "'Output file location' set to Default Output",
+        ),
         ("to your object data file?:No", "to your object data file?:Yes", "'Add image metadata columns .* set to No"),
-        ("Export all measurement types?:Yes", "Export all measurement types?:No", "export Image, Nuclei, Cells, Cytoplasm"),
+        (
+            "Export all measurement types?:Yes",
+            "Export all measurement types?:No",
+            "export Image, Nuclei, Cells, Cytoplasm",
+        ),
     ],
 )
 def test_an_own_pipeline_that_cannot_serve_is_refused_with_what_to_mend(tmp_path, images, old, new, message):
     text = spoilt(SLIM.read_text().replace(pipeline.TEMPLATE, "mine"), old, new)
     if "Cytoplasm: add" in message:
-        text = text.replace("measure:Nuclei, Cytoplasm", "measure:Nuclei").replace("measure:Cytoplasm", "measure:Nuclei")
+        text = text.replace("measure:Nuclei, Cytoplasm", "measure:Nuclei").replace(
+            "measure:Cytoplasm", "measure:Nuclei"
+        )
     own = tmp_path / "own.cppipe"
     own.write_text(text)
     with pytest.raises(ValueError, match=f"own.cppipe: .*{message}.*Mend it in CellProfiler"):

@@ -13,7 +13,9 @@ from features_fixture import annotated, rows_of, write_tables
 
 def part(folder, name, counts, wells=None):
     rows = write_tables(folder / name, counts, wells=wells, plate="007")
-    rows = rows if len(rows) else annotated(rows_of(["A01"], plate="007"))  # the plate's rows; the part has none of them
+    rows = (
+        rows if len(rows) else annotated(rows_of(["A01"], plate="007"))
+    )  # the plate's rows; the part has none of them
     store.write_table(rows, folder / f"{name}.rows.parquet")
     words = ["part", "--tables", folder / name, "--rows", folder / f"{name}.rows.parquet"]
     words += ["--cells", folder / f"{name}.parquet", "--masks", folder / f"{name}.tif"]
@@ -61,7 +63,9 @@ def test_a_label_image_with_objects_that_were_not_measured_is_refused(tmp_path):
 def test_parts_of_unlike_size_and_broken_files_are_refused(tmp_path):
     fields = pd.DataFrame([["P1", "A01", 1, 1]], columns=store.FIELD_KEYS)
     for name, shape in (("a", (4, 4)), ("b", (5, 4))):
-        store.write_masks(tmp_path / f"{name}.tif", fields, [np.zeros((2, *shape), np.uint16)], ("Nuclei", "Cells"), shape)
+        store.write_masks(
+            tmp_path / f"{name}.tif", fields, [np.zeros((2, *shape), np.uint16)], ("Nuclei", "Cells"), shape
+        )
     with pytest.raises(ValueError, match=r"unlike size: \(4, 4\) in .*a.tif, \(5, 4\) in"):
         from brightpaint.features import masks
 

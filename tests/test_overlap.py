@@ -130,7 +130,9 @@ def test_intervals_hold_the_value_and_widen_with_the_spread_over_wells(tmp_path)
     painted = [np.roll(image, k // 2, axis=0) for k, image in enumerate(labels)]  # each well shifted further
     real, shifted = write(tmp_path / "r.tif", fields, labels), write(tmp_path / "p.tif", fields, painted)
     rows, _ = overlap.plate_overlaps("P1", "p", real, shifted, fields, None)
-    assert value(rows, "nuclei_iou", column="low") < value(rows, "nuclei_iou") < value(rows, "nuclei_iou", column="high")
+    assert (
+        value(rows, "nuclei_iou", column="low") < value(rows, "nuclei_iou") < value(rows, "nuclei_iou", column="high")
+    )
 
 
 def test_empty_fields_are_left_out_and_counted_and_one_well_has_no_chance(tmp_path):
@@ -138,7 +140,12 @@ def test_empty_fields_are_left_out_and_counted_and_one_well_has_no_chance(tmp_pa
     labels = [random_discs(0), empty, random_discs(2), random_discs(3)]
     real, painted = write(tmp_path / "r.tif", fields, labels), write(tmp_path / "p.tif", fields, labels)
     rows, by_field = overlap.plate_overlaps("P1", "p", real, painted, fields, None)
-    assert value(rows, "nuclei_f1", column="n") == 3 and by_field["nuclei_f1"].isna().tolist() == [False, True, False, False]
+    assert value(rows, "nuclei_f1", column="n") == 3 and by_field["nuclei_f1"].isna().tolist() == [
+        False,
+        True,
+        False,
+        False,
+    ]
     one = fields.assign(Metadata_Well="A01", Metadata_Site=range(1, 5))
     real, painted = write(tmp_path / "r.tif", one, labels), write(tmp_path / "p.tif", one, labels)
     rows, _ = overlap.plate_overlaps("P1", "p", real, painted, one, None)

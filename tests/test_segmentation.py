@@ -88,7 +88,9 @@ def at_raw_size(labels: np.ndarray) -> np.ndarray:
     return labels[np.ix_(places, places)]
 
 
-def with_published_cell(cells: np.ndarray, nuclei: np.ndarray, own_nuclei: np.ndarray, published: np.ndarray) -> np.ndarray:
+def with_published_cell(
+    cells: np.ndarray, nuclei: np.ndarray, own_nuclei: np.ndarray, published: np.ndarray
+) -> np.ndarray:
     """Leave out cells on a published nucleus that has no published cell (those that touch the border, in PCCMA)."""
     kept = cells.copy()
     for number in np.unique(cells[cells > 0]):

@@ -561,7 +561,8 @@ def write_masks(
 
     def pages() -> Iterator[np.ndarray]:
         count = 0
-        for count, image in enumerate(images, 1):
+        for image in images:
+            count += 1
             if image.shape != wanted or image.dtype != np.uint16:
                 raise ValueError(f"{path}: labels of {image.shape} {image.dtype}, expected {wanted} uint16")
             yield from image
