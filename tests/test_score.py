@@ -230,6 +230,24 @@ def test_counts_are_scored_where_cells_were_measured(folder):
         folder.score("copy", medians=["--medians", paths[1]])
 
 
+def test_overlap_is_scored_where_there_are_masks_and_stands_with_the_single_fields(folder):
+    folder.predict("copy", lambda images: images)
+    fields = field_table("P1")
+    labels = np.zeros((len(fields), 2, 16, 16), np.uint16)
+    for n, image in enumerate(labels):
+        image[:, n : n + 4, 2:9] = 1
+    for name in ("real", "painted"):
+        store.write_masks(folder.root / f"{name}_masks.tif", fields, labels, ("Nuclei", "Cells"), (16, 16))
+    paths = [str(folder.root / f"{name}_masks.tif") for name in ("real", "painted")]
+    frame = folder.score("copy", medians=["--real-masks", paths[0], "--masks", paths[1]])
+    assert value(frame, "nuclei_f1") == value(frame, "cells_f1") == 1
+    assert value(frame, "nuclei_f1", column="null") < value(frame, "nuclei_f1", column="null_bound") < 1
+    single = store.read_table(folder.root / "metrics/copy.fields.parquet")
+    assert (single["nuclei_dice"] == 1).all() and len(single) == 2 * len(fields)
+    with pytest.raises(ValueError, match="--masks and --real-masks must name every plate, or none"):
+        folder.score("copy", medians=["--masks", paths[1]])
+
+
 # --- profiles ------------------------------------------------------------------------------------
 
 

@@ -165,6 +165,7 @@ def test_samples_and_sweeps_add_their_jobs_and_nothing_where_they_are_off(tmp_pa
     [
         ({"trian": {}}, "unknown key trian at the top level; did you mean train?"),
         ({"cellprofiler": {"pipeline": "slimm"}}, "slimm is neither a file nor one of full, slim"),
+        ({"cellprofiler": {"pipeline": str(ROOT / "tests" / "illumination.cppipe")}}, "illumination.cppipe: it must"),
         ({"source": {"layout": "table", "url": "${BRIGHTPAINT_UNSET}/x"}}, "BRIGHTPAINT_UNSET is not set"),
     ],
 )
@@ -174,6 +175,17 @@ def test_a_bad_config_ends_with_a_sentence_before_anything_runs(tmp_path, change
     assert done.returncode == 1
     assert message in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_an_own_pipeline_is_an_input_of_what_it_measures(tmp_path):
+    text = (ROOT / "resources" / "cellprofiler" / "slim.cppipe").read_text().replace("brightpaint: diameters", "mine:")
+    folder = write_study(tmp_path, {"source": {"layout": "simulated"}, "cellprofiler": {"pipeline": "my.cppipe"}})
+    (folder / "my.cppipe").write_text(text)
+    plan = snakemake(folder, "-n").stdout.split("rule cellprofiler:")[1:]
+    assert plan and all("my.cppipe" in job.split("output:")[0] for job in plan)  # so that a changed file reruns it
+    (folder / "my.cppipe").write_text(text.replace("identified:Cytoplasm", "identified:Rims"))
+    done = snakemake(folder, "-n", check=False)
+    assert done.returncode == 1 and "so Cytoplasm are missing" in done.stdout and "Traceback" not in done.stdout
 
 
 def test_a_plate_name_cannot_reach_a_shell(tmp_path):
@@ -344,6 +356,7 @@ def checksum(path: Path) -> str:
         "results/sweep/T2.parquet",
         "results/tables/sweep/T2.html",
         "results/figures/plates/T2.png",
+        "results/figures/outlines/T2.jpg",
         "results/figures/features/full.png",
         "results/tables/metrics.html",
     ],

@@ -10,6 +10,8 @@ ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from brightpaint.config import NETWORKS, Study
+from brightpaint.features import own_pipeline
+from brightpaint.features.pipeline import read as read_pipeline
 from brightpaint.sweep_config import POINT, base_arm, reference
 
 try:
@@ -251,7 +253,13 @@ def pipeline_file():
     if not (shipped.exists() or Path(name).exists()):
         known = sorted(path.stem for path in shipped.parent.glob("*.cppipe"))
         raise WorkflowError(f"config: cellprofiler.pipeline: {name} is neither a file nor one of {', '.join(known)}")
-    return str(shipped) if shipped.exists() else name
+    if shipped.exists():
+        return str(shipped)
+    try:
+        own_pipeline.check(read_pipeline(Path(name)), CONFIG["channels"]["target"], Path(name))
+    except ValueError as error:
+        raise WorkflowError(f"config: cellprofiler.pipeline: {error}") from None
+    return name
 
 
 def real_medians(section):
@@ -341,6 +349,17 @@ def sweep_selection(wildcards):
     return "<results>/selection/cellprofiler.tsv" if sweep_measured() else []
 
 
+def masks_to_score(arm=None):
+    """Input function: label images of `arm`, or the scored one, on its plates; none where its cells are not measured."""
+
+    def masks(wildcards):
+        if wildcards.arm in ("real", "lookup") or not STUDY.profiled(wildcards.arm):
+            return []
+        return expand("<results>/masks/{arm}/{plate}.tif", arm=arm or wildcards.arm, plate=scored_plates(wildcards))
+
+    return masks
+
+
 def active_table(wildcards):
     """The table of actives, where there are perturbations."""
     return "<results>/active/perturbations.tsv" if CONFIG["perturbations"] else []
@@ -357,9 +376,14 @@ def arms_testing(plate):
     return [arm for arm in STUDY.arms if plate in STUDY.test_plates(arm)]
 
 
+def measured_arms(plate):
+    """Arms that are scored on `plate` and whose cells are measured."""
+    return [arm for arm in arms_testing(plate) if STUDY.profiled(arm)]
+
+
 def medians_of_plate(wildcards):
     """Field medians of a plate: the real ones, then those of every measured arm that is scored on it."""
-    measured = [arm for arm in arms_testing(wildcards.plate) if STUDY.profiled(arm)]
+    measured = measured_arms(wildcards.plate)
     return expand(
         "<results>/medians/{arm}/{plate}.parquet", arm=["real"] + measured if measured else [], plate=wildcards.plate
     )
@@ -429,6 +453,8 @@ def study_results():
         results += ["<results>/tables/metrics.html"]
         tested = [plate for plate in STUDY.plates if arms_testing(plate)]
         results += expand("<results>/figures/plates/{plate}.png", plate=tested)
+        outlined = [plate for plate in tested if measured_arms(plate)]
+        results += expand("<results>/figures/outlines/{plate}.jpg", plate=outlined)
         shown = [arm for arm in STUDY.arms if STUDY.test_plates(arm) and STUDY.model_of(arm)["kind"] != "mean"]
         results += expand("<results>/figures/worst/{arm}.jpg", arm=shown)
         subsets = [subset for subset in ("full", "active") if feature_arms(subset)]

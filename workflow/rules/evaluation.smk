@@ -31,6 +31,8 @@ rule score:
         selection=selection_to_score,
         replicates=replicates_to_score,
         uncertainty=uncertainty_to_score,
+        masks=masks_to_score(),
+        real_masks=masks_to_score("real"),
         active=active_table,
     output:
         metrics="<results>/metrics/{arm}.parquet",
@@ -50,6 +52,7 @@ rule score:
         " --fields {input.fields:q} --profiles {input.profiles:q} --active {input.active:q}"
         " --medians {input.medians:q} --real-medians {input.real_medians:q}"
         " --selection {input.selection:q} --replicates {input.replicates:q} --uncertainty {input.uncertainty:q}"
+        " --masks {input.masks:q} --real-masks {input.real_masks:q}"
         " --metrics {output.metrics:q} --by-field {output.by_field:q} 2> {log:q}"
 
 
@@ -77,6 +80,38 @@ rule montage:
         "python -m brightpaint.evaluation.figures montage --settings {params.settings:q} --real {input.real:q}"
         " --fields {input.fields:q} --predicted {input.predicted:q} --arms {params.arms:q}"
         " --figure {output:q} 2> {log:q}"
+
+
+rule outlines:
+    """Draw the outlines of nuclei and cells over real and painted stains."""
+    input:
+        real="<results>/images/real/{plate}.tif",
+        fields="<results>/fields/{plate}.parquet",
+        real_masks="<results>/masks/real/{plate}.tif",
+        predicted=lambda wildcards: expand(
+            "<results>/images/{arm}/{plate}.tif", arm=measured_arms(wildcards.plate), plate=wildcards.plate
+        ),
+        masks=lambda wildcards: expand(
+            "<results>/masks/{arm}/{plate}.tif", arm=measured_arms(wildcards.plate), plate=wildcards.plate
+        ),
+    output:
+        report(
+            "<results>/figures/outlines/{plate}.jpg",
+            category="Images",
+            caption="../report/outlines.rst",
+            labels={"figure": "outlines", "plate": "{plate}"},
+        ),
+    log:
+        "<logs>/outlines/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("montage", wildcards.plate),
+        arms=lambda wildcards: measured_arms(wildcards.plate),
+    shell:
+        "python -m brightpaint.evaluation.outlines --settings {params.settings:q} --real {input.real:q}"
+        " --fields {input.fields:q} --real-masks {input.real_masks:q} --arms {params.arms:q}"
+        " --predicted {input.predicted:q} --masks {input.masks:q} --figure {output:q} 2> {log:q}"
 
 
 rule worst:

@@ -46,27 +46,30 @@ rule cellprofiler:
 
 
 rule cells_part:
-    """Join CellProfiler's nuclei, cells and cytoplasm of one part: one row a cell."""
+    """Join CellProfiler's nuclei, cells and cytoplasm of one part: one row a cell, and label images."""
     input:
         tables="<results>/parts/cellprofiler/{arm}/{plate}/{part}",
         rows=rows_of,
     output:
-        temp("<results>/parts/cells/{arm}/{plate}/{part}.parquet"),
+        cells=temp("<results>/parts/cells/{arm}/{plate}/{part}.parquet"),
+        masks=temp("<results>/parts/masks/{arm}/{plate}/{part}.tif"),
     log:
         "<logs>/cells_part/{arm}/{plate}/{part}.log",
     conda:
         "../../envs/brightpaint.yaml"
     shell:
         "python -m brightpaint.features.cells part --tables {input.tables:q} --rows {input.rows:q}"
-        " --cells {output:q} 2> {log:q}"
+        " --cells {output.cells:q} --masks {output.masks:q} 2> {log:q}"
 
 
 rule cells:
-    """Gather a plate's single cells, one row group a well."""
+    """Gather a plate's single cells, one row group a well, and its label images."""
     input:
-        expand("<results>/parts/cells/{{arm}}/{{plate}}/{part}.parquet", part=parts("cellprofiler")),
+        cells=expand("<results>/parts/cells/{{arm}}/{{plate}}/{part}.parquet", part=parts("cellprofiler")),
+        masks=expand("<results>/parts/masks/{{arm}}/{{plate}}/{part}.tif", part=parts("cellprofiler")),
     output:
-        "<results>/cells/{arm}/{plate}.parquet",
+        cells="<results>/cells/{arm}/{plate}.parquet",
+        masks="<results>/masks/{arm}/{plate}.tif",
     log:
         "<logs>/cells/{arm}/{plate}.log",
     conda:
@@ -74,7 +77,8 @@ rule cells:
     resources:
         mem_mb=8000,
     shell:
-        "python -m brightpaint.features.cells gather --parts {input:q} --cells {output:q} 2> {log:q}"
+        "python -m brightpaint.features.cells gather --parts {input.cells:q} --cells {output.cells:q}"
+        " --part-masks {input.masks:q} --masks {output.masks:q} 2> {log:q}"
 
 
 rule median:

@@ -23,6 +23,7 @@ from brightpaint import store
 from brightpaint.cli import run
 from brightpaint.evaluation import counts, distance_scores, uncertainty
 from brightpaint.evaluation.image_scores import field_table, image_rows, plate_scores
+from brightpaint.evaluation.overlap import plate_overlaps
 from brightpaint.evaluation.profile_scores import (
     correlation_row,
     distance_rows,
@@ -98,6 +99,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--selection", type=Path, nargs="*", default=[], help="the features that distances take")
     parser.add_argument("--replicates", type=Path, nargs="*", default=[], help="real field medians of every real plate")
     parser.add_argument("--uncertainty", type=Path, nargs="*", default=[], help="uncertainty stacks, one a plate")
+    parser.add_argument("--masks", type=Path, nargs="*", default=[], help="the arm's label images, one file a plate")
+    parser.add_argument("--real-masks", type=Path, nargs="*", default=[], help="the real ones, likewise")
     parser.add_argument("--active", type=Path, nargs="*", default=[])
     parser.add_argument("--metrics", type=Path, required=True, help="the table to write")
     parser.add_argument("--by-field", type=Path, required=True, help="the table of single fields to write")
@@ -112,6 +115,8 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError("score: --medians and --real-medians must name every plate, or none")
     if len(args.uncertainty) not in (0, len(args.plates)):
         raise ValueError("score: --uncertainty must name a stack for every plate, or none")
+    if len(args.masks) != len(args.real_masks) or len(args.masks) not in (0, len(args.plates)):
+        raise ValueError("score: --masks and --real-masks must name every plate, or none")
     if args.arm != "real" and len(args.profiles) == 1:
         raise ValueError(f"score: arm {args.arm} needs real and predicted profiles; only {args.profiles[0]} was given")
 
@@ -140,6 +145,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             pair = (store.read_fields(paths[place]) for paths in (args.real_medians, args.medians))
             others = [store.read_fields(path) for path in args.replicates if path != args.real_medians[place]]
             rows += distance_scores.plate_rows(plate, args.arm, *pair, others, features, active)
+        if args.masks:
+            found, by_field = plate_overlaps(plate, args.arm, args.real_masks[place], args.masks[place], fields, active)
+            rows += found
+            tables[-1] = tables[-1].merge(by_field, on=store.FIELD_KEYS, how="left", validate="many_to_one")
         if profiles:
             rows += profile_rows(plate, args.arm, profiles[0], profiles[-1], fields, active)
     frame = pd.DataFrame(rows).assign(arm=args.arm).reindex(columns=[*KEYS, *NUMBERS, "n"])

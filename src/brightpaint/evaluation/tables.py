@@ -49,6 +49,12 @@ COLUMNS = [
     Column("cell_count", "cells, difference", 0, 2, "cells that CellProfiler finds in the painted wells beyond those in the "
            "real ones, as a share of these: 0 is right, 0.1 a tenth too many, -0.1 a tenth too few"),
     Column("cell_count_r", "cells, r", 1, 3, "correlation over wells of painted and real cell counts. Chance: shuffled wells"),
+    Column("nuclei_f1", "nuclei F1", 1, 3, "nuclei that CellProfiler finds in the painted and the real field with an "
+           "intersection over union above one half: 2 x matches over all nuclei of both, mean over fields. Chance: the same "
+           "prediction against other wells. Floor: another well's real nuclei in place of the prediction"),
+    Column("nuclei_dice", "nuclei Dice", 1, 3, "twice the area that lies in nuclei in both images, over both areas"),
+    Column("nuclei_iou", "nuclei IoU", 1, 3, "best intersection over union of each real nucleus with a painted one, mean"),
+    Column("cells_f1", "cells F1", 1, 3, "as for nuclei, with the outlines of whole cells"),
     Column("nn", "NN matches", 1, 1, "perturbations of a plate whose nearest neighbour shares a target. Floor: the "
            "nearest wells on the plate in place of the nearest profiles"),
     Column("nn_paper", "NN hits", 1, 1, "hits, a query counted more than once, as published"),

@@ -21,7 +21,7 @@ from collections import deque
 from pathlib import Path
 
 from brightpaint import atomic, cli
-from brightpaint.features import pipeline, tiff
+from brightpaint.features import own_pipeline, pipeline, tiff
 
 TABLES = ("Image", "Nuclei", "Cells", "Cytoplasm")
 ENVIRONMENT = Path(__file__).parents[3] / ".envs" / "cellprofiler" / "bin" / "cellprofiler"
@@ -159,7 +159,7 @@ def check_tables(tables: Path, rows: list[dict[str, str]], images: Path, last: l
     """Refuse tables that are missing, cut short, or made by a module that failed."""
     missing = [f"{name}.csv" for name in TABLES if not (tables / f"{name}.csv").exists()]
     if missing:
-        found = sorted(path.name for path in tables.glob("*")) if tables.exists() else []
+        found = sorted(path.name for path in tables.glob("*.*")) if tables.exists() else []
         raise failure(
             f"{', '.join(missing)} were not written, found {found}; the pipeline must name its objects Nuclei, Cells and "
             "Cytoplasm and end with ExportToSpreadsheet, without a file name prefix, in the Default Output Folder",
@@ -183,6 +183,8 @@ def check_tables(tables: Path, rows: list[dict[str, str]], images: Path, last: l
             raise failure(f"{place}: a module failed: {which}, expected 0", images, int(row["ImageNumber"]), last)
     for name in TABLES[1:]:
         check_objects(tables / f"{name}.csv", name, measured, images, last)
+    for number, row in enumerate(rows, 1):
+        check_labels(tables, row, first, images, number, last)
 
 
 def check_objects(path: Path, name: str, measured: list[dict[str, str]], images: Path, last: list[str]) -> None:
@@ -200,6 +202,19 @@ def check_objects(path: Path, name: str, measured: list[dict[str, str]], images:
         )
 
 
+def check_labels(tables: Path, row: dict[str, str], first: str, images: Path, number: int, last: list[str]) -> None:
+    """Refuse a field whose label images are missing, cut short, or of another size than its images."""
+    (shape,) = tiff.check(Path(row[first.replace("File", "Path")]) / row[first])
+    for objects in pipeline.LABELLED:
+        name = pipeline.label_file(row[first], objects)
+        try:
+            found = tiff.check(tables / name)
+        except ValueError as error:
+            raise failure(f"{describe(row)}: {name}: {error}", images, number, last) from None
+        if found != [shape]:
+            raise failure(f"{describe(row)}: {name} is of {found} pixels, expected {[shape]}", images, number, last)
+
+
 def measure(command: str, pipeline_path: Path, images: Path, tables: Path) -> None:
     """Measure one exported part; `tables` appears only when all is well. A part without fields runs nothing."""
     load_data = images / "load_data.csv"
@@ -210,9 +225,9 @@ def measure(command: str, pipeline_path: Path, images: Path, tables: Path) -> No
         if rows:
             program = find_command(command)
             text = pipeline.adapt(pipeline_path, channels, pixel_um(images))
-            pipeline.check_channels(text, channels, pipeline_path)
+            own_pipeline.check(text, channels, pipeline_path)
             check_images(rows, channels)
-            (folder / pipeline_path.name).write_text(text)
+            (folder / pipeline_path.name).write_text(pipeline.save_labels(text, channels))
             last = run_cellprofiler(program, folder / pipeline_path.name, images.resolve(), folder)
             check_tables(folder / "tables", rows, images, last)
         shutil.copy(load_data, folder / "tables" / "load_data.csv")

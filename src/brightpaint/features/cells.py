@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from brightpaint import cli, store
+from brightpaint.features import masks
 
 COMPARTMENTS = ("Nuclei", "Cells", "Cytoplasm")
 log = logging.getLogger(__name__)
@@ -97,9 +98,14 @@ def annotate(joined: pd.DataFrame, keys: pd.DataFrame, rows: pd.DataFrame) -> pd
     return frame[[*metadata, "ObjectNumber", *features]].astype(types).reset_index(drop=True)
 
 
+def read_load_data(folder: Path) -> pd.DataFrame:
+    """Read the table of a measured part's images."""
+    return pd.read_csv(folder / "load_data.csv", dtype={"Metadata_Plate": str, "Metadata_Well": str})
+
+
 def read_tables(folder: Path) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """Read the keys of each image and the three object tables of a measured part."""
-    load_data = pd.read_csv(folder / "load_data.csv", dtype={"Metadata_Plate": str, "Metadata_Well": str})
+    load_data = read_load_data(folder)
     if len(load_data) == 0:
         return load_data, {}
     first = next(column for column in load_data.columns if column.startswith("FileName_Orig"))
@@ -117,9 +123,8 @@ def _numbers(path: Path) -> pd.DataFrame:
     return frame.astype(np.float64)
 
 
-def cells_of_part(folder: Path, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the single cells of a measured part; a part without fields has no rows and no features."""
-    keys, tables = read_tables(folder)
+def cells_of_part(keys: pd.DataFrame, tables: dict[str, pd.DataFrame], rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the single cells of a measured part (see `read_tables`); one without fields has no rows and no features."""
     if not tables:
         nothing = pd.DataFrame({"ImageNumber": pd.Series(dtype=float), "ObjectNumber": pd.Series(dtype=float)})
         return annotate(nothing, keys[store.FIELD_KEYS].assign(ImageNumber=pd.Series(dtype=float)), rows)
@@ -136,11 +141,14 @@ def by_well(frame: pd.DataFrame, schema: pa.Schema) -> Iterator[pa.Table]:
         yield pa.Table.from_pandas(well, schema=schema, preserve_index=False)
 
 
-def write_part(folder: Path, rows_path: Path, path: Path) -> None:
-    """Write the single cells of a part, one row group a well."""
-    frame = cells_of_part(folder, store.read_fields(rows_path))
+def write_part(folder: Path, rows_path: Path, path: Path, masks_path: Path | None = None) -> None:
+    """Write the single cells of a part, one row group a well, and its label images."""
+    keys, tables = read_tables(folder)
+    frame = cells_of_part(keys, tables, store.read_fields(rows_path))
     schema = pa.Schema.from_pandas(frame, preserve_index=False).remove_metadata()
     store.write_groups(by_well(frame, schema), path, schema)
+    if masks_path:
+        masks.write_part(folder, read_load_data(folder), keys, tables, masks_path)
     log.info("%d cells, %d columns", len(frame), len(frame.columns))
 
 
@@ -165,14 +173,19 @@ def main(argv: list[str] | None = None) -> None:
     part.add_argument("--tables", type=Path, required=True)
     part.add_argument("--rows", type=Path, required=True)
     part.add_argument("--cells", type=Path, required=True)
+    part.add_argument("--masks", type=Path, help="where the label images go")
     whole = commands.add_parser("gather", help="gather the parts of a plate")
     whole.add_argument("--parts", type=Path, nargs="+", required=True)
     whole.add_argument("--cells", type=Path, required=True)
+    whole.add_argument("--part-masks", type=Path, nargs="*", default=[], help="label images of the parts")
+    whole.add_argument("--masks", type=Path, help="where the plate's label images go")
     args = parser.parse_args(argv)
     if args.command == "part":
-        write_part(args.tables, args.rows, args.cells)
+        write_part(args.tables, args.rows, args.cells, args.masks)
     else:
         gather(args.parts, args.cells)
+        if args.masks:
+            masks.gather(args.part_masks, args.masks)
 
 
 if __name__ == "__main__":

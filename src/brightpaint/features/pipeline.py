@@ -17,6 +17,39 @@ LEAST_DIAMETER_PX = 4
 BODY = ("AGP", "RNA")  # cells are grown over the mean of these
 IMAGE_SETTING = re.compile(r"^Select (the |an )?(input )?images?( to measure| to save)?$")
 MADE_SETTING = re.compile(r"^Name the .*image")
+LABELLED = ("Nuclei", "Cells")  # the objects whose label images are kept; cytoplasm is the rest of a cell
+LABELS_FOLDER = "labels"
+HEAD = (
+    "svn_version:'Unknown'|variable_revision_number:{revision}|show_window:False|notes:[]"
+    "|batch_state:array([], dtype=uint8)|enabled:True|wants_pause:False]"
+)
+SAVE_LABELS = (
+    "ConvertObjectsToImage:[module_num:0|" + HEAD.replace("{revision}", "1"),
+    "    Select the input objects:{objects}",
+    "    Name the output image:Labels{objects}",
+    "    Select the color format:uint16",
+    "    Select the colormap:Default",
+    "",
+    "SaveImages:[module_num:0|" + HEAD.replace("{revision}", "16"),
+    "    Select the type of image to save:Image",
+    "    Select the image to save:Labels{objects}",
+    "    Select method for constructing file names:From image filename",
+    "    Select image name for file prefix:Orig{first}",
+    "    Enter single file name:Orig",
+    "    Number of digits:4",
+    "    Append a suffix to the image file name?:Yes",
+    "    Text to append to the image name:_{objects}",
+    "    Saved file format:tiff",
+    "    Output file location:Default Output Folder sub-folder|" + LABELS_FOLDER,
+    "    Image bit depth:16-bit integer",
+    "    Overwrite existing files without warning?:Yes",
+    "    When to save:Every cycle",
+    "    Record the file and path information to the saved image?:No",
+    "    Create subfolders in the output folder?:No",
+    "    Base image folder:Elsewhere...|",
+    "    How to save the series:T (Time)",
+    "    Save with lossless compression?:Yes",
+)  # as CellProfiler 4.2.8 writes them
 
 
 def read(path: Path) -> str:
@@ -66,7 +99,30 @@ def adapt(path: Path, channels: list[str], pixel_um: float | None) -> str:
     if pixel_um is None or pixel_um <= 0:
         raise ValueError(f"{path.name} needs the size of a prepared pixel; export.json lacks it: rerun export")
     fitted = [_fit(block, channels, pixel_um, path.name) for block in _repeat(modules, channels)]
-    numbered = [re.sub(r"module_num:\d+", f"module_num:{n}", block, count=1) for n, block in enumerate(fitted, 1)]
+    return renumbered(head, fitted)
+
+
+def save_labels(text: str, channels: list[str]) -> str:
+    """Return the pipeline with modules at its end that save the label image of each field's nuclei and cells.
+
+    They are 16-bit TIFFs, `labels/{the first channel's file, without its ending}_{objects}.tiff`; a pixel is the
+    ObjectNumber of its object, 0 outside.
+    """
+    head, *modules = blocks(text)
+    for objects in LABELLED:
+        saved = "\n".join(SAVE_LABELS).replace("{objects}", objects).replace("{first}", channels[0])
+        modules += blocks(saved)
+    return renumbered(head, modules)
+
+
+def label_file(first_file: str, objects: str) -> str:
+    """Return the name that a field's label image bears: A01_s1_t1_DNA.tif -> labels/A01_s1_t1_DNA_Nuclei.tiff."""
+    return f"{LABELS_FOLDER}/{Path(first_file).stem}_{objects}.tiff"
+
+
+def renumbered(head: str, modules: list[str]) -> str:
+    """Return a pipeline's text from its head and modules, numbered anew."""
+    numbered = [re.sub(r"module_num:\d+", f"module_num:{n}", block, count=1) for n, block in enumerate(modules, 1)]
     head = re.sub(r"ModuleCount:\d+", f"ModuleCount:{len(numbered)}", head)
     return "\n\n".join([head, *numbered]) + "\n"
 
