@@ -29,6 +29,8 @@ rule score:
         medians=medians_to_score(),
         real_medians=medians_to_score("real"),
         active=active_table,
+        truth=truth_to_score,
+        wells=wells_to_score,
     output:
         metrics="<results>/metrics/{arm}.parquet",
         by_field="<results>/metrics/{arm}.fields.parquet",
@@ -46,6 +48,7 @@ rule score:
         " --plates {params.plates:q} --real {input.real:q} --predicted {input.predicted:q}"
         " --fields {input.fields:q} --profiles {input.profiles:q} --active {input.active:q}"
         " --medians {input.medians:q} --real-medians {input.real_medians:q}"
+        " --truth {input.truth:q} --wells {input.wells:q}"
         " --metrics {output.metrics:q} --by-field {output.by_field:q} 2> {log:q}"
 
 
@@ -223,8 +226,10 @@ rule tables:
     params:
         arms=scored_arms(),
         leaking=leaking_arms(),
+        roles=label_roles(),
     shell:
         "python -m brightpaint.evaluation.tables --arms {params.arms:q} --leaking {params.leaking:q} --metrics {input:q}"
+        " --roles {params.roles:q}"
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
 
