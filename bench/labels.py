@@ -11,7 +11,9 @@ CellProfiler half of what one of 256 px does. Brightness is kept (`normalise: pl
 brightfield cannot show is brightness. Networks are of width 16, a minute of CPU each, for the same reason.
 
     python bench/labels.py --seeds 1 2 3 4 5 --guided 1 2 --cores 1 --folder /tmp/bench_labels
-    python bench/labels.py --seeds 1 2 3 4 5 --folder /tmp/bench_labels --summary
+
+One line a seed and arm, then the paired differences over seeds (mean with Student's 95% interval, seeds being the
+draws) and the failed wells of all seeds together (Wilson's interval).
 """
 
 from __future__ import annotations
@@ -22,7 +24,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import yaml
+from scipy import stats
+
+from brightpaint import store
+from brightpaint.evaluation.failed import painted_rows, rate
 
 ROOT = Path(__file__).parent.parent
 SIMULATE = {
@@ -88,17 +96,78 @@ def run(folder: Path, seed: int, cores: int, guided: bool) -> None:
         raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
 
 
+def scores(folder: Path, seed: int) -> list[dict]:
+    """Return one row an arm: its metrics on the test plate, and of how many wells which share is painted."""
+    results, rows = folder / "results", []
+    truth = pd.concat([store.read_table(path) for path in sorted((folder / "resources" / "truth").glob("*.tsv"))])
+    real = store.read_table(results / "profiles" / "real" / "cellprofiler" / "wells.parquet")
+    for path in sorted(results.glob("metrics/*.parquet")):
+        arm = path.stem
+        if arm.endswith(".fields"):
+            continue
+        table = store.read_table(path)
+        here = table[(table["plate"] == "SIM003") & (table["subset"] == "full") & (table["channel"] == "all")]
+        values = here.set_index("metric")["value"].reindex(["map_target", "cpcor", "nn", "pcc"])
+        kind = "perturbations" if arm == "lookup" else "wells"
+        profiles = store.read_table(results / "profiles" / arm / "cellprofiler" / f"{kind}.parquet")
+        painted = painted_rows("SIM003", ["SIM001", "SIM002"], real, profiles, truth)
+        counts = {row["metric"]: [round(row["value"] * row["n"]) if row["n"] else 0, row["n"]] for row in painted}
+        chance = here.loc[here["metric"] == "map_target", "null"].iloc[0]
+        shown = {metric: round(value, 4) if np.isfinite(value) else None for metric, value in values.items()}
+        rows.append({"seed": seed, "arm": arm, **shown, "chance_map": round(chance, 4), **counts})
+    return rows
+
+
+def paired(frame: pd.DataFrame, arm: str, other: str, metric: str) -> dict | None:
+    """Return the mean over seeds of the difference of two arms with its 95% t interval; None for under two seeds."""
+    table = frame.pivot(index="seed", columns="arm", values=metric)
+    if arm not in table or other not in table:
+        return None
+    found = (table[arm] - table[other]).dropna()
+    if len(found) < 2:
+        return None
+    bounds = stats.ttest_1samp(found, 0).confidence_interval(0.95)
+    return {"metric": metric, "difference": f"{arm} - {other}", "mean": round(found.mean(), 4), "seeds": len(found),
+            "low": round(float(bounds.low), 4), "high": round(float(bounds.high), 4),
+            "each": found.round(4).tolist()}  # fmt: skip
+
+
+def pooled(frame: pd.DataFrame, arm: str, metric: str) -> dict:
+    """Return the share of painted wells of all seeds together."""
+    count, n = np.sum(frame.loc[frame["arm"] == arm, metric].tolist(), axis=0)
+    found = rate(np.arange(n) < count)
+    return {"metric": metric, "arm": arm, **{key: round(value, 4) for key, value in found.items()}}
+
+
 def main() -> None:
-    """Run every seed."""
+    """Run every seed and print what the label adds."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--guided", type=int, nargs="*", default=[1, 2], help="seeds that have the guided arm")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--finished", action="store_true", help="run nothing: read seeds that were run before")
     args = parser.parse_args()
+    rows = []
     for seed in args.seeds:
-        run(args.folder / f"seed{seed}", seed, args.cores, seed in args.guided)
-        print(json.dumps({"bench": "labels", "seed": seed}), flush=True)
+        if not args.finished:
+            run(args.folder / f"seed{seed}", seed, args.cores, seed in args.guided)
+        rows += scores(args.folder / f"seed{seed}", seed)
+        for row in rows:
+            if row["seed"] == seed:
+                print(json.dumps({"bench": "labels", **row}), flush=True)
+    frame = pd.DataFrame(rows)
+    pairs = [("pert", "unlabelled"), ("pert", "lookup"), ("pert", "pert_swapped"), ("guided", "unlabelled")]
+    lines = [paired(frame, *pair, metric) for metric in ("map_target", "cpcor") for pair in pairs]
+    arms = list(dict.fromkeys(frame["arm"]))
+    lines += [pooled(frame, arm, metric) for metric in ("failed_painted", "working_painted") for arm in arms]
+    for arm, part in frame.groupby("arm", sort=False):
+        means = (
+            part[["map_target", "cpcor", "nn", "pcc", "chance_map"]].astype(float).mean().round(4).dropna().to_dict()
+        )
+        lines.append({"arm": arm, "seeds": len(part), "means": means})
+    for line in filter(None, lines):
+        print(json.dumps({"bench": "labels", **line}), flush=True)
 
 
 if __name__ == "__main__":
