@@ -8,7 +8,7 @@ too (shrunk as by Ledoit and Wolf 2004). A test well lies at
     t = d P a / (a P a),    d = its profile - the arm's own DMSO wells
 
 that is along the best linear discriminant of DMSO and perturbation: without P what varies between wells anyway hides
-which compounds worked (on a simulated plate an AUC of 0.79 in place of 0.96 for real cells). An axis drawn
+which compounds worked (docs/decisions.md). An axis drawn
 through noise is too long, so half-way is measured on the test plate: a well is *painted* if t is beyond half of the median
 that real wells reach there whose compound worked.
 
