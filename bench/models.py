@@ -6,6 +6,11 @@ matrix product reaches on the same device in the same run (the limit to measure 
 `training_images_per_s` of whole training steps that read their batches from a plate stack, with and without `prefetch`.
 
     python bench/models.py --preset fast --width 32 --size 256
+
+With `--reference`, a checkout of github.com/crosszamirski/guided-I2I, its own code trains and samples in the same run, and
+a last line holds both and their ratios (`--preset paper` is its network, at the same width and size).
+
+    python bench/models.py --preset paper --width 16 --size 64 --batch 2 --steps 20 --reference ~/guided-I2I
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from reference import LEVELS, Reference
 
 from brightpaint import store
 from brightpaint.models import sampler
@@ -120,6 +126,19 @@ def measure_training(args: argparse.Namespace, device: torch.device, prefetch: i
             "training_images_per_s": args.repeats * args.batch / spent}  # fmt: skip
 
 
+def measure_reference(args: argparse.Namespace, device: torch.device, figures: dict, images_per_s: float) -> dict:
+    """Measure the reference's training step and sampling at the same width, size and batch, and compare."""
+    peer = Reference(args.reference, spec_of(args.preset, args.width).width, device)
+    x, y = (torch.randn(args.batch, count, args.size, args.size, device=device) for count in (3, 5))
+    labels = torch.zeros(args.batch, dtype=torch.int64, device=device)
+    step = seconds(lambda: peer.step(x, y, labels), args.repeats, device) / args.batch
+    level = seconds(lambda: peer.level(x, y, labels), args.repeats, device) / args.batch
+    own = figures[f"paint_{args.steps}_steps_s"]
+    return {"reference_training_images_per_s": 1 / step, "training_ratio": images_per_s * step,
+            "reference_s_a_level": level, "own_s_an_evaluation": own / args.steps,
+            "reference_field_s": LEVELS * level, "own_field_s": own, "sampling_ratio": LEVELS * level / own}  # fmt: skip
+
+
 def main(argv=None) -> None:
     """Print one JSON line for one preset, and two for its training."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -134,6 +153,9 @@ def main(argv=None) -> None:
     parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"], help="of training")
     parser.add_argument("--compile", action="store_true", help="compile the network that trains")
     parser.add_argument("--prefetch", type=int, default=2, help="threads that read ahead, in the last line")
+    parser.add_argument(
+        "--reference", type=Path, help="checkout of crosszamirski/guided-I2I to measure in the same run"
+    )
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     device = pick_device(args.device)
@@ -141,8 +163,13 @@ def main(argv=None) -> None:
     shown = {"preset": args.preset, "width": args.width, "size_px": args.size, "batch": args.batch}
     shown |= {"device": str(device), "threads": args.threads}
     print(json.dumps({**shown, **figures}), flush=True)
+    rates = []
     for prefetch in (0, args.prefetch):
-        print(json.dumps({**shown, **measure_training(args, device, prefetch)}), flush=True)
+        trained = measure_training(args, device, prefetch)
+        rates.append(trained["training_images_per_s"])
+        print(json.dumps({**shown, **trained}), flush=True)
+    if args.reference:
+        print(json.dumps({**shown, **measure_reference(args, device, figures, max(rates))}), flush=True)
 
 
 if __name__ == "__main__":

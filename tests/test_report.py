@@ -99,3 +99,9 @@ def test_a_montage_says_whether_there_are_real_stains():
     settings = config("demo")
     assert "the real stains" in rendered("montage.rst", settings, "SIM003")
     assert "no real stains" in rendered("montage.rst", settings, "SIM004")
+
+
+def test_failed_compounds_are_explained_where_the_simulator_has_them():
+    words = rendered("workflow.rst", config("demo", simulate={"failed_share": 0.25}))
+    assert "In 25% of each plate's treated wells" in words and "more than half as far" in words
+    assert "Failed compounds" not in rendered("workflow.rst", config("demo"))

@@ -160,6 +160,27 @@ def test_samples_and_sweeps_add_their_jobs_and_nothing_where_they_are_off(tmp_pa
     assert added == {**points, "sample": 4}
 
 
+def test_failed_compounds_and_what_arms_are_shown_reach_the_scores(tmp_path):
+    models = [{"name": "plain", "width": 8}, {"name": "pert", "label": "perturbation", "width": 8}]
+    arms = [{"name": model["name"], "model": model["name"], "folds": ["A"]} for model in models]
+    arms += [
+        {**arms[1], "name": "wrong", "sampling_label": "swapped"},
+        {**arms[0], "name": "led", "classifier": "guide"},
+    ]
+    guides = [{"name": "guide", "label": "perturbation", "width": 8}]
+    simulated = {"source": {"layout": "simulated"}, "simulate": {"failed_share": 0.25}}
+    folder = write_study(tmp_path, {**simulated, "models": models, "arms": arms, "classifiers": guides})
+    text = snakemake(folder, "-n", "-p").stdout
+    assert '"training": {' in text and "--truth resources/truth/" in text
+    assert (
+        "--wells results/profiles/real/cellprofiler/wells.parquet results/profiles/pert/cellprofiler/wells.parquet"
+        in text
+    )
+    assert "wells.parquet results/profiles/lookup/cellprofiler/perturbations.parquet" in text
+    roles = '{"plain": "unlabelled", "pert": "labelled", "wrong": "swapped", "led": "guided"}'
+    assert f"--roles '{roles}'" in text
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -132,7 +132,8 @@ def stage_settings(stage, name):
     if stage == "lookup":
         return {"plates": STUDY.lookup_plates()}
     if stage == "score":
-        return {"channels": channels, "cutoff": CONFIG["prepare"]["cutoff"]}
+        failing = {"training": STUDY.lookup_plates()} if compounds_fail() else {}
+        return {"channels": channels, "cutoff": CONFIG["prepare"]["cutoff"], **failing}
     if stage == "montage":
         return {**CONFIG["figures"], "channels": channels, "pixel_size_um": STUDY.pixel_size_um(name)}
     if stage == "feature_figure":
@@ -360,6 +361,30 @@ def masks_to_score(arm=None):
     return masks
 
 
+def compounds_fail():
+    """Whether the plates are simulated with wells whose compound failed, and their profiles are taken."""
+    return simulated() and CONFIG["simulate"]["failed_share"] > 0 and bool(STUDY.lookup_plates())
+
+
+def truth_to_score(wildcards):
+    """Truth of the scored plates and of those they are compared with, where compounds fail and the arm is measured."""
+    if not (compounds_fail() and profiles_to_score(wildcards)):
+        return []
+    looked_up = STUDY.lookup_plates()
+    plates = [name for plate, training in looked_up.items() for name in (plate, *training)]
+    return expand("<resources>/truth/{plate}.tsv", plate=list(dict.fromkeys(plates)))
+
+
+def wells_to_score(wildcards):
+    """Real and predicted well profiles, where it is known which compounds failed; a look-up has perturbations alone."""
+    if not truth_to_score(wildcards):
+        return []
+    table = "perturbations" if wildcards.arm == "lookup" else "wells"
+    return ["<results>/profiles/real/cellprofiler/wells.parquet"] + (
+        [] if wildcards.arm == "real" else [f"<results>/profiles/{wildcards.arm}/cellprofiler/{table}.parquet"]
+    )
+
+
 def active_table(wildcards):
     """The table of actives, where there are perturbations."""
     return "<results>/active/perturbations.tsv" if CONFIG["perturbations"] else []
@@ -407,6 +432,21 @@ def leaking_arms():
         guided = labels.get(arm["classifier"]) == "target" and arm["guidance_scale"] > 0
         told += [arm["name"]] if labelled or guided else []
     return told
+
+
+def label_roles():
+    """JSON: what each measured diffusion arm is shown of the perturbation, in the config's order; one thing at most."""
+    roles = {}
+    for arm in CONFIG["arms"]:
+        model, shown = STUDY.model_of(arm["name"]), arm["sampling_label"]
+        if model["kind"] != "diffusion" or not STUDY.profiled(arm["name"]) or arm["name"] in leaking_arms():
+            continue
+        label = "none" if model["label"] == "none" or shown == "none" else shown
+        if arm["classifier"] and arm["guidance_scale"] > 0:
+            roles.update({arm["name"]: "guided"} if label == "none" else {})
+        elif model["label"] == "none" or label != "none":
+            roles[arm["name"]] = {"none": "unlabelled", "own": "labelled", "swapped": "swapped"}[label]
+    return json.dumps(roles)
 
 
 def montage_stacks(wildcards):

@@ -34,6 +34,8 @@ rule score:
         masks=masks_to_score(),
         real_masks=masks_to_score("real"),
         active=active_table,
+        truth=truth_to_score,
+        wells=wells_to_score,
     output:
         metrics="<results>/metrics/{arm}.parquet",
         by_field="<results>/metrics/{arm}.fields.parquet",
@@ -53,6 +55,7 @@ rule score:
         " --medians {input.medians:q} --real-medians {input.real_medians:q}"
         " --selection {input.selection:q} --replicates {input.replicates:q} --uncertainty {input.uncertainty:q}"
         " --masks {input.masks:q} --real-masks {input.real_masks:q}"
+        " --truth {input.truth:q} --wells {input.wells:q}"
         " --metrics {output.metrics:q} --by-field {output.by_field:q} 2> {log:q}"
 
 
@@ -353,8 +356,10 @@ rule tables:
     params:
         arms=scored_arms(),
         leaking=leaking_arms(),
+        roles=label_roles(),
     shell:
         "python -m brightpaint.evaluation.tables --arms {params.arms:q} --leaking {params.leaking:q} --metrics {input:q}"
+        " --roles {params.roles:q}"
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
 

@@ -22,6 +22,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.cli import run
 from brightpaint.evaluation import counts, distance_scores, uncertainty
+from brightpaint.evaluation.failed import painted_rows
 from brightpaint.evaluation.image_scores import field_table, image_rows, plate_scores
 from brightpaint.evaluation.overlap import plate_overlaps
 from brightpaint.evaluation.profile_scores import (
@@ -84,10 +85,21 @@ def profile_rows(
             yield {**row, "plate": plate, "subset": subset, "space": "cellprofiler", "channel": "all"}
 
 
+def failed_rows(plate: str, args: argparse.Namespace) -> Iterator[dict]:
+    """Say how often the arm paints a phenotype that failed, where the plate's truth and training plates are known."""
+    training = args.settings.get("training", {}).get(plate)
+    if not (args.truth and args.wells and training):
+        return
+    truth = pd.concat([store.read_table(path) for path in args.truth], ignore_index=True)
+    real, painted = store.read_table(args.wells[0]), store.read_table(args.wells[-1])
+    for row in painted_rows(plate, training, real, painted, truth):
+        yield {**row, "plate": plate, "subset": "full", "space": "cellprofiler", "channel": "all"}
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: channels, cutoff")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: channels, cutoff, training")
     parser.add_argument("--arm", required=True)
     parser.add_argument("--plates", nargs="+", required=True)
     parser.add_argument("--real", type=Path, nargs="+", required=True, help="real stacks, one a plate")
@@ -102,6 +114,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--masks", type=Path, nargs="*", default=[], help="the arm's label images, one file a plate")
     parser.add_argument("--real-masks", type=Path, nargs="*", default=[], help="the real ones, likewise")
     parser.add_argument("--active", type=Path, nargs="*", default=[])
+    parser.add_argument(
+        "--truth", type=Path, nargs="*", default=[], help="truth of simulated plates, failed wells in it"
+    )
+    parser.add_argument("--wells", type=Path, nargs="*", default=[], help="real and predicted well profiles")
     parser.add_argument("--metrics", type=Path, required=True, help="the table to write")
     parser.add_argument("--by-field", type=Path, required=True, help="the table of single fields to write")
     return parser
@@ -151,6 +167,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             tables[-1] = tables[-1].merge(by_field, on=store.FIELD_KEYS, how="left", validate="many_to_one")
         if profiles:
             rows += profile_rows(plate, args.arm, profiles[0], profiles[-1], fields, active)
+        rows += failed_rows(plate, args)
     frame = pd.DataFrame(rows).assign(arm=args.arm).reindex(columns=[*KEYS, *NUMBERS, "n"])
     store.write_table(frame.astype(dict.fromkeys(NUMBERS, "float64") | {"n": "int64"}), args.metrics)
     store.write_table(pd.concat(tables[1:] or tables, ignore_index=True), args.by_field)

@@ -7,7 +7,7 @@ Beside each number stand its interval, what chance gives, and its floor.
 from __future__ import annotations
 
 import argparse
-import logging
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -19,8 +19,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.cli import run
-
-log = logging.getLogger(__name__)
+from brightpaint.evaluation import label_words
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,10 @@ COLUMNS = [
     Column("top5_paper", "top 5 hits", 1, 1, "hits among the five nearest, a query counted more than once, as published"),
     Column("map_target", "target mAP", 1, 3, "mean average precision: 1 if those that share a perturbation's target are its "
            "nearest of all, mean over targets. Floor: wells ranked by distance on the plate"),
+    Column("failed_painted", "failed, painted", 0, 2, "simulated plates: share of the wells whose compound failed that are "
+           "painted with its phenotype all the same, that is beyond half-way from the arm's DMSO wells to where the training "
+           "plates show it"),
+    Column("working_painted", "working, painted", 0, 2, "the same of wells whose compound worked: none if none is painted"),
     Column("mtdist", "MTdist", -1, 3, "mean cosine distance of perturbations that share a target"),
     Column("mtdist_paper", "MTdist, last pairs", -1, 3, "the same, each target's last pair only, as published"),
     Column("cpcor", "CPcor", 1, 3, "mean over features of the correlation across perturbations with the real profiles "
@@ -243,7 +246,9 @@ def scored_alike(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["plate"].isin(predicted)] if predicted else frame
 
 
-def page(frame: pd.DataFrame, arms: Sequence[str], leaking: Sequence[str] = ()) -> str:
+def page(
+    frame: pd.DataFrame, arms: Sequence[str], leaking: Sequence[str] = (), roles: dict[str, str] | None = None
+) -> str:
     """Render the whole page; it holds its style, its script and its data.
 
     Parameters
@@ -251,6 +256,7 @@ def page(frame: pd.DataFrame, arms: Sequence[str], leaking: Sequence[str] = ()) 
     frame : the metrics tables of all arms
     arms : in the order of the table
     leaking : those that are shown the target in sampling
+    roles : what each arm is shown, for `label_words`
     """
     shown = scored_alike(frame)
     sections = []
@@ -287,6 +293,7 @@ are references: what the training plates' real profiles say of a perturbation wi
 labels must do better), real cells, and brightfield without any prediction. Click a heading to sort.
 <a download="metrics.tsv" href="data:text/tab-separated-values;charset=utf-8,{tidy}">Download every number (TSV)</a>.</p>
 {legend}
+{label_words.section(shown, roles or {})}
 {"".join(sections)}
 <h2>What the columns say</h2><dl>{meanings}</dl>
 <script>{SCRIPT}</script></body></html>
@@ -298,18 +305,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--arms", nargs="+", required=True, help="names, in the order of the table")
     parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics tables, one an arm")
     parser.add_argument("--leaking", nargs="*", default=[], help="arms that are shown the target in sampling")
+    parser.add_argument(
+        "--roles", type=json.loads, default={}, help="JSON: {arm: unlabelled, labelled, guided or swapped}"
+    )
     parser.add_argument("--html", type=Path, required=True)
     parser.add_argument("--tsv", type=Path, required=True)
     args = parser.parse_args(argv)
-    frames = [store.read_table(path) for path in args.metrics]
-    frame = pd.concat(frames, ignore_index=True)
+    frame = pd.concat([store.read_table(path) for path in args.metrics], ignore_index=True)
     if list(dict.fromkeys(frame["arm"])) != args.arms:
         raise ValueError(f"tables: expected metrics of {args.arms}, found {list(dict.fromkeys(frame['arm']))}")
     numbers = frame.select_dtypes("float").columns
     text = frame.assign(**{name: [f"{value:.6g}" for value in frame[name]] for name in numbers})
     store.write_table(text, args.tsv)
     with store.atomic(args.html) as temporary:
-        temporary.write_text(page(frame, args.arms, args.leaking))
+        temporary.write_text(page(frame, args.arms, args.leaking, args.roles))
 
 
 if __name__ == "__main__":

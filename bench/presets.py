@@ -1,0 +1,168 @@
+"""`fast` against `paper` at equal training time, on a CPU: width 16, fields of 128 px, 16 to train on, a held-out plate.
+
+Both are trained for the same CPU seconds on the same plate and painted by the same sampler with the same noise; after
+30, 60, 120, ... s the running mean of the weights paints the plate that no training saw. `paper` is the published network
+and objective (eps); `paper-v` is the same network with `fast`'s objective and output, so that network and
+objective can be told apart. Learning rate, batch, clipping and warm-up are the same for all.
+
+Each line has PCC, SSIM and the distance of features: the mean over features of the difference of medians over
+fields, in MADs of the real fields. The features are of whole fields (power in four bands, quantiles, skewness, local s.d.
+and correlation with DNA of each stain), no cells: CellProfiler finds few whole ones in fields of 128 px. `loss` is the
+mean training loss since the line before, `fall` its fall as a share, so that it can be seen where it has flattened.
+
+    python bench/presets.py --folder /tmp/bench_presets --marks 30 60 120 --seeds 1 2 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from scipy import ndimage, stats
+
+from brightpaint import store
+from brightpaint.evaluation.metrics import pcc, ssim
+from brightpaint.intensity import standardise
+from brightpaint.models import sampler
+from brightpaint.models.data import TrainingImages
+from brightpaint.models.objectives import Denoising, build_denoiser
+from brightpaint.models.sample import field_noise, load_module
+from brightpaint.models.schedule import Schedule
+from brightpaint.models.training import Training
+from brightpaint.seeds import seed_of
+
+ROOT = Path(__file__).parent.parent
+CHANNELS = {"input": ["Brightfield_L", "Brightfield", "Brightfield_H"], "target": ["DNA", "RNA", "ER", "AGP", "Mito"]}
+VARIANTS = {"fast": ("fast", "v"), "paper": ("paper", "eps"), "paper-v": ("paper", "v")}
+TRAIN = {"images": 10**9, "batch": 8, "crop_px": None, "learning_rate": 1e-3, "warmup_images": 200,
+         "decay": "constant", "clip_norm": 1.0, "ema_images": 400, "validate_every_images": 10**9}  # fmt: skip
+BANDS = (0, 1 / 32, 1 / 16, 1 / 8, 1)  # cycles a pixel
+
+
+def make_plates(folder: Path) -> None:
+    """Make a training and a test plate of 16 fields of 128 px by the workflow."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = (ROOT / "config" / "demo_plates.tsv").read_text().splitlines(keepends=True)
+    (folder / "plates.tsv").write_text(
+        "".join(line for line in lines if line.split()[0] in ("plate", "SIM001", "SIM003"))
+    )
+    study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    del study["pathvars"]
+    study["plates"], study["folds"] = "plates.tsv", [{"name": "A", "test": ["SIM003"]}]
+    study["simulate"] = {"seed": 1, "rows": 4, "columns": 4, "size_px": 128, "cells_per_field": 8}
+    study["illumination"], study["prepare"] = {"size_px": 32}, {"size_px": 128}
+    (folder / "config.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command += ["--configfile", str(folder / "config.yaml"), "--cores", "1", "--show-failed-logs"]
+    wanted = [f"results/fields/{plate}.parquet" for plate in ("SIM001", "SIM003")]
+    done = subprocess.run([*command, *wanted], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
+
+
+def features(field: np.ndarray) -> np.ndarray:
+    """Return the features of one field of standardised stains (C, H, W), DNA first: (C * 11,)."""
+    fy, fx = np.fft.fftfreq(field.shape[-2]), np.fft.fftfreq(field.shape[-1])
+    radius = np.hypot(fy[:, None], fx[None])
+    found = []
+    for image in field:
+        power = np.abs(np.fft.fft2(image)) ** 2 / image.size
+        bands = [np.log(power[(radius > low) & (radius <= high)].mean()) for low, high in itertools.pairwise(BANDS)]
+        local = ndimage.uniform_filter(image**2, 7) - ndimage.uniform_filter(image, 7) ** 2
+        quantiles = np.quantile(image, (0.05, 0.5, 0.95, 0.99))
+        found += [*bands, *quantiles, stats.skew(image, axis=None), np.sqrt(np.maximum(local, 0)).mean()]
+        found.append(np.corrcoef(image.ravel(), field[0].ravel())[0, 1])
+    return np.array(found)
+
+
+def feature_distance(real: np.ndarray, painted: np.ndarray) -> float:
+    """Return the mean over features of |difference of medians| / MAD of the real: two (n, F); constant ones left out."""
+    median = np.median(real, axis=0)
+    mad = np.median(np.abs(real - median), axis=0)
+    usable = mad > 1e-9
+    return float(np.mean(np.abs(np.median(painted, axis=0) - median)[usable] / mad[usable]))
+
+
+class Plate:
+    """The held-out plate: its fields, and what is painted on them."""
+
+    def __init__(self, results: Path, plate: str):
+        self.fields = store.read_fields(results / "fields" / f"{plate}.parquet")
+        stack = store.open_stack(results / "images" / "real" / f"{plate}.tif").select(self.fields)
+        read = lambda names: np.stack([stack.images[row][stack.channel_indices(names)] for row in range(len(stack))])  # noqa: E731
+        self.x = torch.from_numpy(read(CHANNELS["input"]).astype(np.float32))
+        self.real = [standardise(field.astype(np.float32)) for field in read(CHANNELS["target"])]
+        self.described = np.array([features(field) for field in self.real])
+
+    def score(self, denoiser, steps: int, seed: int) -> dict:
+        """Paint every field by DDIM, and compare."""
+        sources = [field_noise(row, seed) for _, row in self.fields.iterrows()]
+        noise = lambda: torch.stack([torch.randn(self.real[0].shape, generator=source) for source in sources])  # noqa: E731
+        path, labels = Schedule().path(steps, "karras"), torch.zeros(len(self.x), dtype=torch.int64)
+        stains = sampler.sample(sampler.clipped(denoiser), self.x, labels, path, noise, sampler="ddim").numpy()
+        painted = [standardise(field) for field in stains]
+        pairs = list(zip(self.real, painted))
+        similarity = [ssim(a, b, data_range=15) for pair in pairs for a, b in zip(*pair)]
+        described = np.array([features(field) for field in painted])
+        return {"pcc": float(np.mean([pcc(*pair) for pair in pairs])), "ssim": float(np.mean(similarity)),
+                "feature_distance": feature_distance(self.described, described)}  # fmt: skip
+
+
+def train(variant: str, width: int, seed: int, marks: list[float], data: TrainingImages, plate: Plate, steps: int):
+    """Train one variant, and yield its scores after each number of CPU seconds."""
+    preset, objective = VARIANTS[variant]
+    settings = {"preset": preset, "width": width, "objective": objective}
+    torch.manual_seed(seed_of(seed, "weights"))
+    model = build_denoiser(settings, CHANNELS, 0)
+    training = Training(model, Denoising(3, objective, "l2", 0.0), {**TRAIN, "seed": seed})
+    batches, spent, before, since = training.batches(data), 0.0, None, 0
+    for mark in sorted(marks):
+        while spent < mark:
+            started = time.process_time()
+            training.step(*next(batches))
+            spent += time.process_time() - started
+        losses = [float(loss) for loss, _ in training.losses[since:]]
+        since, loss = len(training.losses), float(np.mean(losses))
+        painter = load_module(Path(variant), build_denoiser(settings, CHANNELS, 0), training.mean, torch.device("cpu"))
+        yield {"variant": variant, "seed": seed, "cpu_s": mark, "images": training.seen, "loss": loss,
+               "fall": None if before is None else 1 - loss / before, **plate.score(painter, steps, seed)}  # fmt: skip
+        before = loss
+
+
+def main() -> None:
+    """Print one JSON line a variant, seed and training time, then the means over seeds with their s.d."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--marks", type=float, nargs="+", default=[30, 60, 120], help="CPU seconds of training")
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=20, help="DDIM steps of every variant")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    make_plates(args.folder)
+    results = args.folder / "results"
+    paths = [results / "images" / "real" / "SIM001.tif"], [results / "fields" / "SIM001.parquet"]
+    data, plate, lines = TrainingImages(*paths, channels=CHANNELS, label="none"), Plate(results, "SIM003"), []
+    for seed, variant in itertools.product(args.seeds, args.variants):
+        for line in train(variant, args.width, seed, args.marks, data, plate, args.steps):
+            lines.append(line)
+            shown = {key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()}
+            print(json.dumps({"bench": "presets", "width": args.width, **shown}), flush=True)
+    numbers = ["images", "loss", "pcc", "ssim", "feature_distance"]
+    for (variant, mark), part in pd.DataFrame(lines).groupby(["variant", "cpu_s"]):
+        shown = {name: [round(part[name].mean(), 4), round(part[name].std(), 4)] for name in numbers}
+        print(json.dumps({"bench": "presets", "variant": variant, "cpu_s": mark, "mean and s.d.": shown}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
