@@ -15,7 +15,7 @@ import tifffile
 from matplotlib.image import imread
 from scipy import ndimage
 
-from brightpaint.evaluation.overlap import overlap
+from brightpaint.evaluation.object_overlap import overlap
 from brightpaint.features import cellprofiler as module
 from brightpaint.features import pipeline
 from brightpaint.intensity import standardise

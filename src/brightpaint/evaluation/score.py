@@ -24,7 +24,7 @@ from brightpaint.cli import run
 from brightpaint.evaluation import counts, distance_scores, uncertainty
 from brightpaint.evaluation.failed import painted_rows
 from brightpaint.evaluation.image_scores import field_table, image_rows, plate_scores
-from brightpaint.evaluation.overlap import plate_overlaps
+from brightpaint.evaluation.object_overlap import plate_overlaps
 from brightpaint.evaluation.profile_scores import (
     correlation_row,
     distance_rows,
