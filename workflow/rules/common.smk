@@ -117,6 +117,8 @@ def stage_settings(stage, name):
         return {"plates": STUDY.lookup_plates()}
     if stage == "score":
         return {"channels": channels, "cutoff": CONFIG["prepare"]["cutoff"]}
+    if stage in ("select", "active"):
+        return {**CONFIG[stage], **CONFIG["profile"]}
     if stage == "montage":
         return {**CONFIG["figures"], "channels": channels, "pixel_size_um": STUDY.pixel_size_um(name)}
     if stage == "feature_figure":
@@ -220,6 +222,11 @@ def medians_of(wildcards):
     return expand(
         "<results>/medians/{arm}/{plate}.parquet", arm=wildcards.arm, plate=STUDY.profile_plates(wildcards.arm)
     )
+
+
+def sphering_medians(wildcards):
+    """Field medians of the real plates on whose DMSO wells sphering is fitted, where the recipe spheres."""
+    return real_medians("select") if CONFIG["profile"]["recipe"] == "standard" else []
 
 
 def scored_plates(wildcards):

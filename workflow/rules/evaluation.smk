@@ -7,7 +7,9 @@ rule active:
         medians=real_medians("active"),
         selection="<results>/selection/cellprofiler.tsv",
     output:
-        "<results>/active/perturbations.tsv",
+        perturbations="<results>/active/perturbations.tsv",
+        wells="<results>/active/wells.parquet",
+        agreement="<results>/active/agreement.tsv",
     log:
         "<logs>/active.log",
     conda:
@@ -16,7 +18,8 @@ rule active:
         settings=lambda wildcards: settings("active"),
     shell:
         "python -m brightpaint.evaluation.active --settings {params.settings:q} --medians {input.medians:q}"
-        " --selection {input.selection:q} --active {output:q} 2> {log:q}"
+        " --selection {input.selection:q} --active {output.perturbations:q} --wells {output.wells:q}"
+        " --agreement {output.agreement:q} 2> {log:q}"
 
 
 rule score:
@@ -185,7 +188,9 @@ rule loss:
 rule active_figure:
     """Draw how the active perturbations were found."""
     input:
-        "<results>/active/perturbations.tsv",
+        active="<results>/active/perturbations.tsv",
+        wells="<results>/active/wells.parquet",
+        agreement="<results>/active/agreement.tsv",
     output:
         report(
             "<results>/figures/active.png",
@@ -200,8 +205,8 @@ rule active_figure:
     params:
         settings=settings("figures"),
     shell:
-        "python -m brightpaint.evaluation.figures active --settings {params.settings:q} --active {input:q}"
-        " --figure {output:q} 2> {log:q}"
+        "python -m brightpaint.evaluation.figures active --settings {params.settings:q} --active {input.active:q}"
+        " --wells {input.wells:q} --agreement {input.agreement:q} --figure {output:q} 2> {log:q}"
 
 
 rule tables:
