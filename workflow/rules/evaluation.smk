@@ -233,6 +233,62 @@ rule tables:
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
 
+rule paper_table:
+    """Lay the arms out as one of the paper's two tables."""
+    input:
+        expand("<results>/metrics/{arm}.parquet", arm=scored_arms()),
+    output:
+        html=report(
+            "<results>/tables/table_{number}.html",
+            category="Metrics",
+            caption="../report/paper_table.rst",
+            labels={"table": "as the paper's Table {number}"},
+        ),
+        tsv="<results>/tables/table_{number}.tsv",
+    log:
+        "<logs>/paper_table/{number}.log",
+    wildcard_constraints:
+        number="1|2",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("paper_table", wildcards.number),
+    shell:
+        "python -m brightpaint.evaluation.paper_tables --settings {params.settings:q} --metrics {input:q}"
+        " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+rule overlap_figure:
+    """Count the matched targets that arms share with one another and with the real plates."""
+    input:
+        real="<results>/profiles/real/cellprofiler/perturbations.parquet",
+        profiles=lambda wildcards: expand(
+            "<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=feature_arms(wildcards.subset)
+        ),
+        active="<results>/active/perturbations.tsv",
+    output:
+        figure=report(
+            "<results>/figures/overlap/{subset}.png",
+            category="Metrics",
+            caption="../report/overlap.rst",
+            labels={"table": "shared target matches: {subset}"},
+        ),
+        table="<results>/tables/overlap_{subset}.tsv",
+    log:
+        "<logs>/overlap_figure/{subset}.log",
+    wildcard_constraints:
+        subset="full|active",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("figures"),
+        arms=lambda wildcards: feature_arms(wildcards.subset),
+    shell:
+        "python -m brightpaint.evaluation.figures overlap --settings {params.settings:q} --subset {wildcards.subset}"
+        " --real {input.real:q} --arms {params.arms:q} --profiles {input.profiles:q} --active {input.active:q}"
+        " --figure {output.figure:q} --table {output.table:q} 2> {log:q}"
+
+
 rule quality_figure:
     """Lay a plate's image quality out as the plate is, with what was flagged."""
     input:

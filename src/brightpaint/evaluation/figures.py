@@ -20,11 +20,14 @@ import pandas as pd  # noqa: E402
 
 from brightpaint import store  # noqa: E402
 from brightpaint.cli import run  # noqa: E402
+from brightpaint.evaluation.active import as_text  # noqa: E402
 from brightpaint.evaluation.active_figure import active_figure  # noqa: E402
 from brightpaint.evaluation.heatmaps import feature_figure, feature_scores, plate_page  # noqa: E402
 from brightpaint.evaluation.montage import plate_montage, worst_fields, worst_montage  # noqa: E402
+from brightpaint.evaluation.overlap import overlap_figure, overlap_table  # noqa: E402
 from brightpaint.evaluation.plate_map import plate_map  # noqa: E402
 from brightpaint.evaluation.score import by_plate, read_active  # noqa: E402
+from brightpaint.evaluation.tables import WITHOUT_PREDICTION  # noqa: E402
 
 # Okabe and Ito's colours, told apart by colour-blind readers.
 LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333"]
@@ -98,6 +101,17 @@ def draw_features(args: argparse.Namespace) -> plt.Figure:
     return feature_figure(arms, args.settings["channels"]["target"])
 
 
+def draw_overlap(args: argparse.Namespace) -> plt.Figure:
+    """Draw the matched targets that arms share, and write their table."""
+    names = read_active(args.active) if args.subset == "active" else None
+    arms = {arm: by_plate(path, arm) for arm, path in zip(args.arms, args.profiles)}
+    painted = {plate for name, plates in arms.items() if name != "lookup" for plate in plates}
+    real = {plate: frame for plate, frame in by_plate(args.real, "real").items() if plate in painted}
+    table = overlap_table({"real": real, **arms}, names)
+    store.write_table(as_text(table), args.table)
+    return overlap_figure(table, {**WITHOUT_PREDICTION, "lookup": "look-up, no image"})
+
+
 def draw_plate(args: argparse.Namespace) -> plt.Figure:
     """Draw a plate's wells: PCC and cells."""
     tables = {arm: store.read_table(path) for arm, path in zip(args.arms, args.scores)}
@@ -139,6 +153,7 @@ DRAW = {
     "worst": draw_worst,
     "plate": draw_plate,
     "features": draw_features,
+    "overlap": draw_overlap,
     "loss": lambda args: loss_figure(read_histories(args.histories)),
     "active": lambda args: active_figure(*(store.read_table(path) for path in (args.active, args.wells, args.agreement))),
     "quality": lambda args: plate_map(
@@ -171,11 +186,14 @@ def parser() -> argparse.ArgumentParser:
     )
     plate.add_argument("--medians", type=Path, nargs="*", default=[], help="field medians in folders named by arm")
     features = commands.add_parser("features", help="correlation by feature group and channel")
-    features.add_argument("--subset", choices=["full", "active"], required=True)
-    features.add_argument("--real", type=Path, required=True, help="real perturbation profiles")
-    features.add_argument("--arms", nargs="+", required=True)
-    features.add_argument("--profiles", type=Path, nargs="+", required=True, help="perturbation profiles, one an arm")
-    features.add_argument("--active", type=Path, nargs="*", default=[])
+    overlap = commands.add_parser("overlap", help="matched targets that arms share")
+    overlap.add_argument("--table", type=Path, required=True, help="the table to write")
+    for command in (features, overlap):
+        command.add_argument("--subset", choices=["full", "active"], required=True)
+        command.add_argument("--real", type=Path, required=True, help="real perturbation profiles")
+        command.add_argument("--arms", nargs="+", required=True)
+        command.add_argument("--profiles", type=Path, nargs="+", required=True, help="perturbation profiles, one an arm")
+        command.add_argument("--active", type=Path, nargs="*", default=[])
     commands.add_parser("loss").add_argument("--histories", type=Path, nargs="+", required=True)
     active = commands.add_parser("active", help="how the actives were found")
     for name in ("active", "wells", "agreement"):

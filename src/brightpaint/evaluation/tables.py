@@ -56,10 +56,12 @@ COLUMNS = [
     Column("top5_paper", "top 5 hits", 1, 1, "hits among the five nearest, a query counted more than once, as published"),
     Column("map_target", "target mAP", 1, 3, "mean average precision: 1 if those that share a perturbation's target are its "
            "nearest of all, mean over targets. Floor: wells ranked by distance on the plate"),
+    Column("map_replicate", "replicate mAP", 1, 3, "mean average precision: 1 if a perturbation's real replicates on other plates "
+           "are the nearest of all their profiles. Floor: the nearest well on the plate is asked in its place"),
     Column("mtdist", "MTdist", -1, 3, "mean cosine distance of perturbations that share a target"),
     Column("mtdist_paper", "MTdist, last pairs", -1, 3, "the same, each target's last pair only, as published"),
     Column("cpcor", "CPcor", 1, 3, "mean over features of the correlation across perturbations with the real profiles "
-           "(real Cell Painting: with the other real plates). Floor: the perturbation's mean real profile on the other "
+           "(real Cell Painting: with other real plates). Floor: the perturbation's mean real profile on the other "
            "plates, no image used"),
 ]  # fmt: skip
 ARROWS = {1: " ↑", -1: " ↓", 0: ""}
@@ -150,7 +152,8 @@ def cell(found: pd.DataFrame, column: Column, best: float) -> str:
         kinds.append("best")
     inside = "".join(f"<small>{escape(line)}</small>" for line in small)
     kind = f' class="{" ".join(kinds)}"' if kinds else ""
-    return f'<td{kind} data-value="{row["value"]:.6g}">{show(row["value"])}{inside}</td>'
+    counts = sorted(set(found["n"].astype(int)))
+    return f'<td{kind} data-value="{row["value"]:.6g}" title="n {" / ".join(map(str, counts))}">{show(row["value"])}{inside}</td>'
 
 
 def best_value(frame: pd.DataFrame, column: Column, leaking: Sequence[str]) -> float:
