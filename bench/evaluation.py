@@ -58,9 +58,11 @@ def layout(plate: str, wells: int) -> pd.DataFrame:
         treated = number - wells * DMSO // 384
         control = treated < 0
         rows += [{
-            "Metadata_Plate": plate, "Metadata_Well": f"{row_letters(number // 24 + 1)}{number % 24 + 1:02d}", "Metadata_Site": site,
+            "Metadata_Plate": plate,
+            "Metadata_Well": f"{row_letters(number // 24 + 1)}{number % 24 + 1:02d}", "Metadata_Site": site,
             "Metadata_Tile": 1, "Metadata_Source": "s", "Metadata_Batch": plate,
-            "Metadata_perturbation": "DMSO" if control else f"c{treated:03d}", "Metadata_target": "" if control else f"T{treated // 2:03d}",
+            "Metadata_perturbation": "DMSO" if control else f"c{treated:03d}",
+            "Metadata_target": "" if control else f"T{treated // 2:03d}",
             "Metadata_control_type": "negcon" if control else "", "Metadata_cells": 150,
         } for site in range(1, SITES + 1)]  # fmt: skip
     return pd.DataFrame(rows)
@@ -103,10 +105,22 @@ def run_plates(folder: Path, plates: int, wells: int, features: int) -> None:
                         "--selection", selection, "--active", str(out / "active.tsv"), "--wells", str(out / "active.parquet"),
                         "--agreement", str(out / "agreement.tsv")]  # fmt: skip
     for arm in medians:
-        stages[f"score {arm}"] = [sys.executable, __file__, "score", "--folder", str(folder), "--plates", str(plates), "--arm", arm]
+        stages[f"score {arm}"] = [
+            sys.executable,
+            __file__,
+            "score",
+            "--folder",
+            str(folder),
+            "--plates",
+            str(plates),
+            "--arm",
+            arm,
+        ]
     found = []
     for stage, command in stages.items():
-        found.append({"bench": "evaluation", "plates": plates, "wells": wells, "features": features, **watch(stage, command)})
+        found.append(
+            {"bench": "evaluation", "plates": plates, "wells": wells, "features": features, **watch(stage, command)}
+        )
         print(json.dumps(found[-1]), flush=True)
     total = {key: round(sum(row[key] for row in found), 1) for key in ("cpu_s", "wall_s")}
     peaks = {key: max(row[key] for row in found) for key in ("peak_rss_mb", "peak_anonymous_mb")}
@@ -131,7 +145,9 @@ def run_cells(folder: Path, wells: int) -> None:
 
     path, rows_path = folder / f"cells{wells}.parquet", folder / f"rows{wells}.parquet"
     fields, rng = layout("P", wells), np.random.default_rng(0)
-    names = [f"{part}_Intensity_{n}" for n, part in zip(range(CELL_COLUMNS), ["Cells", "Nuclei", "Cytoplasm"] * CELL_COLUMNS)]
+    names = [
+        f"{part}_Intensity_{n}" for n, part in zip(range(CELL_COLUMNS), ["Cells", "Nuclei", "Cytoplasm"] * CELL_COLUMNS)
+    ]
     metadata = [name for name in fields.columns if name != "Metadata_cells"]
 
     def tables():
@@ -143,9 +159,24 @@ def run_cells(folder: Path, wells: int) -> None:
     if not path.exists():
         store.write_table(fields[metadata], rows_path)
         store.write_groups(tables(), path, next(iter(tables())).schema)
-    command = [sys.executable, "-m", "brightpaint.features.median", "--cells", path, "--rows", rows_path, "--medians", folder / "m.parquet"]
+    command = [
+        sys.executable,
+        "-m",
+        "brightpaint.features.median",
+        "--cells",
+        path,
+        "--rows",
+        rows_path,
+        "--medians",
+        folder / "m.parquet",
+    ]
     found = watch("median", list(map(str, command)))
-    size = {"wells": wells, "cells": wells * CELLS_A_WELL, "columns": CELL_COLUMNS, "file_gb": round(path.stat().st_size / 1e9, 2)}
+    size = {
+        "wells": wells,
+        "cells": wells * CELLS_A_WELL,
+        "columns": CELL_COLUMNS,
+        "file_gb": round(path.stat().st_size / 1e9, 2),
+    }
     print(json.dumps({"bench": "evaluation", **size, **found}), flush=True)
 
 

@@ -56,7 +56,9 @@ def exchanged(wells: np.ndarray, share: float) -> np.ndarray:
 
 def call(module: str, *words: object) -> None:
     """Run one of the study's commands."""
-    done = subprocess.run([sys.executable, "-m", f"brightpaint.{module}", *map(str, words)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", f"brightpaint.{module}", *map(str, words)], capture_output=True, text=True
+    )
     if done.returncode:
         raise SystemExit(f"{module}\n{done.stderr[-4000:]}")
 
@@ -95,7 +97,9 @@ def make_arm(folder: Path, results: Path, study: Study, plate: str, kind: str, s
     if not path.exists():
         real = store.open_stack(results / f"images/real/{plate}.tif").select(fields)
         targets = study.config["channels"]["target"]
-        images = np.stack([real.images[row][real.channel_indices(targets)] for row in range(len(real))]).astype(np.float32)
+        images = np.stack([real.images[row][real.channel_indices(targets)] for row in range(len(real))]).astype(
+            np.float32
+        )
         images = faulty(images, fields["Metadata_Well"].to_numpy(), kind, severity)
         with store.StackWriter(path, images.shape, targets, key=arm) as writer:
             for row, image in enumerate(images):
@@ -122,7 +126,8 @@ def score(folder: Path, results: Path, study: Study, plate: str, arm: str) -> pd
          "--fields", results / f"fields/{plate}.parquet",
          "--profiles", results / "profiles/real/cellprofiler/perturbations.parquet", profiles / "perturbations.parquet",
          "--medians", medians, "--real-medians", results / f"medians/real/{plate}.parquet",
-         "--active", results / "active/perturbations.tsv", "--metrics", out, "--by-field", out.with_suffix(".fields.parquet"))  # fmt: skip
+         "--active", results / "active/perturbations.tsv", "--metrics", out,
+         "--by-field", out.with_suffix(".fields.parquet"))  # fmt: skip
     return store.read_table(out)
 
 
@@ -139,7 +144,9 @@ def main() -> None:
     found = {}
     for kind, severities in {"wells": (0,), **SEVERITIES}.items():
         for severity in (0, *severities):
-            arm = make_arm(args.folder, args.study, study, args.plate, *(("wells", 0) if not severity else (kind, severity)))
+            arm = make_arm(
+                args.folder, args.study, study, args.plate, *(("wells", 0) if not severity else (kind, severity))
+            )
             frame = score(args.folder, args.study, study, args.plate, arm)
             chosen = frame[(frame["channel"] == "all") & (frame["subset"] == args.subset)]
             found[kind, severity] = dict(zip(chosen["metric"], chosen["value"]))

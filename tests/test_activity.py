@@ -98,7 +98,9 @@ def test_without_replicates_or_dmso_there_is_nothing_and_without_permutations_no
 def test_kappa_known_answers():
     assert activity.kappa([1, 1, 0, 0], [1, 1, 0, 0]) == 1
     assert activity.kappa([1, 1, 0, 0], [1, 0, 1, 0]) == 0
-    assert activity.kappa([1] * 20 + [1] * 5 + [0] * 10 + [0] * 15, [1] * 20 + [0] * 5 + [1] * 10 + [0] * 15) == pytest.approx(0.4)
+    assert activity.kappa(
+        [1] * 20 + [1] * 5 + [0] * 10 + [0] * 15, [1] * 20 + [0] * 5 + [1] * 10 + [0] * 15
+    ) == pytest.approx(0.4)
     assert np.isnan(activity.kappa([1, 1], [1, 1])) and np.isnan(activity.kappa([], []))
 
 
@@ -110,7 +112,13 @@ def test_agreement_counts_every_pair_and_leaves_out_what_says_nothing():
     })  # fmt: skip
     found = activity.agreement(activity.calls_of(table, 0.05)).set_index(["first", "second"])
     assert list(found.index) == [("active", "clusters"), ("active", "mAP"), ("clusters", "mAP")]
-    assert found.loc[("active", "mAP"), ["n", "both", "first_only", "second_only", "neither"]].tolist() == [3, 1, 1, 0, 1]
+    assert found.loc[("active", "mAP"), ["n", "both", "first_only", "second_only", "neither"]].tolist() == [
+        3,
+        1,
+        1,
+        0,
+        1,
+    ]
     assert found.at[("clusters", "mAP"), "kappa"] == 1
 
 

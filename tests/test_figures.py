@@ -115,7 +115,8 @@ def actives(permutations=True):
         rows.append(
             {
                 "Metadata_perturbation": f"c{n}", "Metadata_target": f"T{n}", "Metadata_control_type": "negcon" if n == 6 else "",
-                "cluster": cluster, "active": int(n < 3), "found": int(n < 3), "grit": 3.0 - n, "grit_null": 1.0, "score": similar[2], "score_paper": np.nan if gone else similar[2],
+                "cluster": cluster, "active": int(n < 3), "found": int(n < 3),
+                "grit": 3.0 - n, "grit_null": 1.0, "score": similar[2], "score_paper": np.nan if gone else similar[2],
                 **{f"similarity_{q:02d}": v for q, v in zip((5, 25, 50, 75, 95), similar)},
                 "target_score": np.nan if n > 5 else similar[2], "shift": 5.0 - n if permutations and n < 6 else np.nan,
                 "null_shift": 2.0 if permutations and n < 6 else np.nan, "null_p": 0.01 if permutations and n < 6 else np.nan,

@@ -22,13 +22,19 @@ def profiles(matched, targets=8, seed=0):
 
 
 def test_a_target_is_matched_by_its_name_and_one_alone_cannot_be():
-    frame = profiles(range(8), targets=8).assign(Metadata_target=["A|B", "A", *["C"] * 2, *[f"S{n}" for n in range(12)]])
+    frame = profiles(range(8), targets=8).assign(
+        Metadata_target=["A|B", "A", *["C"] * 2, *[f"S{n}" for n in range(12)]]
+    )
     matched, possible = overlap.matched_targets(frame)
     assert matched == {"A", "C"} == possible
 
 
 def test_the_matrix_counts_what_two_arms_share_and_what_chance_would():
-    arms = {"real": {"P": profiles(range(8), 40), "Q": profiles([], 40, 1)}, "a": {"P": profiles([0, 1, 2], 40, 2)}, "b": {"R": profiles([0])}}
+    arms = {
+        "real": {"P": profiles(range(8), 40), "Q": profiles([], 40, 1)},
+        "a": {"P": profiles([0, 1, 2], 40, 2)},
+        "b": {"R": profiles([0])},
+    }
     own = {arm: len(overlap.matched_targets(arms[arm]["P"])[0]) for arm in ("real", "a")}
     table = overlap.overlap_table(arms, None).set_index(["row", "column"])
     pair = table.loc[("real", "a")]

@@ -30,7 +30,9 @@ def metrics(names, subset="full"):
     for number, name in enumerate(names):
         for plate in ("P1", "P2"):
             rows.append(row(name, "pcc", 0.5 + 0.01 * number, plate=plate, subset=subset, low=0.4, high=0.6))
-            rows.append(row(name, "nn", 3.0, plate=plate, subset=subset, space="cellprofiler", null=1.0, null_bound=3.0))
+            rows.append(
+                row(name, "nn", 3.0, plate=plate, subset=subset, space="cellprofiler", null=1.0, null_bound=3.0)
+            )
     rows += [row("real", "nn", 12.0, plate=plate, subset=subset, space="cellprofiler") for plate in ("P1", "P2", "P9")]
     rows += [row("real", "pcc_brightfield", 0.3, subset=subset), row("real", "nn", 5, subset=subset, space="dino")]
     return pd.DataFrame(rows)
@@ -39,7 +41,13 @@ def metrics(names, subset="full"):
 def test_table_1_has_the_papers_rows_in_its_order_and_what_it_has_not_after_them():
     rows, remark = paper_tables.rows_of_table(ARMS, 1)
     pairs = [(each["first"], each["second"]) for each in rows]
-    assert pairs[:5] == [("none", "none"), ("pert", "none"), ("pert", "pert"), ("pert", "wrong label"), ("target", "none")]
+    assert pairs[:5] == [
+        ("none", "none"),
+        ("pert", "none"),
+        ("pert", "pert"),
+        ("pert", "wrong label"),
+        ("target", "none"),
+    ]
     assert pairs[5] == ("target", "target") and remark == ""
     assert {each["name"] for each in rows[6:]} == {"floor", "r"}
 
@@ -59,7 +67,10 @@ def test_the_page_marks_who_is_told_the_target_and_shows_both_folds():
     page = Page(text)
     head, *body = page.tables[0]
     titles = [cell[1].strip() for cell in head]
-    assert titles[:5] == ["label in training", "label in sampling", "arm", "PCC ↑", "NN matches ↑"] and "NN matches, dino ↑" in titles
+    assert (
+        titles[:5] == ["label in training", "label in sampling", "arm", "PCC ↑", "NN matches ↑"]
+        and "NN matches, dino ↑" in titles
+    )
     by_arm = {cells[2][1].strip(): cells for cells in body}
     assert list(by_arm)[-2:] == ["real", "brightfield"] and "†" in by_arm["t"][1][1] and "†" not in by_arm["p"][1][1]
     assert by_arm["p"][3][1].split()[1:] == ["P1", by_arm["p"][3][1].split()[2], "P2", by_arm["p"][3][1].split()[4]]
@@ -73,8 +84,8 @@ def test_the_command_writes_page_and_tsv_of_the_rows_that_exist(tmp_path):
     for name, part in frame.groupby("arm"):
         store.write_table(part, tmp_path / f"{name}.parquet")
     settings = {"arms": [arm("p", "perturbation"), arm("u"), arm("t", "target", leaking=True)], "number": 1}
-    paper_tables.main(["--settings", json.dumps(settings), "--metrics", *(str(tmp_path / f"{n}.parquet") for n in ("real", "u", "p")),
-                       "--html", str(tmp_path / "t.html"), "--tsv", str(tmp_path / "t.tsv")])  # fmt: skip
+    paper_tables.main(["--settings", json.dumps(settings), "--metrics",
+                       *(str(tmp_path / f"{n}.parquet") for n in ("real", "u", "p")), "--html", str(tmp_path / "t.html"), "--tsv", str(tmp_path / "t.tsv")])  # fmt: skip
     tidy = pd.read_csv(tmp_path / "t.tsv", sep="\t")
     assert set(tidy["arm"]) == {"real", "u", "p"} and "P9" not in set(tidy["plate"])
     assert tidy.loc[tidy["arm"] == "p", ["first", "second"]].drop_duplicates().to_numpy().tolist() == [["pert", "pert"]]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brightpaint.features import cells, median, profile, recipes, select
+from brightpaint.features import cells, median, profile, select
 
 NAMES = [f"Cells_Intensity_{n}" for n in range(6)]
 

@@ -100,11 +100,15 @@ def test_replicate_precision_is_that_of_copairs():
     query, gallery, _ = replicates()
     gallery[1] = gallery[1].iloc[3:]  # some perturbations have one replicate only
     frames = [query, *gallery]
-    meta = pd.concat([frame.reset_index(names="name")[["name"]].assign(side=min(n, 1)) for n, frame in enumerate(frames)])
+    meta = pd.concat(
+        [frame.reset_index(names="name")[["name"]].assign(side=min(n, 1)) for n, frame in enumerate(frames)]
+    )
     values = np.concatenate([frame.filter(like="Cells").to_numpy() for frame in frames])
     peer = average_precision(meta.reset_index(drop=True), values, pos_sameby=["name"], pos_diffby=["side"], neg_sameby=[],
                              neg_diffby=["name", "side"], progress_bar=False)  # fmt: skip
-    row = retrieval.replicate_map_row(query, gallery, pd.DataFrame({"Metadata_Well": [], "Metadata_perturbation": []}), "s")
+    row = retrieval.replicate_map_row(
+        query, gallery, pd.DataFrame({"Metadata_Well": [], "Metadata_perturbation": []}), "s"
+    )
     assert row["value"] == pytest.approx(peer.loc[peer["side"] == 0, "average_precision"].mean(), abs=1e-6)
     assert row["n"] == 12 and "floor" not in row
 
@@ -130,4 +134,8 @@ def test_equal_profiles_find_no_replicate_and_joins_survive_shuffled_rows():
     row = retrieval.replicate_map_row(query, gallery, fields, "s")
     shuffled = [frame.sample(frac=1, random_state=n) for n, frame in enumerate(gallery)]
     assert retrieval.replicate_map_row(query, shuffled, fields, "s")["value"] == pytest.approx(row["value"])
-    assert retrieval.replicate_map_row(query, [], fields, "s") == {"metric": "map_replicate", "value": pytest.approx(np.nan, nan_ok=True), "n": 0}
+    assert retrieval.replicate_map_row(query, [], fields, "s") == {
+        "metric": "map_replicate",
+        "value": pytest.approx(np.nan, nan_ok=True),
+        "n": 0,
+    }

@@ -317,10 +317,26 @@ def paper_arms():
         model = STUDY.model_of(arm["name"])
         guided = labels.get(arm["classifier"]) if arm["guidance_scale"] > 0 else None
         folds = {plate: STUDY.fold_of(arm["name"], plate) for plate in STUDY.test_plates(arm["name"])}
-        described.append({"name": arm["name"], "kind": model["kind"], "label": model["label"], "subset": model["subset"],
-                          "sampling_label": arm["sampling_label"], "classifier": guided, "folds": folds,
-                          "leaking": arm["name"] in told})
+        described.append(
+            {
+                "name": arm["name"],
+                "kind": model["kind"],
+                "label": model["label"],
+                "subset": model["subset"],
+                "sampling_label": arm["sampling_label"],
+                "classifier": guided,
+                "folds": folds,
+                "leaking": arm["name"] in told,
+            }
+        )
     return [arm for arm in described if arm["folds"]]
+
+
+def measured_medians():
+    """Field medians of every measured arm: the real plates, then the arms' test plates."""
+    measured = [arm for arm in scored_arms() if arm != "lookup" and STUDY.profiled(arm)]
+    pairs = [(arm, plate) for arm in measured for plate in STUDY.profile_plates(arm)] if len(measured) > 1 else []
+    return [f"<results>/medians/{arm}/{plate}.parquet" for arm, plate in pairs]
 
 
 def paper_tables():
@@ -375,6 +391,7 @@ def study_results():
         results += expand("<results>/figures/overlap/{subset}.png", subset=subsets)
         measured = [arm for arm in scored_arms() if arm != "lookup" and STUDY.profiled(arm)]
         results += [f"<results>/cells/{arm}/{plate}.parquet" for arm in measured for plate in STUDY.profile_plates(arm)]
+        results += ["<results>/tables/cells.html"] if measured_medians() else []
         if CONFIG["perturbations"]:
             results += ["<results>/figures/active.png"]
     return results

@@ -258,6 +258,28 @@ rule paper_table:
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
 
+rule cell_tables:
+    """Count cells, empty fields, and features missing or constant, of every measured arm and plate."""
+    input:
+        medians=measured_medians(),
+        selection="<results>/selection/cellprofiler.tsv" if CONFIG["perturbations"] else [],
+    output:
+        html=report(
+            "<results>/tables/cells.html",
+            category="Quality",
+            caption="../report/cell_table.rst",
+            labels={"table": "cells and features"},
+        ),
+        tsv="<results>/tables/cells.tsv",
+    log:
+        "<logs>/cell_tables.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.evaluation.cell_tables --medians {input.medians:q} --selection {input.selection:q}"
+        " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
 rule overlap_figure:
     """Count the matched targets that arms share with one another and with the real plates."""
     input:

@@ -158,8 +158,8 @@ def choose(table: pd.DataFrame, targets: Sequence[str]) -> pd.DataFrame:
     named = [bool(group & set(targets)) for group in target_sets(table["Metadata_target"])]
     absent = sorted(set(targets) - set().union(*target_sets(table["Metadata_target"])))
     if not any(named):
-        raise ValueError(f"active.targets: none of {len(targets)} listed targets ({', '.join(absent[:5])}, ...) is on these plates; "
-                         "correct the file, or leave the key out")  # fmt: skip
+        raise ValueError(f"active.targets: none of {len(targets)} listed targets ({', '.join(absent[:5])}, ...) is on these "
+                         "plates; correct the file, or leave the key out")  # fmt: skip
     treated = (table["Metadata_control_type"] != "negcon") & (table["wells"] > 0)
     table = table.assign(active=(np.array(named) & treated).astype(int))
     log.info("active by the list of %d targets: %d perturbations; targets that are not on these plates: %d (%s)",
@@ -247,7 +247,9 @@ def as_text(frame: pd.DataFrame) -> pd.DataFrame:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: components, permutations, alpha, targets, recipe")
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="JSON: components, permutations, alpha, targets, recipe"
+    )
     parser.add_argument("--medians", type=Path, nargs="*", required=True, help="field medians of the real plates")
     parser.add_argument("--selection", type=Path, required=True)
     parser.add_argument("--active", type=Path, required=True, help="the table to write")
@@ -262,7 +264,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     kept = kept_features(store.read_table(args.selection, ["feature", "kept"]))
     plates = [store.read_fields(path) for path in args.medians]
     wells, features = known_wells(plates, kept, settings.get("recipe", "paper"))
-    values, chosen = wells[features].to_numpy(dtype=np.float64), {key: settings[key] for key in ("permutations", "alpha")}
+    values, chosen = (
+        wells[features].to_numpy(dtype=np.float64),
+        {key: settings[key] for key in ("permutations", "alpha")},
+    )
     points = principal_components(values, settings["components"])
     found = judge(pd.concat(plates, ignore_index=True), wells, points, **chosen)
     if settings.get("targets"):

@@ -44,7 +44,7 @@ def active_figure(table: pd.DataFrame, wells: pd.DataFrame, agreement: pd.DataFr
 
 
 def target_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a target (a perturbation without one is its own): its columns of `table`, and mean grit of its perturbations."""
+    """Return one row a target (a perturbation without one is its own), with the mean grit of its perturbations."""
     treated = table[table["cluster"].isin(["active", "partially active", "inactive"])]
     rows = []
     for names, (_, row) in zip(target_sets(treated["Metadata_target"]), treated.iterrows()):
@@ -76,7 +76,9 @@ def _distributions(axes: plt.Axes, wells: pd.DataFrame) -> None:
         values = values[np.isfinite(values)]
         if len(values):
             height, _ = np.histogram(values, bins=edges, density=True)
-            axes.stairs(height, edges, color=colour, linestyle=line, linewidth=1.6, label=f"{label} ({len(values):,} pairs)")
+            axes.stairs(
+                height, edges, color=colour, linestyle=line, linewidth=1.6, label=f"{label} ({len(values):,} pairs)"
+            )
     axes.set(xlabel="cosine similarity of two wells", ylabel="density", xlim=(-1, 1))
     axes.set_ylim(top=1.3 * axes.get_ylim()[1])  # room for the legend
     axes.legend(frameon=False, fontsize=8, loc="upper left")
@@ -92,7 +94,9 @@ def _grit_scatter(axes: plt.Axes, units: pd.DataFrame) -> None:
         part = units[units["cluster"] == cluster]
         filled = part["active"].astype(bool).to_numpy()
         for face, chosen in ((colour, filled), ("white", ~filled)):
-            axes.scatter(part["target_score"][chosen], part["grit"][chosen], c=face, edgecolors=colour, marker=marker, s=30)
+            axes.scatter(
+                part["target_score"][chosen], part["grit"][chosen], c=face, edgecolors=colour, marker=marker, s=30
+            )
     _grit_bound(axes, units)
     axes.set(xlabel="cosine similarity of mean profiles to DMSO's", ylabel="Grit, mean of a target's perturbations")
 
@@ -105,13 +109,17 @@ def _grit_boxes(axes: plt.Axes, units: pd.DataFrame) -> None:
     names = ["active", "partially active", "inactive"]
     groups = [units.loc[(units["cluster"] == name) & units["grit"].notna(), "grit"].to_numpy() for name in names]
     shown = [place for place, values in enumerate(groups) if len(values)]
-    drawn = axes.boxplot([groups[place] for place in shown], positions=shown, widths=0.5, showfliers=False, patch_artist=True)
+    drawn = axes.boxplot(
+        [groups[place] for place in shown], positions=shown, widths=0.5, showfliers=False, patch_artist=True
+    )
     for place, box, line in zip(shown, drawn["boxes"], drawn["medians"]):
         box.set(facecolor="none", edgecolor=CLUSTERS[names[place]][0], linewidth=1.5)
         line.set(color=CLUSTERS[names[place]][0], linewidth=2)
         values = np.sort(groups[place])
         spread = np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else np.zeros(1)
-        axes.scatter(place + spread, values, s=12, c=CLUSTERS[names[place]][0], marker=CLUSTERS[names[place]][1], alpha=0.7)
+        axes.scatter(
+            place + spread, values, s=12, c=CLUSTERS[names[place]][0], marker=CLUSTERS[names[place]][1], alpha=0.7
+        )
     _grit_bound(axes, units)
     axes.set_xticks(range(3), [f"{name}\n({len(values)})" for name, values in zip(names, groups)])
     axes.set(ylabel="Grit, mean of a target's perturbations", xlim=(-0.6, 2.6))
@@ -130,12 +138,22 @@ def _tsne(axes: plt.Axes, wells: pd.DataFrame) -> None:
     if len(wells) < 5:
         return _nothing(axes, "too few wells")
     perplexity = min(PERPLEXITY, (len(wells) - 1) / 3)
-    places = TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=1).fit_transform(components(wells).astype(np.float32))
+    places = TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=1).fit_transform(
+        components(wells).astype(np.float32)
+    )
     for cluster in ("control", "inactive", "no cells", "partially active", "active"):
         colour, marker = CLUSTERS[cluster]
         chosen = (wells["cluster"] == cluster).to_numpy()
         if chosen.any():
-            axes.scatter(*places[chosen].T, c=colour, marker=marker, s=14, alpha=0.75, linewidths=0, label=f"{cluster} ({chosen.sum()})")
+            axes.scatter(
+                *places[chosen].T,
+                c=colour,
+                marker=marker,
+                s=14,
+                alpha=0.75,
+                linewidths=0,
+                label=f"{cluster} ({chosen.sum()})",
+            )
     axes.set(xticks=[], yticks=[], xlabel="t-SNE 1", ylabel="t-SNE 2")
     axes.legend(frameon=False, fontsize=8)
 
@@ -151,7 +169,9 @@ def _agreement(axes: plt.Axes, agreement: pd.DataFrame) -> None:
         place = names.index(row.second), names.index(row.first)
         grid[place] = row.kappa
         differ = row.first_only + row.second_only
-        words = (f"{row.kappa:.2f}\n" if np.isfinite(row.kappa) else "same answer\nthroughout\n") + f"{differ} of {row.n} differ"
+        words = (
+            f"{row.kappa:.2f}\n" if np.isfinite(row.kappa) else "same answer\nthroughout\n"
+        ) + f"{differ} of {row.n} differ"
         axes.text(place[1], place[0], words, ha="center", va="center", fontsize=9,
                   color="white" if np.isfinite(row.kappa) and row.kappa < 0.5 else "black")  # fmt: skip
     axes.imshow(np.ma.masked_invalid(grid), cmap="viridis", vmin=0, vmax=1)

@@ -81,7 +81,10 @@ def grit_table(profiles: np.ndarray, wells: pd.DataFrame, *, alpha: float, shams
     grit = {name: grit_of(profiles, rows.to_numpy(), dmso) for name, rows in groups}
     sizes = wells[~control].groupby(["Metadata_perturbation", "Metadata_Plate"]).size()
     size = max(int(sizes.median()), 1) if len(sizes) else 1
-    plates = [np.flatnonzero(control & (wells["Metadata_Plate"] == plate).to_numpy()) for plate in sorted(set(wells["Metadata_Plate"]))]
+    plates = [
+        np.flatnonzero(control & (wells["Metadata_Plate"] == plate).to_numpy())
+        for plate in sorted(set(wells["Metadata_Plate"]))
+    ]
     rng, drawn = seeded("active", "grit"), []
     for _ in range(shams if min(map(len, plates), default=0) > size else 0):
         own = np.sort(np.concatenate([rng.choice(rows, size, replace=False) for rows in plates]))
@@ -118,7 +121,9 @@ def activity_table(points: np.ndarray, wells: pd.DataFrame, *, permutations: int
     for start in range(0, len(asked), BATCH):
         rows = np.flatnonzero(control | np.isin(perturbation, asked[start : start + BATCH]))
         # Each DMSO well is a reference of its own: no pair of DMSO wells is positive, no two compounds are negatives.
-        meta = pd.DataFrame({"Metadata_perturbation": perturbation[rows], "Metadata_reference": np.where(control[rows], rows, -1)})
+        meta = pd.DataFrame(
+            {"Metadata_perturbation": perturbation[rows], "Metadata_reference": np.where(control[rows], rows, -1)}
+        )
         keys = ["Metadata_perturbation", "Metadata_reference"]
         found = copairs_map.average_precision(
             meta, points[rows], pos_sameby=keys, pos_diffby=[], neg_sameby=[], neg_diffby=keys, progress_bar=False

@@ -15,7 +15,6 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from brightpaint import store  # noqa: E402
@@ -155,7 +154,9 @@ DRAW = {
     "features": draw_features,
     "overlap": draw_overlap,
     "loss": lambda args: loss_figure(read_histories(args.histories)),
-    "active": lambda args: active_figure(*(store.read_table(path) for path in (args.active, args.wells, args.agreement))),
+    "active": lambda args: active_figure(
+        *(store.read_table(path) for path in (args.active, args.wells, args.agreement))
+    ),
     "quality": lambda args: plate_map(
         store.read_table(args.measures), store.read_table(args.flags), args.settings["channels"]
     ),
@@ -192,7 +193,9 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--subset", choices=["full", "active"], required=True)
         command.add_argument("--real", type=Path, required=True, help="real perturbation profiles")
         command.add_argument("--arms", nargs="+", required=True)
-        command.add_argument("--profiles", type=Path, nargs="+", required=True, help="perturbation profiles, one an arm")
+        command.add_argument(
+            "--profiles", type=Path, nargs="+", required=True, help="perturbation profiles, one an arm"
+        )
         command.add_argument("--active", type=Path, nargs="*", default=[])
     commands.add_parser("loss").add_argument("--histories", type=Path, nargs="+", required=True)
     active = commands.add_parser("active", help="how the actives were found")

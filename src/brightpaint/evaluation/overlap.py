@@ -34,7 +34,13 @@ def matched_targets(profiles: pd.DataFrame) -> tuple[set[str], set[str]]:
     sets = metrics.target_sets(targets)
     named = pd.Series([name for group in sets for name in group], dtype="str").value_counts()
     nearest = metrics.nearest_neighbours(similarity, NEIGHBOURS)
-    matched = {name for row, near in enumerate(nearest) for other in near if shared[row, other] for name in sets[row] & sets[other]}
+    matched = {
+        name
+        for row, near in enumerate(nearest)
+        for other in near
+        if shared[row, other]
+        for name in sets[row] & sets[other]
+    }
     return matched, set(named.index[named > 1])
 
 
@@ -78,13 +84,21 @@ def overlap_figure(table: pd.DataFrame, labels: Mapping[str, str]) -> plt.Figure
     side = max(3.4, 0.95 * len(arms) + 1.6)
     figure, axes = plt.subplots(1, 2, figsize=(2 * side + 1.2, side + 0.6), layout="constrained")
     table = table.set_index(["row", "column"])
-    for place, (key, title) in zip(axes, {"shared": "matched targets in common", "share": "share of the column's own, %"}.items()):
+    for place, (key, title) in zip(
+        axes, {"shared": "matched targets in common", "share": "share of the column's own, %"}.items()
+    ):
         grid = table[key].unstack().loc[arms, arms].to_numpy(dtype=float)
         top = np.nanmax(grid, initial=1) if key == "shared" else 1
         place.imshow(np.ma.masked_invalid(grid), cmap="viridis", vmin=0, vmax=top)
         for (row, column), value in np.ndenumerate(grid):
             pair = table.loc[(arms[row], arms[column])]
-            words = "no common\nplate" if not pair["plates"] else f"{value:.0f}" if key == "shared" else f"{100 * value:.0f}"
+            words = (
+                "no common\nplate"
+                if not pair["plates"]
+                else f"{value:.0f}"
+                if key == "shared"
+                else f"{100 * value:.0f}"
+            )
             if not np.isfinite(value) and pair["plates"]:
                 words = "none"
             if key == "shared" and row != column and pair["plates"]:
@@ -97,5 +111,7 @@ def overlap_figure(table: pd.DataFrame, labels: Mapping[str, str]) -> plt.Figure
         place.spines[:].set_visible(False)
         place.set_title(title, fontsize=11)
     own = table.loc[[(arms[0], arms[0])]].iloc[0]
-    figure.suptitle(f"Top-five target matches, of {int(own['possible'])} targets (in brackets: in common by chance)", fontsize=11)
+    figure.suptitle(
+        f"Top-five target matches, of {int(own['possible'])} targets (in brackets: in common by chance)", fontsize=11
+    )
     return figure

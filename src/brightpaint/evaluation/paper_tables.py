@@ -55,7 +55,8 @@ def rows_of_table(arms: Sequence[Mapping], number: int) -> tuple[list[dict], str
     chosen, remark = [arm for arm in arms if arm["subset"] == subset], ""
     if number == 2 and not chosen:
         chosen = list(arms)
-        remark = "No model of this study was trained on the active subset: these were trained on all perturbations, and are scored on the active ones."
+        remark = ("No model of this study was trained on the active subset: these were trained on all perturbations, and are "
+                  "scored on the active ones.")  # fmt: skip
     rows = [{**arm, **dict(zip(("first", "second"), labels_of(arm, number)))} for arm in chosen]
 
     def place(row: dict) -> tuple:
@@ -72,7 +73,11 @@ def labels_of(arm: Mapping, number: int) -> tuple[str, str]:
     trained, guide = short[arm["label"]], short[arm["classifier"] or "none"]
     if arm["kind"] != "diffusion":
         return {"regression": "regression"}.get(arm["kind"], f"{arm['kind']} (floor)"), trained
-    shown = "none" if trained == "none" else {"own": trained, "none": "none", "swapped": "wrong label"}[arm["sampling_label"]]
+    shown = (
+        "none"
+        if trained == "none"
+        else {"own": trained, "none": "none", "swapped": "wrong label"}[arm["sampling_label"]]
+    )
     if number == 1:
         return trained, shown + (f" + CG {guide}" if guide != "none" else "")
     return (trained if shown == trained else f"{trained}, sampled with {shown}"), guide
@@ -97,16 +102,22 @@ def of_space(frame: pd.DataFrame, space: str | None) -> pd.DataFrame:
 
 
 def tidy_table(frame: pd.DataFrame, rows: Sequence[Mapping], number: int) -> pd.DataFrame:
-    """Return what the page shows, one row a number: the arm's labels, whether it is told the target, metric, plate, fold, numbers."""
+    """Return what the page shows, one row a number: labels, whether the arm is told the target, metric, plate, fold."""
     heads = {"real": ("GT", "Cell Painting"), "brightfield": ("GT", "brightfield"), "lookup": ("lookup", "no image")}
     described = {row["name"]: (row["first"], row["second"], row["leaking"], row["folds"]) for row in rows}
     frame = frame[frame["arm"].isin([*described, *heads])]
     parts = []
     for arm, part in frame.groupby("arm", sort=False):
         first, second, leaking, folds = described.get(arm, (*heads.get(arm, ("", "")), False, {}))
-        parts.append(part.assign(first=first, second=second, leaking=int(leaking), fold=part["plate"].map(folds).fillna("")))
+        parts.append(
+            part.assign(first=first, second=second, leaking=int(leaking), fold=part["plate"].map(folds).fillna(""))
+        )
     keys = ["arm", "first", "second", "leaking", "metric", "space", "plate", "fold"]
-    return pd.concat(parts, ignore_index=True)[[*keys, *NUMBERS, "n"]] if parts else pd.DataFrame(columns=[*keys, *NUMBERS, "n"])
+    return (
+        pd.concat(parts, ignore_index=True)[[*keys, *NUMBERS, "n"]]
+        if parts
+        else pd.DataFrame(columns=[*keys, *NUMBERS, "n"])
+    )
 
 
 def html_rows(frame: pd.DataFrame, rows: Sequence[Mapping], columns: Sequence[tuple]) -> str:
@@ -121,10 +132,16 @@ def html_rows(frame: pd.DataFrame, rows: Sequence[Mapping], columns: Sequence[tu
         mark = f" {LEAKING}" if row["leaking"] else ""
         names = "".join(f"<td>{escape(word)}</td>" for word in (row["first"], row["second"] + mark, row["name"]))
         lines.append(f"<tr>{names}{''.join(cells)}</tr>")
-    references = {"lookup": ("look-up", "no image"), "real": ("GT", "Cell Painting"), "brightfield": ("GT", "brightfield")}
+    references = {
+        "lookup": ("look-up", "no image"),
+        "real": ("GT", "Cell Painting"),
+        "brightfield": ("GT", "brightfield"),
+    }
     for arm, words in references.items():
         part = frame[frame["arm"] == arm]
-        cells = [cell(of_space(part, space).query("metric == @column.key"), column, np.nan) for space, column in columns]
+        cells = [
+            cell(of_space(part, space).query("metric == @column.key"), column, np.nan) for space, column in columns
+        ]
         if arm == "brightfield" and not len(part):
             cells = [brightfield_cell(frame, column) for _, column in columns]
         if len(part) or arm == "brightfield":
@@ -149,18 +166,23 @@ def page(frame: pd.DataFrame, rows: Sequence[Mapping], number: int, remark: str)
     head += "".join(f'<th title="{escape(c.meaning)}">{escape(c.title)}{ARROWS[c.better]}</th>' for _, c in columns)
     folds = {plate: fold for row in rows for plate, fold in row["folds"].items()}
     tested = ", ".join(f"fold {fold}: {plate}" for plate, fold in sorted(folds.items(), key=lambda pair: pair[::-1]))
-    tidy = tidy_table(frame, rows, number).to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.6g", na_rep="nan")
+    tidy = tidy_table(frame, rows, number).to_csv(
+        sep="\t", index=False, lineterminator="\n", float_format="%.6g", na_rep="nan"
+    )
     notes = [f"<p>{escape(remark)}</p>"] if remark else []
     if any(row["leaking"] for row in rows):
-        notes.append(f"<p>{LEAKING} is shown the target in sampling: it has been told what matches, mAP and MTdist ask for, and is no evidence there.</p>")
+        notes.append(
+            f"<p>{LEAKING} is shown the target in sampling: it has been told what matches, mAP and MTdist ask for, and is no "
+            "evidence there.</p>"
+        )
     body = html_rows(frame, rows, columns)
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>brightpaint: table {number}</title><link rel="icon" href="data:,"><style>{STYLE}
 td:nth-child(2), td:nth-child(3), th:nth-child(2), th:nth-child(3) {{ text-align: left }}</style></head><body>
 <h1>{escape(TITLES[number])}</h1>
-<p>Rows and columns follow Cross-Zamirski et al. 2023. Test plates: {escape(tested)}; where there are several, the mean stands first and
-each plate below it. Square brackets: 95% bootstrap interval within the plate; it does not speak of other batches. Blue: best arm
+<p>Rows and columns follow Cross-Zamirski et al. 2023. Test plates: {escape(tested)}; where there are several, the mean stands
+first and each plate below it. Square brackets: 95% bootstrap interval within the plate; it does not speak of other batches. Blue: best arm
 that is not told the target. Grey: within what chance reaches one time in twenty. GT: the real Cell Painting images (matches of
 real profiles; CPcor with replicate plates). Click a heading to sort.
 <a download="table_{number}.tsv" href="data:text/tab-separated-values;charset=utf-8,{quote(tidy)}">Download (TSV)</a>.</p>

@@ -34,7 +34,9 @@ from brightpaint.evaluation.retrieval import replicate_map_row, retrieval_row
 
 KEYS = ["arm", "metric", "subset", "space", "plate", "channel"]
 NUMBERS = ["value", "low", "high", "null", "null_bound", "floor"]
-REPLICATES = 4  # real plates that a plate is compared with as replicates: with all, ten plates would cost 90 comparisons
+REPLICATES = (
+    4  # real plates that a plate is compared with as replicates: with all, ten plates would cost 90 comparisons
+)
 log = logging.getLogger(__name__)
 
 
@@ -88,7 +90,9 @@ def profile_rows(
         seed = f"{plate}/{subset}"
         rows = [*match_rows(right, fields, seed), retrieval_row(right, fields, seed), *distance_rows(right, seed)]
         rows.append(replicate_map_row(right, replicates, fields, seed))
-        rows.append(replicate_row(left, replicates, seed) if arm == "real" else correlation_row(left, right, others, seed))
+        rows.append(
+            replicate_row(left, replicates, seed) if arm == "real" else correlation_row(left, right, others, seed)
+        )
         for row in rows:
             yield {**row, "plate": plate, "subset": subset, "space": "cellprofiler", "channel": "all"}
 

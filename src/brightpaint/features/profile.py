@@ -152,7 +152,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON: recipe")
     parser.add_argument("--medians", type=Path, nargs="+", required=True)
-    parser.add_argument("--reference", type=Path, nargs="*", default=[], help="real medians on which sphering is fitted")
+    parser.add_argument(
+        "--reference", type=Path, nargs="*", default=[], help="real medians on which sphering is fitted"
+    )
     parser.add_argument("--selection", type=Path, required=True)
     parser.add_argument("--wells", type=Path, required=True)
     parser.add_argument("--perturbations", type=Path, required=True)

@@ -66,12 +66,14 @@ def robustize_plate(wells: pd.DataFrame, features: Sequence[str]) -> pd.DataFram
         )
     flat = without_spread(kept, features)
     if flat:
-        log.info("%s: %d features do not vary among DMSO wells and become 0 (%s)", plate, len(flat), ", ".join(flat[:5]))
+        log.info(
+            "%s: %d features do not vary among DMSO wells and become 0 (%s)", plate, len(flat), ", ".join(flat[:5])
+        )
     scaled = pycytominer.normalize(
         kept[measured].reset_index(drop=True), features=features, meta_features=metadata,
         samples=f"{CONTROL} == 'negcon'", method="mad_robustize", mad_robustize_epsilon=0,
     )  # fmt: skip
-    values = scaled[features].to_numpy(dtype=np.float64)
+    values = scaled[features].to_numpy(dtype=np.float64, copy=True)
     values[:, [features.index(name) for name in flat]] = 0.0
     kept[features] = kept[features].astype(np.float64)
     kept.loc[measured, features] = values
@@ -88,7 +90,9 @@ def fit_sphering(reference: Sequence[pd.DataFrame], features: Sequence[str]) -> 
     """
     wells = pd.concat([plate[control_wells(plate)] for plate in reference], ignore_index=True)
     values = wells[list(features)].fillna(0.0)  # what is missing is taken to be DMSO's median
-    log.info("sphering: fitted on %d DMSO wells of %d real plates, %d features", len(values), len(reference), len(features))
+    log.info(
+        "sphering: fitted on %d DMSO wells of %d real plates, %d features", len(values), len(reference), len(features)
+    )
     try:
         return Spherize(method="ZCA-cor").fit(values)
     except ValueError as error:
