@@ -24,12 +24,13 @@ import faults  # noqa: E402
 WELLS, SIZE, CHANNELS = 24, 64, 5
 BETTER = {"pcc": 1, "ssim": 1, "mse": -1, "mae": -1, "mse_raw": -1, "nn": 1, "top5": 1, "map_target": 1, "map_replicate": 1,
           "mtdist": -1, "cpcor": 1}  # fmt: skip
-# What the metrics are blind to: the table of the report. Everything else worsens from none to the greatest severity.
+# What is blind to what: the table of docs/performance.md and the report's caption. Everything else worsens step by step.
 BLIND = {
-    "nn": {"blur", "noise", "channels"},
-    "top5": {"blur", "noise", "channels"},
-    "map_target": {"blur", "noise", "channels"},
-    "mtdist": {"blur", "noise", "channels"},
+    "nn": {"noise", "channels"},
+    "top5": {"noise", "channels"},
+    "map_target": {"noise", "channels"},
+    "map_replicate": {"noise"},
+    "mtdist": {"channels"},
 }
 
 
@@ -45,7 +46,10 @@ def draw(seed):
         distance = np.min([np.hypot(yy - y, xx - x) for y, x in centres], axis=0)
         shared = gaussian_filter(rng.normal(size=(SIZE, SIZE)), 1)
         planes = [gains[c] / (1 + np.exp((distance - radius * (0.6 + 0.2 * c)) / 0.8)) for c in range(CHANNELS)]
-        texture = [grain[c] * plane * (3 * shared + gaussian_filter(rng.normal(size=(SIZE, SIZE)), 1 + 0.5 * c)) for c, plane in enumerate(planes)]
+        texture = [
+            grain[c] * plane * (3 * shared + gaussian_filter(rng.normal(size=(SIZE, SIZE)), 1 + 0.5 * c))
+            for c, plane in enumerate(planes)
+        ]
         images.append(np.array(planes) + np.array(texture) + 0.05 * rng.normal(size=(CHANNELS, SIZE, SIZE)))
     return standardise(np.array(images))
 
@@ -78,7 +82,10 @@ def found():
         for severity in (None, *severities):
             images = real if severity is None else faults.faulty(real, wells, kind, severity)
             fields_scores = [score_field(real[n], images[n], real[(n + 2) % WELLS], cutoff=15) for n in range(WELLS)]
-            values = {name: np.mean([each[name] for each in fields_scores]) for name in ("pcc", "ssim", "mse", "mae", "mse_raw")}
+            values = {
+                name: np.mean([each[name] for each in fields_scores])
+                for name in ("pcc", "ssim", "mse", "mae", "mse_raw")
+            }
             profiles = measured(images, "P")
             rows = [*profile_scores.match_rows(profiles, fields, "s"), *profile_scores.distance_rows(profiles, "s"),
                     retrieval.retrieval_row(profiles, fields, "s"), retrieval.replicate_map_row(profiles, replicates, fields, "s")]  # fmt: skip
@@ -95,6 +102,7 @@ def found():
 def test_a_metric_worsens_with_the_fault_or_is_listed_as_blind_to_it(found, kind, metric):
     values = BETTER[metric] * np.array([each[metric] for each in found[kind]])
     if kind in BLIND.get(metric, ()):
+        assert abs(values[2] - values[0]) <= 0.02 * abs(values[0]), "it sees the fault: strike it from the list"
         return
     assert values[-1] < values[0] - 1e-6, values
     assert (np.diff(values) <= 0.02 * np.ptp(values) + 1e-9).all(), values

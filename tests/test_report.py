@@ -32,7 +32,9 @@ def rendered(text, settings, plate="SIM003", arm="pert", subset="active", number
     environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     source = (ROOT / "workflow" / "report" / text).read_text()
     return environment.from_string(source).render(
-        snakemake=SimpleNamespace(config=settings, wildcards=SimpleNamespace(plate=plate, arm=arm, subset=subset, number=number))
+        snakemake=SimpleNamespace(
+            config=settings, wildcards=SimpleNamespace(plate=plate, arm=arm, subset=subset, number=number)
+        )
     )
 
 

@@ -38,7 +38,10 @@ def count_features(medians: pd.DataFrame, kept: Sequence[str]) -> tuple[dict, di
     measured = medians["Metadata_cells"] > 0
     values = medians.loc[measured, features].to_numpy(dtype=np.float64)
     gaps = np.isnan(values).sum(axis=0) if len(values) else np.zeros(len(features), dtype=int)
-    low, high = (how(values, axis=0, initial=edge, where=~np.isnan(values)) for how, edge in ((np.min, np.inf), (np.max, -np.inf)))
+    low, high = (
+        how(values, axis=0, initial=edge, where=~np.isnan(values))
+        for how, edge in ((np.min, np.inf), (np.max, -np.inf))
+    )
     constant = (high <= low) if len(values) > 1 else np.zeros(len(features), dtype=bool)
     named = {name: "constant" for name, flat in zip(features, constant) if flat}
     named |= {name: f"missing in {count} fields" for name, count in zip(features, gaps) if count}
@@ -59,7 +62,11 @@ def page(table: pd.DataFrame, reasons: pd.Series, tsv: str) -> str:
              for value in row] for row in table.astype(object).itertuples(index=False)]  # fmt: skip
     body = "".join("<tr>" + "".join(f"<td>{word}</td>" for word in row) + "</tr>" for row in rows)
     dropped = ", ".join(f"{count} by {name}" for name, count in reasons.items() if name)
-    said = f"Selection kept {int(reasons.get('', 0))} of {int(reasons.sum())} features; it dropped {dropped or 'none'}." if len(reasons) else ""
+    said = (
+        f"Selection kept {int(reasons.get('', 0))} of {int(reasons.sum())} features; it dropped {dropped or 'none'}."
+        if len(reasons)
+        else ""
+    )
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>brightpaint: cells and features</title><link rel="icon" href="data:,">
 <style>{STYLE} td:nth-child(2) {{ text-align: left }}</style></head><body>
