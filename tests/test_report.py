@@ -27,12 +27,14 @@ def config(name, **changes):
     return Study.load({**text, **changes}, ROOT / "workflow" / "schemas", ROOT).config
 
 
-def rendered(text, settings, plate="SIM003", arm="pert", subset="active"):
+def rendered(text, settings, plate="SIM003", arm="pert", subset="active", number="2"):
     """Render as Snakemake does, but with unknown names as errors."""
     environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     source = (ROOT / "workflow" / "report" / text).read_text()
     return environment.from_string(source).render(
-        snakemake=SimpleNamespace(config=settings, wildcards=SimpleNamespace(plate=plate, arm=arm, subset=subset))
+        snakemake=SimpleNamespace(
+            config=settings, wildcards=SimpleNamespace(plate=plate, arm=arm, subset=subset, number=number)
+        )
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from copairs.map import multilabel
+from copairs.map import average_precision, multilabel
 
 from brightpaint.evaluation import metrics, retrieval
 
@@ -83,3 +83,59 @@ def test_wells_without_a_place_leave_the_floor_out():
     profiles, fields = plate(np.random.default_rng(4).normal(size=(6, 4)), ["A", "A", "B", "B", "C", "C"])
     row = retrieval.retrieval_row(profiles, fields.replace({"A01": "odd"}), "s")
     assert np.isfinite(row["value"]) and "floor" not in row
+
+
+# --- replicates ----------------------------------------------------------------------------------
+
+
+def replicates(seed=0, n=12, plates=3, noise=1.0):
+    """Return the profiles of one plate, those of the others, and the fields: a perturbation's profiles share a centre."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(n, 8))
+    frames = [plate(centres + noise * rng.normal(size=centres.shape), [""] * n) for _ in range(plates)]
+    return frames[0][0], [frame for frame, _ in frames[1:]], frames[0][1]
+
+
+def test_replicate_precision_is_that_of_copairs():
+    query, gallery, _ = replicates()
+    gallery[1] = gallery[1].iloc[3:]  # some perturbations have one replicate only
+    frames = [query, *gallery]
+    meta = pd.concat(
+        [frame.reset_index(names="name")[["name"]].assign(side=min(n, 1)) for n, frame in enumerate(frames)]
+    )
+    values = np.concatenate([frame.filter(like="Cells").to_numpy() for frame in frames])
+    peer = average_precision(meta.reset_index(drop=True), values, pos_sameby=["name"], pos_diffby=["side"], neg_sameby=[],
+                             neg_diffby=["name", "side"], progress_bar=False)  # fmt: skip
+    row = retrieval.replicate_map_row(
+        query, gallery, pd.DataFrame({"Metadata_Well": [], "Metadata_perturbation": []}), "s"
+    )
+    assert row["value"] == pytest.approx(peer.loc[peer["side"] == 0, "average_precision"].mean(), abs=1e-6)
+    assert row["n"] == 12 and "floor" not in row
+
+
+def test_replicates_that_are_copies_score_1_and_noise_is_within_chance():
+    query, gallery, fields = replicates(noise=0.0)
+    row = retrieval.replicate_map_row(query, gallery, fields, "s")
+    assert row["value"] == pytest.approx(1) and row["floor"] < 0.4 and row["low"] == pytest.approx(1)
+    inside = []
+    for seed in range(10):
+        query, _, fields = replicates(seed)
+        _, gallery, _ = replicates(seed + 100)
+        row = retrieval.replicate_map_row(query, gallery, fields, "s")
+        inside.append(row["value"] <= row["null_bound"])
+    assert np.mean(inside) >= 0.7
+
+
+def test_equal_profiles_find_no_replicate_and_joins_survive_shuffled_rows():
+    query, gallery, fields = replicates(n=30)
+    same = [frame.assign(**{name: 1.0 for name in frame.filter(like="Cells")}) for frame in (query, *gallery)]
+    row = retrieval.replicate_map_row(same[0], same[1:], fields, "s")
+    assert abs(row["value"] - row["null"]) < 0.1
+    row = retrieval.replicate_map_row(query, gallery, fields, "s")
+    shuffled = [frame.sample(frac=1, random_state=n) for n, frame in enumerate(gallery)]
+    assert retrieval.replicate_map_row(query, shuffled, fields, "s")["value"] == pytest.approx(row["value"])
+    assert retrieval.replicate_map_row(query, [], fields, "s") == {
+        "metric": "map_replicate",
+        "value": pytest.approx(np.nan, nan_ok=True),
+        "n": 0,
+    }

@@ -139,6 +139,8 @@ class Study:
         for fold in filled["folds"]:
             if isinstance(fold["held_out"], str):
                 fold["held_out"] = read_names(Path(root) / fold["held_out"], f"config: folds.{fold['name']}.held_out")
+        if isinstance(filled["active"]["targets"], str):
+            filled["active"]["targets"] = read_names(Path(root) / filled["active"]["targets"], "config: active.targets")
         plates = read_plates(Path(root) / filled["plates"], Path(schemas) / "plates.schema.yaml")
         study = cls(filled, plates)
         problems = [f"config: {problem}" for problem in study._problems()]

@@ -134,6 +134,10 @@ def stage_settings(stage, name):
     if stage == "score":
         failing = {"training": STUDY.lookup_plates()} if compounds_fail() else {}
         return {"channels": channels, "cutoff": CONFIG["prepare"]["cutoff"], **failing}
+    if stage == "paper_table":
+        return {"arms": paper_arms(), "number": int(name)}
+    if stage in ("select", "active"):
+        return {**CONFIG[stage], **CONFIG["profile"]}
     if stage == "montage":
         return {**CONFIG["figures"], "channels": channels, "pixel_size_um": STUDY.pixel_size_um(name)}
     if stage == "feature_figure":
@@ -273,6 +277,11 @@ def medians_of(wildcards):
     return expand(
         "<results>/medians/{arm}/{plate}.parquet", arm=wildcards.arm, plate=STUDY.profile_plates(wildcards.arm)
     )
+
+
+def sphering_medians(wildcards):
+    """Field medians of the real plates on whose DMSO wells sphering is fitted, where the recipe spheres."""
+    return real_medians("select") if CONFIG["profile"]["recipe"] == "standard" else []
 
 
 def scored_plates(wildcards):
@@ -449,6 +458,41 @@ def label_roles():
     return json.dumps(roles)
 
 
+def paper_arms():
+    """Arms as the paper's tables need them: labels, guidance, and {test plate: fold}."""
+    labels = {entry["name"]: entry["label"] for entry in CONFIG["classifiers"]}
+    told, described = leaking_arms(), []
+    for arm in CONFIG["arms"]:
+        model = STUDY.model_of(arm["name"])
+        guided = labels.get(arm["classifier"]) if arm["guidance_scale"] > 0 else None
+        folds = {plate: STUDY.fold_of(arm["name"], plate) for plate in STUDY.test_plates(arm["name"])}
+        described.append(
+            {
+                "name": arm["name"],
+                "kind": model["kind"],
+                "label": model["label"],
+                "subset": model["subset"],
+                "sampling_label": arm["sampling_label"],
+                "classifier": guided,
+                "folds": folds,
+                "leaking": arm["name"] in told,
+            }
+        )
+    return [arm for arm in described if arm["folds"]]
+
+
+def measured_medians():
+    """Field medians of every measured arm: the real plates, then the arms' test plates."""
+    measured = [arm for arm in scored_arms() if arm != "lookup" and STUDY.profiled(arm)]
+    pairs = [(arm, plate) for arm in measured for plate in STUDY.profile_plates(arm)] if len(measured) > 1 else []
+    return [f"<results>/medians/{arm}/{plate}.parquet" for arm, plate in pairs]
+
+
+def paper_tables():
+    """Numbers of the paper's tables that the study has: 2 needs perturbations."""
+    return [1, 2] if CONFIG["perturbations"] else [1]
+
+
 def montage_stacks(wildcards):
     """Predicted stacks of a plate, one an arm, in the config's order."""
     return expand("<results>/images/{arm}/{plate}.tif", arm=STUDY.arms_of(wildcards.plate), plate=wildcards.plate)
@@ -491,6 +535,7 @@ def study_results():
         results += ["<results>/figures/loss.png"]
     if len(scored_arms()) > 1:
         results += ["<results>/tables/metrics.html"]
+        results += expand("<results>/tables/table_{number}.html", number=paper_tables())
         tested = [plate for plate in STUDY.plates if arms_testing(plate)]
         results += expand("<results>/figures/plates/{plate}.png", plate=tested)
         outlined = [plate for plate in tested if measured_arms(plate)]
@@ -499,8 +544,10 @@ def study_results():
         results += expand("<results>/figures/worst/{arm}.jpg", arm=shown)
         subsets = [subset for subset in ("full", "active") if feature_arms(subset)]
         results += expand("<results>/figures/features/{subset}.png", subset=subsets)
+        results += expand("<results>/figures/overlap/{subset}.png", subset=subsets)
         measured = [arm for arm in scored_arms() if arm != "lookup" and STUDY.profiled(arm)]
         results += [f"<results>/cells/{arm}/{plate}.parquet" for arm in measured for plate in STUDY.profile_plates(arm)]
+        results += ["<results>/tables/cells.html"] if measured_medians() else []
         if CONFIG["perturbations"]:
             results += ["<results>/figures/active.png"]
     return results

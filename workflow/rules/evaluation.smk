@@ -7,7 +7,9 @@ rule active:
         medians=real_medians("active"),
         selection="<results>/selection/cellprofiler.tsv",
     output:
-        "<results>/active/perturbations.tsv",
+        perturbations="<results>/active/perturbations.tsv",
+        wells="<results>/active/wells.parquet",
+        agreement="<results>/active/agreement.tsv",
     log:
         "<logs>/active.log",
     conda:
@@ -16,7 +18,8 @@ rule active:
         settings=lambda wildcards: settings("active"),
     shell:
         "python -m brightpaint.evaluation.active --settings {params.settings:q} --medians {input.medians:q}"
-        " --selection {input.selection:q} --active {output:q} 2> {log:q}"
+        " --selection {input.selection:q} --active {output.perturbations:q} --wells {output.wells:q}"
+        " --agreement {output.agreement:q} 2> {log:q}"
 
 
 rule score:
@@ -318,7 +321,9 @@ rule loss:
 rule active_figure:
     """Draw how the active perturbations were found."""
     input:
-        "<results>/active/perturbations.tsv",
+        active="<results>/active/perturbations.tsv",
+        wells="<results>/active/wells.parquet",
+        agreement="<results>/active/agreement.tsv",
     output:
         report(
             "<results>/figures/active.png",
@@ -333,8 +338,8 @@ rule active_figure:
     params:
         settings=settings("figures"),
     shell:
-        "python -m brightpaint.evaluation.figures active --settings {params.settings:q} --active {input:q}"
-        " --figure {output:q} 2> {log:q}"
+        "python -m brightpaint.evaluation.figures active --settings {params.settings:q} --active {input.active:q}"
+        " --wells {input.wells:q} --agreement {input.agreement:q} --figure {output:q} 2> {log:q}"
 
 
 rule tables:
@@ -361,6 +366,84 @@ rule tables:
         "python -m brightpaint.evaluation.tables --arms {params.arms:q} --leaking {params.leaking:q} --metrics {input:q}"
         " --roles {params.roles:q}"
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+rule paper_table:
+    """Lay the arms out as one of the paper's two tables."""
+    input:
+        expand("<results>/metrics/{arm}.parquet", arm=scored_arms()),
+    output:
+        html=report(
+            "<results>/tables/table_{number}.html",
+            category="Metrics",
+            caption="../report/paper_table.rst",
+            labels={"table": "as the paper's Table {number}"},
+        ),
+        tsv="<results>/tables/table_{number}.tsv",
+    log:
+        "<logs>/paper_table/{number}.log",
+    wildcard_constraints:
+        number="1|2",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("paper_table", wildcards.number),
+    shell:
+        "python -m brightpaint.evaluation.paper_tables --settings {params.settings:q} --metrics {input:q}"
+        " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+rule cell_tables:
+    """Count cells, empty fields, and features missing or constant, of every measured arm and plate."""
+    input:
+        medians=measured_medians(),
+        selection="<results>/selection/cellprofiler.tsv" if CONFIG["perturbations"] else [],
+    output:
+        html=report(
+            "<results>/tables/cells.html",
+            category="Quality",
+            caption="../report/cell_table.rst",
+            labels={"table": "cells and features"},
+        ),
+        tsv="<results>/tables/cells.tsv",
+    log:
+        "<logs>/cell_tables.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.evaluation.cell_tables --medians {input.medians:q} --selection {input.selection:q}"
+        " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+rule overlap_figure:
+    """Count the matched targets that arms share with one another and with the real plates."""
+    input:
+        real="<results>/profiles/real/cellprofiler/perturbations.parquet",
+        profiles=lambda wildcards: expand(
+            "<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=feature_arms(wildcards.subset)
+        ),
+        active="<results>/active/perturbations.tsv",
+    output:
+        figure=report(
+            "<results>/figures/overlap/{subset}.png",
+            category="Metrics",
+            caption="../report/overlap.rst",
+            labels={"table": "shared target matches: {subset}"},
+        ),
+        table="<results>/tables/overlap_{subset}.tsv",
+    log:
+        "<logs>/overlap_figure/{subset}.log",
+    wildcard_constraints:
+        subset="full|active",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("figures"),
+        arms=lambda wildcards: feature_arms(wildcards.subset),
+    shell:
+        "python -m brightpaint.evaluation.figures overlap --settings {params.settings:q} --subset {wildcards.subset}"
+        " --real {input.real:q} --arms {params.arms:q} --profiles {input.profiles:q} --active {input.active:q}"
+        " --figure {output.figure:q} --table {output.table:q} 2> {log:q}"
 
 
 rule quality_figure:

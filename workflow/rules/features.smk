@@ -120,6 +120,7 @@ rule profile:
     """Normalise an arm's fields and take the median of each well and perturbation."""
     input:
         medians=medians_of,
+        reference=sphering_medians,
         selection="<results>/selection/cellprofiler.tsv",
     output:
         wells="<results>/profiles/{arm}/cellprofiler/wells.parquet",
@@ -128,8 +129,11 @@ rule profile:
         "<logs>/profile/{arm}/cellprofiler.log",
     conda:
         "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("profile"),
     shell:
-        "python -m brightpaint.features.profile --medians {input.medians:q} --selection {input.selection:q}"
+        "python -m brightpaint.features.profile --settings {params.settings:q} --medians {input.medians:q}"
+        " --reference {input.reference:q} --selection {input.selection:q}"
         " --wells {output.wells:q} --perturbations {output.perturbations:q} 2> {log:q}"
 
 

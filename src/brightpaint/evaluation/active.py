@@ -13,6 +13,9 @@ partially active, inactive. Two things are added.
 
 A target is active if it lies outside the cluster nearest to DMSO and passes the null. Whole targets are kept or
 dropped; a perturbation with several targets is active if any of them is; one without a target is a target of its own.
+A list of targets (`active.targets`, for instance the paper's own 70) can stand in place of what was found.
+
+Beside it stand Grit and mAP activity (brightpaint.evaluation.activity), and how far the ways agree.
 """
 
 from __future__ import annotations
@@ -29,8 +32,9 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.cli import run
+from brightpaint.evaluation.activity import activity_table, agreement, calls_of, grit_table
 from brightpaint.evaluation.clusters import mean_profiles, principal_components, score_units, units_of
-from brightpaint.evaluation.metrics import cosine_similarity
+from brightpaint.evaluation.metrics import cosine_similarity, target_sets
 from brightpaint.features.profile import kept_features, profiles
 
 FIRST = ["Metadata_perturbation", "Metadata_target", "Metadata_control_type", "score", "null_p", "cluster", "active"]
@@ -76,8 +80,9 @@ def usable(wells: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def find_active(
-    plates: Sequence[pd.DataFrame], kept: Sequence[str], *, components: int, permutations: int, alpha: float
-) -> pd.DataFrame:
+    plates: Sequence[pd.DataFrame], kept: Sequence[str], *, components: int, permutations: int, alpha: float,
+    recipe: str = "paper",
+) -> pd.DataFrame:  # fmt: skip
     """Find the active perturbations of real plates.
 
     Parameters
@@ -87,19 +92,44 @@ def find_active(
     components : principal components at most
     permutations : shams that a target is compared with; 0 leaves the null out
     alpha : false discovery rate over targets
+    recipe : of the profiles
 
     Returns
     -------
-    frame with one row a perturbation: `perturbation_table` and, of its target, `score_units`. DMSO is of cluster
-    "control"; a perturbation whose wells hold no cells is of cluster "no cells" and not active.
+    see `judge`
     """
-    wells, features = usable(profiles(list(plates), list(kept))[0])
+    wells, features = known_wells(plates, kept, recipe)
+    points = principal_components(wells[features].to_numpy(dtype=np.float64), components)
+    return judge(pd.concat(plates, ignore_index=True), wells, points, permutations=permutations, alpha=alpha)
+
+
+def known_wells(plates: Sequence[pd.DataFrame], kept: Sequence[str], recipe: str) -> tuple[pd.DataFrame, list[str]]:
+    """Return the profiles of wells with cells whose perturbation is known, by plate and well, and their whole features."""
+    wells, features = usable(profiles(list(plates), list(kept), recipe=recipe, reference=list(plates))[0])
     known = wells[wells["Metadata_perturbation"] != ""]
-    known = known.sort_values(["Metadata_Plate", "Metadata_Well"], ignore_index=True)
     log.info("wells of no known perturbation, left out: %d", len(wells) - len(known))
-    points = principal_components(known[features].to_numpy(dtype=np.float64), components)
-    log.info("%d wells, %d features, %d principal components", len(known), len(features), points.shape[1])
-    table = perturbation_table(pd.concat(plates, ignore_index=True), known, points)
+    log.info("%d wells, %d features", len(known), len(features))
+    return known.sort_values(["Metadata_Plate", "Metadata_Well"], ignore_index=True), features
+
+
+def judge(
+    medians: pd.DataFrame, known: pd.DataFrame, points: np.ndarray, *, permutations: int, alpha: float
+) -> pd.DataFrame:
+    """Score, cluster and test the perturbations of wells in principal components.
+
+    Parameters
+    ----------
+    medians : field medians of all plates
+    known : (n rows) wells of known perturbations
+    points : (n, D)
+
+    Returns
+    -------
+    frame with one row a perturbation: `perturbation_table` and, of its target, `score_units`; `found` and `active` are the
+    same here. DMSO is of cluster "control"; a perturbation whose wells hold no cells is of cluster "no cells" and not active.
+    """
+    log.info("%d principal components", points.shape[1])
+    table = perturbation_table(medians, known, points)
     control = table["Metadata_control_type"] == "negcon"
     table = table.assign(target_score=np.nan, shift=np.nan, null_shift=np.nan, null_p=np.nan, null_q=np.nan,
                          cluster=np.where(control, "control", "no cells"), active=0)  # fmt: skip
@@ -114,7 +144,36 @@ def find_active(
             for column, value in best.items():
                 table.at[place, column] = value
     log.info("targets tested: %d, active perturbations: %d of %d", len(units), table["active"].sum(), len(tested))
+    return table.assign(found=table["active"])
+
+
+def choose(table: pd.DataFrame, targets: Sequence[str]) -> pd.DataFrame:
+    """Take the perturbations of listed targets for the active ones, whatever was found.
+
+    Raises
+    ------
+    ValueError
+        naming listed targets where no perturbation has any of them
+    """
+    named = [bool(group & set(targets)) for group in target_sets(table["Metadata_target"])]
+    absent = sorted(set(targets) - set().union(*target_sets(table["Metadata_target"])))
+    if not any(named):
+        raise ValueError(f"active.targets: none of {len(targets)} listed targets ({', '.join(absent[:5])}, ...) is on these "
+                         "plates; correct the file, or leave the key out")  # fmt: skip
+    treated = (table["Metadata_control_type"] != "negcon") & (table["wells"] > 0)
+    table = table.assign(active=(np.array(named) & treated).astype(int))
+    log.info("active by the list of %d targets: %d perturbations; targets that are not on these plates: %d (%s)",
+             len(targets), table["active"].sum(), len(absent), ", ".join(absent) or "none")  # fmt: skip
     return table
+
+
+def well_table(known: pd.DataFrame, points: np.ndarray, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the wells as the figure shows them: keys, annotations, cluster, active, and float32 components PC001, ..."""
+    metadata = known[[name for name in known.columns if name.startswith("Metadata_")]]
+    named = table[["Metadata_perturbation", "cluster", "active"]]
+    described = metadata.merge(named, on="Metadata_perturbation", how="left", validate="many_to_one")
+    names = [f"PC{number:03d}" for number in range(1, points.shape[1] + 1)]
+    return pd.concat([described, pd.DataFrame(points.astype(np.float32), columns=names)], axis=1)
 
 
 def report_resolution(wells: pd.DataFrame, units: Mapping, *, permutations: int, alpha: float) -> None:
@@ -188,20 +247,39 @@ def as_text(frame: pd.DataFrame) -> pd.DataFrame:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: components, permutations, alpha")
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="JSON: components, permutations, alpha, targets, recipe"
+    )
     parser.add_argument("--medians", type=Path, nargs="*", required=True, help="field medians of the real plates")
     parser.add_argument("--selection", type=Path, required=True)
     parser.add_argument("--active", type=Path, required=True, help="the table to write")
+    parser.add_argument("--wells", type=Path, help="wells in principal components, to write")
+    parser.add_argument("--agreement", type=Path, help="how far the ways agree, to write")
     args = parser.parse_args(argv)
     if not args.medians:
         raise ValueError(
             "active: no real plate to find actives on: every study plate is tested; set active.plates: all"
         )
+    settings = args.settings
     kept = kept_features(store.read_table(args.selection, ["feature", "kept"]))
-    chosen = {key: args.settings[key] for key in ("components", "permutations", "alpha")}
-    found = find_active([store.read_fields(path) for path in args.medians], kept, **chosen)
+    plates = [store.read_fields(path) for path in args.medians]
+    wells, features = known_wells(plates, kept, settings.get("recipe", "paper"))
+    values, chosen = (
+        wells[features].to_numpy(dtype=np.float64),
+        {key: settings[key] for key in ("permutations", "alpha")},
+    )
+    points = principal_components(values, settings["components"])
+    found = judge(pd.concat(plates, ignore_index=True), wells, points, **chosen)
+    if settings.get("targets"):
+        found = choose(found, settings["targets"])
+    for more in (grit_table(values, wells, alpha=chosen["alpha"]), activity_table(points, wells, **chosen)):
+        found = found.merge(more.reset_index(), on="Metadata_perturbation", how="left", validate="one_to_one")
     names = [*FIRST, *(name for name in found.columns if name not in FIRST)]
     store.write_table(as_text(found[names]), args.active)
+    if args.wells:
+        store.write_table(well_table(wells, points, found), args.wells)
+    if args.agreement:
+        store.write_table(as_text(agreement(calls_of(found, chosen["alpha"]))), args.agreement)
 
 
 if __name__ == "__main__":

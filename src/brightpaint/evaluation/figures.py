@@ -15,19 +15,20 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from brightpaint import store  # noqa: E402
 from brightpaint.cli import run  # noqa: E402
+from brightpaint.evaluation.active import as_text  # noqa: E402
+from brightpaint.evaluation.active_figure import active_figure  # noqa: E402
 from brightpaint.evaluation.heatmaps import feature_figure, feature_scores, plate_page  # noqa: E402
 from brightpaint.evaluation.montage import plate_montage, worst_fields, worst_montage  # noqa: E402
+from brightpaint.evaluation.overlap import overlap_figure, overlap_table  # noqa: E402
 from brightpaint.evaluation.plate_map import plate_map  # noqa: E402
 from brightpaint.evaluation.score import by_plate, read_active  # noqa: E402
+from brightpaint.evaluation.tables import WITHOUT_PREDICTION  # noqa: E402
 
-# Okabe and Ito's colours, told apart by colour-blind readers; clusters differ in marker too.
-CLUSTERS = {"active": ("#d55e00", "o"), "partially active": ("#e69f00", "s"), "inactive": ("#0072b2", "^"),
-            "control": ("#333333", "D"), "no cells": ("#999999", "v")}  # fmt: skip
+# Okabe and Ito's colours, told apart by colour-blind readers.
 LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333"]
 STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "brightpaint"}
 log = logging.getLogger(__name__)
@@ -88,85 +89,6 @@ def read_histories(paths: Sequence[Path]) -> dict[str, pd.DataFrame]:
     return histories
 
 
-# --- actives -------------------------------------------------------------------------------------
-
-
-def active_figure(table: pd.DataFrame) -> plt.Figure:
-    """Draw how the actives were found, from the table of perturbations alone (after Fig. 4 of the paper).
-
-    A: similarity to DMSO of each perturbation's wells; B: the scores of targets in their clusters; C: the shift of
-    each target's profile against what the null allows.
-    """
-    table = table.sort_values(["score_paper", "Metadata_perturbation"], ignore_index=True)
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained", width_ratios=[1.5, 1, 1])
-    _similarities(axes[0], table)
-    units = table[table["cluster"].isin(["active", "partially active", "inactive"])]
-    units = units.drop_duplicates(["target_score", "shift"])
-    _clusters(axes[1], units)
-    _null(axes[2], units)
-    counts = f"{int(table['active'].sum())} of {int((table['Metadata_control_type'] != 'negcon').sum())}"
-    figure.suptitle(f"{counts} perturbations are active", fontsize=11)
-    return figure
-
-
-def _similarities(axes: plt.Axes, table: pd.DataFrame) -> None:
-    for cluster, (colour, marker) in CLUSTERS.items():
-        rows = table.index[(table["cluster"] == cluster) & table["score_paper"].notna()]
-        if not len(rows):
-            continue
-        part = table.loc[rows]
-        axes.vlines(rows, part["similarity_05"], part["similarity_95"], color=colour, linewidth=0.8)
-        axes.vlines(rows, part["similarity_25"], part["similarity_75"], color=colour, linewidth=2.5)
-        filled = part["active"].astype(bool).to_numpy() | (cluster == "control")
-        for face, chosen in ((colour, filled), ("white", ~filled)):
-            axes.scatter(
-                rows[chosen], part["score_paper"][chosen], c=face, edgecolors=colour, marker=marker, zorder=3, s=26
-            )
-    control = table[table["cluster"] == "control"]
-    if len(control):
-        axes.axhline(control["score_paper"].iloc[0], color="0.3", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="perturbations, in order of their mean similarity", ylabel="cosine similarity to DMSO wells")
-    axes.set_title("A  wells against DMSO wells (mean; bars: 25-75%, lines: 5-95%)", fontsize=9, loc="left")
-    if len(table) <= 40:
-        axes.set_xticks(range(len(table)), table["Metadata_perturbation"], rotation=90, fontsize=7)
-
-
-def _clusters(axes: plt.Axes, units: pd.DataFrame) -> None:
-    names = ["active", "partially active", "inactive"]
-    for place, cluster in enumerate(names):
-        colour, marker = CLUSTERS[cluster]
-        part = units[units["cluster"] == cluster].sort_values("target_score")
-        spread = np.linspace(-0.25, 0.25, len(part)) if len(part) > 1 else np.zeros(len(part))
-        filled = part["active"].astype(bool).to_numpy()
-        for face, chosen in ((colour, filled), ("white", ~filled)):
-            axes.scatter(
-                place + spread[chosen], part["target_score"][chosen], c=face, edgecolors=colour, marker=marker, s=30
-            )
-    counts = [int((units["cluster"] == cluster).sum()) for cluster in names]
-    axes.set_xticks(range(3), [f"{name}\n({count})" for name, count in zip(names, counts)])
-    axes.set(ylabel="cosine similarity of mean profiles to DMSO's", xlim=(-0.6, 2.6))
-    axes.set_title("B  targets in three clusters (filled: active)", fontsize=9, loc="left")
-
-
-def _null(axes: plt.Axes, units: pd.DataFrame) -> None:
-    axes.set_title("C  shift from DMSO against the null", fontsize=9, loc="left")
-    if units["null_p"].isna().all():
-        axes.text(0.5, 0.5, "no null was drawn", ha="center", transform=axes.transAxes)
-        axes.set_axis_off()
-        return
-    top = 1.08 * max(units["shift"].max(), units["null_shift"].max())
-    for cluster, (colour, marker) in CLUSTERS.items():
-        part = units[units["cluster"] == cluster]
-        filled = part["active"].astype(bool).to_numpy()
-        for face, chosen in ((colour, filled), ("white", ~filled)):
-            axes.scatter(
-                part["null_shift"][chosen], part["shift"][chosen], c=face, edgecolors=colour, marker=marker, s=30
-            )
-    axes.plot([0, top], [0, top], color="0.5", linewidth=0.8, linestyle="--")
-    axes.set(xlim=(0, top), ylim=(0, top), xlabel="shift that a share alpha of\nsham targets exceeds",
-             ylabel="shift of the target's mean profiles")  # fmt: skip
-
-
 # --- commands ------------------------------------------------------------------------------------
 
 
@@ -176,6 +98,17 @@ def draw_features(args: argparse.Namespace) -> plt.Figure:
     names = read_active(args.active) if args.subset == "active" else None
     arms = {arm: feature_scores(real, by_plate(path, arm), names) for arm, path in zip(args.arms, args.profiles)}
     return feature_figure(arms, args.settings["channels"]["target"])
+
+
+def draw_overlap(args: argparse.Namespace) -> plt.Figure:
+    """Draw the matched targets that arms share, and write their table."""
+    names = read_active(args.active) if args.subset == "active" else None
+    arms = {arm: by_plate(path, arm) for arm, path in zip(args.arms, args.profiles)}
+    painted = {plate for name, plates in arms.items() if name != "lookup" for plate in plates}
+    real = {plate: frame for plate, frame in by_plate(args.real, "real").items() if plate in painted}
+    table = overlap_table({"real": real, **arms}, names)
+    store.write_table(as_text(table), args.table)
+    return overlap_figure(table, {**WITHOUT_PREDICTION, "lookup": "look-up, no image"})
 
 
 def draw_plate(args: argparse.Namespace) -> plt.Figure:
@@ -219,8 +152,11 @@ DRAW = {
     "worst": draw_worst,
     "plate": draw_plate,
     "features": draw_features,
+    "overlap": draw_overlap,
     "loss": lambda args: loss_figure(read_histories(args.histories)),
-    "active": lambda args: active_figure(store.read_table(args.active)),
+    "active": lambda args: active_figure(
+        *(store.read_table(path) for path in (args.active, args.wells, args.agreement))
+    ),
     "quality": lambda args: plate_map(
         store.read_table(args.measures), store.read_table(args.flags), args.settings["channels"]
     ),
@@ -251,13 +187,20 @@ def parser() -> argparse.ArgumentParser:
     )
     plate.add_argument("--medians", type=Path, nargs="*", default=[], help="field medians in folders named by arm")
     features = commands.add_parser("features", help="correlation by feature group and channel")
-    features.add_argument("--subset", choices=["full", "active"], required=True)
-    features.add_argument("--real", type=Path, required=True, help="real perturbation profiles")
-    features.add_argument("--arms", nargs="+", required=True)
-    features.add_argument("--profiles", type=Path, nargs="+", required=True, help="perturbation profiles, one an arm")
-    features.add_argument("--active", type=Path, nargs="*", default=[])
+    overlap = commands.add_parser("overlap", help="matched targets that arms share")
+    overlap.add_argument("--table", type=Path, required=True, help="the table to write")
+    for command in (features, overlap):
+        command.add_argument("--subset", choices=["full", "active"], required=True)
+        command.add_argument("--real", type=Path, required=True, help="real perturbation profiles")
+        command.add_argument("--arms", nargs="+", required=True)
+        command.add_argument(
+            "--profiles", type=Path, nargs="+", required=True, help="perturbation profiles, one an arm"
+        )
+        command.add_argument("--active", type=Path, nargs="*", default=[])
     commands.add_parser("loss").add_argument("--histories", type=Path, nargs="+", required=True)
-    commands.add_parser("active").add_argument("--active", type=Path, required=True)
+    active = commands.add_parser("active", help="how the actives were found")
+    for name in ("active", "wells", "agreement"):
+        active.add_argument(f"--{name}", type=Path, required=True)
     one = commands.add_parser("quality", help="a plate's image quality, laid out as the plate is")
     one.add_argument("--measures", type=Path, required=True)
     one.add_argument("--flags", type=Path, required=True)

@@ -4,15 +4,19 @@ Average precision as copairs has it (Kalinin et al. 2025, mAP for profiling; a t
 perturbations that share no target with the query the negatives), to which the tests hold it. It is computed here
 because shuffles and plate positions need it hundreds of times, and because copairs 0.5.5 ranks positives first among
 equals (profiles that are all the same would score 1) and fails where a query shares a target with everyone.
+
+mAP of replicates asks the same of the real profiles of other plates: how early the perturbation itself comes there.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from brightpaint.evaluation import metrics
-from brightpaint.evaluation.profile_scores import plate_positions, similarities
+from brightpaint.evaluation.profile_scores import feature_names, plate_positions, similarities
 
 SHUFFLES = 200
 TIE_BREAKS = 100
@@ -104,3 +108,85 @@ def retrieval_row(profiles: pd.DataFrame, fields: pd.DataFrame, seed: str) -> di
     drawn = (-distance - rng.uniform(0, 1e-6, distance.shape) for _ in range(TIE_BREAKS))
     each = [np.nanmean(scores(metrics.nearest_neighbours(ties, len(ties) - 1))) for ties in drawn]
     return {**row, "floor": float(np.mean(each))}
+
+
+def replicate_ranks(profiles: pd.DataFrame, gallery: pd.DataFrame, seed: str) -> np.ndarray:
+    """Rank the gallery for every query by cosine similarity of their common features; equals in random order.
+
+    Returns
+    -------
+    (n, m) float64 from 1, the most similar
+    """
+    features = [name for name in feature_names(profiles) if name in gallery]
+    sides = (frame[features].to_numpy(dtype=np.float64) for frame in (profiles, gallery))
+    similarity = metrics.cosine_similarity(*sides)
+    ties = metrics.seeded(seed, "map_replicate", "ties").random(similarity.shape)
+    order = np.lexsort((ties, -similarity))  # along the last axis
+    ranks = np.empty(order.shape)
+    np.put_along_axis(ranks, order, np.arange(1, order.shape[1] + 1, dtype=float)[None].repeat(len(order), 0), axis=1)
+    return ranks
+
+
+def replicate_precisions(ranks: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Compute the average precision of every query.
+
+    Parameters
+    ----------
+    ranks : (n, m) from `replicate_ranks`
+    columns : (n, P) int, the gallery's rows that are replicates of each query; -1 where it has fewer
+
+    Returns
+    -------
+    (n,) float64; NaN for a query without a replicate or without anything else
+    """
+    there = columns >= 0
+    own = np.where(there, np.take_along_axis(ranks, np.maximum(columns, 0), axis=1), np.inf)
+    hits = np.arange(1, own.shape[1] + 1) / np.sort(own, axis=1)  # 0 where there is none
+    counts = there.sum(axis=1)
+    asked = (counts > 0) & (counts < ranks.shape[1])
+    return np.where(asked, hits.sum(axis=1) / np.maximum(counts, 1), np.nan)
+
+
+def replicate_map_row(profiles: pd.DataFrame, gallery: Sequence[pd.DataFrame], fields: pd.DataFrame, seed: str) -> dict:
+    """Score how well one plate's profiles find the same perturbations on other real plates (`map_replicate`).
+
+    Parameters
+    ----------
+    profiles : from `treated_profiles`, of an arm's plate
+    gallery : real profiles of other plates
+    fields : the plate's fields, for the positions
+
+    Returns
+    -------
+    row of the metrics table: the mean over perturbations; the interval draws perturbations anew, the null shuffles their names,
+    the floor asks the nearest well on the plate in place of the perturbation: what a gradient over plates would find
+    """
+    row = {"metric": "map_replicate", "value": np.nan, "n": 0}
+    if not gallery or not len(profiles):
+        return row
+    common = [name for name in feature_names(gallery[0]) if all(name in frame for frame in gallery)]
+    others = pd.concat([frame[common] for frame in gallery])
+    places = pd.Series(np.arange(len(others))).groupby(others.index.to_numpy()).agg(list)
+    columns = np.full((len(profiles), max(map(len, places))), -1)
+    for number, name in enumerate(profiles.index):
+        columns[number, : len(places.get(name, []))] = places.get(name, [])
+    ranks = replicate_ranks(profiles, others, seed)
+    found = replicate_precisions(ranks, columns)
+    said = np.isfinite(found)
+    if not said.any():
+        return row
+    names = profiles.index.to_numpy()[said]
+    rng = metrics.seeded(seed, "map_replicate")
+    low, high = metrics.bootstrap_ratio(found[said], np.ones(said.sum()), names, rng)
+    rng = metrics.seeded(seed, "map_replicate", "shuffle")
+    null = [np.nanmean(replicate_precisions(ranks, columns[rng.permutation(len(columns))])) for _ in range(SHUFFLES)]
+    row.update(value=found[said].mean(), low=low, high=high, n=int(said.sum()), null=np.mean(null),
+               null_bound=np.quantile(null, 0.95))  # fmt: skip
+    positions = plate_positions(fields, profiles.index)
+    if len(profiles) < 2 or not np.isfinite(positions).all():
+        return row
+    rng = metrics.seeded(seed, "map_replicate", "position")
+    distance = np.linalg.norm(positions[:, None] - positions[None], axis=2)
+    np.fill_diagonal(distance, np.inf)
+    near = ((distance + rng.uniform(0, 1e-6, distance.shape)).argmin(axis=1) for _ in range(TIE_BREAKS))
+    return {**row, "floor": float(np.mean([np.nanmean(replicate_precisions(ranks[who], columns)) for who in near]))}

@@ -32,10 +32,13 @@ from brightpaint.evaluation.profile_scores import (
     replicate_row,
     treated_profiles,
 )
-from brightpaint.evaluation.retrieval import retrieval_row
+from brightpaint.evaluation.retrieval import replicate_map_row, retrieval_row
 
 KEYS = ["arm", "metric", "subset", "space", "plate", "channel"]
 NUMBERS = ["value", "low", "high", "null", "null_bound", "floor"]
+REPLICATES = (
+    4  # real plates that a plate is compared with as replicates: with all, ten plates would cost 90 comparisons
+)
 log = logging.getLogger(__name__)
 
 
@@ -56,6 +59,13 @@ def by_plate(path: Path, arm: str) -> dict[str, pd.DataFrame]:
     }
 
 
+def next_plates(plate: str, plates: Sequence[str]) -> list[str]:
+    """Return the REPLICATES plates that follow `plate` in the order of names, the first after the last."""
+    names = sorted(plates)
+    place = names.index(plate)
+    return [*names[place + 1 :], *names[:place]][:REPLICATES]
+
+
 def profile_rows(
     plate: str, arm: str, real: dict, predicted: dict, fields: pd.DataFrame, active: set[str] | None
 ) -> Iterator[dict]:
@@ -74,13 +84,17 @@ def profile_rows(
             del subsets["full"]
     for subset, names in subsets.items():
         left, right = (frame[frame.index.isin(names)] for frame in (truth, painted))
-        others = [frame[frame.index.isin(names)] for name, frame in real.items() if name != plate]
+        elsewhere = {name: frame[frame.index.isin(names)] for name, frame in real.items() if name != plate}
+        others, replicates = list(elsewhere.values()), [elsewhere[name] for name in next_plates(plate, real)]
         log.info("%s, %s, %s: %d real and %d predicted perturbations", arm, plate, subset, len(left), len(right))
         if len(right) < 2:
             continue
         seed = f"{plate}/{subset}"
         rows = [*match_rows(right, fields, seed), retrieval_row(right, fields, seed), *distance_rows(right, seed)]
-        rows.append(replicate_row(left, others, seed) if arm == "real" else correlation_row(left, right, others, seed))
+        rows.append(replicate_map_row(right, replicates, fields, seed))
+        rows.append(
+            replicate_row(left, replicates, seed) if arm == "real" else correlation_row(left, right, others, seed)
+        )
         for row in rows:
             yield {**row, "plate": plate, "subset": subset, "space": "cellprofiler", "channel": "all"}
 

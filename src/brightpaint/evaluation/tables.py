@@ -65,10 +65,12 @@ COLUMNS = [
            "painted with its phenotype all the same, that is beyond half-way from the arm's DMSO wells to where the training "
            "plates show it"),
     Column("working_painted", "working, painted", 0, 2, "the same of wells whose compound worked: none if none is painted"),
+    Column("map_replicate", "replicate mAP", 1, 3, "mean average precision: 1 if a perturbation's real replicates on other plates "
+           "are the nearest of all their profiles. Floor: the nearest well on the plate is asked in its place"),
     Column("mtdist", "MTdist", -1, 3, "mean cosine distance of perturbations that share a target"),
     Column("mtdist_paper", "MTdist, last pairs", -1, 3, "the same, each target's last pair only, as published"),
     Column("cpcor", "CPcor", 1, 3, "mean over features of the correlation across perturbations with the real profiles "
-           "(real Cell Painting: with the other real plates). Floor: the perturbation's mean real profile on the other "
+           "(real Cell Painting: with other real plates). Floor: the perturbation's mean real profile on the other "
            "plates, no image used"),
 ]  # fmt: skip
 # A table of their own: beside the paper's columns they would not fit a screen.
@@ -173,7 +175,8 @@ def cell(found: pd.DataFrame, column: Column, best: float) -> str:
         kinds.append("best")
     inside = "".join(f"<small>{escape(line)}</small>" for line in small)
     kind = f' class="{" ".join(kinds)}"' if kinds else ""
-    return f'<td{kind} data-value="{row["value"]:.6g}">{show(row["value"])}{inside}</td>'
+    counts = sorted(set(found["n"].astype(int)))
+    return f'<td{kind} data-value="{row["value"]:.6g}" title="n {" / ".join(map(str, counts))}">{show(row["value"])}{inside}</td>'
 
 
 def best_value(frame: pd.DataFrame, column: Column, leaking: Sequence[str]) -> float:

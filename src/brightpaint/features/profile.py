@@ -3,22 +3,29 @@
 The paper's recipe: each plate is standardised with all of its fields (not with the controls alone), the
 features selected on real images are kept, and medians are taken. Real and predicted plates go the same way,
 each by its own mean and s.d. Fields without cells have no part in the medians and are counted; NaN stays NaN.
+
+`recipe: standard` is the field's usual way instead (brightpaint.features.recipes): wells against their plate's DMSO
+wells, then sphered.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import pycytominer
 
 from brightpaint import cli, store
+from brightpaint.features import recipes
 from brightpaint.features.median import features_of
 
 WELL = ["Metadata_Plate", "Metadata_Well"]
 PERTURBATION = ["Metadata_Plate", "Metadata_perturbation"]
+SUMS = ["Metadata_cells", "Metadata_fields", "Metadata_fields_empty"]
 log = logging.getLogger(__name__)
 
 
@@ -81,34 +88,54 @@ def median_of(frame: pd.DataFrame, strata: list[str], features: list[str], sums:
     return described.merge(medians[strata + features], on=strata, validate="one_to_one")
 
 
-def profiles(plates: list[pd.DataFrame], kept: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def profiles(
+    plates: Sequence[pd.DataFrame], kept: list[str], *, recipe: str = "paper", reference: Sequence[pd.DataFrame] = ()
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the profiles of wells and of perturbations.
 
     Parameters
     ----------
     plates : field medians of one plate each
     kept : the selected features. A plate without a single cell may lack them: its profiles are NaN.
+    recipe : paper (fields standardised by all of their plate) or standard (wells against DMSO, sphered)
+    reference : field medians of the real plates on whose DMSO wells `standard` fits its sphering
 
     Returns
     -------
     wells : keys, annotations, Metadata_cells, Metadata_fields, Metadata_fields_empty, features
     perturbations : likewise, the median of the wells; wells whose perturbation is unknown ("") have none
     """
-    normalised = []
-    for medians in plates:
-        missing = sorted(set(kept) - set(medians.columns))
-        if missing and (medians["Metadata_cells"] > 0).any():
-            plate = medians["Metadata_Plate"].iloc[0]
-            raise ValueError(
-                f"plate {plate}: selected features {missing[:5]} were not measured; rerun select and medians"
-            )
-        normalised.append(normalise_plate(medians.reindex(columns=_columns(medians, kept)), kept))
-    fields = pd.concat(normalised, ignore_index=True).copy()  # one block: a fragmented table is slow to extend
-    fields["Metadata_fields"], fields["Metadata_fields_empty"] = 1, (fields["Metadata_cells"] == 0).astype(int)
-    sums = ["Metadata_cells", "Metadata_fields", "Metadata_fields_empty"]
-    wells = median_of(fields, WELL, kept, sums)
+    if recipe == "standard":
+        sphering = recipes.fit_sphering([standard_wells(plate, kept) for plate in reference], kept)
+        wells = pd.concat([standard_wells(plate, kept) for plate in plates], ignore_index=True)
+        wells = recipes.sphere(wells, kept, sphering)
+    else:
+        fields = pd.concat([normalise_plate(_whole(medians, kept), kept) for medians in plates], ignore_index=True)
+        wells = median_of(_counted(fields), WELL, kept, SUMS)
     known = wells[wells["Metadata_perturbation"] != ""]
-    return wells, median_of(known, PERTURBATION, kept, sums)
+    return wells, median_of(known, PERTURBATION, kept, SUMS)
+
+
+def standard_wells(medians: pd.DataFrame, features: list[str]) -> pd.DataFrame:
+    """Return one plate's wells, the medians of their fields, normalised against its DMSO wells."""
+    wells = median_of(_counted(_whole(medians, features)), WELL, features, SUMS)
+    return recipes.robustize_plate(wells, features)
+
+
+def _whole(medians: pd.DataFrame, kept: list[str]) -> pd.DataFrame:
+    """Return metadata and kept features of one plate; a feature that was not measured is an error, if there are cells."""
+    missing = sorted(set(kept) - set(medians.columns))
+    if missing and (medians["Metadata_cells"] > 0).any():
+        plate = medians["Metadata_Plate"].iloc[0]
+        raise ValueError(f"plate {plate}: selected features {missing[:5]} were not measured; rerun select and medians")
+    return medians.reindex(columns=_columns(medians, kept))
+
+
+def _counted(fields: pd.DataFrame) -> pd.DataFrame:
+    """Add what is summed over a well: its fields, and those without cells."""
+    fields = fields.copy()  # one block: a fragmented table is slow to extend
+    fields["Metadata_fields"], fields["Metadata_fields_empty"] = 1, (fields["Metadata_cells"] == 0).astype(int)
+    return fields
 
 
 def _columns(medians: pd.DataFrame, kept: list[str]) -> list[str]:
@@ -123,13 +150,18 @@ def kept_features(selection: pd.DataFrame) -> list[str]:
 def main(argv: list[str] | None = None) -> None:
     """Make an arm's profiles."""
     parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--settings", type=json.loads, default={}, help="JSON: recipe")
     parser.add_argument("--medians", type=Path, nargs="+", required=True)
+    parser.add_argument(
+        "--reference", type=Path, nargs="*", default=[], help="real medians on which sphering is fitted"
+    )
     parser.add_argument("--selection", type=Path, required=True)
     parser.add_argument("--wells", type=Path, required=True)
     parser.add_argument("--perturbations", type=Path, required=True)
     args = parser.parse_args(argv)
     kept = kept_features(store.read_table(args.selection, ["feature", "kept"]))
-    wells, perturbations = profiles([store.read_fields(path) for path in args.medians], kept)
+    plates, reference = ([store.read_fields(path) for path in paths] for paths in (args.medians, args.reference))
+    wells, perturbations = profiles(plates, kept, recipe=args.settings.get("recipe", "paper"), reference=reference)
     for name, frame in (("wells", wells), ("perturbations", perturbations)):
         gaps = int(frame[features_of(list(frame.columns))].isna().to_numpy().sum())
         empty = int((frame["Metadata_cells"] == 0).sum())

@@ -3,7 +3,9 @@
 pycytominer's operations run one by one on medians that were standardised plate by plate, so that each dropped
 feature has its reason. Today's `variance_threshold` is a plain variance; what that name meant in the paper's
 time (few distinct values) is `frequency_threshold` now, hence both. The blocklist comes before the
-correlations, lest a feature that is to go takes a good one with it.
+correlations, lest a feature that is to go takes a good one with it. With `profile.recipe: standard` features are judged on
+wells normalised against DMSO: those that do not vary among a plate's DMSO wells go first (`dmso_constant`), outliers
+(beyond 500 MAD) last.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ import pycytominer
 
 from brightpaint import cli, store
 from brightpaint.features.median import features_of
-from brightpaint.features.profile import normalise_plate
+from brightpaint.features.profile import WELL, median_of, normalise_plate, standard_wells
+from brightpaint.features.recipes import without_spread
 
 OPERATIONS = ("drop_na_columns", "variance_threshold", "frequency_threshold", "blocklist", "correlation_threshold")
+WITHOUT_SPREAD, OUTLIERS = "dmso_constant", "drop_outliers"
 log = logging.getLogger(__name__)
 
 
@@ -42,23 +46,24 @@ def common_features(plates: list[pd.DataFrame]) -> list[str]:
     return names[0]
 
 
-def select(plates: list[pd.DataFrame], correlation: float) -> pd.DataFrame:
+def select(plates: list[pd.DataFrame], correlation: float, recipe: str = "paper") -> pd.DataFrame:
     """Return which features are kept, and why the others are not.
 
     Parameters
     ----------
     plates : real field medians, one frame a plate. Fields without cells take no part.
     correlation : largest Pearson correlation that two kept features may have
+    recipe : paper or standard, as the profiles are to be made
 
     Returns
     -------
     feature, kept (0 or 1), reason (the operation that dropped it, or "")
     """
     features = common_features(plates)
-    normalised = pd.concat([normalise_plate(plate, features) for plate in plates], ignore_index=True)
-    frame = normalised.loc[normalised["Metadata_cells"] > 0, features]
-    left, reasons = list(features), dict.fromkeys(features, "")
-    for operation in OPERATIONS:
+    reasons = dict.fromkeys(features, "")
+    frame = judged(plates, features, recipe, reasons)
+    left = [name for name in features if not reasons[name]]
+    for operation in OPERATIONS + ((OUTLIERS,) if recipe == "standard" else ()):
         if not left:
             break
         # A column that sklearn refuses to judge (every feature constant) is dropped by hand below.
@@ -75,6 +80,20 @@ def select(plates: list[pd.DataFrame], correlation: float) -> pd.DataFrame:
         )
     kept = [int(not reasons[name]) for name in features]
     return pd.DataFrame({"feature": features, "kept": kept, "reason": [reasons[name] for name in features]})
+
+
+def judged(plates: list[pd.DataFrame], features: list[str], recipe: str, reasons: dict[str, str]) -> pd.DataFrame:
+    """Return the rows that features are judged on, of fields or wells with cells; mark in `reasons` what cannot be normalised."""
+    if recipe != "standard":
+        frame = pd.concat([normalise_plate(plate, features) for plate in plates], ignore_index=True)
+        return frame.loc[frame["Metadata_cells"] > 0, features]
+    for plate in plates:
+        wells = median_of(plate, WELL, features, ["Metadata_cells"])
+        reasons.update(dict.fromkeys(without_spread(wells, features), WITHOUT_SPREAD))
+    left = [name for name in features if not reasons[name]]
+    log.info("%s: %d features left", WITHOUT_SPREAD, len(left))
+    frame = pd.concat([standard_wells(plate, left) for plate in plates], ignore_index=True)
+    return frame.loc[frame["Metadata_cells"] > 0, left]
 
 
 def _passed(frame: pd.DataFrame, operation: str, correlation: float) -> set[str]:
@@ -98,7 +117,8 @@ def main(argv: list[str] | None = None) -> None:
         raise ValueError(
             "no real plate to select features on: every study plate is tested by a fold; set select.plates: all"
         )
-    table = select([store.read_fields(path) for path in args.medians], args.settings["correlation"])
+    plates = [store.read_fields(path) for path in args.medians]
+    table = select(plates, args.settings["correlation"], args.settings.get("recipe", "paper"))
     store.write_table(table, args.selection)
 
 
