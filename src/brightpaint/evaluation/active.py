@@ -31,7 +31,8 @@ from brightpaint import store
 from brightpaint.cli import run
 from brightpaint.evaluation.clusters import mean_profiles, principal_components, score_units, units_of
 from brightpaint.evaluation.metrics import cosine_similarity
-from brightpaint.features.profile import kept_features, profiles
+from brightpaint.features.median import read_medians
+from brightpaint.features.profile import profiles, read_selection
 
 FIRST = ["Metadata_perturbation", "Metadata_target", "Metadata_control_type", "score", "null_p", "cluster", "active"]
 QUANTILES = (5, 25, 50, 75, 95)
@@ -197,9 +198,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ValueError(
             "active: no real plate to find actives on: every study plate is tested; set active.plates: all"
         )
-    kept = kept_features(store.read_table(args.selection, ["feature", "kept"]))
+    kept = read_selection(args.selection)
     chosen = {key: args.settings[key] for key in ("components", "permutations", "alpha")}
-    found = find_active([store.read_fields(path) for path in args.medians], kept, **chosen)
+    found = find_active([read_medians(path) for path in args.medians], kept, **chosen)
     names = [*FIRST, *(name for name in found.columns if name not in FIRST)]
     store.write_table(as_text(found[names]), args.active)
 

@@ -17,7 +17,7 @@ import pandas as pd
 import pycytominer
 
 from brightpaint import cli, store
-from brightpaint.features.median import features_of
+from brightpaint.features.median import features_of, read_medians
 from brightpaint.features.profile import normalise_plate
 
 OPERATIONS = ("drop_na_columns", "variance_threshold", "frequency_threshold", "blocklist", "correlation_threshold")
@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> None:
         raise ValueError(
             "no real plate to select features on: every study plate is tested by a fold; set select.plates: all"
         )
-    table = select([store.read_fields(path) for path in args.medians], args.settings["correlation"])
+    table = select([read_medians(path) for path in args.medians], args.settings["correlation"])
     store.write_table(table, args.selection)
 
 

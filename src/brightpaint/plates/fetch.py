@@ -20,6 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -106,7 +107,7 @@ def still_to_fetch(rows: Sequence[dict], journal: Sequence[dict], folder: Path, 
 
     A file that was noted but not yet renamed is renamed. What is neither whole nor of this index is removed.
     """
-    noted = {line["file"]: line for line in journal}
+    noted = {line.get("file"): line for line in journal}
     todo = []
     for row in rows:
         line, path = noted.get(row["file"], {}), folder / row["file"]
@@ -146,12 +147,22 @@ def check_names(rows: Sequence[dict]) -> None:
     """Raise ValueError for a name in the index that would leave the folder, and for one that occurs twice."""
     names = set()
     for row in rows:
+        if not all(isinstance(row[name], str) for name in ("file", "key", "etag")) or not _is_size(row["size"]):
+            found = {name: row[name] for name in IDENTITY}
+            raise ValueError(
+                f"index: {store.describe_field(row)}: expected file, key and etag as text and a size in bytes, found {found}; "
+                "run the rule index again"
+            )
         if "/" in row["file"] or row["file"].startswith("."):
             raise ValueError(f"index: {row['file']!r} is no plain file name; run the rule index again")
         if row["file"] in names:
             raise ValueError(f"index: the file {row['file']} occurs twice; run the rule index again")
         names.add(row["file"])
         sources.check_key(row["key"], store.describe_field(row, row["Channel"]))
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 0
 
 
 def fetch_all(source, rows: Sequence[dict], folder: Path, journal, *, hashes: Sequence[str], workers: int) -> None:
