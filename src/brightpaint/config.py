@@ -67,7 +67,9 @@ def _hint(error: jsonschema.ValidationError) -> str:
     wanted, found = error.validator_value, error.instance
     if isinstance(found, str) and {"number", "integer"} & set([wanted] if isinstance(wanted, str) else wanted):
         try:
-            return f"; write {float(found)!r} without quotes, with a dot" if math.isfinite(float(found)) else ""
+            number = repr(float(found))  # YAML takes 8e-5 for text, and 8.0e-5 for a number
+            number = number if "." in number else number.replace("e", ".0e")
+            return f"; write {number} without quotes" if math.isfinite(float(found)) else ""
         except ValueError:
             return ""
     return "; write it in quotes" if wanted == "string" and isinstance(found, (bool, int, float)) else ""

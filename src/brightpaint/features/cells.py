@@ -71,9 +71,8 @@ def image_keys(image: pd.DataFrame, load_data: pd.DataFrame) -> pd.DataFrame:
         or len(linked) != len(load_data)
         or linked["ImageNumber"].duplicated().any()
     ):
-        raise ValueError(
-            f"Image.csv has {len(image)} images that do not match load_data.csv's {len(load_data)}; rerun cellprofiler"
-        )
+        found = f"Image.csv has {len(image)} images that do not match load_data.csv's {len(load_data)}"
+        raise ValueError(f"{found}; delete the measured part and rerun cellprofiler")
     return linked.drop(columns=first)
 
 

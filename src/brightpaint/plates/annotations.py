@@ -6,6 +6,7 @@ A target is a set: one gene (column `target`), or several joined by `|` (column 
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Sequence
@@ -32,28 +33,27 @@ def read_text_table(data: bytes, name: str, *, separator: str = "\t") -> pd.Data
     Raises
     ------
     ValueError
-        for what is no table of whole rows under a header of distinct names (pandas by itself shifts a table whose rows
-        are longer than its header by one column, and fills up rows that are shorter)
+        for what is no table of whole rows under a header of distinct names (pandas would shift a table whose rows are
+        longer than its header by one column, and fill up rows that are shorter: a platemap cut short would gain DMSO)
     """
     kind = "commas" if separator == "," else "tabs"
     mend = f"save it as UTF-8 text with {kind} between its cells"
     if b"\x00" in data:
         raise ValueError(f"{name}: not a readable table (it holds NUL bytes); {mend}")
     try:
-        whole = pd.read_csv(
-            io.BytesIO(data), sep=separator, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
-        )
-    except (ValueError, pd.errors.ParserError) as error:  # UnicodeDecodeError and EmptyDataError are ValueErrors
+        text = io.StringIO(data.decode("utf-8-sig"), newline="")
+        rows = [row for row in csv.reader(text, delimiter=separator, strict=True) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{name}: not a readable table ({error}); {mend}") from error
-    short = whole.isna().any(axis=1)
-    if short.any():
-        row = int(short.to_numpy().argmax())
-        found = int(whole.iloc[row].notna().sum())
-        raise ValueError(
-            f"{name}: row {row} has {found} cells, expected {whole.shape[1]} as in the header; mend the row"
-        )
-    frame = whole.iloc[1:].reset_index(drop=True)
-    frame.columns = [str(column).strip() for column in whole.iloc[0]]
+    if not rows:
+        raise ValueError(f"{name}: not a readable table (it is empty); {mend}")
+    header = [column.strip() for column in rows[0]]
+    for number, row in enumerate(rows[1:], 1):
+        if len(row) != len(header):
+            raise ValueError(
+                f"{name}: row {number} has {len(row)} cells, expected {len(header)} as in the header; mend the row"
+            )
+    frame = pd.DataFrame(rows[1:], columns=header, dtype=str)
     return plain_cells(frame, name)
 
 
