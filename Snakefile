@@ -5,7 +5,7 @@ min_version("9.0")
 
 
 # A study is one file: --configfile replaces the shipped one, keys and all, and is not merged into it.
-if "plates" not in config:
+if "plates" not in config and not workflow.overwrite_configfiles:
 
     configfile: "config/config.yaml"
 

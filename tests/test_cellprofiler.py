@@ -47,6 +47,10 @@ if fault != "no_module_errors":
     header.append("ModuleError_09IdentifyPrimaryObjects")
 else:
     header, image = header[:5], [line[:5] for line in image]
+if fault == "count":
+    image[0][2] = ""
+if fault == "long_row":
+    image[0].append("x")
 if fault == "other_file":
     image[0][1] = "B99.tif"
 write("Image", header, image)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import csv
 import difflib
 import functools
+import io
 import json
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ import jsonschema
 import yaml
 
 from brightpaint import sweep_config
-from brightpaint.plates.choice import overlap
+from brightpaint.plates.choice import chosen_wells, overlap
 
 README = "config/README.md explains every key"
 NETWORKS = ("diffusion", "regression")  # kinds of model that are trained step by step; the others are floors
@@ -43,6 +45,37 @@ def _with_defaults(validator_class):
     return jsonschema.validators.extend(validator_class, {"properties": fill})
 
 
+def _plain(value: object, place: tuple = ()) -> object:
+    """Return a copy of what YAML or JSON read; what JSON has no word for (dates, sets, bytes, nan) is an error."""
+    where = ".".join(map(str, place)) or "the top level"
+    if isinstance(value, dict):
+        if odd := [key for key in value if not isinstance(key, str)]:
+            raise ValueError(f"{where}: the key {odd[0]!r} is no text; write it in quotes")
+        return {key: _plain(item, (*place, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, (*place, number)) for number, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where}: {value} is no number; expected a finite one")
+    if value is not None and not isinstance(value, (str, bool, int, float)):
+        raise ValueError(f"{where}: YAML reads {value} as a {type(value).__name__}; write it in quotes")
+    return value
+
+
+def _hint(error: jsonschema.ValidationError) -> str:
+    """Return what to write instead, where YAML took a number for text or text for something else."""
+    if error.validator != "type":
+        return ""
+    wanted, found = error.validator_value, error.instance
+    if isinstance(found, str) and {"number", "integer"} & set([wanted] if isinstance(wanted, str) else wanted):
+        try:
+            number = repr(float(found))  # YAML takes 8e-5 for text, and 8.0e-5 for a number
+            number = number if "." in number else number.replace("e", ".0e")
+            return f"; write {number} without quotes" if math.isfinite(float(found)) else ""
+        except ValueError:
+            return ""
+    return "; write it in quotes" if wanted == "string" and isinstance(found, (bool, int, float)) else ""
+
+
 def _sentence(error: jsonschema.ValidationError, what: str) -> str:
     place = ".".join(str(step) for step in error.absolute_path) or "the top level"
     if error.validator == "additionalProperties":
@@ -51,7 +84,11 @@ def _sentence(error: jsonschema.ValidationError, what: str) -> str:
         hints = [hint for name in unknown for hint in difflib.get_close_matches(str(name), known, 1)]
         meant = f"; did you mean {', '.join(hints)}?" if hints else f"; known here: {', '.join(known)}"
         return f"{what}: unknown key {', '.join(map(str, unknown))} at {place}{meant}"
-    return f"{what}: {place}: {error.message}"
+    return f"{what}: {place}: {_shortened(error.message)}{_hint(error)}"
+
+
+def _shortened(text: str, most: int = 400) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
 
 
 @functools.cache
@@ -69,8 +106,15 @@ def validate(instance: dict, schema_path: str | Path, what: str) -> dict:
         naming every unknown key, missing key and value out of range
     """
     schema = read_schema(Path(schema_path))
-    filled = json.loads(json.dumps(instance))
-    validator = _with_defaults(jsonschema.Draft202012Validator)(schema)
+    try:
+        filled = _plain(instance)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}. {README}.") from None
+    whole = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )  # 2.0 is an integer to JSON Schema, and none to Python's range()
+    strict = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=whole)
+    validator = _with_defaults(strict)(schema)
     errors = sorted(validator.iter_errors(filled), key=lambda error: list(map(str, error.absolute_path)))
     if errors:
         raise ValueError("\n".join(_sentence(error, what) for error in errors) + f"\n{README}.")
@@ -92,19 +136,28 @@ def expand(text: str, key: str) -> str:
 def read_plates(path: str | Path, schema_path: str | Path) -> dict[str, dict]:
     """Read the plate table: a TSV, or a CSV by its ending. Returns {plate: row} in file order."""
     path = Path(path)
-    if not path.exists():
+    if not path.is_file():
         raise ValueError(f"{path}: there is no such plate table; set `plates` in the config. {README}.")
-    with open(path, newline="") as handle:
-        lines = (line for line in handle if line.strip() and not line.startswith("#"))
-        rows = list(csv.DictReader(lines, delimiter="," if path.suffix == ".csv" else "\t"))
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        lines = [line for line in io.StringIO(text, newline="") if line.strip() and not line.startswith("#")]
+        reader = csv.DictReader(lines, delimiter="," if path.suffix == ".csv" else "\t", strict=True)
+        rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: not a readable plate table ({error}); save it as UTF-8 text. {README}.") from error
+    header = reader.fieldnames or []
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        raise ValueError(f"{path}: the column {twice[0]} occurs twice in the header; keep one. {README}.")
     plates: dict[str, dict] = {}
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
-            raise ValueError(f"{path}, row {number}: expected as many cells as the header has columns")
+            raise ValueError(f"{path}, row {number}: expected as many cells as the header has columns; mend the row")
         row = {key: value.strip() for key, value in row.items() if value.strip()}
         row = validate(row, schema_path, f"{path}, row {number} (plate {row.get('plate', '?')!r})")
         if row["plate"] in plates:
-            raise ValueError(f"{path}, row {number}: plate {row['plate']} occurs twice")
+            raise ValueError(
+                f"{path}, row {number}: plate {row['plate']} occurs twice; give each row a name of its own"
+            )
         plates[row["plate"]] = row
     if not plates:
         raise ValueError(f"{path}: no plates; expected a header and one row a plate. {README}.")
@@ -113,9 +166,13 @@ def read_plates(path: str | Path, schema_path: str | Path) -> dict[str, dict]:
 
 def read_names(path: Path, key: str) -> list[str]:
     """Read a text file of names, one a line; empty lines and those that begin with # are passed over."""
-    if not path.exists():
+    if not path.is_file():
         raise ValueError(f"{key}: there is no file {path}; correct its path, or write a list of names. {README}.")
-    return [line.strip() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    try:
+        lines = path.read_bytes().decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{key}: {path} is not a text file ({error}); save it as UTF-8, one name a line") from error
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 @dataclass(frozen=True)
@@ -270,10 +327,17 @@ class Study:
         yield from sweep_config.problems(self.config)
 
     def _duplicates(self):
+        named = {"plates": list(self.plates)}
         for section in ("models", "classifiers", "folds", "arms"):
-            names = [entry["name"] for entry in self.config[section]]
-            for name in sorted({name for name in names if names.count(name) > 1}):
+            named[section] = [entry["name"] for entry in self.config[section]]
+            for name in sorted({name for name in named[section] if named[section].count(name) > 1}):
                 yield f"{section}: the name {name} occurs twice"
+        for section, names in named.items():
+            folded: dict[str, str] = {}
+            for name in dict.fromkeys(names):
+                other = folded.setdefault(name.lower(), name)
+                if other != name:
+                    yield f"{section}: {other} and {name} differ in case alone, and some disks take them for one file"
 
     def _source_problems(self):
         layout, method = self.config["source"]["layout"], self.config["illumination"]["method"]
@@ -287,6 +351,9 @@ class Study:
         channels = self.config["channels"]
         for name in sorted(set(channels["input"]) & set(channels["target"])):
             yield f"channels: {name} is both input and target"
+        low, high = self.config["cellprofiler"]["window"]
+        if not low < high:
+            yield f"cellprofiler.window: {[low, high]} is empty; give its lower end first"
 
     def _fold_problems(self):
         for fold in self.config["folds"]:
@@ -346,6 +413,11 @@ class Study:
         rows, columns = self.config["prepare"]["grid"]
         used: dict[tuple, list[str]] = {}
         for name, plate in self.plates.items():
+            try:
+                chosen_wells(plate)
+            except ValueError as error:
+                yield f"plate {name}: {error}"
+                continue
             tiles = plate_tiles(plate, rows * columns)
             if max(tiles) > rows * columns:
                 yield f"plate {name}: region {plate['region']} is outside the {rows} x {columns} tiles of prepare.grid"

@@ -70,17 +70,30 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
             frame.to_csv(temporary, sep=separator, index=False, lineterminator="\n")
 
 
-def read_table(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read a table that brightpaint wrote; a missing column is an error that names the file."""
+def read_table(path: str | Path, columns: Sequence[str] | None = None, *, required: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a table that brightpaint wrote: `columns`, or all, of which `required` must be there."""
     path = Path(path)
     if path.suffix == ".parquet":
-        _check_parquet(path, columns)
-        return pd.read_parquet(path, columns=list(columns) if columns else None)
+        _check_parquet(path, [*(columns or []), *required])
+        try:
+            return pd.read_parquet(path, columns=list(columns) if columns else None)
+        except Exception as error:
+            raise ValueError(f"{path}: not a readable parquet file ({error}); delete it and rerun") from error
     separator = "," if path.suffix == ".csv" else "\t"
-    frame = pd.read_csv(path, sep=separator, dtype={"Metadata_Plate": str}, keep_default_na=False, na_values=["nan"])
-    missing = [name for name in columns or [] if name not in frame.columns]
+    try:
+        frame = pd.read_csv(
+            path,
+            sep=separator,
+            dtype={"Metadata_Plate": str},
+            keep_default_na=False,
+            na_values=["nan"],
+            index_col=False,
+        )
+    except (ValueError, pd.errors.ParserError) as error:
+        raise ValueError(f"{path}: not a readable table ({error}); delete it and rerun") from error
+    missing = [name for name in [*(columns or []), *required] if name not in frame.columns]
     if missing:
-        raise ValueError(f"{path}: columns {missing} are missing; found {list(frame.columns)}")
+        raise ValueError(f"{path}: columns {missing} are missing; found {list(frame.columns)}; delete it and rerun")
     return frame[list(columns)] if columns else frame
 
 
@@ -171,6 +184,7 @@ def read_schema(path: str | Path):
     """Return the Arrow schema of a parquet file."""
     import pyarrow.parquet as pq
 
+    read_table(path, columns=["Metadata_Plate"])
     return pq.read_schema(path)
 
 
@@ -179,10 +193,26 @@ def read_fields(path: str | Path) -> pd.DataFrame:
     frame = read_table(path)
     missing = [key for key in FIELD_KEYS if key not in frame.columns]
     if missing:
-        raise ValueError(f"{path}: field keys {missing} are missing; found {list(frame.columns)[:8]}")
+        raise ValueError(
+            f"{path}: field keys {missing} are missing; found {list(frame.columns)[:8]}; delete it and rerun"
+        )
+    wrong = [key for key in FIELD_KEYS[:2] if not frame[key].map(lambda name: isinstance(name, str)).all()]
+    wrong += [key for key in FIELD_KEYS[2:] if len(frame) and not pd.api.types.is_integer_dtype(frame[key])]
+    if wrong:
+        kinds = f"{wrong[0]} holds {frame[wrong[0]].dtype} values such as {frame[wrong[0]].iloc[0]!r}"
+        raise ValueError(f"{path}: {kinds}; expected names of plates and wells, numbers of sites; delete it and rerun")
     twice = frame.duplicated(FIELD_KEYS)
     if twice.any():
         raise ValueError(f"{path}: {describe_field(frame[twice].iloc[0])} occurs twice; delete it and rerun")
+    return frame
+
+
+def read_actives(path: str | Path) -> pd.DataFrame:
+    """Read the table of active perturbations."""
+    frame = read_table(path, required=["Metadata_perturbation", "active"])
+    if not frame["active"].isin([0, 1]).all():
+        odd = frame.loc[~frame["active"].isin([0, 1]), "active"].iloc[0]
+        raise ValueError(f"{path}: expected 0 or 1 in the column active, found {odd!r}; delete it and rerun active")
     return frame
 
 
@@ -194,7 +224,10 @@ def write_json_lines(records: Sequence[dict], path: str | Path) -> None:
 
 def read_json_lines(path: str | Path) -> list[dict]:
     """Read one JSON object a line."""
-    return [json.loads(line) for line in Path(path).read_text().splitlines() if line.strip()]
+    try:
+        return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    except ValueError as error:
+        raise ValueError(f"{path}: expected one JSON object a line, found {error}; delete it and rerun") from error
 
 
 def fingerprint(path: str | Path) -> list[int]:
@@ -242,6 +275,18 @@ def read_bytes(path: str | Path, what: str) -> bytes:
 # --- unfinished work ---
 
 
+def _whole_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a journal up to the first that a kill or a failing disk has spoilt: the rest is made again."""
+    for line in lines:
+        try:
+            whole = line.endswith(b"\n") and isinstance(json.loads(line), dict)
+        except ValueError:
+            return
+        if not whole:
+            return
+        yield line
+
+
 class Journal:
     """Lines of JSON that say what is already done, keyed by a digest of what determines it.
 
@@ -274,7 +319,7 @@ class Journal:
         with open(self.path, "rb") as lines:
             if lines.readline() != head:
                 return 0
-            return len(head) + sum(len(line) for line in lines if line.endswith(b"\n"))
+            return len(head) + sum(map(len, _whole_lines(lines)))
 
     def _write(self, line: bytes) -> int:
         place = self._end
@@ -349,11 +394,15 @@ class Stack:
         """
         if "stack_row" not in fields.columns:
             return self
-        rows = fields["stack_row"].to_numpy(np.int64)
-        if len(rows) and not (0 <= rows.min() and rows.max() < len(self)):
+        numbers = pd.to_numeric(fields["stack_row"], errors="coerce").to_numpy(np.float64)
+        bad = ~((numbers >= 0) & (numbers < len(self)) & (numbers % 1 == 0))  # NaN is bad too
+        if bad.any():
+            row = fields.iloc[int(bad.argmax())]
             raise ValueError(
-                f"{self.path}: {len(self)} fields, but the field table names row {rows.max()}; delete both and rerun"
+                f"{self.path}: {len(self)} fields, but the field table names row {row['stack_row']} "
+                f"({describe_field(row)}); delete both and rerun"
             )
+        rows = numbers.astype(np.int64)
         if np.array_equal(rows, np.arange(len(self))):
             return self
         return Stack(self.path, _Rows(self.images, rows), self.channels, self.meta)
@@ -385,21 +434,27 @@ def open_stack(path: str | Path) -> Stack:
             page = tif.pages.first
             shape, dtype, offset = tuple(described["shape"]), page.dtype, page.dataoffsets[0]
             dtype = dtype.newbyteorder(tif.byteorder)
+            if dtype.kind != "f" or dtype.itemsize > 4:
+                raise ValueError(f"expected float16 or float32 pixels, found {dtype}")
+            fields = int(described.get("fields", -1))
     except FileNotFoundError:
-        raise
+        raise FileNotFoundError(f"{path}: there is no such plate stack; run the rule that makes it") from None
     except Exception as error:
         raise ValueError(f"{path}: not a plate stack ({error}); delete it and rerun") from error
-    if "channels" not in described or len(shape) != 4 or len(described["channels"]) != shape[1]:
-        raise ValueError(f"{path}: not a plate stack (shape {shape}); delete it and rerun")
+    channels = described.get("channels")
+    if not isinstance(channels, list) or len(shape) != 4 or len(channels) != shape[1] or not 0 <= fields <= shape[0]:
+        raise ValueError(
+            f"{path}: not a plate stack (shape {shape}, {fields} fields, channels {channels}); delete it and rerun"
+        )
     expected = offset + int(np.prod(shape)) * dtype.itemsize
     if path.stat().st_size < expected:
         raise ValueError(
             f"{path}: truncated, {path.stat().st_size} bytes where {expected} are expected; delete it and rerun"
         )
-    images = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)[: described["fields"]]
+    images = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)[:fields]
     known = {"shape", "channels", "fields", "axes"}
     meta = {key: value for key, value in described.items() if key not in known}
-    return Stack(path, images, tuple(described["channels"]), meta)
+    return Stack(path, images, tuple(channels), meta)
 
 
 class StackWriter:
@@ -723,15 +778,25 @@ def write_weights(path: str | Path, tensors: dict, meta: dict) -> None:
 
 
 def read_weights(path: str | Path) -> tuple[dict, dict]:
-    """Read `(tensors, meta)`; a file that brightpaint did not write is an error (no pickle is ever loaded)."""
+    """Read `(tensors, meta)`; a file that brightpaint did not write is an error (no pickle is ever loaded).
+
+    What the tensors and `meta` must hold is for their reader to check (`models.weights`).
+    """
     from safetensors import safe_open
 
     try:
         with safe_open(str(path), framework="pt") as handle:
-            meta = json.loads((handle.metadata() or {})["brightpaint"])
+            meta = json.loads((handle.metadata() or {}).get("brightpaint", "null"))
+            if not isinstance(meta, dict):
+                raise ValueError("its metadata lack brightpaint's entry")
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}
     except FileNotFoundError:
-        raise
+        raise FileNotFoundError(
+            f"{path}: there is no such weights file; train the model, or correct models.weights"
+        ) from None
     except Exception as error:
-        raise ValueError(f"{path}: not a brightpaint weights file ({error}); expected safetensors") from error
+        raise ValueError(
+            f"{path}: not a brightpaint weights file ({error}); expected safetensors: delete it and train again, or "
+            "correct models.weights"
+        ) from error
     return tensors, meta

@@ -35,7 +35,8 @@ from brightpaint.cli import run
 from brightpaint.evaluation.activity import activity_table, agreement, calls_of, grit_table
 from brightpaint.evaluation.clusters import mean_profiles, principal_components, score_units, units_of
 from brightpaint.evaluation.metrics import cosine_similarity, target_sets
-from brightpaint.features.profile import kept_features, profiles
+from brightpaint.features.median import read_medians
+from brightpaint.features.profile import profiles, read_selection
 
 FIRST = ["Metadata_perturbation", "Metadata_target", "Metadata_control_type", "score", "null_p", "cluster", "active"]
 QUANTILES = (5, 25, 50, 75, 95)
@@ -261,8 +262,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             "active: no real plate to find actives on: every study plate is tested; set active.plates: all"
         )
     settings = args.settings
-    kept = kept_features(store.read_table(args.selection, ["feature", "kept"]))
-    plates = [store.read_fields(path) for path in args.medians]
+    kept = read_selection(args.selection)
+    plates = [read_medians(path) for path in args.medians]
     wells, features = known_wells(plates, kept, settings.get("recipe", "paper"))
     values, chosen = (
         wells[features].to_numpy(dtype=np.float64),

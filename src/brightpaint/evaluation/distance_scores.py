@@ -20,11 +20,6 @@ METRICS = ("feature_distance", "mmd2")
 log = logging.getLogger(__name__)
 
 
-def kept_features(selection: pd.DataFrame) -> list[str]:
-    """Return the features that the selection keeps."""
-    return list(selection.loc[selection["kept"].astype(int) == 1, "feature"])
-
-
 def features_of_all(frames: Sequence[pd.DataFrame], features: Sequence[str]) -> list[str]:
     """Return the features that every field with cells has in every frame, so that all are measured with one kernel."""
     cells = [frame[frame["Metadata_cells"] > 0] for frame in frames]

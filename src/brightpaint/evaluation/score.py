@@ -33,6 +33,8 @@ from brightpaint.evaluation.profile_scores import (
     treated_profiles,
 )
 from brightpaint.evaluation.retrieval import replicate_map_row, retrieval_row
+from brightpaint.features.median import read_medians
+from brightpaint.features.profile import read_selection
 
 KEYS = ["arm", "metric", "subset", "space", "plate", "channel"]
 NUMBERS = ["value", "low", "high", "null", "null_bound", "floor"]
@@ -46,13 +48,13 @@ def read_active(paths: Sequence[Path]) -> set[str] | None:
     """Return the names of the active perturbations; None where there is no table of them."""
     if not paths:
         return None
-    table = store.read_table(paths[0], ["Metadata_perturbation", "active"])
+    table = store.read_actives(paths[0])
     return set(table.loc[table["active"].astype(int) == 1, "Metadata_perturbation"].astype(str))
 
 
 def by_plate(path: Path, arm: str) -> dict[str, pd.DataFrame]:
     """Read perturbation profiles: {plate: treated perturbations, indexed by name}."""
-    frame = store.read_table(path)
+    frame = store.read_table(path, required=["Metadata_Plate", "Metadata_perturbation", "Metadata_target"])
     return {
         plate: treated_profiles(rows, f"{arm}, plate {plate}")
         for plate, rows in frame.groupby("Metadata_Plate", sort=True)
@@ -168,12 +170,12 @@ def main(argv: Sequence[str] | None = None) -> None:
             rows += image_rows(plate, fields, joined, scores, active, targets)
             tables.append(field_table(joined, scores, targets))
         if args.medians:
-            pair = (store.read_fields(paths[place]) for paths in (args.real_medians, args.medians))
+            pair = (read_medians(paths[place]) for paths in (args.real_medians, args.medians))
             rows += counts.plate_rows(plate, args.arm, *pair, active)
         if args.medians and args.selection:
-            features = distance_scores.kept_features(store.read_table(args.selection[0]))
-            pair = (store.read_fields(paths[place]) for paths in (args.real_medians, args.medians))
-            others = [store.read_fields(path) for path in args.replicates if path != args.real_medians[place]]
+            features = read_selection(args.selection[0])
+            pair = (read_medians(paths[place]) for paths in (args.real_medians, args.medians))
+            others = [read_medians(path) for path in args.replicates if path != args.real_medians[place]]
             rows += distance_scores.plate_rows(plate, args.arm, *pair, others, features, active)
         if args.masks:
             found, by_field = plate_overlaps(plate, args.arm, args.real_masks[place], args.masks[place], fields, active)

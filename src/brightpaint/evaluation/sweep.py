@@ -22,6 +22,7 @@ from brightpaint import store
 from brightpaint.cli import run
 from brightpaint.evaluation import distance_scores, distances, metrics
 from brightpaint.evaluation.image_scores import join_rows
+from brightpaint.features.profile import read_selection
 from brightpaint.intensity import standardise
 from brightpaint.sweep_config import evaluations
 
@@ -100,7 +101,7 @@ def feature_values(args: argparse.Namespace, fields: pd.DataFrame, weights: np.n
     if not args.medians:
         return [{}] * len(args.predicted)
     real, *painted = read_medians(args.real_medians[0], args.medians, fields)
-    kept = distance_scores.kept_features(store.read_table(args.selection[0]))
+    kept = read_selection(args.selection[0])
     features = distance_scores.features_of_all([real, *painted], kept)
     log.info("%d of %d selected features are measured in every field with cells", len(features), len(kept))
     return [distance_scores.paired(real, frame, features, weights) for frame in painted]

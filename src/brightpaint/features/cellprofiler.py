@@ -58,8 +58,21 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV as dicts of strings."""
     if not path.exists():
         raise ValueError(f"{path} is missing; delete {path.parent} and rerun")
-    with open(path, newline="") as handle:
-        return list(csv.DictReader(handle))
+    header, rows = read_lines(path)
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(header):
+            raise ValueError(f"{path}: row {number} has {len(row)} cells, expected {len(header)}; delete it and rerun")
+    return [dict(zip(header, row)) for row in rows]
+
+
+def read_lines(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows of a CSV, whole or not; what is no CSV is an error."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as handle:
+            lines = [line for line in csv.reader(handle, strict=True) if line]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a readable CSV ({error}); delete {path.parent} and rerun") from None
+    return (lines[0], lines[1:]) if lines else ([], [])
 
 
 def describe(row: dict[str, str], channel: str = "") -> str:
@@ -74,10 +87,11 @@ def describe(row: dict[str, str], channel: str = "") -> str:
 
 def channels_of(load_data: Path) -> list[str]:
     """Return the channels of a load_data.csv, in its order: FileName_OrigDNA is DNA."""
-    with open(load_data, newline="") as handle:
-        header = next(csv.reader(handle), [])
     prefix = "FileName_Orig"
-    return [name[len(prefix) :] for name in header if name.startswith(prefix)]
+    found = [name[len(prefix) :] for name in read_lines(load_data)[0] if name.startswith(prefix)]
+    if not found or f"PathName_Orig{found[0]}" not in read_lines(load_data)[0]:
+        raise ValueError(f"{load_data}: expected columns FileName_Orig* and PathName_Orig*; rerun export")
+    return found
 
 
 def check_images(rows: list[dict[str, str]], channels: list[str]) -> None:
@@ -180,20 +194,29 @@ def check_tables(tables: Path, rows: list[dict[str, str]], images: Path, last: l
         bad = [key for key, value in errors.items() if value.strip() not in ("0", "0.0")]
         if bad or not errors:
             which = ", ".join(f"{key} is {errors[key]!r}" for key in bad) or "Image.csv has no ModuleError_ column"
-            raise failure(f"{place}: a module failed: {which}, expected 0", images, int(row["ImageNumber"]), last)
+            raise failure(
+                f"{place}: a module failed: {which}, expected 0", images, whole_number(row, "ImageNumber"), last
+            )
+        for name in ("ImageNumber", *(f"Count_{table}" for table in TABLES[1:])):
+            if whole_number(row, name) < 0:
+                raise failure(f"{place}: {name} is {row.get(name)!r} in Image.csv, expected a count", images, 0, last)
     for name in TABLES[1:]:
         check_objects(tables / f"{name}.csv", name, measured, images, last)
     for number, row in enumerate(rows, 1):
         check_labels(tables, row, first, images, number, last)
 
 
+def whole_number(row: dict[str, str], name: str) -> int:
+    """Return a count of Image.csv; -1 for what is none."""
+    text = (row.get(name) or "").strip()
+    return int(float(text)) if re.fullmatch(r"[0-9]{1,9}(\.0+)?", text) else -1
+
+
 def check_objects(path: Path, name: str, measured: list[dict[str, str]], images: Path, last: list[str]) -> None:
     """Refuse an object table with another number of rows than Image.csv counted: a full disk cuts it short."""
-    expected = sum(int(float(row[f"Count_{name}"])) for row in measured if row.get(f"Count_{name}"))
-    with open(path, newline="") as handle:
-        reader = csv.reader(handle)
-        header = next(reader, [])
-        widths = [len(row) for row in reader]
+    expected = sum(whole_number(row, f"Count_{name}") for row in measured)
+    header, lines = read_lines(path)
+    widths = [len(line) for line in lines]
     if not {"ImageNumber", "ObjectNumber"} <= set(header):
         raise failure(f"{path.name} has no columns ImageNumber and ObjectNumber: {header[:5]}", images, 0, last)
     if len(widths) != expected or any(width != len(header) for width in widths):

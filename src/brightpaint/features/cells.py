@@ -67,8 +67,13 @@ def image_keys(image: pd.DataFrame, load_data: pd.DataFrame) -> pd.DataFrame:
     """
     first = next(column for column in load_data.columns if column.startswith("FileName_Orig"))
     linked = image[["ImageNumber", first]].merge(load_data[[first, *store.FIELD_KEYS]], on=first, how="left")
-    if linked["Metadata_Well"].isna().any() or len(linked) != len(load_data):
-        raise ValueError(f"Image.csv has {len(image)} images that do not match load_data.csv's {len(load_data)}")
+    if (
+        linked["Metadata_Well"].isna().any()
+        or len(linked) != len(load_data)
+        or linked["ImageNumber"].duplicated().any()
+    ):
+        found = f"Image.csv has {len(image)} images that do not match load_data.csv's {len(load_data)}"
+        raise ValueError(f"{found}; delete the measured part and rerun cellprofiler")
     return linked.drop(columns=first)
 
 
@@ -109,18 +114,45 @@ def read_tables(folder: Path) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     if len(load_data) == 0:
         return load_data, {}
     first = next(column for column in load_data.columns if column.startswith("FileName_Orig"))
-    image = pd.read_csv(folder / "Image.csv", usecols=["ImageNumber", first], dtype={first: str})
+    image = _read(folder / "Image.csv", dtype={first: str})
+    if missing := [name for name in ("ImageNumber", first) if name not in image]:
+        raise ValueError(
+            f"{folder / 'Image.csv'}: columns {missing} are missing; delete {folder} and rerun cellprofiler"
+        )
+    image = image[["ImageNumber", first]]
     tables = {name: _numbers(folder / f"{name}.csv") for name in COMPARTMENTS}
     return image_keys(image, load_data), tables
 
 
 def _numbers(path: Path) -> pd.DataFrame:
     """Read an object table; every column must be numbers."""
-    frame = pd.read_csv(path, low_memory=False)
+    frame = _read(path, low_memory=False)
     words = [column for column in frame.columns if len(frame) and not pd.api.types.is_numeric_dtype(frame[column])]
     if words:
         raise ValueError(f"{path}: columns {words[:5]} hold words; switch off the export of metadata and file names")
+    keys = ["ImageNumber", "ObjectNumber"]
+    if missing := [name for name in keys if name not in frame]:
+        raise ValueError(f"{path}: columns {missing} are missing; delete {path.parent} and rerun cellprofiler")
+    twice = frame.duplicated(keys) | frame[keys].isna().any(axis=1)
+    if twice.any():
+        row = frame[twice].iloc[0]
+        raise ValueError(
+            f"{path}: object {row['ObjectNumber']} of image {row['ImageNumber']} occurs twice or has no number, expected "
+            f"each once; delete {path.parent} and rerun cellprofiler"
+        )
     return frame.astype(np.float64)
+
+
+def _read(path: Path, **options) -> pd.DataFrame:
+    """Read one of CellProfiler's CSVs."""
+    try:
+        return pd.read_csv(path, **options)
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing; delete {path.parent} and rerun cellprofiler") from None
+    except (ValueError, pd.errors.ParserError) as error:
+        raise ValueError(
+            f"{path}: not a readable CSV ({error}); delete {path.parent} and rerun cellprofiler"
+        ) from error
 
 
 def cells_of_part(keys: pd.DataFrame, tables: dict[str, pd.DataFrame], rows: pd.DataFrame) -> pd.DataFrame:

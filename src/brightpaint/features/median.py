@@ -29,6 +29,22 @@ def features_of(columns: list[str]) -> list[str]:
     return [name for name in columns if name.startswith(COMPARTMENTS) and not PLACE_OR_NUMBER.search(name)]
 
 
+def read_medians(path: Path) -> pd.DataFrame:
+    """Read field medians; features that are no numbers, or infinite, are an error (NaN is a field without cells)."""
+    frame = store.read_fields(path)
+    counts = frame.get("Metadata_cells")
+    if counts is None or not pd.api.types.is_integer_dtype(counts) or (counts < 0).any():
+        raise ValueError(f"{path}: expected counts of cells in the column Metadata_cells; delete it and rerun median")
+    for name in features_of(list(frame.columns)):
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            raise ValueError(f"{path}: feature {name} holds words, expected numbers; delete it and rerun median")
+        bad = np.isinf(frame[name].to_numpy(np.float64))
+        if bad.any():
+            place = store.describe_field(frame.iloc[int(bad.argmax())])
+            raise ValueError(f"{path}: feature {name} is infinite ({place}); delete it and rerun median")
+    return frame
+
+
 def field_medians(cells: pd.DataFrame, features: list[str]) -> pd.DataFrame:
     """Return one row a field that has cells: keys, Metadata_cells (count), the median of every feature.
 

@@ -21,7 +21,7 @@ import pycytominer
 
 from brightpaint import cli, store
 from brightpaint.features import recipes
-from brightpaint.features.median import features_of
+from brightpaint.features.median import features_of, read_medians
 
 WELL = ["Metadata_Plate", "Metadata_Well"]
 PERTURBATION = ["Metadata_Plate", "Metadata_perturbation"]
@@ -147,6 +147,19 @@ def kept_features(selection: pd.DataFrame) -> list[str]:
     return selection.loc[selection["kept"].astype(int) == 1, "feature"].tolist()
 
 
+def read_selection(path: Path) -> list[str]:
+    """Read which features `select` kept; a table that keeps none, or one twice, is an error."""
+    selection = store.read_table(path, ["feature", "kept"])
+    if not selection["kept"].isin([0, 1]).all():
+        raise ValueError(f"{path}: the column kept holds more than 0 and 1; delete it and rerun select")
+    kept = kept_features(selection)
+    if not kept or len(set(kept)) < len(kept):
+        raise ValueError(
+            f"{path}: {len(kept)} features are kept, {len(set(kept))} of them different; delete it and rerun select"
+        )
+    return kept
+
+
 def main(argv: list[str] | None = None) -> None:
     """Make an arm's profiles."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -159,8 +172,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--wells", type=Path, required=True)
     parser.add_argument("--perturbations", type=Path, required=True)
     args = parser.parse_args(argv)
-    kept = kept_features(store.read_table(args.selection, ["feature", "kept"]))
-    plates, reference = ([store.read_fields(path) for path in paths] for paths in (args.medians, args.reference))
+    kept = read_selection(args.selection)
+    plates, reference = ([read_medians(path) for path in paths] for paths in (args.medians, args.reference))
     wells, perturbations = profiles(plates, kept, recipe=args.settings.get("recipe", "paper"), reference=reference)
     for name, frame in (("wells", wells), ("perturbations", perturbations)):
         gaps = int(frame[features_of(list(frame.columns))].isna().to_numpy().sum())

@@ -19,7 +19,7 @@ import pandas as pd
 import pycytominer
 
 from brightpaint import cli, store
-from brightpaint.features.median import features_of
+from brightpaint.features.median import features_of, read_medians
 from brightpaint.features.profile import WELL, median_of, normalise_plate, standard_wells
 from brightpaint.features.recipes import without_spread
 
@@ -117,7 +117,7 @@ def main(argv: list[str] | None = None) -> None:
         raise ValueError(
             "no real plate to select features on: every study plate is tested by a fold; set select.plates: all"
         )
-    plates = [store.read_fields(path) for path in args.medians]
+    plates = [read_medians(path) for path in args.medians]
     table = select(plates, args.settings["correlation"], args.settings.get("recipe", "paper"))
     store.write_table(table, args.selection)
 

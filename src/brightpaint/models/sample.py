@@ -29,6 +29,7 @@ from brightpaint.models.objectives import build_regressor
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.train import build_denoiser, pick_device
 from brightpaint.models.train_classifier import build_classifier
+from brightpaint.models.weights import read_model
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def selected_fields(fields: pd.DataFrame, actives: list[Path], subset: str) -> n
     """Return the rows to predict: all, or those whose perturbation is active."""
     if subset == "active" and len(actives) != 1:
         raise ValueError(f"subset active needs one table of actives, found {len(actives)}; give it with --active")
-    return active_rows(fields, store.read_table(actives[0]) if subset == "active" else None)
+    return active_rows(fields, store.read_actives(actives[0]) if subset == "active" else None)
 
 
 def rows_digest(fields: pd.DataFrame) -> str:
@@ -84,11 +85,11 @@ def load_guide(paths: list[Path], settings: dict, channels: dict, fields: pd.Dat
     """
     if not paths or settings["guidance_scale"] == 0:
         return None
-    tensors, meta = store.read_weights(paths[0])
-    if meta["settings"].get("kind") != "classifier":
-        raise ValueError(f"{paths[0]} holds a model of kind {meta['settings'].get('kind')}; expected a classifier")
+    tensors, meta = read_model(paths[0], kinds=("classifier",))
     if meta["channels"] != channels:
-        raise ValueError(f"{paths[0]} was trained on channels {meta['channels']}, but the denoiser on {channels}")
+        raise ValueError(
+            f"{paths[0]} was trained on channels {meta['channels']}, but the denoiser on {channels}; train both on the same"
+        )
     module = build_classifier(meta["settings"], channels, len(meta["label_map"]))
     classifier = load_module(paths[0], module, tensors, device)
     shown = "swapped" if settings["sampling_label"] == "swapped" else "own"
@@ -154,14 +155,12 @@ def regression_painter(args: argparse.Namespace, tensors: dict, meta: dict, fiel
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame) -> Callable:
     """Return `paint(x, rows)` for any kind of model."""
-    kind = meta["settings"].get("kind")
+    kind = meta["settings"]["kind"]
     if kind == "diffusion":
         return diffusion_painter(args, tensors, meta, fields)
     if kind == "regression":
         return regression_painter(args, tensors, meta, fields)
-    if kind in ("mean", "pixel"):
-        return lambda x, rows: np.stack([baselines.predict(kind, tensors, field) for field in x])
-    raise ValueError(f"{args.weights} holds a model of kind {kind}; expected diffusion, regression, mean or pixel")
+    return lambda x, rows: np.stack([baselines.predict(kind, tensors, field) for field in x])
 
 
 def paint_rows(
@@ -183,6 +182,12 @@ def paint_rows(
             places = left[start : start + batch]
             full = [int(rows[place]) for place in places + places[-1:] * (batch - len(places))]
             x = np.stack([stack.images[row][planes].astype(np.float32) for row in full])
+            for row, image in zip(full, x):
+                if not np.isfinite(image).all():
+                    raise ValueError(
+                        f"{stack.path}: field {row} of the field table holds values that are not finite; delete the stack "
+                        "and rerun prepare"
+                    )
             wall, cpu = time.perf_counter(), time.process_time()
             images = paint(x, full)
             cost["fields"] += len(full)
@@ -225,7 +230,7 @@ def paint_part(args: argparse.Namespace, wrap: Callable | None = None, made_of: 
     settings, fields = args.settings, store.read_fields(args.fields)
     stack = store.open_stack(args.stack).select(fields)
     check_rows(stack, fields, args.fields)
-    tensors, meta = store.read_weights(args.weights)
+    tensors, meta = read_model(args.weights)
     check_channels(meta["channels"], stack, args.weights)
     chosen = selected_fields(fields, args.active, settings["subset"])
     rows = chosen[store.part_rows(len(chosen), args.part, args.parts)]

@@ -61,9 +61,15 @@ def resume(training: Training, partial: Path, made_from: dict) -> None:
         return
     tensors, meta = store.read_weights(partial)
     compute.total(0)  # every process has read it
-    different = differences(meta["made_from"], made_from)
+    different = differences(meta.get("made_from") or {}, made_from)
     if not different:
-        training.restore(tensors, meta)
+        try:
+            training.restore(tensors, meta)
+        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            raise ValueError(
+                f"{partial}: expected an unfinished training of these settings, found one that does not fit them "
+                f"({type(error).__name__}: {error}); delete it to begin this training anew"
+            ) from error
         log.info("going on from image %d", training.seen)
     elif compute.first():
         stale = partial.with_suffix(".stale")
@@ -139,7 +145,7 @@ def open_data(args: argparse.Namespace) -> TrainingImages:
     settings = args.settings
     if settings["subset"] == "active" and len(args.active) != 1:
         raise ValueError(f"subset active needs one table of actives, found {len(args.active)}; give it with --active")
-    actives = store.read_table(args.active[0]) if settings["subset"] == "active" else None
+    actives = store.read_actives(args.active[0]) if settings["subset"] == "active" else None
     chosen = {"label": settings["label"], "held_out": settings["held_out"]}
     return TrainingImages(args.stacks, args.fields, channels=settings["channels"], actives=actives, **chosen)
 

@@ -160,10 +160,16 @@ class Training:
     def restore(self, tensors: dict, meta: dict) -> None:
         """Go on from a `state`."""
         now = self.model.state_dict()
+        if not 0 <= meta["seen"] <= self.settings["images"]:
+            raise ValueError(f"it has seen {meta['seen']} images of {self.settings['images']}")
         chosen = {kind: {} for kind in ("model", "mean", "best", "first", "second")}
         for key, value in tensors.items():
             kind, name = key.split(".", 1)
+            if value.shape != now[name].shape or not torch.isfinite(value).all():
+                raise ValueError(f"{key} of shape {tuple(value.shape)}: expected finite {tuple(now[name].shape)}")
             chosen[kind][name] = torch.empty_like(now[name]).copy_(value)  # on the model's device, in its layout
+        if missing := sorted(now.keys() - chosen["mean"].keys()):
+            raise ValueError(f"mean.{missing[0]} is missing")
         self.model.load_state_dict(chosen["model"])
         self.mean, self.best, self.best_loss = chosen["mean"], chosen["best"] or None, meta["best_loss"]
         groups = self.optimiser.state_dict()["param_groups"]

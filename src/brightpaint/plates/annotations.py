@@ -6,6 +6,7 @@ A target is a set: one gene (column `target`), or several joined by `|` (column 
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Sequence
@@ -15,24 +16,53 @@ import pandas as pd
 ANNOTATIONS = ["Metadata_perturbation", "Metadata_target", "Metadata_control_type"]
 NOTHING = {"", "NA", "N/A", "nan", "NaN", "None"}
 DMSO = "DMSO"
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def normal_well(text: str, where: str) -> str:
     """Return a well's name with a capital row and two digits (`a1` -> `A01`)."""
     match = re.fullmatch(r"([A-Za-z]{1,2})0*([1-9][0-9]?)", text.strip())
     if not match:
-        raise ValueError(f"{where}: expected a well such as A01, found {text!r}")
+        raise ValueError(f"{where}: expected a well such as A01, found {text!r}; correct the well's name")
     return f"{match[1].upper()}{int(match[2]):02d}"
 
 
 def read_text_table(data: bytes, name: str, *, separator: str = "\t") -> pd.DataFrame:
-    """Read a table of strings; what stands for nothing becomes the empty string."""
+    """Read a table of strings; what stands for nothing becomes the empty string.
+
+    Raises
+    ------
+    ValueError
+        for what is no table of whole rows under a header of distinct names (pandas would shift a table whose rows are
+        longer than its header by one column, and fill up rows that are shorter: a platemap cut short would gain DMSO)
+    """
+    kind = "commas" if separator == "," else "tabs"
+    mend = f"save it as UTF-8 text with {kind} between its cells"
+    if b"\x00" in data:
+        raise ValueError(f"{name}: not a readable table (it holds NUL bytes); {mend}")
     try:
-        frame = pd.read_csv(io.BytesIO(data), sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, pd.errors.ParserError) as error:  # UnicodeDecodeError and EmptyDataError are ValueErrors
-        raise ValueError(f"{name}: not a readable table ({error})") from error
-    frame.columns = [str(column).strip() for column in frame.columns]
-    frame = frame.fillna("").apply(lambda column: column.str.strip())
+        text = io.StringIO(data.decode("utf-8-sig"), newline="")
+        rows = [row for row in csv.reader(text, delimiter=separator, strict=True) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{name}: not a readable table ({error}); {mend}") from error
+    if not rows:
+        raise ValueError(f"{name}: not a readable table (it is empty); {mend}")
+    header = [column.strip() for column in rows[0]]
+    for number, row in enumerate(rows[1:], 1):
+        if len(row) != len(header):
+            raise ValueError(
+                f"{name}: row {number} has {len(row)} cells, expected {len(header)} as in the header; mend the row"
+            )
+    frame = pd.DataFrame(rows[1:], columns=header, dtype=str)
+    return plain_cells(frame, name)
+
+
+def plain_cells(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a table of strings without blanks at their ends; a column name that occurs twice is an error."""
+    twice = frame.columns[frame.columns.duplicated() & (frame.columns != "")]
+    if len(twice):
+        raise ValueError(f"{name}: the column {twice[0]} occurs twice in the header; keep one")
+    frame = frame.apply(lambda column: column.str.strip())
     return frame.mask(frame.isin(NOTHING), "")
 
 
@@ -72,7 +102,9 @@ def compound_table(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     require_columns(frame, ["broad_sample"], name)
     target = next((column for column in ("target_list", "target", "gene") if column in frame.columns), None)
     if target is None:
-        raise ValueError(f"{name}: expected a column target or target_list, found {', '.join(frame.columns)}")
+        raise ValueError(
+            f"{name}: expected a column target or target_list, found {', '.join(frame.columns)}; correct its header"
+        )
     columns = {"broad_sample": frame["broad_sample"], "target": frame[target]}
     for column in ("control_type", "pert_iname"):
         columns[column] = frame[column] if column in frame.columns else ""
@@ -130,6 +162,9 @@ def annotate_wells(platemap: pd.DataFrame, compounds: pd.DataFrame, name: str, *
     twice = sorted({well for well in wells if wells.count(well) > 1})
     if twice:
         raise ValueError(f"{name}: expected one row a well, found well {twice[0]} twice; take one row out")
+    for well, sample in zip(wells, platemap["broad_sample"]):
+        if CONTROL_CHARACTER.search(sample):
+            raise ValueError(f"{name}, well {well}: the sample {sample!r} holds a control character; rename it")
     known = {row["broad_sample"]: row for row in compounds.to_dict("records")}
     samples = set(platemap["broad_sample"]) - {""}
     if samples and len(known.keys() - {""}) and not samples & known.keys():
@@ -157,5 +192,7 @@ def read_exclusions(data: bytes, name: str) -> set[str]:
     try:
         lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{name}: expected a text file with one perturbation a line ({error})") from error
+        raise ValueError(
+            f"{name}: expected a text file with one perturbation a line ({error}); save it as UTF-8 text"
+        ) from error
     return {line.partition("#")[0].strip() for line in lines} - {""}

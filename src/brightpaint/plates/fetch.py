@@ -76,13 +76,15 @@ class Noted:
         self.names, self.journal = names, journal
         self.places = np.zeros(len(names), np.int64)  # 0 where a file is not noted
         for place, line in journal.lines():
-            if line["file"] in self:
+            if line.get("file") in self:
                 self.places[self._number(line["file"])] = place
 
     def _number(self, file: str) -> int:
         return int(np.searchsorted(self.names, file.encode()))
 
-    def __contains__(self, file: str) -> bool:
+    def __contains__(self, file: object) -> bool:
+        if not isinstance(file, str):
+            return False
         number = self._number(file)
         return number < len(self.names) and self.names[number] == file.encode()
 
@@ -182,6 +184,12 @@ def check_names(rows: Iterable[dict]) -> np.ndarray:
     names = []
     for row in rows:
         where = store.describe_field(row, row["Channel"])
+        if not all(isinstance(row[name], str) for name in ("file", "key", "etag")) or not _is_size(row["size"]):
+            found = {name: row[name] for name in IDENTITY}
+            raise ValueError(
+                f"index: {where}: expected file, key and etag as text and a size in bytes, found {found}; "
+                "run the rule index again"
+            )
         if "/" in row["file"] or row["file"].startswith("."):
             raise ValueError(f"index: {row['file']!r} ({where}) is no plain file name; run the rule index again")
         sources.check_key(row["key"], where)
@@ -190,6 +198,10 @@ def check_names(rows: Iterable[dict]) -> np.ndarray:
     if len(twice := names[:-1][names[1:] == names[:-1]]):
         raise ValueError(f"index: the file {twice[0].decode()} occurs twice; run the rule index again")
     return names
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 0
 
 
 def fetch_all(source, rows: Iterable[dict], total: int, folder: Path, noted, *, hashes: Sequence[str], workers: int):

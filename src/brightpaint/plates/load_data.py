@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -27,14 +28,16 @@ def read(data: bytes, name: str) -> pd.DataFrame:
         if name.endswith(".gz"):
             try:
                 data = gzip.decompress(data)
-            except (OSError, EOFError) as error:
-                raise ValueError(f"{name}: not a whole gzip file ({error})") from error
+            except (OSError, EOFError, zlib.error) as error:
+                raise ValueError(f"{name}: not a whole gzip file ({error}); copy it again from its source") from error
         return annotations.read_text_table(data, name, separator=",")
     try:
         frame = pd.read_parquet(io.BytesIO(data))
     except Exception as error:
-        raise ValueError(f"{name}: not a readable parquet file ({error})") from error
-    return frame.astype(object).where(frame.notna(), "").astype(str)
+        raise ValueError(f"{name}: not a readable parquet file ({error}); copy it again from its source") from error
+    frame = frame.reset_index(drop=True)
+    frame.columns = [str(column).strip() for column in frame.columns]
+    return annotations.plain_cells(frame.astype(object).where(frame.notna(), "").astype(str), name)
 
 
 def image_columns(frame: pd.DataFrame) -> list[str]:
@@ -73,9 +76,13 @@ def match_channels(channels: Sequence[str], found: Sequence[str], aliases: dict[
 
 def normal_site(text: str, where: str) -> int:
     """Return a site's number, from 1."""
-    if not re.fullmatch(r"0*[1-9][0-9]*(\.0)?", text.strip()):
-        raise ValueError(f"{where}: expected a site number from 1, found {text!r}")
+    if not re.fullmatch(r"0*[1-9][0-9]{0,4}(\.0)?", text.strip()):
+        raise ValueError(f"{where}: expected a site number from 1, found {_short(text)!r}; correct the site")
     return int(float(text))
+
+
+def _short(text: str) -> str:
+    return text if len(text) < 100 else f"{text[:100]}..."
 
 
 def key_of(row: dict, channel: str, project: str) -> str | None:
@@ -109,7 +116,9 @@ def look_up(path: str, file: str, listed: dict[str, list[str]], where: str) -> s
     best = max(map(agreement, keys), default=0)
     chosen = [key for key in keys if agreement(key) == best]
     if len(chosen) > 1:
-        raise ValueError(f"{where}: {file} is there twice, as {chosen[0]} and {chosen[1]}; expected one")
+        raise ValueError(
+            f"{where}: {file} is there twice, as {chosen[0]} and {chosen[1]}; expected one file: remove the other"
+        )
     return chosen[0] if chosen else None
 
 
@@ -130,7 +139,10 @@ def image_files(frame: pd.DataFrame, chosen: dict, plate: dict, source, name: st
             if not file and not row.get(f"URL_Orig{alias}", ""):
                 files.append([well, site, channel, ""])
                 continue
-            key = key_of(row, alias, plate["project"])
+            try:
+                key = key_of(row, alias, plate["project"])
+            except ValueError as error:
+                raise ValueError(f"{where}: its address cannot be read ({error}); correct the table's URL") from error
             if key is None:
                 if listed is None:
                     listed = _by_name(source.list(f"{gallery.images(plate)}/{plate['barcode']}"))

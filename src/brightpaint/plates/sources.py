@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 0.5
 CHUNK_BYTES = 1 << 20
+LONGEST_BYTES = 255  # of a file name, on every common disk
 TIMEOUT_S = (20, 60)  # to connect, and between two pieces of an answer
 
 
@@ -56,8 +57,13 @@ def patiently(read: Callable[[], T], name: str, attempts: int) -> T:
 def check_key(key: str, where: str = "") -> str:
     """Return `key` if it stays within its bucket or folder; raise ValueError if it would leave it."""
     parts = key.split("/")
+    place = f" ({where})" if where else ""
+    if longest := max((part for part in parts if len(part.encode(errors="replace")) > LONGEST_BYTES), default=""):
+        raise ValueError(
+            f"the file name {longest[:60]!r}...{place} has {len(longest)} letters: expected {LONGEST_BYTES} bytes at most; "
+            "correct it in the table that names it"
+        )
     if not key or key.startswith("/") or "\\" in key or ".." in parts or re.search(r"[\x00-\x1f\x7f]", key):
-        place = f" ({where})" if where else ""
         raise ValueError(
             f"the file name {key!r}{place} would leave its folder: expected a path below source.url, "
             "without '..', backslashes or a leading '/'; correct it in the table that names it"
@@ -75,6 +81,12 @@ def open_source(settings: dict, *, workers: int = 1, attempts: int = 5) -> S3Sou
     attempts : times that a request is tried before it fails
     """
     url = settings["url"]
+    for name in ("url", "endpoint_url"):
+        if "@" in urlparse(settings.get(name) or "").netloc:
+            raise ValueError(
+                f"source.{name} holds a name or password before its @: it would stand in logs; write them into an AWS "
+                "profile and name that in source.profile"
+            )
     if url.startswith("s3://"):
         return S3Source(settings, workers=workers, attempts=attempts)
     if url.startswith("file://"):
@@ -257,6 +269,11 @@ def _client_error(answer):
     return ClientError({"Error": problem, "ResponseMetadata": {"HTTPStatusCode": answer.status_code}}, "GetObject")
 
 
+def without_query(text: object) -> str:
+    """Return a message without what follows the ? of its addresses: there a profile's signature stands."""
+    return re.sub(r"\?[^\s\"'>)]*(X-Amz|AWSAccessKeyId|Signature)[^\s\"'>)]*", "", str(text))
+
+
 class _Explained:
     """Turn botocore's exceptions into sentences; those that may pass into `Interrupted`."""
 
@@ -287,13 +304,15 @@ class _Explained:
                     "bucket needs source.profile in the config; then run the same command again"
                 ) from error
             if status < 500 and status != 429 and code not in ("SlowDown", "RequestTimeout", "Throttling"):
-                raise ValueError(f"{self.url}: refused ({status}, {error})") from error
+                raise ValueError(
+                    f"{self.url}: refused ({status}, {without_query(error)}); check source.url and source.endpoint_url"
+                ) from None
             raise Interrupted(f"{self.url}: expected a file, found the server failed ({status}, {code})") from error
         if isinstance(error, (BotoCoreError, HTTPError, ConnectionError, TimeoutError)):
             raise Interrupted(
-                f"{self.url}: expected an answer, found {error}; check the network, source.endpoint_url and "
+                f"{self.url}: expected an answer, found {without_query(error)}; check the network, source.endpoint_url and "
                 "source.profile, then run the same command again"
-            ) from error
+            ) from None  # the error itself holds the signed address
 
 
 def _shared_folder(folders: Sequence[str]) -> str:

@@ -1,0 +1,266 @@
+"""Hostile output of CellProfiler, cells, medians, selections and profiles, by the real commands that read them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from brightpaint import store
+from brightpaint.evaluation import active, figures, score
+from brightpaint.features import cellprofiler, cells, lookup, profile, select
+from features_fixture import write_images, write_tables
+from hostile import Case, copied
+from test_cellprofiler import SLIM, fake
+from test_lookup import profiles
+from test_score import Folder
+from test_select import medians
+
+OPEN = "Open the pipeline in CellProfiler"
+
+
+def measured(what: str, fault: str, *words: str, spoil=lambda images: None) -> Case:
+    """A case in which CellProfiler's stand-in does `fault`, or the exported part is spoilt before it runs."""
+
+    def prepared(folder):
+        images = write_images(folder / "images", np.zeros((2, 5, 16, 16)))
+        spoil(images)
+        out = folder / "out" / "tables"
+        return cellprofiler.main, ["--command", fake(folder, fault), "--pipeline", SLIM, "--images", images,
+                                   "--tables", out], [out]  # fmt: skip
+
+    return Case("CellProfiler", what, prepared, words)
+
+
+def load_data(change):
+    def spoil(images):
+        path = images / "load_data.csv"
+        path.write_bytes(change(path.read_bytes()))
+
+    return spoil
+
+
+def shorten(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+RUNS = [
+    measured("another exit code", "exit", "exit code 3", "expected 0 and 'Complete'", "plate P1, well A01", "disk caught fire", OPEN),
+    measured("a done file that says Failure", "done", "said 'Failure'", OPEN),
+    measured("no done file", "no_done", "said 'nothing'", OPEN),
+    measured("a pipeline that loads only part-way", "pipeline", "slim.cppipe did not load whole", OPEN),
+    measured("a table is missing", "table", "Cytoplasm.csv were not written", OPEN),
+    measured("fewer rows", "row", "Image.csv has 1 rows, expected 2", OPEN),
+    measured("a module that failed", "module", "well A01", "is '1', expected 0", OPEN),
+    measured("a blank ModuleError", "blank", "well A01", "is '', expected 0", OPEN),
+    measured("an image that was not given", "other_file", "'B99.tif'", "which load_data.csv does not", OPEN),
+    measured("an object table cut short", "cut", "Cells.csv has 3 whole or cut rows, expected 4", OPEN),
+    measured("half a row", "half_row", "Cells.csv has 4 whole or cut rows", OPEN),
+    measured("a blank count", "count", "well A01", "Count_Nuclei is ''", "expected a count", OPEN),
+    measured("a row that is too long", "long_row", "Image.csv: row 1 has 8 cells, expected 7"),
+    measured("an image cut short before it runs", "", "plate P1, well A02, site 1, tile 1, channel RNA", "truncated",
+             "rerun export", spoil=lambda images: shorten(images / "A02_s1_t1_RNA.tif")),
+    measured("an exported part without columns of files", "", "load_data.csv: expected columns FileName_Orig", "rerun export",
+             spoil=load_data(lambda data: data.replace(b"FileName_", b"File_"))),
+    measured("an exported part that is no text", "", "load_data.csv: not a readable CSV", "rerun",
+             spoil=load_data(lambda data: data.replace(b"A01", b"\xff\xfe"))),
+    measured("an exported part with a row cut short", "", "load_data.csv: row 2 has", "delete it and rerun",
+             spoil=load_data(lambda data: data[:-30])),
+]  # fmt: skip
+
+
+def joined(what: str, spoil, *words: str) -> Case:
+    """A case on the tables that CellProfiler wrote, read by cells_part."""
+
+    def prepared(folder):
+        rows = write_tables(folder / "tables", [2, 2])
+        store.write_table(rows, folder / "rows.parquet")
+        spoil(folder / "tables")
+        out = folder / "out" / "001.parquet"
+        return (
+            cells.main,
+            ["part", "--tables", folder / "tables", "--rows", folder / "rows.parquet", "--cells", out],
+            [out],
+        )
+
+    return Case("cells", what, prepared, words)
+
+
+def table(name: str, change):
+    """Return a spoiler that rewrites one CSV through `change(frame)`."""
+
+    def spoil(folder):
+        frame = pd.read_csv(folder / f"{name}.csv")
+        change(frame).to_csv(folder / f"{name}.csv", index=False)
+
+    return spoil
+
+
+CELLS = [
+    joined("a table is missing", lambda folder: (folder / "Cells.csv").unlink(), "Cells.csv is missing", "rerun cellprofiler"),
+    joined("an empty file", lambda folder: (folder / "Nuclei.csv").write_text(""), "Nuclei.csv: not a readable CSV"),
+    joined("a binary file", lambda folder: (folder / "Cytoplasm.csv").write_bytes(bytes(range(256))), "Cytoplasm.csv: not a"),
+    joined("features in words", table("Cells", lambda frame: frame.assign(Intensity_F0_DNA="bright")),
+           "Cells.csv: columns ['Intensity_F0_DNA'] hold words", "switch off"),
+    joined("a nucleus twice", table("Nuclei", lambda frame: pd.concat([frame, frame[:1]])), "Nuclei.csv: object 1.0 of image 1.0",
+           "occurs twice", "rerun cellprofiler"),
+    joined("an object without a number", table("Nuclei", lambda frame: frame.assign(ObjectNumber=[1, None, 1, 2])),
+           "Nuclei.csv: object nan", "rerun cellprofiler"),
+    joined("no numbers of objects", table("Cells", lambda frame: frame.drop(columns="ObjectNumber")),
+           "Cells.csv: columns ['ObjectNumber'] are missing"),
+    joined("two cells of one nucleus", table("Cells", lambda frame: frame.assign(Parent_Nuclei=1)), "Cells.csv",
+           "has two Cells, expected one"),
+    joined("cells without parents", table("Cells", lambda frame: frame.drop(columns="Parent_Nuclei")),
+           "Cells.csv has no column Parent_Nuclei", "mend it"),
+    joined("images that were not exported", table("Image", lambda frame: frame[:1]), "Image.csv has 1 images",
+           "load_data.csv's 2", "rerun cellprofiler"),
+    joined("images without names", table("Image", lambda frame: frame.drop(columns="FileName_OrigDNA")),
+           "Image.csv: columns ['FileName_OrigDNA'] are missing"),
+]  # fmt: skip
+
+
+def profiled(what: str, spoil, *words: str, rule: str = "profile") -> Case:
+    """A case on field medians and a selection, read by select, profile or active."""
+
+    def prepared(folder):
+        store.write_table(medians(n=8), folder / "P1.parquet")
+        kept = pd.DataFrame(
+            {"feature": ["Nuclei_Intensity_A", "Cells_Intensity_B"], "kept": [1, 1], "reason": ["", ""]}
+        )
+        store.write_table(kept, folder / "kept.tsv")
+        spoil(folder)
+        out, words = folder / "out", ["--medians", folder / "P1.parquet"]
+        if rule == "select":
+            return (
+                select.main,
+                [*words, "--settings", '{"correlation": 0.9}', "--selection", out / "x.tsv"],
+                [out / "x.tsv"],
+            )
+        words += ["--selection", folder / "kept.tsv"]
+        if rule == "active":
+            settings = json.dumps({"components": 2, "permutations": 10, "alpha": 0.05})
+            return active.main, [*words, "--settings", settings, "--active", out / "x.tsv"], [out / "x.tsv"]
+        outputs = [out / "wells.parquet", out / "perturbations.parquet"]
+        return profile.main, [*words, "--wells", outputs[0], "--perturbations", outputs[1]], outputs
+
+    return Case("profiles", what, prepared, words)
+
+
+def parquet(**columns):
+    """Return a spoiler that sets columns of the medians."""
+
+    def spoil(folder):
+        frame = store.read_table(folder / "P1.parquet")
+        store.write_table(frame.assign(**columns), folder / "P1.parquet")
+
+    return spoil
+
+
+def selection(text: str):
+    return lambda folder: (folder / "kept.tsv").write_text(text)
+
+
+def without(*names: str):
+    def spoil(folder):
+        store.write_table(store.read_table(folder / "P1.parquet").drop(columns=list(names)), folder / "P1.parquet")
+
+    return spoil
+
+
+HEAD = "feature\tkept\treason\n"
+PROFILES = [
+    *(profiled(f"an infinite median ({rule})", parquet(Cells_Intensity_B=[1.0, np.inf] * 4),
+               "P1.parquet: feature Cells_Intensity_B is infinite (plate P1, well A02", "rerun median", rule=rule)
+      for rule in ("select", "profile", "active")),
+    profiled("medians in words", parquet(Cells_Intensity_B="bright"), "feature Cells_Intensity_B holds words", "rerun median"),
+    profiled("medians without counts", without("Metadata_cells"), "expected counts of cells", "rerun median"),
+    profiled("less than no cells", parquet(Metadata_cells=-1), "expected counts of cells", "rerun median"),
+    profiled("a selection that keeps nothing", selection(HEAD + "Cells_Intensity_B\t0\tblocklist\n"),
+             "kept.tsv: 0 features are kept", "rerun select"),
+    profiled("a selection that keeps a feature twice", selection(HEAD + "Cells_Intensity_B\t1\t\n" * 2),
+             "kept.tsv: 2 features are kept, 1 of them different", "rerun select"),
+    profiled("a selection that says yes", selection(HEAD + "Cells_Intensity_B\tyes\t\n"), "kept.tsv: the column kept",
+             "rerun select"),
+    profiled("an empty selection", selection(""), "kept.tsv: not a readable table", "rerun", rule="active"),
+    profiled("a selection without its columns", selection("a\tb\n1\t2\n"), "kept.tsv: columns ['feature', 'kept'] are missing"),
+    profiled("a selected feature that was not measured", selection(HEAD + "Cells_Texture_X\t1\t\n"),
+             "plate P1: selected features ['Cells_Texture_X'] were not measured", "rerun select and medians"),
+    profiled("a plate without DMSO", parquet(Metadata_control_type="", Metadata_perturbation="cpd"),
+             "plate P1 has no DMSO well", "check the platemap", rule="active"),
+    profiled("a plate without a cell", parquet(Metadata_cells=0), "plate P1: CellProfiler found no cell",
+             "leave the plate out", rule="select"),
+]  # fmt: skip
+
+
+def looking_up(what: str, plates: dict, spoil, *words: str) -> Case:
+    def prepared(folder):
+        store.write_table(spoil(profiles()), folder / "profiles.parquet")
+        out = folder / "out" / "x.parquet"
+        settings = json.dumps({"plates": plates})
+        return (
+            lookup.main,
+            ["--settings", settings, "--profiles", folder / "profiles.parquet", "--perturbations", out],
+            [out],
+        )
+
+    return Case("profiles", what, prepared, words)
+
+
+def small_study(folder: Path) -> None:
+    study = Folder(folder)
+    study.predict("pert", lambda images: images)
+
+
+def scored(what: str, spoil, *words: str) -> Case:
+    """A case on what an arm is scored with."""
+
+    def prepared(folder):
+        copied(small_study, folder)
+        spoil(folder)
+        outputs = [folder / "out" / "pert.parquet", folder / "out" / "pert.fields.parquet"]
+        settings = {"channels": {"input": ["BF_low", "BF"], "target": ["DNA", "ER"]}, "cutoff": 15}
+        argv = [
+            "--settings",
+            json.dumps(settings),
+            "--arm",
+            "pert",
+            "--plates",
+            "P1",
+            "--real",
+            folder / "images/real/P1.tif",
+        ]
+        argv += ["--predicted", folder / "images/pert/P1.tif", "--fields", folder / "fields/P1.parquet", "--profiles"]
+        argv += [folder / "profiles/real.parquet"] * 2 + ["--active", folder / "active.tsv"]
+        return score.main, [*argv, "--metrics", outputs[0], "--by-field", outputs[1]], outputs
+
+    return Case("scores", what, prepared, words)
+
+
+def only_p0(folder: Path) -> None:
+    frame = store.read_table(folder / "profiles/real.parquet")
+    store.write_table(frame[frame["Metadata_Plate"] == "P0"], folder / "profiles/real.parquet")
+
+
+def drawn_loss(folder: Path):
+    (folder / "history.jsonl").write_text('{"images": 1, "loss": 2.0, "learning_rate": 1.0}\n{"images": 2, "lo')
+    out = folder / "out" / "loss.png"
+    words = ["loss", "--settings", '{"dpi": 60}', "--histories", folder / "history.jsonl", "--figure", out]
+    return figures.main, words, [out]
+
+
+SCORES = [
+    looking_up("a look-up on a plate without profiles", {"P3": ["P1", "P9"]}, lambda frame: frame, "P9"),
+    looking_up("profiles without plates", {"P3": ["P1"]}, lambda frame: frame.drop(columns="Metadata_Plate"),
+               "profiles.parquet: columns ['Metadata_Plate'] are missing", "rerun"),
+    scored("profiles that lack the plate", only_p0, "plate P1 has no profiles in arm real", "delete its profiles and rerun"),
+    scored("profiles without names", lambda folder: pd.DataFrame({"a": [1]}).to_parquet(folder / "profiles/real.parquet"),
+           "real.parquet: columns", "are missing", "rerun"),
+    scored("actives that say yes", lambda folder: (folder / "active.tsv").write_text("Metadata_perturbation\tactive\na\tyes\n"),
+           "active.tsv: expected 0 or 1 in the column active, found 'yes'", "rerun active"),
+    scored("a real stack that is gone", lambda folder: (folder / "images/real/P1.tif").unlink(), "P1.tif: there is no such"),
+    Case("history", "a line cut short", drawn_loss, ("history.jsonl: expected one JSON object a line", "delete it and rerun")),
+]  # fmt: skip
+
+CASES = RUNS + CELLS + PROFILES + SCORES
