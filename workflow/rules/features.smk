@@ -36,8 +36,8 @@ rule cellprofiler:
     conda:
         "../../envs/cellprofiler.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=by_attempt(4000),
+        runtime=by_attempt(240),
     params:
         command=CONFIG["cellprofiler"]["command"],
     shell:
@@ -72,7 +72,7 @@ rule cells:
     conda:
         "../../envs/brightpaint.yaml"
     resources:
-        mem_mb=8000,
+        mem_mb=by_attempt(8000),
     shell:
         "python -m brightpaint.features.cells gather --parts {input:q} --cells {output:q} 2> {log:q}"
 
@@ -89,7 +89,7 @@ rule median:
     conda:
         "../../envs/brightpaint.yaml"
     resources:
-        mem_mb=8000,
+        mem_mb=by_attempt(8000),
     shell:
         "python -m brightpaint.features.median --cells {input.cells:q} --rows {input.rows:q}"
         " --medians {output:q} 2> {log:q}"
