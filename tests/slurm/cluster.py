@@ -35,7 +35,6 @@ def start(folder: Path) -> None:
         [SCRIPT, "start", folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180
     )
     if done.returncode:
-        stop(folder)
         raise RuntimeError(f"SLURM did not start; its logs are in {folder}/log\n{done.stdout}")
 
 
@@ -50,8 +49,8 @@ def command(folder: Path, *arguments: str) -> list[str]:
     gpu = [f"{rule}:slurm_partition=cards" for rule in ("train", "train_classifier", "sample")]
     called = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     called += ["--profile", str(ROOT / "slurm"), "--configfile", str(folder / "config.yaml")]
-    called += ["--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10"]
-    return [*called, "--default-resources", *site, "--set-resources", *gpu, *arguments]
+    called += ["--set-resources", *gpu, "--default-resources", *site]
+    return [*called, "--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10", *arguments]
 
 
 def environment() -> dict[str, str]:
