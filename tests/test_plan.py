@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -169,3 +170,22 @@ def test_the_table_counts_what_the_dry_run_counts(tmp_path):
 def test_a_config_that_is_not_there_is_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="there is no such config; type make plan CONFIG="):
         plan.main(["--config", str(tmp_path / "none.yaml")])
+
+
+@pytest.mark.slow
+def test_ten_plates_three_folds_and_seven_arms_are_planned_in_ten_seconds(tmp_path):
+    names = [f"P{number}" for number in range(10)]
+    plates = "plate\trole\tproject\tsource\tbatch\n"
+    plates += "".join(f"{name}\tstudy\tcpg0016-jump\tsource_2\tB{name}\n" for name in names)
+    folds = [{"name": fold, "test": [plate]} for fold, plate in zip("ABC", names)]
+    models = [{"name": f"m{number}", "label": "perturbation"} for number in range(7)]
+    arms = [{"name": f"a{number}", "model": f"m{number}", "folds": ["A", "B", "C"]} for number in range(7)]
+    changes = {"source": {"layout": "gallery"}, "folds": folds, "models": models, "arms": arms}
+    changes |= {"sample": {"parts": 32}, "cellprofiler": {"parts": 24}}
+    folder = write_study(tmp_path, changes, plates)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    jobs = planned(snakemake(folder, "-n", "--quiet", "rules").stdout)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert jobs["train"] == 21 and jobs["sample"] == 7 * 3 * 32 and jobs["fetch"] == 10
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert spent < 10  # CPU seconds: other work does not count

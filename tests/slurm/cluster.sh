@@ -43,6 +43,7 @@ until_true() { # until_true SECONDS COMMAND...
 }
 
 start_munge() {
+    munge -n 2>/dev/null | unmunge >/dev/null 2>&1 && return # one runs here already: it is used and left running
     install -d -m 711 -o munge -g munge "$base/munge" /run/munge
     chmod 755 /run/munge
     head -c 1024 /dev/urandom >"$base/munge/munge.key"

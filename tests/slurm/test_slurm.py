@@ -45,9 +45,12 @@ def slurm(tmp_path_factory):
 def tiny_study(folder: Path) -> Path:
     """Two simulated plates, one network and one floor."""
     models = [{"name": "pert", "label": "perturbation", "preset": "fast", "width": 8}, {"name": "mean", "kind": "mean"}]
-    arms = [{"name": "pert", "model": "pert", "folds": ["A"], "steps": 2}, {"name": "mean", "model": "mean", "folds": ["A"]}]
+    arms = [
+        {"name": "pert", "model": "pert", "folds": ["A"], "steps": 2},
+        {"name": "mean", "model": "mean", "folds": ["A"]},
+    ]
     plates = "plate\trole\tproject\tsource\tbatch\n"
-    plates += "".join(f"{plate}\tstudy\tsimulated\tsource_0\tB1\n" for plate in ("T1", "T2"))
+    plates += "".join(f"T{number}\tstudy\tsimulated\tsource_0\tB{number}\n" for number in (1, 2))
     changes = {
         "source": {"layout": "simulated"},
         "folds": [{"name": "A", "test": ["T2"]}],
@@ -93,7 +96,9 @@ def held_up(folder: Path) -> psutil.Process:
 
 def running(rule: str) -> list[str]:
     """Return the ids of a rule's jobs that SLURM runs now."""
-    listed = subprocess.run(["squeue", "-h", "-t", "RUNNING", "-o", "%i %k"], text=True, capture_output=True, check=True)
+    listed = subprocess.run(
+        ["squeue", "-h", "-t", "RUNNING", "-o", "%i %k"], text=True, capture_output=True, check=True
+    )
     return [line.split()[0] for line in listed.stdout.splitlines() if f"rule_{rule}_" in line]
 
 
@@ -133,7 +138,9 @@ def disturbed(slurm, tmp_path_factory) -> dict:
     first.wait()
     seen["alive after SIGKILL"] = training.is_running() and running("train")
     unlock(folder)
-    second = cluster.begin(folder, *often, "--set-resources", "train:runtime=1", "train:slurm_partition=cards", "--", PAINTED)
+    second = cluster.begin(
+        folder, *often, "--set-resources", "train:runtime=1", "train:slurm_partition=cards", "--", PAINTED
+    )
     refusal = "is being made by another process; wait for it, or stop it and rerun"
     cluster.wait_for(lambda: refusal in cluster.said(folder), LONG, "the refusal of a second training")
     subprocess.run(["scancel", *seen["alive after SIGKILL"]], check=True)
@@ -197,7 +204,12 @@ def test_what_was_disturbed_ends_with_the_bytes_of_an_undisturbed_run(disturbed,
 def finished(disturbed, cellprofiler) -> dict:
     """The rest of the study, with too little memory for `select` at first."""
     since = time.time()
-    low = ["--set-resources", "select:mem_mb=350 * attempt", "train:slurm_partition=cards", "sample:slurm_partition=cards"]
+    low = [
+        "--set-resources",
+        "select:mem_mb=350 * attempt",
+        "train:slurm_partition=cards",
+        "sample:slurm_partition=cards",
+    ]
     cluster.run(disturbed["folder"], *low, timeout_s=LONG)
     return {**disturbed, "resumed": since}
 
