@@ -148,6 +148,22 @@ def test_what_is_missing_is_said_with_what_to_type(tmp_path, monkeypatch):
     assert checks.disk(study, 1.0, tmp_path).there
 
 
+@pytest.mark.parametrize(("age", "there"), [(300, True), (60, False)])
+def test_a_cluster_that_forgets_jobs_too_soon_is_told(tmp_path, monkeypatch, age, there):
+    program = tmp_path / "scontrol"
+    program.write_text(f"#!/bin/sh\necho 'MinJobAge               = {age} sec'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check = checks.slurm()
+    assert check.there == there and f"{age} s" in check.said
+    assert there or "slurm-status-command: sacct" in check.said
+
+
+def test_without_slurm_nothing_is_said_of_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert checks.slurm() is None
+
+
 def test_a_local_source_that_is_not_there_is_missing(tmp_path):
     study = study_in(tmp_path, {"source": {"layout": "gallery", "url": "file:///no/such/mirror"}})
     assert [check.there for check in checks.images(study, tmp_path)] == [False]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from typing import NamedTuple
 
 from brightpaint.config import NETWORKS, Study
 from brightpaint.features.cellprofiler import find_command
+
+REMEMBERED_S = 200  # the plugin looks after 180 s at the latest
 
 
 class Check(NamedTuple):
@@ -28,8 +31,8 @@ def checks(study: Study, peak_bytes: float, root: Path = Path(".")) -> list[Chec
         found += [cellprofiler(study.config["cellprofiler"]["command"]), java()]
     if any(study.model_of(arm)["kind"] in NETWORKS for arm in study.arms):
         found.append(gpu(study.config["compute"]["device"]))
-    found += [*weights(study, root), *images(study, root), disk(study, peak_bytes, root)]
-    return found
+    found += [*weights(study, root), *images(study, root), disk(study, peak_bytes, root), slurm()]
+    return [check for check in found if check]
 
 
 def cellprofiler(command: str) -> Check:
@@ -64,6 +67,23 @@ def gpu(device: str) -> Check:
     if torch.cuda.is_available():
         return Check("GPU", True, f"{torch.cuda.get_device_name()} ({torch.cuda.device_count()} visible)")
     return Check("GPU", False, "torch sees none here: networks would run on the CPU; on a cluster, jobs ask for theirs")
+
+
+def slurm() -> Check | None:
+    """Check that squeue remembers ended jobs for longer than the profile's slowest look at them; None without SLURM."""
+    if not shutil.which("scontrol"):
+        return None
+    try:
+        said = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"^MinJobAge\s*=\s*(\d+)", said, re.MULTILINE)
+    if not found:
+        return None
+    if int(found[1]) < REMEMBERED_S:
+        fix = "write slurm-status-command: sacct into workflow/profiles/slurm/config.yaml"
+        return Check("SLURM", False, f"squeue forgets ended jobs after {found[1]} s (MinJobAge); {fix}")
+    return Check("SLURM", True, f"squeue remembers ended jobs for {found[1]} s")
 
 
 def weights(study: Study, root: Path) -> Iterator[Check]:
