@@ -15,6 +15,7 @@ from conftest import ROOT, cellprofiler_command
 
 SCRIPT = Path(__file__).parent / "cluster.sh"
 PROGRAMS = ("sbatch", "sacct", "slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd")
+STARTED: list[subprocess.Popen] = []  # every Snakemake of a test, so that none outlives the cluster
 FIELDS = "JobID,State,Partition,ReqTRES,Timelimit,Submit,Start,End,ExitCode,Comment"
 
 
@@ -39,7 +40,10 @@ def start(folder: Path) -> None:
 
 
 def stop(folder: Path) -> None:
-    """Cancel all jobs and end every daemon."""
+    """Cancel all jobs and end every daemon, and what the tests started."""
+    for process in STARTED:
+        if process.poll() is None:
+            process.kill()
     subprocess.run([SCRIPT, "stop", folder], timeout=180, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -64,10 +68,12 @@ def environment() -> dict[str, str]:
 def begin(folder: Path, *arguments: str) -> subprocess.Popen:
     """Start Snakemake on the cluster, in a session of its own; its output goes to snakemake.log in `folder`."""
     with open(folder / "snakemake.log", "a") as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command(folder, *arguments), stdout=log, stderr=subprocess.STDOUT, env=environment(),
             cwd=folder, start_new_session=True,
         )  # fmt: skip
+    STARTED.append(process)
+    return process
 
 
 def run(folder: Path, *arguments: str, check: bool = True, timeout_s: float = 600) -> int:

@@ -3,7 +3,7 @@
 #   cluster.sh start FOLDER     root on Debian, with the packages slurm-wlm slurmdbd munge mariadb-server
 #   cluster.sh stop FOLDER
 # Its two GPUs are /dev/null and /dev/zero: they are counted and granted like real ones. The node claims 4 CPUs and
-# 64 GB whatever the machine has, so that the rules' own resources can be asked for. Memory is watched by polling.
+# 1 TB whatever the machine has, so that the rules' own resources can be asked for. Memory is watched by polling.
 set -euo pipefail
 what=${1:?start or stop}
 base=${2:?a folder for the state of the cluster}
@@ -118,7 +118,7 @@ AccountingStorageTRES=gres/gpu
 AccountingStoreFlags=job_comment
 JobCompType=jobcomp/none
 GresTypes=gpu
-NodeName=$host NodeAddr=127.0.0.1 CPUs=4 Boards=1 SocketsPerBoard=1 CoresPerSocket=4 ThreadsPerCore=1 RealMemory=64000 Gres=gpu:2 State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=4 Boards=1 SocketsPerBoard=1 CoresPerSocket=4 ThreadsPerCore=1 RealMemory=1000000 Gres=gpu:2 State=UNKNOWN
 PartitionName=main Nodes=$host Default=YES MaxTime=3-00:00:00 State=UP
 PartitionName=cards Nodes=$host Default=NO MaxTime=3-00:00:00 State=UP
 END
