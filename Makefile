@@ -4,11 +4,17 @@ CORES ?= $(shell nproc 2>/dev/null || echo 2)
 # The environments come first on the PATH; an activated one of the user's is not needed.
 RUN := env PATH="$(CURDIR)/.venv/bin:$(PATH)"
 
-.PHONY: demo test lint environments clean-demo help
+CONFIG ?= config/config.yaml
+
+.PHONY: demo plan rulegraph test test-slurm demo-slurm lint environments clean-demo help
 
 help:
 	@echo "make demo          simulated plates to results/demo/report.html (about 15 minutes on 2 cores)"
+	@echo "make plan          jobs, hours, bytes and what is missing, before anything runs (CONFIG=config/config.yaml)"
 	@echo "make test          lint, unit tests, dry runs and a small end-to-end run"
+	@echo "make test-slurm    the tests on a real single-node SLURM (root on Debian)"
+	@echo "make demo-slurm    the demo through the SLURM profile, on the cluster that sbatch finds here"
+	@echo "make rulegraph     draw docs/rulegraph.md again"
 	@echo "make environments  build .venv and .envs/cellprofiler, once"
 	@echo "make clean-demo    forget the demo's results and plates"
 
@@ -21,6 +27,15 @@ demo: environments
 	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --show-failed-logs
 	@$(RUN) workflow/report/make.sh config/demo.yaml results/demo
 
+plan: environments
+	@$(RUN) PYTHONPATH=src python -m brightpaint.plan --config $(CONFIG)
+
+rulegraph: environments
+	@$(RUN) PYTHONPATH=src python -m brightpaint.rulegraph
+
+demo-slurm: environments
+	$(RUN) tests/slurm/demo.sh
+
 lint: environments
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
@@ -29,6 +44,9 @@ lint: environments
 
 test: lint
 	$(RUN) python -m pytest
+
+test-slurm: environments
+	$(RUN) python -m pytest tests/slurm
 
 clean-demo:
 	rm -rf results/demo resources/demo

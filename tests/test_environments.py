@@ -61,3 +61,14 @@ def test_the_code_is_found_from_any_folder_in_the_environment_that_make_built(tm
     command = [sys.executable, "-m", "brightpaint.plates.tabulate", "--help"]
     done = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_container_is_built_from_the_same_lists_by_the_same_script():
+    steps = (ENVS / "Dockerfile").read_text()
+    lists = re.findall(r"^    list=(?:envs/)?(\S+\.txt)", (ENVS / "build.sh").read_text(), re.MULTILINE)
+    for name in {"brightpaint.txt", "cellprofiler-py39.txt", "cellprofiler-py310.txt", "cellprofiler-build.txt"}:
+        assert f"envs/{name}" in steps and (ENVS / name).exists()
+    assert lists and all(f"envs/{name}" in steps for name in lists if "$" not in name)
+    for step in ("check", "main", "cellprofiler"):
+        assert f"envs/build.sh {step}" in steps
+    assert not re.search(r"pip install|==\d", steps)  # no second list beside them

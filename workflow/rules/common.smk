@@ -513,6 +513,11 @@ def gpus(wildcards):
     return 0 if floor else CONFIG["compute"]["gpus"]
 
 
+def by_attempt(amount):
+    """Resource function: `amount`, and as much again with every retry (retries stand in the profile)."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def histories(wildcards):
     """Training histories of every network."""
     return [f"<results>/models/{model}/{fold}/history.jsonl" for model, fold in trained()]

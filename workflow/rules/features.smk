@@ -36,8 +36,8 @@ rule cellprofiler:
     conda:
         "../../envs/cellprofiler.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=by_attempt(4000),
+        runtime=by_attempt(240),
     params:
         command=CONFIG["cellprofiler"]["command"],
     shell:
@@ -75,7 +75,7 @@ rule cells:
     conda:
         "../../envs/brightpaint.yaml"
     resources:
-        mem_mb=8000,
+        mem_mb=by_attempt(8000),
     shell:
         "python -m brightpaint.features.cells gather --parts {input.cells:q} --cells {output.cells:q}"
         " --part-masks {input.masks:q} --masks {output.masks:q} 2> {log:q}"
@@ -93,7 +93,7 @@ rule median:
     conda:
         "../../envs/brightpaint.yaml"
     resources:
-        mem_mb=8000,
+        mem_mb=by_attempt(8000),
     shell:
         "python -m brightpaint.features.median --cells {input.cells:q} --rows {input.rows:q}"
         " --medians {output:q} 2> {log:q}"

@@ -19,7 +19,7 @@ rule train:
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
-        mem_mb=16000,
+        mem_mb=by_attempt(16000),
         runtime=2880,
     params:
         settings=lambda wildcards: settings("train", wildcards.model, wildcards.fold),
@@ -48,7 +48,7 @@ rule train_classifier:
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
-        mem_mb=16000,
+        mem_mb=by_attempt(16000),
         runtime=2880,
     params:
         settings=lambda wildcards: settings("train_classifier", wildcards.classifier, wildcards.fold),
@@ -97,7 +97,7 @@ rule sample:
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
-        mem_mb=16000,
+        mem_mb=by_attempt(16000),
         runtime=720,
     params:
         settings=lambda wildcards: settings("sample", wildcards.arm),

@@ -73,8 +73,8 @@ rule fetch:
     conda:
         "../../envs/brightpaint.yaml"
     resources:
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(240),
     params:
         settings=lambda wildcards: settings("fetch", wildcards.plate),
     shell:
@@ -112,8 +112,8 @@ rule illumination:
         "../../envs/brightpaint.yaml"
     threads: 4
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=by_attempt(4000),
+        runtime=by_attempt(120),
     params:
         settings=lambda wildcards: settings("illumination", wildcards.plate),
     shell:
@@ -138,8 +138,8 @@ rule prepare:
         "../../envs/brightpaint.yaml"
     threads: 4
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=by_attempt(4000),
+        runtime=by_attempt(120),
     params:
         settings=lambda wildcards: settings("prepare", wildcards.plate),
     shell:
@@ -163,8 +163,8 @@ rule quality:
         "../../envs/brightpaint.yaml"
     threads: 4
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=by_attempt(4000),
+        runtime=by_attempt(120),
     params:
         settings=lambda wildcards: settings("quality", wildcards.plate),
     shell:

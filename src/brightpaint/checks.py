@@ -1,0 +1,124 @@
+"""What a study needs of the machine: each check says what was found, or what is missing and what to type."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from brightpaint.config import NETWORKS, Study
+from brightpaint.features.cellprofiler import find_command
+
+REMEMBERED_S = 200  # the plugin looks after 180 s at the latest
+
+
+class Check(NamedTuple):
+    """One thing that a study needs: its name, whether it is there, and a sentence."""
+
+    what: str
+    there: bool
+    said: str
+
+
+def checks(study: Study, peak_bytes: float, root: Path = Path(".")) -> list[Check]:
+    """Return every check that the study's settings call for."""
+    found = []
+    if any(study.profiled(arm) for arm in study.arms):
+        found += [cellprofiler(study.config["cellprofiler"]["command"]), java()]
+    if any(study.model_of(arm)["kind"] in NETWORKS for arm in study.arms):
+        found.append(gpu(study.config["compute"]["device"]))
+    found += [*weights(study, root), *images(study, root), disk(study, peak_bytes, root), slurm()]
+    return [check for check in found if check]
+
+
+def cellprofiler(command: str) -> Check:
+    """Check that CellProfiler answers with its version."""
+    try:
+        program = find_command(command)
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60)
+    except (ValueError, OSError, subprocess.TimeoutExpired) as error:
+        return Check("CellProfiler", False, str(error))
+    answer = (done.stdout.strip().splitlines() or [done.stderr.strip()[-200:]])[-1]
+    if done.returncode:
+        return Check("CellProfiler", False, f"{program} --version ended with {done.returncode}: {answer}")
+    return Check("CellProfiler", True, f"{answer} ({program})")
+
+
+def java() -> Check:
+    """Check that CellProfiler finds a Java to start."""
+    home = os.environ.get("JAVA_HOME")
+    found = (
+        str(Path(home) / "bin" / "java") if home and (Path(home) / "bin" / "java").exists() else shutil.which("java")
+    )
+    missing = "no java: apt-get install default-jdk-headless, or set JAVA_HOME"
+    return Check("Java", bool(found), found or missing)
+
+
+def gpu(device: str) -> Check:
+    """Check that torch sees a GPU, unless the study says that it shall not."""
+    if device == "cpu":
+        return Check("GPU", True, "not asked for (compute.device: cpu)")
+    import torch
+
+    if torch.cuda.is_available():
+        return Check("GPU", True, f"{torch.cuda.get_device_name()} ({torch.cuda.device_count()} visible)")
+    return Check("GPU", False, "torch sees none here: networks would run on the CPU; on a cluster, jobs ask for theirs")
+
+
+def slurm() -> Check | None:
+    """Check that squeue remembers ended jobs for longer than the profile's slowest look at them; None without SLURM."""
+    if not shutil.which("scontrol"):
+        return None
+    try:
+        said = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"^MinJobAge\s*=\s*(\d+)", said, re.MULTILINE)
+    if not found:
+        return None
+    if int(found[1]) < REMEMBERED_S:
+        fix = "write slurm-status-command: sacct into workflow/profiles/slurm/config.yaml"
+        return Check("SLURM", False, f"squeue forgets ended jobs after {found[1]} s (MinJobAge); {fix}")
+    return Check("SLURM", True, f"squeue remembers ended jobs for {found[1]} s")
+
+
+def weights(study: Study, root: Path) -> Iterator[Check]:
+    """Check that weights which models name by path are there."""
+    for model in study.config["models"]:
+        if path := model["weights"]:
+            there = (root / path).exists()
+            missing = f"{path} is not there; correct models.{model['name']}.weights"
+            yield Check(f"weights of {model['name']}", there, path if there else missing)
+
+
+def images(study: Study, root: Path) -> Iterator[Check]:
+    """Check that a local source of images and its table are there (no network is asked)."""
+    source = study.config["source"]
+    if source["layout"] == "simulated":
+        return
+    for key in ("url", "table", "compounds", "exclude"):
+        path = (source[key] or "").removeprefix("file://")
+        if path and "://" not in path:
+            there = (root / path).exists()
+            yield Check(f"source.{key}", there, path if there else f"{path} is not there; correct source.{key}")
+
+
+def disk(study: Study, peak_bytes: float, root: Path) -> Check:
+    """Check the free space where results and resources will lie."""
+    places = {}
+    for key in ("results", "resources"):
+        folder = (root / study.config["pathvars"][key]).resolve()
+        while not folder.exists():
+            folder = folder.parent
+        places[folder.stat().st_dev] = (folder, shutil.disk_usage(folder).free)
+    folder, free = min(places.values(), key=lambda place: place[1])
+    needed = f"{peak_bytes / 1e9:,.1f} GB at most"
+    if free < peak_bytes:
+        return Check(
+            "disk", False, f"{free / 1e9:,.1f} GB free at {folder}, {needed} needed; set pathvars to a larger disk"
+        )
+    return Check("disk", True, f"{free / 1e9:,.0f} GB free at {folder}, {needed} needed")

@@ -1,0 +1,194 @@
+"""What a study costs: hours of CPU and GPU by rule, bytes to fetch and to hold, from measured rates and its settings.
+
+Networks are counted in floating-point operations (`network.forward_flop`); a training step is taken for three forward
+passes. All else scales with fields, pixels and cells. Rates and where they come from stand in resources/rates.tsv.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from brightpaint import store
+from brightpaint.config import NETWORKS, Study
+from brightpaint.extent import Extent
+
+TRAINING_PASSES = 3  # forward, and twice as much backward (Kaplan et al. 2020, section 2.1)
+VALIDATION_IMAGES = 128  # passes of one validation, see models/validation.py
+
+
+@dataclass
+class Costs:
+    """CPU-seconds and floating-point operations of networks by rule; bytes."""
+
+    cpu_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    flop: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    download: float = 0.0
+    kept: float = 0.0
+    raw: float = 0.0
+    between: float = 0.0
+
+    @property
+    def peak(self) -> float:
+        """Most bytes at once if everything is done abreast: all raw plates, or all parts beside all results."""
+        return self.kept + max(self.raw, self.between)
+
+
+def read_rates(path: Path) -> dict[str, float]:
+    """Read resources/rates.tsv: {rate: value}."""
+    table = store.read_table(path, ["rate", "value"])
+    return dict(zip(table["rate"], table["value"].astype(float)))
+
+
+def costs(study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> Costs:
+    """Return what the study costs as a whole, whatever of it has been made."""
+    found = Costs()
+    for plate, extent in extents.items():
+        _plate(found, study, plate, extent, rates)
+    _training(found, study, extents)
+    for arm in study.arms:
+        for plate in study.test_plates(arm) + study.predict_plates(arm):
+            _predicted(found, study, arm, plate, extents[plate], rates)
+    for plate in study.profile_plates("real") if any(study.profiled(arm) for arm in study.arms) else []:
+        _measured(found, study, extents[plate].tiles, rates)
+    return found
+
+
+def _stack_bytes(study: Study, fields: float, channels: int) -> float:
+    """Bytes of a stack of float16."""
+    return 2.0 * fields * channels * study.config["prepare"]["size_px"] ** 2
+
+
+def _plate(found: Costs, study: Study, plate: str, extent: Extent, rates: dict[str, float]) -> None:
+    """Add fetching and preparing one plate."""
+    megapixels = extent.fields * extent.channels * extent.raw_px**2 / 1e6
+    simulated = study.config["source"]["layout"] == "simulated"
+    if simulated:
+        found.cpu_s["simulate"] += rates["simulate"] * extent.fields * extent.raw_px**2 / 1e6
+        found.kept += extent.raw_bytes
+    else:
+        found.download += extent.raw_bytes
+    found.cpu_s["fetch"] += rates["fetch"] * extent.raw_bytes / 1e9
+    if study.config["illumination"]["method"] in ("median", "jump"):
+        start = rates["illumination_start"] * extent.channels
+        found.cpu_s["illumination"] += rates["illumination"] * megapixels + start
+    for rule in ("prepare", "quality"):
+        found.cpu_s[rule] += rates[rule] * megapixels
+    found.raw += extent.raw_bytes
+    found.kept += _stack_bytes(study, extent.tiles, extent.channels)
+
+
+def network_flop(study: Study, model: dict, size_px: int) -> float:
+    """Floating-point operations of one image through a model's network."""
+    channels = study.config["channels"]
+    return _network_flop(model["preset"], model["width"], len(channels["input"]), len(channels["target"]), size_px)
+
+
+@functools.cache
+def _network_flop(preset: str, width: int | None, inputs: int, targets: int, size_px: int) -> int:
+    from brightpaint.models.network import forward_flop
+    from brightpaint.models.presets import spec_of
+
+    return forward_flop(spec_of(preset, width), inputs, targets, size_px)
+
+
+def classifier_flop(study: Study, entry: dict, size_px: int) -> float:
+    """Floating-point operations of one image through a classifier."""
+    channels = study.config["channels"]
+    return _classifier_flop(entry["width"], len(channels["input"]), len(channels["target"]), size_px)
+
+
+@functools.cache
+def _classifier_flop(width: int | None, inputs: int, targets: int, size_px: int) -> int:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from brightpaint.models.classifier import Classifier, classifier_spec
+
+    with torch.device("meta"):
+        network = Classifier(classifier_spec(width), inputs, targets, 2).eval()
+        x, y = torch.empty(1, inputs, size_px, size_px), torch.empty(1, targets, size_px, size_px)
+        gamma = torch.empty(1, dtype=torch.float64)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(x, y, gamma)
+    return counter.get_total_flops()
+
+
+def _training(found: Costs, study: Study, extents: dict[str, Extent]) -> None:
+    """Add every training that the arms need, once a fold."""
+    train, wanted = study.config["train"], set()
+    size_px = train["crop_px"] or study.config["prepare"]["size_px"]
+    for arm in study.arms:
+        model, classifier = study.model_of(arm), study.entry("arms", arm)["classifier"]
+        for fold in study.entry("arms", arm)["folds"]:
+            if model["kind"] in NETWORKS and not model["weights"]:
+                wanted.add(("train", model["name"], fold))
+            if classifier:
+                wanted.add(("train_classifier", classifier, fold))
+    validated = VALIDATION_IMAGES * train["images"] / train["validate_every_images"]
+    validated *= bool(train["validation_share"])
+    for rule, name, _ in sorted(wanted):
+        if rule == "train":
+            one = network_flop(study, study.entry("models", name), size_px)
+        else:
+            one = classifier_flop(study, study.entry("classifiers", name), size_px)
+        found.flop[rule] += one * (TRAINING_PASSES * train["images"] + validated)
+
+
+def evaluations(arm: dict) -> int:
+    """Network evaluations of one field: DDIM, DDPM and DPM-Solver++ take one a step, Heun two but for the last."""
+    count = 2 * arm["steps"] - 1 if arm["sampler"] == "heun" else arm["steps"]
+    return count * (2 if arm["label_scale"] not in (0, 1) else 1)
+
+
+def share_of(study: Study, name: str, rates: dict[str, float]) -> float:
+    """Share of a plate's fields that an arm predicts: not known before the actives are, so the paper's."""
+    return rates["active_share"] if study.model_of(name)["subset"] == "active" else 1.0
+
+
+def sampling_flop(study: Study, name: str) -> float:
+    """Floating-point operations to paint one field by an arm; 0 for the closed-form floors."""
+    arm, model = study.entry("arms", name), study.model_of(name)
+    size_px = study.config["prepare"]["size_px"]
+    if model["kind"] not in NETWORKS:
+        return 0.0
+    if model["kind"] == "regression":
+        return network_flop(study, model, size_px)
+    total = evaluations(arm) * network_flop(study, model, size_px)
+    if arm["classifier"] and arm["guidance_scale"]:  # one pass forward, and back to its input
+        entry = study.entry("classifiers", arm["classifier"])
+        total += TRAINING_PASSES * evaluations(arm) * classifier_flop(study, entry, size_px)
+    return total
+
+
+def _predicted(found: Costs, study: Study, arm: str, plate: str, extent: Extent, rates: dict[str, float]) -> None:
+    """Add painting, scoring and measuring one plate by one arm."""
+    fields, targets = extent.tiles * share_of(study, arm, rates), len(study.config["channels"]["target"])
+    stack = _stack_bytes(study, fields, targets)
+    found.flop["sample"] += fields * sampling_flop(study, arm)
+    found.kept += stack
+    found.between += stack
+    if plate not in study.test_plates(arm):
+        found.kept += stack * (study.model_of(arm)["kind"] in NETWORKS)  # delivered as TIFFs of 16 bits
+        return
+    found.cpu_s["score"] += rates["score"] * fields * study.config["prepare"]["size_px"] ** 2 / 1e6
+    if study.profiled(arm):
+        _measured(found, study, fields, rates)
+
+
+def pipeline_name(study: Study) -> str:
+    """`slim` or `full`; a pipeline of the user's own is taken for `full`."""
+    name = study.config["cellprofiler"]["pipeline"]
+    return name if name in ("slim", "full") else "full"
+
+
+def _measured(found: Costs, study: Study, fields: float, rates: dict[str, float]) -> None:
+    """Add CellProfiler's work on the stains of one plate."""
+    name, targets = pipeline_name(study), len(study.config["channels"]["target"])
+    megapixels = fields * study.config["prepare"]["size_px"] ** 2 / 1e6
+    values = megapixels * rates["cells_per_megapixel"] * rates[f"columns_{name}"]
+    found.cpu_s["cellprofiler"] += rates[f"cellprofiler_{name}"] * megapixels
+    found.kept += 8 * values  # float64
+    found.between += _stack_bytes(study, fields, targets) + rates["csv_bytes"] * values + 8 * values

@@ -1,0 +1,207 @@
+"""The plan before anything runs: its counts are the dry run's, its hours scale, and what is missing is said."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from brightpaint import checks, costs, plan
+from brightpaint.config import Study
+from brightpaint.extent import extents
+from conftest import ROOT, TINY, planned, snakemake, write_study
+
+SCHEMAS = ROOT / "workflow" / "schemas"
+RATES = costs.read_rates(ROOT / "resources" / "rates.tsv")
+
+
+def study_in(folder: Path, changes: dict | None = None) -> Study:
+    """Return the tiny study on simulated plates, with sections replaced."""
+    write_study(folder, {"source": {"layout": "simulated"}, **(changes or {})})
+    return Study.load(yaml.safe_load((folder / "config.yaml").read_text()), SCHEMAS, folder)
+
+
+def sizes_of(study: Study, folder: Path) -> dict:
+    return extents(study, ROOT / "resources" / "sources.tsv", folder)
+
+
+def costs_in(folder: Path, changes: dict | None = None) -> costs.Costs:
+    study = study_in(folder, changes)
+    return costs.costs(study, sizes_of(study, folder), RATES)
+
+
+def test_job_stats_are_read_to_their_total():
+    output = "Building DAG\nJob stats:\njob      count\n-----  -------\nall          1\nfetch       10\ntotal       11\nx 5\n"
+    assert plan.planned_jobs(output) == {"fetch": 10}
+
+
+def test_an_output_without_job_stats_is_an_error():
+    with pytest.raises(ValueError, match="printed no job stats; type it yourself"):
+        plan.planned_jobs("Nothing to be done")
+
+
+def test_a_simulated_plate_is_as_large_as_its_settings_say(tmp_path):
+    sizes = sizes_of(study_in(tmp_path), tmp_path)
+    assert list(sizes) == ["T1", "T2", "T3"]
+    assert sizes["T1"].fields == 8 and sizes["T1"].raw_bytes == 8 * 8 * 128 * 128 * 2
+    assert sizes["T3"].channels == 3  # a predict plate has no stains
+
+
+def test_the_paper_has_23_040_fields_and_367_gb_to_fetch(tmp_path):
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    study = Study.load(config, SCHEMAS, ROOT)
+    sizes = sizes_of(study, tmp_path)
+    assert sum(extent.fields for extent in sizes.values()) == 23040
+    found = costs.costs(study, sizes, RATES)
+    assert found.download == 23040 * 8 * 998 * 998 * 2
+    one = costs.network_flop(study, study.entry("models", "pert"), 512)
+    assert one / 1e12 == pytest.approx(1.68, abs=0.01)  # as computed from the published code
+    assert found.flop["train"] == pytest.approx(15 * 250000 * 3 * one)  # seven networks on two folds, one on the third
+
+
+def test_wells_sites_and_tiles_of_a_row_count(tmp_path):
+    plates = "plate\trole\tproject\tsource\tbatch\twells\tsites\n"
+    plates += "T1\tstudy\tp\tsource_2\tB1\tA01:B03\t1,2\nT2\tstudy\tp\tsource_99\tB2\t\t\n"
+    changes = {"source": {"layout": "gallery"}, "folds": [{"name": "A", "test": ["T2"]}], "prepare": {"grid": [2, 2]}}
+    write_study(tmp_path, changes, plates)
+    study = Study.load(yaml.safe_load((tmp_path / "config.yaml").read_text()), SCHEMAS, tmp_path)
+    sizes = sizes_of(study, tmp_path)
+    assert (sizes["T1"].fields, sizes["T1"].raw_px, sizes["T1"].tiles) == (12, 998, 48)
+    assert (sizes["T2"].fields, sizes["T2"].known) == (384 * 9, "a guess")
+
+
+def test_an_index_that_has_been_made_is_believed(tmp_path):
+    import pandas as pd
+
+    study = study_in(tmp_path)
+    index = tmp_path / study.config["pathvars"]["resources"] / "index" / "T1.parquet"
+    index.parent.mkdir(parents=True)
+    pd.DataFrame({"Metadata_Well": ["A01"] * 8, "Metadata_Site": [1] * 8, "size": [100] * 8}).to_parquet(index)
+    extent = sizes_of(study, tmp_path)["T1"]
+    assert (extent.fields, extent.raw_bytes, extent.known) == (1, 800, "its index")
+
+
+def test_sampling_grows_with_steps_and_images_with_fields(tmp_path):
+    def with_arm(**chosen):
+        arm = {"name": "pert", "model": "pert", "folds": ["A"], "steps": 3, **chosen}
+        return costs_in(tmp_path, {"arms": [arm, *TINY["arms"][1:]]}).flop["sample"]
+
+    once = with_arm()
+    assert with_arm(steps=30) == 10 * once
+    assert with_arm(label_scale=2) == 2 * once
+    assert with_arm(sampler="heun") == pytest.approx(once * 5 / 3)
+    twice = {**TINY["simulate"], "rows": 4}
+    assert costs_in(tmp_path, {"simulate": twice}).flop["sample"] == 2 * once
+
+
+def test_training_grows_with_images_and_the_crops_area(tmp_path):
+    base = {**TINY["train"], "validation_share": 0}
+    once = costs_in(tmp_path, {"train": base}).flop["train"]
+    assert costs_in(tmp_path, {"train": {**base, "images": 480}}).flop["train"] == 10 * once
+    wider = costs_in(tmp_path, {"train": {**base, "crop_px": 128}}).flop["train"]
+    assert wider == pytest.approx(4 * once, rel=0.1)
+
+
+def test_floors_cost_no_network_and_the_regression_paints_in_one_pass(tmp_path):
+    study = study_in(tmp_path, {"models": [{**TINY["models"][0], "kind": "regression"}, *TINY["models"][1:]]})
+    assert costs.sampling_flop(study, "mean") == 0
+    assert costs.sampling_flop(study, "pert") == costs.network_flop(study, study.entry("models", "pert"), 128)
+
+
+def test_a_job_has_hours_of_a_card_only_where_there_is_one():
+    found = costs.Costs()
+    found.flop["train"] = 3600 * 14e12
+    with_card = plan.hours(found, {"train": 1}, {**RATES, "job": 0, "gpu_tflops": 14}, True)
+    assert with_card["train"] == (1.0, 1.0)
+    without = plan.hours(found, {"train": 1}, {**RATES, "job": 0}, False)
+    assert without["train"][0] == pytest.approx(14e12 / (RATES["cpu_gflops"] * 1e9)) and without["train"][1] == 0
+
+
+def test_short_parts_are_told_how_few_would_do(tmp_path):
+    study = study_in(tmp_path, {"sample": {"parts": 8, "batch": 2}})
+    said = plan.parts_said(
+        study, {"sample": 48, "cellprofiler": 3}, {"sample": (16.0, 0.0), "cellprofiler": (9.0, 0.0)}
+    )
+    # three arms, one of them a network: a third of the 48 jobs
+    assert "sample.parts: 8 makes 16 jobs of 60.0 minutes" in said[0] and "would do" not in said[0]
+    short = plan.parts_said(study, {"sample": 48}, {"sample": (4.0, 0.0)})[0]
+    assert "15.0 minutes in the mean; on a cluster 4 would do" in short
+
+
+def test_what_is_missing_is_said_with_what_to_type(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRIGHTPAINT_CELLPROFILER", str(tmp_path / "none"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    models = [{**TINY["models"][0], "weights": "given.safetensors"}, *TINY["models"][1:]]
+    study = study_in(tmp_path, {"models": models})
+    found = {check.what: check for check in checks.checks(study, 1e18, tmp_path)}
+    assert not any(check.there for name, check in found.items() if name != "GPU")
+    assert "make environments" in found["CellProfiler"].said
+    assert "default-jdk-headless" in found["Java"].said
+    assert "models.pert.weights" in found["weights of pert"].said
+    assert "1,000,000,000.0 GB at most needed; set pathvars" in found["disk"].said
+    assert checks.disk(study, 1.0, tmp_path).there
+
+
+@pytest.mark.parametrize(("age", "there"), [(300, True), (60, False)])
+def test_a_cluster_that_forgets_jobs_too_soon_is_told(tmp_path, monkeypatch, age, there):
+    program = tmp_path / "scontrol"
+    program.write_text(f"#!/bin/sh\necho 'MinJobAge               = {age} sec'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check = checks.slurm()
+    assert check.there == there and f"{age} s" in check.said
+    assert there or "slurm-status-command: sacct" in check.said
+
+
+def test_without_slurm_nothing_is_said_of_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert checks.slurm() is None
+
+
+def test_a_local_source_that_is_not_there_is_missing(tmp_path):
+    study = study_in(tmp_path, {"source": {"layout": "gallery", "url": "file:///no/such/mirror"}})
+    assert [check.there for check in checks.images(study, tmp_path)] == [False]
+
+
+@pytest.mark.slow
+def test_the_table_counts_what_the_dry_run_counts(tmp_path):
+    folder = write_study(tmp_path, {"source": {"layout": "simulated"}})
+    counted = planned(snakemake(folder, "-n").stdout)
+    command = [sys.executable, "-m", "brightpaint.plan", "--config", "config.yaml"]
+    done = subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    table = {line.split()[0]: int(line.split()[1]) for line in done.stdout.split("total")[0].splitlines()[1:]}
+    assert table == counted
+    assert not (folder / "results").exists() and not (folder / "resources").exists()
+    assert "GPU: not asked for" in done.stdout
+
+
+def test_a_config_that_is_not_there_is_a_sentence(tmp_path):
+    with pytest.raises(ValueError, match="there is no such config; type make plan CONFIG="):
+        plan.main(["--config", str(tmp_path / "none.yaml")])
+
+
+@pytest.mark.slow
+def test_ten_plates_three_folds_and_seven_arms_are_planned_in_ten_seconds(tmp_path):
+    names = [f"P{number}" for number in range(10)]
+    plates = "plate\trole\tproject\tsource\tbatch\n"
+    plates += "".join(f"{name}\tstudy\tcpg0016-jump\tsource_2\tB{name}\n" for name in names)
+    folds = [{"name": fold, "test": [plate]} for fold, plate in zip("ABC", names)]
+    models = [{"name": f"m{number}", "label": "perturbation"} for number in range(7)]
+    arms = [{"name": f"a{number}", "model": f"m{number}", "folds": ["A", "B", "C"]} for number in range(7)]
+    changes = {"source": {"layout": "gallery"}, "folds": folds, "models": models, "arms": arms}
+    changes |= {"sample": {"parts": 32}, "cellprofiler": {"parts": 24}}
+    folder = write_study(tmp_path, changes, plates)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    jobs = planned(snakemake(folder, "-n", "--quiet", "rules").stdout)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert jobs["train"] == 21 and jobs["sample"] == 7 * 3 * 32 and jobs["fetch"] == 10
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert spent < 10  # CPU seconds: other work does not count
