@@ -142,9 +142,30 @@ def test_arms_that_are_shown_the_target_are_named_to_the_tables(tmp_path):
     assert "--leaking shown guided --metrics" in plan
 
 
+def test_networks_of_photographs_are_planned_with_weights_alone(tmp_path):
+    seen = {"embed", "inception", "profile_embeddings", "attention"}
+    folder = write_study(tmp_path, {"source": {"layout": "simulated"}})
+    assert not seen & set(planned(snakemake(folder, "-n").stdout))
+    (folder / "dino").mkdir()
+    for name in ("dino/config.json", "dino/model.safetensors", "inception.pth"):
+        (folder / name).touch()
+    given = {"embed": {"weights": "dino"}, "fid": {"weights": "inception.pth"}}
+    write_study(folder, {"source": {"layout": "simulated"}, **given})
+    done = snakemake(folder, "-n", "-p")
+    jobs = planned(done.stdout)
+    # embedded: T1 and T2 of real and brightfield, T2 of pert and pixel; FID sees the mean image too
+    assert jobs["embed"] == 6 and jobs["inception"] == 2 + 1 + 3 and jobs["attention"] == 1
+    assert jobs["profile_embeddings"] == 4 and jobs["lookup"] == 2 and jobs["tsne"] == 2 and jobs["score"] == 6
+    assert "dino/model.safetensors" in done.stdout
+    write_study(folder, {"source": {"layout": "simulated"}, "embed": {"weights": "facebook/dino-vits8"}})
+    assert planned(snakemake(folder, "-n").stdout)["embed"] == 6  # from the hub: planned without the network
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"embed": {"weights": "/not/here"}}, "embed.weights: there is no folder /not/here"),
+        ({"fid": {"window": [3, 3]}}, "fid: window [3, 3] is empty"),
         ({"trian": {}}, "unknown key trian at the top level; did you mean train?"),
         ({"cellprofiler": {"pipeline": "slimm"}}, "slimm is neither a file nor one of full, slim"),
         ({"source": {"layout": "table", "url": "${BRIGHTPAINT_UNSET}/x"}}, "BRIGHTPAINT_UNSET is not set"),
@@ -222,6 +243,7 @@ def test_more_sampling_steps_do_not_retrain(finished_study, tmp_path):
 def test_a_figure_setting_draws_figures_only(finished_study, tmp_path):
     jobs = changed(finished_study, tmp_path, lambda config: config["figures"].update(dpi=70))
     drawn = {"montage", "loss", "active_figure", "quality_figure", "worst", "plate_page", "feature_figure"}
+    drawn |= {"closeup", "attention", "tsne"}
     assert set(jobs) == drawn
 
 
@@ -290,6 +312,10 @@ def checksum(path: Path) -> str:
         "results/figures/montage/T2.png",
         "results/figures/active.png",
         "results/figures/worst/pert.jpg",
+        "results/figures/closeup/T2.jpg",
+        "results/figures/attention/T2.jpg",
+        "results/figures/tsne/cellprofiler.png",
+        "results/embeddings/pert/T2.parquet",
         "results/figures/plates/T2.png",
         "results/figures/features/full.png",
         "results/tables/metrics.html",

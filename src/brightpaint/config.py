@@ -272,6 +272,9 @@ class Study:
         yield from self._model_problems()
         yield from self._arm_problems()
         yield from self._region_problems()
+        weights = self.config["embed"]["weights"]
+        if weights and weights[0] in "./~" and not Path(weights).is_dir():
+            yield f"embed.weights: there is no folder {weights}"
         for section in ("cellprofiler", "embed", "fid"):
             for key in ("window", "brightfield_window"):
                 window = self.config[section].get(key, [0, 1])

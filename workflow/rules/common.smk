@@ -412,7 +412,7 @@ def study_results():
         results += expand("<results>/figures/worst/{arm}.jpg", arm=shown)
         subsets = [subset for subset in ("full", "active") if feature_arms(subset)]
         results += expand("<results>/figures/features/{subset}.png", subset=subsets)
-        measured = [arm for arm in scored_arms() if arm != "lookup" and STUDY.profiled(arm)]
+        measured = [arm for arm in scored_arms() if arm not in ("lookup", "brightfield") and STUDY.profiled(arm)]
         results += [f"<results>/cells/{arm}/{plate}.parquet" for arm in measured for plate in STUDY.profile_plates(arm)]
         if CONFIG["perturbations"]:
             results += ["<results>/figures/active.png"]

@@ -110,7 +110,9 @@ def attention_figure(fields: Sequence[dict[str, dict]], headings: Sequence[str],
             for channel, note in enumerate(notes):
                 _pair(figure, row, channel, note.replace("_", " "), 1.0 + 2 * channel * PANEL_IN, bottom)
     painted = [name for name in names if name not in (BRIGHTFIELD_ROW, "real")] if "real" in names else []
-    words = [f"{arm} {own:.2f} (another field's map {other:.2f})" for arm in painted for own, other in [alike(fields, arm)]]
+    words = [
+        f"{arm} {own:.2f} (another field's map {other:.2f})" for arm in painted for own, other in [alike(fields, arm)]
+    ]
     figure.text(0.1 / width, 0.12 / height, "mean r with the real stains' maps: " + "; ".join(words), fontsize=8)
     return figure
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-COLOURS = ("#4c8dff", "#ff7a1a", "#00c896")
+COLOURS = ("#4c8dff", "#d9640f", "#009e73")
 PREFERRED = ("DNA", "AGP", "ER")  # nucleus, outline, cytoplasm; other stains where a study has not these
 CLOSE_UP_PX = 100  # side of the paper's Figures 2 and 3
 SHARPEST = 6.0  # z-score beyond which a pixel counts no more in choosing a part: debris shines

@@ -101,7 +101,9 @@ def kernel_sums(
     return rows.T @ kernel @ columns, rows.T @ pairs @ columns
 
 
-def kernel_distance(first: np.ndarray, second: np.ndarray, wells: tuple, rng: np.random.Generator | None = None) -> dict:
+def kernel_distance(
+    first: np.ndarray, second: np.ndarray, wells: tuple, rng: np.random.Generator | None = None
+) -> dict:
     """KID of two sets of features, with a bootstrap interval over wells.
 
     The published KID is the mean over random subsets of an unbiased estimate; over all pairs of images, as here, it is
@@ -170,9 +172,7 @@ def channel_rows(real: pd.DataFrame, painted: pd.DataFrame, seed: str) -> dict[s
     value = frechet_distance(first, second)
     groups = deleted_groups(np.concatenate(wells), JACKKNIFE_GROUPS)
     own = groups[: len(first)], groups[len(first) :]
-    left_out = [
-        frechet_distance(first[own[0] != group], second[own[1] != group]) for group in range(groups.max() + 1)
-    ]
+    left_out = [frechet_distance(first[own[0] != group], second[own[1] != group]) for group in range(groups.max() + 1)]
     low, high = jackknife_interval(value, left_out)
     rng = metrics.seeded(seed, "fid", "relabel")
     alike = [frechet_distance(*_relabelled(first, second, wells, rng)) for _ in range(RELABELLINGS)]

@@ -207,9 +207,7 @@ def plate_montage(
     if closeup:
         widths_um = [width * min(1, CLOSE_UP_PX / image.shape[1]) for width, image in zip(widths_um, grey)]
         grey = [cut(image, corner) for image, corner in zip(grey, corners)]
-        stains = [
-            {name: cut(image, corner) for name, image in each.items()} for each, corner in zip(stains, corners)
-        ]
+        stains = [{name: cut(image, corner) for name, image in each.items()} for each, corner in zip(stains, corners)]
         corners = None
     return draw_fields(grey, stains, headings, widths_um, channels=channels, dpi=dpi, corners=corners)
 

@@ -81,7 +81,9 @@ def profile_rows(
     for subset, names in subsets.items():
         left, right = (frame[frame.index.isin(names)] for frame in (truth, painted))
         others = [frame[frame.index.isin(names)] for name, frame in real.items() if name != plate]
-        log.info("%s, %s, %s, %s: %d real and %d predicted perturbations", arm, plate, subset, space, len(left), len(right))
+        log.info(
+            "%s, %s, %s, %s: %d real and %d predicted perturbations", arm, plate, subset, space, len(left), len(right)
+        )
         if len(right) < 2:
             continue
         seed = f"{plate}/{subset}" if space == "cellprofiler" else f"{plate}/{subset}/{space}"
@@ -105,7 +107,9 @@ def distance_tables(args: argparse.Namespace, plate: str) -> dict[str, pd.DataFr
     for arm, paths in named.items():
         found = [path for path in paths if path.stem == plate]
         if len(found) != 1:
-            raise ValueError(f"score: expected one table of Inception features of plate {plate}, arm {arm}, found {found}")
+            raise ValueError(
+                f"score: expected one table of Inception features of plate {plate}, arm {arm}, found {found}"
+            )
         tables[arm] = store.read_table(found[0])
     return tables
 
@@ -129,9 +133,15 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--predicted", type=Path, nargs="+", required=True, help="the arm's stacks, one a plate")
     parser.add_argument("--fields", type=Path, nargs="+", required=True)
     parser.add_argument("--profiles", type=Path, nargs="*", default=[], help="real and predicted perturbation profiles")
-    parser.add_argument("--embedded", type=Path, nargs="*", default=[], help="the same, from embeddings; brightfield: its own")
-    parser.add_argument("--inception", type=Path, nargs="*", default=[], help="the arm's Inception features, one a plate")
-    parser.add_argument("--real-inception", type=Path, nargs="*", default=[], help="the real ones, and other real plates")
+    parser.add_argument(
+        "--embedded", type=Path, nargs="*", default=[], help="the same, from embeddings; brightfield: its own"
+    )
+    parser.add_argument(
+        "--inception", type=Path, nargs="*", default=[], help="the arm's Inception features, one a plate"
+    )
+    parser.add_argument(
+        "--real-inception", type=Path, nargs="*", default=[], help="the real ones, and other real plates"
+    )
     parser.add_argument("--brightfield-inception", type=Path, nargs="*", default=[], help="brightfield's, likewise")
     parser.add_argument("--medians", type=Path, nargs="*", default=[], help="the arm's field medians, one a plate")
     parser.add_argument("--real-medians", type=Path, nargs="*", default=[], help="the real ones, likewise")

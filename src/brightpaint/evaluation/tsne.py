@@ -89,7 +89,9 @@ def told_apart(values: np.ndarray, kind: np.ndarray, wells: np.ndarray) -> float
     """
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))
     folds = GroupKFold(min(FOLDS, len(set(wells))))
-    scores = cross_val_predict(model, np.hstack([values, values**2]), kind, groups=wells, cv=folds, method="decision_function")
+    scores = cross_val_predict(
+        model, np.hstack([values, values**2]), kind, groups=wells, cv=folds, method="decision_function"
+    )
     return float(roc_auc_score(kind, scores))  # fmt: skip
 
 

@@ -52,7 +52,9 @@ def load_network(weights: str, device: torch.device, *, attention: bool = False)
 
     folder = Path(weights).is_dir()
     if not folder and not HUB_NAME.fullmatch(weights):
-        raise ValueError(f"embed.weights: {weights} is no folder and no owner/name of the hub; correct it in the config")
+        raise ValueError(
+            f"embed.weights: {weights} is no folder and no owner/name of the hub; correct it in the config"
+        )
     name, _, revision = (weights, "", "") if folder else weights.partition("@")
     chosen = {"revision": revision} if revision else {}
     try:
