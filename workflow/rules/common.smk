@@ -398,6 +398,7 @@ def study_results():
     """Everything that the configuration asks for."""
     shown = [plate for plate in STUDY.plates if STUDY.arms_of(plate)]
     results = expand("<results>/figures/montage/{plate}.png", plate=shown) + ["<results>/tables/missing.html"]
+    results += expand("<results>/figures/closeup/{plate}.jpg", plate=shown)
     results += expand("<results>/figures/quality/{plate}.png", plate=STUDY.used_plates())
     results += ["<results>/tables/quality.html"]
     painted = [arm for arm in STUDY.arms if STUDY.model_of(arm)["kind"] in NETWORKS]
@@ -416,9 +417,10 @@ def study_results():
         results += [f"<results>/cells/{arm}/{plate}.parquet" for arm in measured for plate in STUDY.profile_plates(arm)]
         if CONFIG["perturbations"]:
             results += ["<results>/figures/active.png"]
-        results += expand("<results>/figures/tsne/{space}.png", space=[s for s in ("cellprofiler", "dino") if tsne_arms(s)])
+        results += expand(
+            "<results>/figures/tsne/{space}.png", space=[s for s in ("cellprofiler", "dino") if tsne_arms(s)]
+        )
         seen = STUDY.seen_arms("embed")
         results += [f"<results>/embeddings/{arm}/{plate}.parquet" for arm in seen for plate in STUDY.seen_plates(arm)]
         results += expand("<results>/figures/attention/{plate}.jpg", plate=tested if seen else [])
-        results += expand("<results>/figures/closeup/{plate}.jpg", plate=tested)
     return results

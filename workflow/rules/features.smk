@@ -139,10 +139,10 @@ rule embed:
         "<results>/embeddings/{arm}/{plate}.parquet",
     log:
         "<logs>/embed/{arm}/{plate}.log",
-    wildcard_constraints:
-        arm="|".join(["real", "brightfield"] + STUDY.arms),
     benchmark:
         "<benchmarks>/embed/{arm}/{plate}.tsv"
+    wildcard_constraints:
+        arm="|".join(["real", "brightfield"] + STUDY.arms),
     conda:
         "../../envs/brightpaint.yaml"
     threads: CONFIG["compute"]["torch_threads"]
@@ -168,10 +168,10 @@ rule inception:
         "<results>/inception/{arm}/{plate}.parquet",
     log:
         "<logs>/inception/{arm}/{plate}.log",
-    wildcard_constraints:
-        arm="|".join(["real", "brightfield"] + STUDY.arms),
     benchmark:
         "<benchmarks>/inception/{arm}/{plate}.tsv"
+    wildcard_constraints:
+        arm="|".join(["real", "brightfield"] + STUDY.arms),
     conda:
         "../../envs/brightpaint.yaml"
     threads: CONFIG["compute"]["torch_threads"]

@@ -161,8 +161,11 @@ def tsne_figure(panels: dict[str, tuple[pd.DataFrame, np.ndarray]], dpi: int) ->
                 face = colour if kind == "real" else "none"
                 axes.scatter(*place[chosen].T, s=16, marker=marker, facecolors=face, edgecolors=colour,
                              linewidths=0.8, label=f"{plate}, {kind}")  # fmt: skip
-        words = f"{arm}: {said['n']} wells\nown kind {said['own_kind']:.2f} (chance {said['own_kind_null']:.2f}, to " \
-                f"{said['own_kind_bound']:.2f})\nAUC {said['auc']:.2f} (chance {said['auc_null']:.2f}, to {said['auc_bound']:.2f})"  # fmt: skip
+        lines = [f"{arm}: {said['n']} wells"]
+        for key, name in (("own_kind", "own kind"), ("auc", "AUC")):
+            null, bound = said[f"{key}_null"], said[f"{key}_bound"]
+            lines.append(f"{name} {said[key]:.2f} (chance {null:.2f}, to {bound:.2f})")
+        words = "\n".join(lines)
         axes.set_title(words, fontsize=9)
         log.info("%s", words.replace("\n", "; "))
         axes.legend(fontsize=7, frameon=False, loc="best")
