@@ -163,9 +163,23 @@ def s3_server(simulated_gallery):
 def finished_study(tmp_path_factory, s3_server, cellprofiler) -> Path:
     """The tiny study, run once from the S3 server to its last table by the real CellProfiler."""
     source = {"layout": "gallery", "url": "s3://cellpainting-gallery", "endpoint_url": s3_server}
+    folder = tmp_path_factory.mktemp("study")
+    write_transformer(folder / "weights" / "tiny")
     arms = [{**TINY["arms"][0], "samples": 2}, *TINY["arms"][1:]]
     points = [{"sampler": "ddpm", "steps": 4}, {"sampler": "dpmpp", "steps": 2, "spacing": "karras"}]
-    changes = {"source": source, "arms": arms, "sweep": {"fields": 3, "points": points}}
-    folder = write_study(tmp_path_factory.mktemp("study"), changes)
+    sweep, embed = {"fields": 3, "points": points}, {"weights": "weights/tiny"}
+    write_study(folder, {"source": source, "arms": arms, "sweep": sweep, "embed": embed})
     snakemake(folder, "--cores", "2", "--show-failed-logs")
+    return folder
+
+
+def write_transformer(folder: Path) -> Path:
+    """Write a vision transformer of DINO's structure, small and random, as `embed.weights` wants it."""
+    import torch
+    from transformers import ViTConfig, ViTModel
+
+    torch.manual_seed(0)
+    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    network = ViTModel(ViTConfig(patch_size=8, initializer_range=0.3, **size), add_pooling_layer=False)
+    network.save_pretrained(folder)
     return folder

@@ -392,3 +392,76 @@ def test_distances_stand_beside_those_of_another_real_plate(folder):
     assert abs(value(frame, "mmd2", column="null")) < 0.2 and value(frame, "mmd2", subset="active", column="n") == 6
     alone = folder.score("copy", medians=words)
     assert np.isnan(value(alone, "mmd2", column="null")) and value(alone, "mmd2") == value(frame, "mmd2")
+
+
+def embedding_profiles(root, name, channels, noise=0.3, seed=0):
+    """Write perturbation profiles of two plates in the space of an embedder; channels are what is embedded."""
+    shared, rng = np.random.default_rng(5).normal(size=(6, 8 * len(channels))), np.random.default_rng(seed)
+    tables = []
+    for plate in ("P0", "P1"):
+        table = field_table(plate).drop_duplicates("Metadata_perturbation").reset_index(drop=True)
+        group = [0 if name == "" else int(name[1:]) for name in table["Metadata_target"]]
+        names = [f"DINO_{channel}_{n:03d}" for channel in channels for n in range(8)]
+        values = pd.DataFrame(shared[group] + noise * rng.normal(size=(len(table), len(names))), columns=names)
+        columns = ["Metadata_Plate", "Metadata_perturbation", "Metadata_target", "Metadata_control_type"]
+        tables.append(pd.concat([table[columns].assign(Metadata_fields=1), values], axis=1))
+    store.write_table(pd.concat(tables), root / name)
+    return str(root / name)
+
+
+def test_embeddings_are_scored_beside_cellprofilers_features_under_their_own_space(folder):
+    real = embedding_profiles(folder.root, "profiles/real_dino.parquet", CHANNELS["target"])
+    painted = embedding_profiles(folder.root, "profiles/painted_dino.parquet", CHANNELS["target"], seed=1)
+    folder.predict("copy", lambda images: images)
+    frame = folder.score("copy", profiles=["profiles/real.parquet"] * 2, medians=["--embedded", real, painted])
+    dino, cells = (frame[frame["space"] == space] for space in ("dino", "cellprofiler"))
+    assert {"nn", "top5", "map_target", "mtdist", "embedding_r"} <= set(dino["metric"]) and "cpcor" not in set(
+        dino["metric"]
+    )
+    assert value(cells, "cpcor") == pytest.approx(1)
+    assert value(dino, "nn") == 10 and 0.5 < value(dino, "embedding_r") < 1
+    assert value(dino, "embedding_r", column="floor") > 0.5
+    assert (dino["channel"] == "all").all() and value(dino, "nn", column="null") == pytest.approx(10 / 9)
+    with pytest.raises(ValueError, match="needs real and predicted profiles; only"):
+        folder.score("copy", medians=["--embedded", real])
+
+
+def test_brightfield_is_scored_by_its_own_embeddings_alone(folder):
+    own = embedding_profiles(folder.root, "profiles/brightfield_dino.parquet", CHANNELS["input"])
+    frame = folder.score("brightfield", medians=["--embedded", own])
+    assert set(frame["space"]) == {"dino"} and value(frame, "nn") == 10
+    assert 0.5 < value(frame, "embedding_r") < 1  # with its other plate
+
+
+def test_image_distances_reach_the_table_and_a_missing_plate_is_named(folder):
+    from brightpaint.features import inception
+
+    for arm, channels, shift in (
+        ("real", CHANNELS["target"], 0),
+        ("copy", CHANNELS["target"], 0),
+        ("brightfield", CHANNELS["input"], 2),
+    ):
+        for plate in ("P0", "P1"):
+            rows, rng = field_table(plate), np.random.default_rng(3)
+            found = np.zeros((len(rows), len(channels), inception.FEATURES), np.float32)
+            found[..., :4] = shift + rng.normal(size=(*found.shape[:2], 4))
+            store.write_table(
+                inception.feature_table(rows, found, channels), folder.root / f"inception/{arm}/{plate}.parquet"
+            )
+    folder.predict("copy", lambda images: images)
+    paths = lambda arm, plate="P1": str(folder.root / f"inception/{arm}/{plate}.parquet")  # noqa: E731
+    given = [
+        "--inception",
+        paths("copy"),
+        "--real-inception",
+        paths("real"),
+        "--brightfield-inception",
+        paths("brightfield"),
+    ]
+    frame = folder.score("copy", medians=given)
+    assert value(frame, "fid") == pytest.approx(0, abs=1e-5) and value(frame, "fid", column="floor") > 5
+    assert value(frame, "kid", channel="DNA") < 0.01 and value(frame, "fid", column="n") == 12
+    real = folder.score("real", plates=("P0", "P1"), medians=["--real-inception", paths("real", "P0"), paths("real")])
+    assert (real["metric"] == "fid").sum() == 2 * 2 * 3  # plates, subsets, channels and their mean
+    with pytest.raises(ValueError, match="expected one table of Inception features of plate P1, arm copy"):
+        folder.score("copy", medians=["--inception", paths("copy", "P0"), *given[2:]])

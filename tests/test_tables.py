@@ -169,3 +169,17 @@ def test_an_arm_that_is_told_the_target_is_marked_and_not_the_best_at_finding_it
     assert rows["told †"][places["PCC"]][0] == "best" and rows["told †"][places["NN"]][0] == ""
     assert rows["good"][places["NN"]][0] == "best"
     assert "†" not in tables.page(frame(), ["real", "good", "weak"], ["told"])
+
+
+def test_embeddings_have_a_table_of_their_own_and_brightfield_is_a_reference():
+    rows = [
+        row(arm, "nn", value, space="dino", null=1.0)
+        for arm, value in (("good", 5.0), ("weak", 4.0), ("brightfield", 8.0))
+    ]
+    rows += [row("good", "embedding_r", 0.2, space="dino"), row("good", "fid", 12.3), row("good", "fid_sampling", 11.0)]
+    html = tables.page(pd.concat([frame(), pd.DataFrame(rows)]), ["good", "weak", "real", "brightfield"])
+    main, embedded = html.split("profiles by DINO, which segments no cell")
+    assert ">7.0<" in main and ">5.0<" not in main and "12.3" in main and "FID, chance" in main
+    table = embedded.split("</table>")[0]
+    assert ">5.0<" in table and ">7.0<" not in table and "embedding r" in table and "brightfield itself" not in table
+    assert '<tr class="reference"><td>brightfield</td>' in table and "best" in table.split("good")[1].split("</tr>")[0]

@@ -114,6 +114,7 @@ def test_predict_plates_alone_need_only_weights_and_brightfield(tmp_path):
         "gather",
         "deliver",
         "montage",
+        "closeup",
         "missing",
     }
 
@@ -181,9 +182,30 @@ def test_failed_compounds_and_what_arms_are_shown_reach_the_scores(tmp_path):
     assert f"--roles '{roles}'" in text
 
 
+def test_networks_of_photographs_are_planned_with_weights_alone(tmp_path):
+    seen = {"embed", "inception", "profile_embeddings", "attention"}
+    folder = write_study(tmp_path, {"source": {"layout": "simulated"}})
+    assert not seen & set(planned(snakemake(folder, "-n").stdout))
+    (folder / "dino").mkdir()
+    for name in ("dino/config.json", "dino/model.safetensors", "inception.pth"):
+        (folder / name).touch()
+    given = {"embed": {"weights": "dino"}, "fid": {"weights": "inception.pth"}}
+    write_study(folder, {"source": {"layout": "simulated"}, **given})
+    done = snakemake(folder, "-n", "-p")
+    jobs = planned(done.stdout)
+    # embedded: T1 and T2 of real and brightfield, T2 of pert and pixel; FID sees the mean image too
+    assert jobs["embed"] == 6 and jobs["inception"] == 2 + 1 + 3 and jobs["attention"] == 1
+    assert jobs["profile_embeddings"] == 4 and jobs["lookup"] == 2 and jobs["tsne"] == 2 and jobs["score"] == 6
+    assert "dino/model.safetensors" in done.stdout
+    write_study(folder, {"source": {"layout": "simulated"}, "embed": {"weights": "facebook/dino-vits8"}})
+    assert planned(snakemake(folder, "-n").stdout)["embed"] == 6  # from the hub: planned without the network
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"embed": {"weights": "/not/here"}}, "embed.weights: there is no folder /not/here"),
+        ({"fid": {"window": [3, 3]}}, "fid: window [3, 3] is empty"),
         ({"trian": {}}, "unknown key trian at the top level; did you mean train?"),
         ({"cellprofiler": {"pipeline": "slimm"}}, "slimm is neither a file nor one of full, slim"),
         ({"cellprofiler": {"pipeline": str(ROOT / "tests" / "illumination.cppipe")}}, "illumination.cppipe: it must"),
@@ -304,7 +326,8 @@ def test_more_sampling_steps_do_not_retrain(finished_study, tmp_path):
 def test_a_figure_setting_draws_figures_only(finished_study, tmp_path):
     jobs = changed(finished_study, tmp_path, lambda config: config["figures"].update(dpi=70))
     drawn = {"montage", "loss", "active_figure", "quality_figure", "worst", "plate_page", "feature_figure"}
-    assert set(jobs) == drawn | {"uncertainty_figure", "sweep_figure"}
+    drawn |= {"closeup", "attention", "tsne", "uncertainty_figure", "sweep_figure"}
+    assert set(jobs) == drawn
 
 
 def test_training_longer_retrains_what_is_trained_and_no_plate(finished_study, tmp_path):
@@ -376,6 +399,10 @@ def checksum(path: Path) -> str:
         "results/figures/uncertainty/pert.png",
         "results/sweep/T2.parquet",
         "results/tables/sweep/T2.html",
+        "results/figures/closeup/T2.jpg",
+        "results/figures/attention/T2.jpg",
+        "results/figures/tsne/cellprofiler.png",
+        "results/embeddings/pert/T2.parquet",
         "results/figures/plates/T2.png",
         "results/figures/outlines/T2.jpg",
         "results/figures/features/full.png",

@@ -190,6 +190,9 @@ class Study:
         for key in ("url", "table", "compounds", "exclude"):
             if source[key]:
                 source[key] = expand(source[key], f"config: source.{key}")
+        for section in ("embed", "fid"):
+            if filled[section]["weights"]:
+                filled[section]["weights"] = expand(filled[section]["weights"], f"config: {section}.weights")
         for model in filled["models"]:
             if model["weights"]:
                 model["weights"] = expand(model["weights"], f"config: models.{model['name']}.weights")
@@ -284,6 +287,22 @@ class Study:
         fitted = set(self.fitted_on("select") + self.fitted_on("active")) if self.config["perturbations"] else set()
         return [plate for plate in self.by_role("study") if plate in tested | fitted]
 
+    def seen_arms(self, section: str) -> list[str]:
+        """Return the arms that a network of photographs looks at (`embed`, `fid`); none where its weights are not given.
+
+        The mean image is the same in every field: it has no embedding worth a profile.
+        """
+        if not self.config[section]["weights"]:
+            return []
+        chosen = [arm for arm in self.arms if self.test_plates(arm)]
+        if section == "embed":
+            chosen = [arm for arm in chosen if self.model_of(arm)["kind"] != "mean"]
+        return ["real", "brightfield", *chosen] if chosen else []
+
+    def seen_plates(self, arm: str) -> list[str]:
+        """Return the plates of `arm` that such a network looks at."""
+        return self.profile_plates("real") if arm in ("real", "brightfield") else self.test_plates(arm)
+
     def lookup_plates(self) -> dict[str, list[str]]:
         """Return {test plate: plates of its fold's training on which perturbations can be looked up}."""
         if not self.config["perturbations"]:
@@ -325,6 +344,14 @@ class Study:
         yield from self._arm_problems()
         yield from self._region_problems()
         yield from sweep_config.problems(self.config)
+        weights = self.config["embed"]["weights"]
+        if weights and weights[0] in "./~" and not Path(weights).is_dir():
+            yield f"embed.weights: there is no folder {weights}"
+        for section in ("cellprofiler", "embed", "fid"):
+            for key in ("window", "brightfield_window"):
+                window = self.config[section].get(key, [0, 1])
+                if window[0] >= window[1]:
+                    yield f"{section}: {key} {window} is empty; give its lower end, the z-score that becomes black, first"
 
     def _duplicates(self):
         named = {"plates": list(self.plates)}
@@ -351,9 +378,6 @@ class Study:
         channels = self.config["channels"]
         for name in sorted(set(channels["input"]) & set(channels["target"])):
             yield f"channels: {name} is both input and target"
-        low, high = self.config["cellprofiler"]["window"]
-        if not low < high:
-            yield f"cellprofiler.window: {[low, high]} is empty; give its lower end first"
 
     def _fold_problems(self):
         for fold in self.config["folds"]:

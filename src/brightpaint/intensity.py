@@ -65,3 +65,14 @@ def rescaled(images: np.ndarray, *, cutoff: float, renormalise: bool) -> np.ndar
     were normalised over the plate, a prediction's own brightness is what it says, and is only cut off.
     """
     return standardise(images, cutoff) if renormalise else np.clip(np.asarray(images, np.float32), -cutoff, cutoff)
+
+
+def in_window(z: np.ndarray, window: Sequence[float]) -> np.ndarray:
+    """Map z-scores to [0, 1] by one fixed line: `window[0]` becomes 0, `window[1]` becomes 1, what lies beyond is cut off."""
+    low, high = window
+    return np.clip((np.asarray(z, np.float32) - low) / (high - low), 0, 1)
+
+
+def eight_bit(z: np.ndarray, window: Sequence[float]) -> np.ndarray:
+    """Map z-scores to 0..255 by the fixed line of `in_window`, rounded to the nearest: uint8."""
+    return np.rint(255 * in_window(z, window)).astype(np.uint8)

@@ -19,6 +19,7 @@ try:
 except ValueError as error:
     raise WorkflowError(str(error)) from None
 CONFIG = STUDY.config
+NO_IMAGES = ("real", "lookup", "brightfield")  # arms that paint nothing
 config.update(CONFIG)  # the report fills its texts from `config`: give it the defaults too
 RESOURCES = CONFIG["pathvars"]["resources"]
 SWEPT = [point["name"] for point in STUDY.sweep_points]
@@ -52,6 +53,8 @@ KEEP_MEMORY = "MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=85899345
 wildcard_constraints:
     plate="|".join(STUDY.plates),
     arm="|".join(["real"] + STUDY.arms + SWEPT),
+    space="cellprofiler|dino",
+    network="embed|fid",
     model="|".join(model["name"] for model in CONFIG["models"]),
     classifier="|".join([entry["name"] for entry in CONFIG["classifiers"]] + ["none"]),
     fold="|".join(fold["name"] for fold in CONFIG["folds"]),
@@ -131,6 +134,16 @@ def stage_settings(stage, name):
         }
     if stage == "lookup":
         return {"plates": STUDY.lookup_plates()}
+    if stage in ("embed", "fid"):
+        seen = {key: CONFIG[stage][key] for key in ("weights", "window", "brightfield_window")}
+        scale = {"cutoff": CONFIG["prepare"]["cutoff"], "renormalise": CONFIG["prepare"]["normalise"] == "image"}
+        return {**seen, **scale, "channels": channels}
+    if stage == "profile_embeddings":
+        return pick("embed", "normalise")
+    if stage == "attention":
+        return {**stage_settings("embed", None), **CONFIG["figures"]}
+    if stage == "tsne":
+        return pick("figures", "dpi")
     if stage == "score":
         failing = {"training": STUDY.lookup_plates()} if compounds_fail() else {}
         return {"channels": channels, "cutoff": CONFIG["prepare"]["cutoff"], **failing}
@@ -284,22 +297,71 @@ def sphering_medians(wildcards):
     return real_medians("select") if CONFIG["profile"]["recipe"] == "standard" else []
 
 
+def seen_stack(wildcards):
+    """Stack that a network of photographs looks at: brightfield lies in the real one."""
+    arm = "real" if wildcards.arm == "brightfield" else wildcards.arm
+    return f"<results>/images/{arm}/{wildcards.plate}.tif"
+
+
+def seen_rows(wildcards):
+    """Table that names the rows of that stack."""
+    real = wildcards.arm in ("real", "brightfield")
+    return "<results>/fields/{plate}.parquet" if real else "<results>/images/{arm}/{plate}.parquet"
+
+
+def local_weights(section):
+    """Files of the weights that `section` names by path; none where they come from the hub."""
+    path = Path(CONFIG[section]["weights"] or "none")
+    return [str(path / name) for name in ("config.json", "model.safetensors")] if path.is_dir() else []
+
+
+def embeddings_of(wildcards):
+    """Embeddings of every plate of an arm."""
+    return expand(
+        "<results>/embeddings/{arm}/{plate}.parquet", arm=wildcards.arm, plate=STUDY.seen_plates(wildcards.arm)
+    )
+
+
+def embedded_to_score(wildcards):
+    """Real and predicted profiles in the space of the embedder, where it is on; brightfield has its own alone."""
+    seen = STUDY.seen_arms("embed")
+    if not (seen and CONFIG["perturbations"]) or wildcards.arm not in [*seen, "lookup"]:
+        return []
+    arms = ["brightfield"] if wildcards.arm == "brightfield" else dict.fromkeys(["real", wildcards.arm])
+    return expand("<results>/profiles/{arm}/dino/perturbations.parquet", arm=arms)
+
+
+def inception_to_score(arm=None):
+    """Input function: Inception features of `arm`, or the scored one, on its plates; none where FID is off."""
+
+    def tables(wildcards):
+        seen = [name for name in STUDY.seen_arms("fid") if name != "brightfield"]
+        if wildcards.arm not in seen or (wildcards.arm == "real" and arm != "real"):
+            return []
+        plates = scored_plates(wildcards)
+        return expand("<results>/inception/{arm}/{plate}.parquet", arm=arm or wildcards.arm, plate=plates)
+
+    return tables
+
+
 def scored_plates(wildcards):
     """Plates on which an arm is scored."""
     if wildcards.arm == "lookup":
         return list(STUDY.lookup_plates())
-    return STUDY.profile_plates("real") if wildcards.arm == "real" else STUDY.test_plates(wildcards.arm)
+    real = wildcards.arm in ("real", "brightfield")
+    return STUDY.profile_plates("real") if real else STUDY.test_plates(wildcards.arm)
 
 
 def stacks_to_score(wildcards):
     """An arm's stacks of the plates on which it is scored; arms without images name the real ones."""
-    arm = "real" if wildcards.arm == "lookup" else wildcards.arm
+    arm = "real" if wildcards.arm in ("lookup", "brightfield") else wildcards.arm
     return expand("<results>/images/{arm}/{plate}.tif", arm=arm, plate=scored_plates(wildcards))
 
 
 def profiles_to_score(wildcards):
     """Real and predicted profiles, where there are perturbations and the arm is measured."""
-    if not (CONFIG["perturbations"] and (wildcards.arm == "lookup" or STUDY.profiled(wildcards.arm))):
+    measured = wildcards.arm == "lookup" or (wildcards.arm != "brightfield" and STUDY.profiled(wildcards.arm))
+    if not (CONFIG["perturbations"] and measured):
         return []
     arms = dict.fromkeys(["real", wildcards.arm])
     return expand("<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=arms)
@@ -309,7 +371,7 @@ def medians_to_score(arm=None):
     """Input function: field medians of `arm`, or the scored one, on its plates; none where its cells are not measured."""
 
     def medians(wildcards):
-        if wildcards.arm in ("real", "lookup") or not STUDY.profiled(wildcards.arm):
+        if wildcards.arm in NO_IMAGES or not STUDY.profiled(wildcards.arm):
             return []
         return expand(
             "<results>/medians/{arm}/{plate}.parquet", arm=arm or wildcards.arm, plate=scored_plates(wildcards)
@@ -333,7 +395,7 @@ def replicates_to_score(wildcards):
 
 def uncertainty_to_score(wildcards):
     """Uncertainty stacks of the plates on which an arm is scored, where it paints several samples a field."""
-    if wildcards.arm in ("real", "lookup") or STUDY.entry("arms", wildcards.arm)["samples"] == 1:
+    if wildcards.arm in NO_IMAGES or STUDY.entry("arms", wildcards.arm)["samples"] == 1:
         return []
     return expand("<results>/uncertainty/{arm}/{plate}.tif", arm=wildcards.arm, plate=scored_plates(wildcards))
 
@@ -363,7 +425,7 @@ def masks_to_score(arm=None):
     """Input function: label images of `arm`, or the scored one, on its plates; none where its cells are not measured."""
 
     def masks(wildcards):
-        if wildcards.arm in ("real", "lookup") or not STUDY.profiled(wildcards.arm):
+        if wildcards.arm in NO_IMAGES or not STUDY.profiled(wildcards.arm):
             return []
         return expand("<results>/masks/{arm}/{plate}.tif", arm=arm or wildcards.arm, plate=scored_plates(wildcards))
 
@@ -400,9 +462,10 @@ def active_table(wildcards):
 
 
 def scored_arms():
-    """Arms with plates to score: `real` first, then what can be looked up, then the predicted ones."""
+    """Arms with plates to score: `real` first, then brightfield where it is embedded, what can be looked up, the predicted."""
     looked_up = ["lookup"] if STUDY.lookup_plates() else []
-    return ["real"] + looked_up + [arm for arm in STUDY.arms if STUDY.test_plates(arm)]
+    embedded = ["brightfield"] if CONFIG["perturbations"] and STUDY.seen_arms("embed") else []
+    return ["real"] + embedded + looked_up + [arm for arm in STUDY.arms if STUDY.test_plates(arm)]
 
 
 def arms_testing(plate):
@@ -430,6 +493,13 @@ def feature_arms(subset):
         measured = [arm for arm in measured if STUDY.model_of(arm)["subset"] != "active"]
     looked_up = ["lookup"] if STUDY.lookup_plates() else []
     return measured + looked_up if CONFIG["perturbations"] and measured else []
+
+
+def tsne_arms(space):
+    """Arms whose wells have profiles in `space` beside the real ones."""
+    if space == "dino":
+        return STUDY.seen_arms("embed")[2:]
+    return [arm for arm in feature_arms("active") if arm != "lookup"]
 
 
 def leaking_arms():
@@ -483,7 +553,7 @@ def paper_arms():
 
 def measured_medians():
     """Field medians of every measured arm: the real plates, then the arms' test plates."""
-    measured = [arm for arm in scored_arms() if arm != "lookup" and STUDY.profiled(arm)]
+    measured = [arm for arm in scored_arms() if arm not in ("lookup", "brightfield") and STUDY.profiled(arm)]
     pairs = [(arm, plate) for arm in measured for plate in STUDY.profile_plates(arm)] if len(measured) > 1 else []
     return [f"<results>/medians/{arm}/{plate}.parquet" for arm, plate in pairs]
 
@@ -527,6 +597,7 @@ def study_results():
     """Everything that the configuration asks for."""
     shown = [plate for plate in STUDY.plates if STUDY.arms_of(plate)]
     results = expand("<results>/figures/montage/{plate}.png", plate=shown) + ["<results>/tables/missing.html"]
+    results += expand("<results>/figures/closeup/{plate}.jpg", plate=shown)
     results += expand("<results>/figures/quality/{plate}.png", plate=STUDY.used_plates())
     results += ["<results>/tables/quality.html"]
     painted = [arm for arm in STUDY.arms if STUDY.model_of(arm)["kind"] in NETWORKS]
@@ -550,9 +621,15 @@ def study_results():
         subsets = [subset for subset in ("full", "active") if feature_arms(subset)]
         results += expand("<results>/figures/features/{subset}.png", subset=subsets)
         results += expand("<results>/figures/overlap/{subset}.png", subset=subsets)
-        measured = [arm for arm in scored_arms() if arm != "lookup" and STUDY.profiled(arm)]
+        measured = [arm for arm in scored_arms() if arm not in ("lookup", "brightfield") and STUDY.profiled(arm)]
         results += [f"<results>/cells/{arm}/{plate}.parquet" for arm in measured for plate in STUDY.profile_plates(arm)]
         results += ["<results>/tables/cells.html"] if measured_medians() else []
         if CONFIG["perturbations"]:
             results += ["<results>/figures/active.png"]
+        results += expand(
+            "<results>/figures/tsne/{space}.png", space=[s for s in ("cellprofiler", "dino") if tsne_arms(s)]
+        )
+        seen = STUDY.seen_arms("embed")
+        results += [f"<results>/embeddings/{arm}/{plate}.parquet" for arm in seen for plate in STUDY.seen_plates(arm)]
+        results += expand("<results>/figures/attention/{plate}.jpg", plate=tested if seen else [])
     return results

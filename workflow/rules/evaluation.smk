@@ -29,6 +29,10 @@ rule score:
         predicted=stacks_to_score,
         fields=lambda wildcards: expand("<results>/fields/{plate}.parquet", plate=scored_plates(wildcards)),
         profiles=profiles_to_score,
+        embedded=embedded_to_score,
+        inception=inception_to_score(),
+        real_inception=inception_to_score("real"),
+        brightfield_inception=inception_to_score("brightfield"),
         medians=medians_to_score(),
         real_medians=medians_to_score("real"),
         selection=selection_to_score,
@@ -45,7 +49,7 @@ rule score:
     log:
         "<logs>/score/{arm}.log",
     wildcard_constraints:
-        arm="|".join(["real", "lookup"] + STUDY.arms),
+        arm="|".join(["real", "brightfield", "lookup"] + STUDY.arms),
     conda:
         "../../envs/brightpaint.yaml"
     params:
@@ -55,6 +59,8 @@ rule score:
         "python -m brightpaint.evaluation.score --settings {params.settings:q} --arm {wildcards.arm}"
         " --plates {params.plates:q} --real {input.real:q} --predicted {input.predicted:q}"
         " --fields {input.fields:q} --profiles {input.profiles:q} --active {input.active:q}"
+        " --embedded {input.embedded:q} --inception {input.inception:q} --real-inception {input.real_inception:q}"
+        " --brightfield-inception {input.brightfield_inception:q}"
         " --medians {input.medians:q} --real-medians {input.real_medians:q}"
         " --selection {input.selection:q} --replicates {input.replicates:q} --uncertainty {input.uncertainty:q}"
         " --masks {input.masks:q} --real-masks {input.real_masks:q}"
@@ -118,6 +124,89 @@ rule outlines:
         "python -m brightpaint.evaluation.outlines --settings {params.settings:q} --real {input.real:q}"
         " --fields {input.fields:q} --real-masks {input.real_masks:q} --arms {params.arms:q}"
         " --predicted {input.predicted:q} --masks {input.masks:q} --figure {output:q} 2> {log:q}"
+
+
+rule closeup:
+    """Show a small part of some fields at full size: brightfield, stains and their composite, real and of every arm."""
+    input:
+        real="<results>/images/real/{plate}.tif",
+        fields="<results>/fields/{plate}.parquet",
+        predicted=montage_stacks,
+    output:
+        report(
+            "<results>/figures/closeup/{plate}.jpg",
+            category="Images",
+            caption="../report/closeup.rst",
+            labels={"figure": "close-up", "plate": "{plate}"},
+        ),
+    log:
+        "<logs>/closeup/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("montage", wildcards.plate),
+        arms=lambda wildcards: STUDY.arms_of(wildcards.plate),
+    shell:
+        "python -m brightpaint.evaluation.figures closeup --settings {params.settings:q} --real {input.real:q}"
+        " --fields {input.fields:q} --predicted {input.predicted:q} --arms {params.arms:q}"
+        " --figure {output:q} 2> {log:q}"
+
+
+rule attention:
+    """Show where DINO looks in brightfield, in the real stains and in every arm's."""
+    input:
+        real="<results>/images/real/{plate}.tif",
+        fields="<results>/fields/{plate}.parquet",
+        predicted=montage_stacks,
+        weights=local_weights("embed"),
+    output:
+        report(
+            "<results>/figures/attention/{plate}.jpg",
+            category="Images",
+            caption="../report/attention.rst",
+            labels={"figure": "attention maps", "plate": "{plate}"},
+        ),
+    log:
+        "<logs>/attention/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=1,
+        mem_mb=8000,
+    params:
+        settings=settings("attention"),
+        arms=lambda wildcards: STUDY.arms_of(wildcards.plate),
+    shell:
+        "python -m brightpaint.evaluation.attention --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        " --threads {threads} --real {input.real:q} --fields {input.fields:q} --predicted {input.predicted:q}"
+        " --arms {params.arms:q} --figure {output:q} 2> {log:q}"
+
+
+rule tsne:
+    """Lay real and painted wells out in two dimensions, and say how well they can be told apart."""
+    input:
+        real="<results>/profiles/real/{space}/wells.parquet",
+        profiles=lambda wildcards: expand(
+            "<results>/profiles/{arm}/{space}/wells.parquet", arm=tsne_arms(wildcards.space), space=wildcards.space
+        ),
+    output:
+        report(
+            "<results>/figures/tsne/{space}.png",
+            category="Metrics",
+            caption="../report/tsne.rst",
+            labels={"table": "t-SNE: {space}"},
+        ),
+    log:
+        "<logs>/tsne/{space}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("tsne"),
+        arms=lambda wildcards: tsne_arms(wildcards.space),
+    shell:
+        "python -m brightpaint.evaluation.tsne --settings {params.settings:q} --real {input.real:q}"
+        " --arms {params.arms:q} --profiles {input.profiles:q} --figure {output:q} 2> {log:q}"
 
 
 rule worst:

@@ -137,14 +137,92 @@ rule profile:
         " --wells {output.wells:q} --perturbations {output.perturbations:q} 2> {log:q}"
 
 
+rule embed:
+    """Embed every field of a plate by DINO ViT-S/8."""
+    input:
+        stack=seen_stack,
+        rows=seen_rows,
+        weights=local_weights("embed"),
+    output:
+        "<results>/embeddings/{arm}/{plate}.parquet",
+    log:
+        "<logs>/embed/{arm}/{plate}.log",
+    benchmark:
+        "<benchmarks>/embed/{arm}/{plate}.tsv"
+    wildcard_constraints:
+        arm="|".join(["real", "brightfield"] + STUDY.arms),
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=720,
+    params:
+        settings=settings("embed"),
+    shell:
+        "python -m brightpaint.features.embed --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        " --threads {threads} --arm {wildcards.arm} --stack {input.stack:q} --rows {input.rows:q}"
+        " --table {output:q} 2> {log:q}"
+
+
+rule inception:
+    """Take the Inception features of every field and channel of a plate, for FID and KID."""
+    input:
+        stack=seen_stack,
+        rows=seen_rows,
+        weights=CONFIG["fid"]["weights"] or [],
+    output:
+        "<results>/inception/{arm}/{plate}.parquet",
+    log:
+        "<logs>/inception/{arm}/{plate}.log",
+    benchmark:
+        "<benchmarks>/inception/{arm}/{plate}.tsv"
+    wildcard_constraints:
+        arm="|".join(["real", "brightfield"] + STUDY.arms),
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=720,
+    params:
+        settings=settings("fid"),
+    shell:
+        "python -m brightpaint.features.inception --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        " --threads {threads} --weights {input.weights:q} --arm {wildcards.arm} --stack {input.stack:q}"
+        " --rows {input.rows:q} --table {output:q} 2> {log:q}"
+
+
+rule profile_embeddings:
+    """Take the median embedding of each well and perturbation of an arm."""
+    input:
+        embeddings_of,
+    output:
+        wells="<results>/profiles/{arm}/dino/wells.parquet",
+        perturbations="<results>/profiles/{arm}/dino/perturbations.parquet",
+    log:
+        "<logs>/profile/{arm}/dino.log",
+    wildcard_constraints:
+        arm="|".join(["real", "brightfield"] + STUDY.arms),
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("profile_embeddings"),
+    shell:
+        "python -m brightpaint.features.profile_embeddings --settings {params.settings:q} --embeddings {input:q}"
+        " --wells {output.wells:q} --perturbations {output.perturbations:q} 2> {log:q}"
+
+
 rule lookup:
     """Profile the test plates without looking at them: each perturbation's mean on the training plates."""
     input:
-        "<results>/profiles/real/cellprofiler/perturbations.parquet",
+        "<results>/profiles/real/{space}/perturbations.parquet",
     output:
-        "<results>/profiles/lookup/cellprofiler/perturbations.parquet",
+        "<results>/profiles/lookup/{space}/perturbations.parquet",
     log:
-        "<logs>/lookup/cellprofiler.log",
+        "<logs>/lookup/{space}.log",
     conda:
         "../../envs/brightpaint.yaml"
     params:

@@ -143,12 +143,14 @@ def draw_montage(args: argparse.Namespace) -> plt.Figure:
     chosen = {key: args.settings[key] for key in ("channels", "pixel_size_um", "dpi")}
     fields = store.read_fields(args.fields)
     return plate_montage(
-        store.open_stack(args.real).select(fields), fields, arms, count=args.settings["fields"], **chosen
-    )
+        store.open_stack(args.real).select(fields), fields, arms, count=args.settings["fields"],
+        closeup=args.command == "closeup", **chosen,
+    )  # fmt: skip
 
 
 DRAW = {
     "montage": draw_montage,
+    "closeup": draw_montage,
     "worst": draw_worst,
     "plate": draw_plate,
     "features": draw_features,
@@ -167,11 +169,12 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line: one subcommand a figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("montage", help="brightfield, real and predicted stains of a plate")
-    one.add_argument("--real", type=Path, required=True)
-    one.add_argument("--fields", type=Path, required=True)
-    one.add_argument("--predicted", type=Path, nargs="*", default=[], help="one stack an arm")
-    one.add_argument("--arms", nargs="*", default=[])
+    for name, words in (("montage", "brightfield, real and predicted stains of a plate"), ("closeup", "parts of it")):
+        one = commands.add_parser(name, help=words)
+        one.add_argument("--real", type=Path, required=True)
+        one.add_argument("--fields", type=Path, required=True)
+        one.add_argument("--predicted", type=Path, nargs="*", default=[], help="one stack an arm")
+        one.add_argument("--arms", nargs="*", default=[])
     worst = commands.add_parser("worst", help="the fields that an arm paints worst")
     worst.add_argument("--arm", required=True)
     worst.add_argument("--scores", type=Path, required=True, help="the arm's scores of single fields")

@@ -16,6 +16,7 @@ from matplotlib.colors import to_rgb
 from skimage.transform import resize
 
 from brightpaint import store
+from brightpaint.evaluation.composite import CLOSE_UP_PX, crowded_part, merged_stains
 from brightpaint.evaluation.metrics import pcc
 from brightpaint.evaluation.profile_scores import well_places
 from brightpaint.intensity import standardise
@@ -65,6 +66,14 @@ def paint(image: np.ndarray, limits: tuple[float, float], tint: str, side_px: tu
     return np.round(255 * level[..., None] * np.array(to_rgb(tint))).astype(np.uint8)
 
 
+def picture(panel: dict, side_px: tuple[int, int]) -> np.ndarray:
+    """Render a panel, one image in a tint or the composite of several: (h, w, 3) uint8."""
+    if "layers" not in panel:
+        return paint(panel["image"], panel["limits"], panel["tint"], side_px)
+    layers = [paint(image, limits, colour, side_px) for image, limits, colour in panel["layers"]]
+    return np.minimum(np.sum(layers, axis=0), 255).astype(np.uint8)
+
+
 def scale_bar_um(width_um: float) -> float:
     """Return a round length near a quarter of the width: 1, 2 or 5 times a power of ten, micrometres."""
     ceiling = width_um / 4
@@ -79,8 +88,9 @@ def montage(
 
     Parameters
     ----------
-    panels : rows of panels: `image` (H, W), `limits`, `tint`, `note` (a few words in the corner), `bar` (share of
-        the width, text) or None; or None for an empty place
+    panels : rows of panels: `image` (H, W), `limits`, `tint`, or `layers` of a composite in their place; `note` (a few
+        words in the corner), `bar` (share of the width, text), `box` (y, x, side as shares), `legend` ({word: colour});
+        or None for an empty place
     titles : one a column
     labels : (heading, label) of each row; a heading opens a new group of rows
     """
@@ -104,9 +114,7 @@ def montage(
         for column, panel in enumerate(row):
             if panel:
                 x = left + column * (side[1] + gap)
-                canvas[start : start + side[0], x : x + side[1]] = paint(
-                    panel["image"], panel["limits"], panel["tint"], side
-                )
+                canvas[start : start + side[0], x : x + side[1]] = picture(panel, side)
                 _annotate(axes, panel, x, start, side)
     for column, title in enumerate(titles):
         axes.text(left + column * (side[1] + gap) + side[1] / 2, top / 2, title, ha="center", va="center", fontsize=11)
@@ -120,6 +128,13 @@ def _annotate(axes: plt.Axes, panel: dict, x: float, y: float, side: tuple[int, 
     margin = 0.04 * side[1]
     if panel.get("note"):
         axes.text(x + margin, y + side[0] - margin, panel["note"], color="white", fontsize=7, va="bottom", bbox=outline)
+    for line, (word, colour) in enumerate(panel.get("legend", {}).items()):
+        at = y + margin + 0.1 * line * side[0]
+        axes.text(x + margin, at, word, color=colour, fontsize=7, va="top", weight="bold", bbox=outline)
+    if panel.get("box"):
+        top, left, length = panel["box"]
+        corner, size = (x + left * side[1], y + top * side[0]), (length * side[1], length * side[0])
+        axes.add_patch(plt.Rectangle(corner, *size, fill=False, edgecolor="#ffd60a", linewidth=1.2))
     if panel.get("bar"):
         share, words = panel["bar"]
         end, base = x + side[1] - margin, y + side[0] - margin
@@ -156,8 +171,12 @@ def plate_montage(
     count: int,
     pixel_size_um: float,
     dpi: int,
+    closeup: bool = False,
 ) -> plt.Figure:
     """Draw a plate's montage: per field a row of real stains (where there are any) and one of each arm.
+
+    With `closeup` the part of each field that holds most stain is drawn in place of the whole, at full size; the
+    montage of the whole fields frames it.
 
     Parameters
     ----------
@@ -184,7 +203,19 @@ def plate_montage(
     for _, field in shown.iterrows():
         log.info("shown: %s", store.describe_field(field))
     widths_um = [pixel_size_um * width for width in shown["width_px"]]
-    return draw_fields(grey, stains, headings, widths_um, channels=channels, dpi=dpi)
+    corners = [crowded_part(next(iter(each.values()))) for each in stains]
+    if closeup:
+        widths_um = [width * min(1, CLOSE_UP_PX / image.shape[1]) for width, image in zip(widths_um, grey)]
+        grey = [cut(image, corner) for image, corner in zip(grey, corners)]
+        stains = [{name: cut(image, corner) for name, image in each.items()} for each, corner in zip(stains, corners)]
+        corners = None
+    return draw_fields(grey, stains, headings, widths_um, channels=channels, dpi=dpi, corners=corners)
+
+
+def cut(images: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
+    """Cut the close-up whose top left corner is given out of images (..., H, W)."""
+    y, x = corner
+    return images[..., y : y + CLOSE_UP_PX, x : x + CLOSE_UP_PX]
 
 
 def draw_fields(
@@ -195,6 +226,7 @@ def draw_fields(
     *,
     channels: dict,
     dpi: int,
+    corners: Sequence[tuple[int, int]] | None = None,
 ) -> plt.Figure:
     """Draw fields below one another: brightfield and the first source in one row, each further source in one more.
 
@@ -204,15 +236,19 @@ def draw_fields(
     stains : for each field {source: (C, H, W)}; where `real` is among them, the others bear their PCC with it
     headings, widths_um : one a field
     channels : `input` and `target` names; the middle input is what `grey` shows
+    corners : top left corner of each field's close-up, framed in its brightfield
     """
     targets, middle = channels["target"], middle_input(channels)
     reference = next(iter(stains[0]))
     limits = [display_range([each[reference][channel] for each in stains]) for channel in range(len(targets))]
-    panels, labels = [], []
-    for heading, width_um, brightfield, images in zip(headings, widths_um, grey, stains):
+    panels, labels, merged = [], [], merged_stains(targets)
+    for number, (heading, width_um, brightfield, images) in enumerate(zip(headings, widths_um, grey, stains)):
         bar_um = scale_bar_um(width_um)
         bar = (bar_um / width_um, f"{bar_um:g} µm")
         first = {"image": brightfield, "limits": display_range(grey), "tint": "white", "bar": bar}
+        if corners:
+            shares = zip((*corners[number], CLOSE_UP_PX), (*brightfield.shape, brightfield.shape[1]))
+            first["box"] = [min(value / length, 1) for value, length in shares]
         for name, image in images.items():
             notes = [""] * len(targets)
             if "real" in images and name != "real":
@@ -221,9 +257,14 @@ def draw_fields(
                 {"image": image[channel], "limits": limits[channel], "tint": TINTS.get(target, "white"), "note": note}
                 for channel, (target, note) in enumerate(zip(targets, notes))
             ]
-            panels.append([first if name == reference else None, *stained])
+            composite = {
+                "image": image[0],
+                "layers": [(image[targets.index(stain)], limits[targets.index(stain)], colour) for stain, colour in merged.items()],
+                "legend": merged if name == reference else {},
+            }  # fmt: skip
+            panels.append([first if name == reference else None, *stained, composite])
             labels.append((heading if name == reference else "", name))
-    return montage(panels, [middle.replace("_", " "), *targets], labels, dpi=dpi)
+    return montage(panels, [middle.replace("_", " "), *targets, "composite"], labels, dpi=dpi)
 
 
 def middle_input(channels: dict) -> str:

@@ -21,7 +21,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.cli import run
-from brightpaint.evaluation import counts, distance_scores, uncertainty
+from brightpaint.evaluation import counts, distance_scores, image_distances, uncertainty
 from brightpaint.evaluation.failed import painted_rows
 from brightpaint.evaluation.image_scores import field_table, image_rows, plate_scores
 from brightpaint.evaluation.object_overlap import plate_overlaps
@@ -36,6 +36,7 @@ from brightpaint.evaluation.retrieval import replicate_map_row, retrieval_row
 from brightpaint.features.median import read_medians
 from brightpaint.features.profile import read_selection
 
+WITHOUT_IMAGES = ("lookup", "brightfield")  # arms of profiles alone
 KEYS = ["arm", "metric", "subset", "space", "plate", "channel"]
 NUMBERS = ["value", "low", "high", "null", "null_bound", "floor"]
 REPLICATES = (
@@ -69,11 +70,18 @@ def next_plates(plate: str, plates: Sequence[str]) -> list[str]:
 
 
 def profile_rows(
-    plate: str, arm: str, real: dict, predicted: dict, fields: pd.DataFrame, active: set[str] | None
+    plate: str,
+    arm: str,
+    real: dict,
+    predicted: dict,
+    fields: pd.DataFrame,
+    active: set[str] | None,
+    space: str = "cellprofiler",
 ) -> Iterator[dict]:
     """Score an arm's profiles of one plate, for all perturbations and for the active ones.
 
-    An arm that predicts the active subset alone gives no rows for `full`.
+    An arm that predicts the active subset alone gives no rows for `full`. `space` names the features; the correlation
+    is CPcor with CellProfiler's, and bears another name elsewhere.
     """
     for source, frames in (("real", real), (arm, predicted)):
         if plate not in frames:
@@ -88,17 +96,47 @@ def profile_rows(
         left, right = (frame[frame.index.isin(names)] for frame in (truth, painted))
         elsewhere = {name: frame[frame.index.isin(names)] for name, frame in real.items() if name != plate}
         others, replicates = list(elsewhere.values()), [elsewhere[name] for name in next_plates(plate, real)]
-        log.info("%s, %s, %s: %d real and %d predicted perturbations", arm, plate, subset, len(left), len(right))
+        log.info(
+            "%s, %s, %s, %s: %d real and %d predicted perturbations", arm, plate, subset, space, len(left), len(right)
+        )
         if len(right) < 2:
             continue
-        seed = f"{plate}/{subset}"
+        seed = f"{plate}/{subset}" if space == "cellprofiler" else f"{plate}/{subset}/{space}"
         rows = [*match_rows(right, fields, seed), retrieval_row(right, fields, seed), *distance_rows(right, seed)]
         rows.append(replicate_map_row(right, replicates, fields, seed))
-        rows.append(
-            replicate_row(left, replicates, seed) if arm == "real" else correlation_row(left, right, others, seed)
-        )
+        alike = arm in ("real", "brightfield")  # brightfield's numbers are others: it is compared with its own plates
+        correlation = replicate_row(left, replicates, seed) if alike else correlation_row(left, right, others, seed)
+        rows.append(correlation if space == "cellprofiler" else {**correlation, "metric": "embedding_r"})
         for row in rows:
-            yield {**row, "plate": plate, "subset": subset, "space": "cellprofiler", "channel": "all"}
+            yield {**row, "plate": plate, "subset": subset, "space": space, "channel": "all"}
+
+
+def first_arm(arm: str) -> str:
+    """Return whose profiles are listed first: the real ones, but for brightfield, which is compared with itself."""
+    return "brightfield" if arm == "brightfield" else "real"
+
+
+def distance_tables(args: argparse.Namespace, plate: str) -> dict[str, pd.DataFrame]:
+    """Read the Inception features of one plate: real, painted and brightfield's."""
+    named = {"real": args.real_inception, args.arm: args.inception, "brightfield": args.brightfield_inception}
+    tables = {}
+    for arm, paths in named.items():
+        found = [path for path in paths if path.stem == plate]
+        if len(found) != 1:
+            raise ValueError(
+                f"score: expected one table of Inception features of plate {plate}, arm {arm}, found {found}"
+            )
+        tables[arm] = store.read_table(found[0])
+    return tables
+
+
+def image_distance_rows(args: argparse.Namespace, plate: str, active: set[str] | None) -> Iterator[dict]:
+    """Give FID and KID of an arm on one plate; of `real`, against the other plates."""
+    if args.arm == "real":
+        others = {path.stem: store.read_table(path) for path in args.real_inception}
+        return image_distances.replicate_rows(plate, others, active)
+    tables = distance_tables(args, plate)
+    return image_distances.plate_rows(plate, tables["real"], tables[args.arm], tables["brightfield"], active)
 
 
 def failed_rows(plate: str, args: argparse.Namespace) -> Iterator[dict]:
@@ -122,6 +160,16 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--predicted", type=Path, nargs="+", required=True, help="the arm's stacks, one a plate")
     parser.add_argument("--fields", type=Path, nargs="+", required=True)
     parser.add_argument("--profiles", type=Path, nargs="*", default=[], help="real and predicted perturbation profiles")
+    parser.add_argument(
+        "--embedded", type=Path, nargs="*", default=[], help="the same, from embeddings; brightfield: its own"
+    )
+    parser.add_argument(
+        "--inception", type=Path, nargs="*", default=[], help="the arm's Inception features, one a plate"
+    )
+    parser.add_argument(
+        "--real-inception", type=Path, nargs="*", default=[], help="the real ones, and other real plates"
+    )
+    parser.add_argument("--brightfield-inception", type=Path, nargs="*", default=[], help="brightfield's, likewise")
     parser.add_argument("--medians", type=Path, nargs="*", default=[], help="the arm's field medians, one a plate")
     parser.add_argument("--real-medians", type=Path, nargs="*", default=[], help="the real ones, likewise")
     parser.add_argument("--selection", type=Path, nargs="*", default=[], help="the features that distances take")
@@ -151,17 +199,23 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError("score: --masks and --real-masks must name every plate, or none")
     if args.arm != "real" and len(args.profiles) == 1:
         raise ValueError(f"score: arm {args.arm} needs real and predicted profiles; only {args.profiles[0]} was given")
+    if args.arm not in ("real", "brightfield") and len(args.embedded) == 1:
+        raise ValueError(f"score: arm {args.arm} needs real and predicted profiles; only {args.embedded[0]} was given")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
     check(args)
     active, targets = read_active(args.active), args.settings["channels"]["target"]
-    profiles = [by_plate(path, name) for path, name in zip(args.profiles, ["real", args.arm])]
+    profiles = {
+        space: [by_plate(path, name) for path, name in zip(paths, [first_arm(args.arm), args.arm])]
+        for space, paths in (("cellprofiler", args.profiles), ("dino", args.embedded))
+        if paths
+    }
     rows, tables = [], [pd.DataFrame(columns=[*store.FIELD_KEYS, "Channel"])]  # a look-up has no fields
     for place, plate in enumerate(args.plates):
         fields = store.read_fields(args.fields[place])
-        if args.arm != "lookup":
+        if args.arm not in WITHOUT_IMAGES:
             predicted = None if args.arm == "real" else args.predicted[place]
             joined, scores = plate_scores(args.real[place], predicted, args.fields[place], args.settings)
             if args.uncertainty:
@@ -181,8 +235,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             found, by_field = plate_overlaps(plate, args.arm, args.real_masks[place], args.masks[place], fields, active)
             rows += found
             tables[-1] = tables[-1].merge(by_field, on=store.FIELD_KEYS, how="left", validate="many_to_one")
-        if profiles:
-            rows += profile_rows(plate, args.arm, profiles[0], profiles[-1], fields, active)
+        if args.real_inception:
+            rows += image_distance_rows(args, plate, active)
+        for space, (real, *predicted) in profiles.items():
+            rows += profile_rows(plate, args.arm, real, (predicted or [real])[-1], fields, active, space)
         rows += failed_rows(plate, args)
     frame = pd.DataFrame(rows).assign(arm=args.arm).reindex(columns=[*KEYS, *NUMBERS, "n"])
     store.write_table(frame.astype(dict.fromkeys(NUMBERS, "float64") | {"n": "int64"}), args.metrics)

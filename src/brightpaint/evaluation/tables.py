@@ -42,6 +42,13 @@ COLUMNS = [
     Column("mse", "MSE", -1, 3, "mean squared error of standardised images; nearly 2 (1 - PCC), so it adds nothing to it"),
     Column("mae", "MAE", -1, 3, "mean absolute error of standardised images"),
     Column("mse_raw", "MSE, raw", -1, 3, "mean squared error of the prediction as it came, not standardised again"),
+    Column("fid", "FID", -1, 1, "Frechet Inception Distance of painted and real images, channel by channel as grey 8-bit "
+           "pictures: how far the two heaps of images are apart, whichever well an image shows. It falls with the number of "
+           "images: compare numbers of as many images only, and with the next column. Floor: a brightfield plane"),
+    Column("fid_sampling", "FID, chance", 0, 1, "the FID that as many images have if real and painted ones change places at "
+           "random, well by well: FID says nothing below it"),
+    Column("kid", "KID", -1, 4, "kernel Inception distance: the same question, unbiased by the number of images and around 0 "
+           "where nothing tells the heaps apart. Floor: a brightfield plane"),
     Column("background_noise", "background noise", 0, 2, "grain of the painted background over that of the real one: 1 is "
            "as real, above 1 the model adds noise (the paper's B.3), below 1 it paints smoother than the camera sees. An "
            "image of little contrast scores high too"),
@@ -72,6 +79,9 @@ COLUMNS = [
     Column("cpcor", "CPcor", 1, 3, "mean over features of the correlation across perturbations with the real profiles "
            "(real Cell Painting: with other real plates). Floor: the perturbation's mean real profile on the other "
            "plates, no image used"),
+    Column("embedding_r", "embedding r", 1, 3, "mean over the numbers of an embedding of their correlation, across "
+           "perturbations, with the real stains' profiles (real Cell Painting and brightfield: with their own other plates). "
+           "Floor: the mean real profile on the other plates"),
 ]  # fmt: skip
 # A table of their own: beside the paper's columns they would not fit a screen.
 FURTHER = [
@@ -92,7 +102,7 @@ SUBSETS = {
     "full": "All perturbations (as the paper's Table 1)",
     "active": "Active perturbations (as the paper's Table 2)",
 }
-BY_CHANNEL = ("pcc", "background_noise")
+BY_CHANNEL = ("pcc", "fid", "kid", "background_noise")
 REFERENCES = {"pcc_brightfield": "brightfield itself", "pcc_brightfield_sd": "local s.d. of brightfield"}
 # What an arm that is shown the target has been told: it competes for no "best" there.
 TARGET_METRICS = ("nn", "nn_paper", "top5", "top5_paper", "map_target", "mtdist", "mtdist_paper")
@@ -100,7 +110,9 @@ LEAKING = "†"
 WITHOUT_PREDICTION = {
     "lookup": "lookup: real training plates, no image",
     "real": "real Cell Painting",
+    "brightfield": "brightfield",
 }
+EMBEDDED = "dino"  # its numbers are set apart: a match there is not a match among CellProfiler's features
 
 STYLE = """
 :root { color-scheme: light }
@@ -266,10 +278,14 @@ def page(
     for subset, title in SUBSETS.items():
         part = shown[shown["subset"] == subset]
         if len(part):
-            sections.append(f"<h2>{escape(title)}</h2>{arms_table(part, arms, leaking)}")
+            embedded = part["space"] == EMBEDDED
+            sections.append(f"<h2>{escape(title)}</h2>{arms_table(part[~embedded], arms, leaking)}")
+            if embedded.any():
+                heading = f"{title}: profiles by DINO, which segments no cell"
+                sections.append(f"<h2>{escape(heading)}</h2>{arms_table(part[embedded], arms, leaking)}")
             if part["metric"].isin([c.key for c in FURTHER]).any():
                 heading = f"Distributions of features, and uncertainty: {title[0].lower() + title[1:]}"
-                sections.append(f"<h2>{escape(heading)}</h2>{arms_table(part, arms, leaking, FURTHER)}")
+                sections.append(f"<h2>{escape(heading)}</h2>{arms_table(part[~embedded], arms, leaking, FURTHER)}")
             for column in COLUMNS:
                 if column.key in BY_CHANNEL and (part["metric"] == column.key).any():
                     heading = f"{column.title} by channel: {title[0].lower() + title[1:]}"

@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from brightpaint import cli, store
-from brightpaint.features.median import features_of
 
+COUNTS = ("Metadata_cells",)
 log = logging.getLogger(__name__)
 
 
@@ -43,10 +43,11 @@ def lookup(profiles: pd.DataFrame, plate: str, training: list[str]) -> pd.DataFr
     missing = sorted({plate, *training} - set(profiles["Metadata_Plate"]))
     if missing:
         raise ValueError(f"lookup: no real profiles of plates {missing}; delete the real profiles and rerun `profile`")
-    features = features_of(list(profiles.columns))
+    features = [name for name in profiles.columns if not name.startswith("Metadata_")]
+    counts = [name for name in COUNTS if name in profiles.columns]  # no cells are counted in embeddings
     elsewhere = profiles[profiles["Metadata_Plate"].isin(training)].groupby("Metadata_perturbation")
-    known = profiles[profiles["Metadata_Plate"] == plate].drop(columns=[*features, "Metadata_cells"])
-    summed = pd.concat([elsewhere["Metadata_cells"].sum(), elsewhere[features].mean()], axis=1).reset_index()
+    known = profiles[profiles["Metadata_Plate"] == plate].drop(columns=[*features, *counts])
+    summed = pd.concat([elsewhere[counts].sum(), elsewhere[features].mean()], axis=1).reset_index()
     found = known.merge(summed, on="Metadata_perturbation", how="inner", validate="one_to_one")
     log.info("%s: %d of %d perturbations found on %d training plates", plate, len(found), len(known), len(training))
     return found[list(profiles.columns)]

@@ -1,0 +1,104 @@
+"""Run a network over every field of a plate, channel by channel, resumably: one vector a channel.
+
+Networks trained on photographs see each stain, or each brightfield plane, as a grey picture. What they say is
+kept in an unfinished stack beside the table, so that a job that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from brightpaint import store
+from brightpaint.features.export import check_rows
+from brightpaint.intensity import rescaled
+
+BRIGHTFIELD = "brightfield"
+log = logging.getLogger(__name__)
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return the command line that every such stage shares."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="JSON: weights, windows, channels, cutoff, ..."
+    )
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--arm", required=True, help="real, brightfield or a predicted arm")
+    parser.add_argument("--stack", type=Path, required=True)
+    parser.add_argument("--rows", type=Path, required=True, help="the table that names the rows of the stack")
+    parser.add_argument("--table", type=Path, required=True, help="the table to write")
+    return parser
+
+
+def shown_channels(arm: str, channels: dict) -> list[str]:
+    """Return what of an arm is looked at: the brightfield planes of `brightfield`, else the stains."""
+    return channels["input"] if arm == BRIGHTFIELD else channels["target"]
+
+
+def window_of(arm: str, settings: dict) -> list[float]:
+    """Return the z-scores that become black and white: brightfield's, whose background is grey, or the stains'."""
+    return settings["brightfield_window" if arm == BRIGHTFIELD else "window"]
+
+
+def open_rows(stack_path: Path, rows_path: Path) -> tuple[store.Stack, pd.DataFrame]:
+    """Open a stack with the table of its rows."""
+    rows = store.read_fields(rows_path)
+    stack = store.open_stack(stack_path).select(rows)
+    check_rows(stack, rows, rows_path)
+    return stack, rows
+
+
+def z_scores(stack: store.Stack, row: int, channels: list[str], settings: dict) -> np.ndarray:
+    """Read one field as it is scored: (C, H, W) float32 z-scores, standardised anew where the real images are."""
+    images = np.asarray(stack.images[row][stack.channel_indices(channels)], dtype=np.float32)
+    return rescaled(images, cutoff=settings["cutoff"], renormalise=settings["renormalise"])
+
+
+def plate_vectors(
+    stack: store.Stack, rows: pd.DataFrame, see: Callable[[np.ndarray], np.ndarray], width: int, path: Path, *,
+    arm: str, settings: dict, made_from: list,
+) -> np.ndarray:  # fmt: skip
+    """Return what the network says of each field and channel.
+
+    Parameters
+    ----------
+    see : (C, H, W) float32 z-scores of one field -> (C, width) float32
+    path : the table in the making; unfinished work lies beside it, and is removed here only when it is whole
+    made_from : JSON-serialisable, what the vectors depend on beside the settings
+
+    Returns
+    -------
+    (N, C, width) float32
+    """
+    channels = shown_channels(arm, settings["channels"])
+    shape = (len(rows), len(channels), 1, width)
+    key = store.digest(settings, made_from, rows[store.FIELD_KEYS].astype(str).to_numpy().tolist())
+    unfinished = path.with_suffix(".tif")
+    with store.StackWriter(unfinished, shape, channels, key=key, dtype="float32") as writer:
+        if writer.done.any():
+            log.info("%d of %d fields were done before", writer.done.sum(), len(rows))
+        for row in tqdm(np.flatnonzero(~writer.done), unit="field", disable=None):
+            vectors = see(z_scores(stack, row, channels, settings))
+            if not np.isfinite(vectors).all():
+                raise ValueError(f"{store.describe_field(rows.iloc[row])}: the network answers with values that are "
+                                 "not finite; check its weights")  # fmt: skip
+            writer.write(row, vectors[:, None])
+        found = np.stack([writer.read(row)[:, 0] for row in range(len(rows))]) if len(rows) else np.zeros(
+            (0, len(channels), width), np.float32
+        )  # fmt: skip
+    unfinished.unlink()
+    return found
+
+
+def metadata_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the keys and annotations of a table of rows."""
+    return rows[[name for name in rows.columns if name.startswith("Metadata_")]].reset_index(drop=True)

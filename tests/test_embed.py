@@ -1,0 +1,212 @@
+"""Embeddings: the crops, the scale, known answers of a small network, resuming, profiles, attention."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from brightpaint import store
+from brightpaint.evaluation import attention
+from brightpaint.features import embed, lookup, profile_embeddings, vectors
+from brightpaint.intensity import eight_bit, in_window, standardise
+from conftest import write_transformer
+
+CHANNELS = {"input": ["BF"], "target": ["DNA", "ER"]}
+
+
+def settings_of(weights, **changes):
+    windows = {"window": [-1.5, 6], "brightfield_window": [-5, 5]}
+    return {"weights": str(weights), **windows, "cutoff": 15, "renormalise": True, "channels": CHANNELS, **changes}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A vision transformer of the right structure, small and random."""
+    return write_transformer(tmp_path_factory.mktemp("dino") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def plate(tmp_path_factory):
+    """Four fields of 96 px on two wells: the stack and the table of its rows."""
+    folder = tmp_path_factory.mktemp("plate")
+    rng = np.random.default_rng(0)
+    images = standardise(rng.normal(size=(4, 3, 96, 96)))
+    rows = pd.DataFrame({
+        "Metadata_Plate": "P", "Metadata_Well": ["A01", "A01", "A02", "A02"], "Metadata_Site": [1, 2, 1, 2],
+        "Metadata_Tile": 1, "Metadata_perturbation": ["c0", "c0", "DMSO", "DMSO"], "Metadata_target": ["T", "T", "", ""],
+        "Metadata_control_type": ["", "", "negcon", "negcon"],
+    })  # fmt: skip
+    with store.StackWriter(folder / "P.tif", images.shape, ["BF", "DNA", "ER"], key="x") as writer:
+        for row, image in enumerate(images):
+            writer.write(row, image)
+    store.write_table(rows, folder / "P.parquet")
+    return folder
+
+
+def embedded(plate, weights, out, arm="real", **changes):
+    embed.main(
+        ["--settings", json.dumps(settings_of(weights, **changes)), "--device", "cpu", "--arm", arm]
+        + ["--stack", str(plate / "P.tif"), "--rows", str(plate / "P.parquet"), "--table", str(out)]
+    )
+    return store.read_fields(out)
+
+
+def test_a_window_maps_z_scores_to_eight_bits_and_cuts_off_what_lies_beyond():
+    assert in_window(np.array([-9.0, -1.5, 2.25, 6.0, 15.0]), [-1.5, 6]).tolist() == [0, 0, 0.5, 1, 1]
+    assert eight_bit(np.array([-9.0, -1.5, 2.25, 6.0]), [-1.5, 6]).tolist() == [0, 0, 128, 255]
+
+
+def test_the_four_crops_are_the_quarters_of_the_middle_and_small_fields_are_brought_to_512():
+    field = torch.arange(512 * 512, dtype=torch.float32).reshape(1, 512, 512)
+    crops = embed.four_crops(embed.middle(field))
+    assert crops.shape == (4, 1, 224, 224)
+    assert [int(crop[0, 0, 0]) for crop in crops] == [
+        32 * 512 + 32, 32 * 512 + 256, 256 * 512 + 32, 256 * 512 + 256,
+    ]  # fmt: skip
+    ramp = torch.linspace(0, 1, 256).repeat(256, 1)[None]
+    small = embed.middle(ramp)
+    assert small.shape == (1, 448, 448)
+    assert small[0, 0, 0] == pytest.approx(1 / 16, abs=5e-3)  # 32 of 512 px are cut off each side, as in the paper
+    assert small[0, 0, -1] == pytest.approx(15 / 16, abs=5e-3)
+
+
+def test_an_embedding_is_the_median_over_crops_of_each_channel_side_by_side_of_length_one(plate, weights, tmp_path):
+    table = embedded(plate, weights, tmp_path / "P.parquet")
+    names = profile_embeddings.embedding_names(table)
+    assert len(table) == 4 and len(names) == 2 * 16 and names[0] == "DINO_DNA_000" and names[-1] == "DINO_ER_015"
+    np.testing.assert_allclose(np.linalg.norm(table[names], axis=1), 1, atol=1e-6)
+    brightfield = embedded(plate, weights, tmp_path / "brightfield.parquet", arm="brightfield")
+    assert len(profile_embeddings.embedding_names(brightfield)) == 16
+    # naive: one crop and channel at a time, by the network itself
+    from transformers import ViTModel
+
+    network = ViTModel.from_pretrained(weights, add_pooling_layer=False).eval()
+    stack = store.open_stack(plate / "P.tif")
+    said = []
+    for channel in (1, 2):
+        z = torch.from_numpy(standardise(stack.images[2][channel][None].astype(np.float32)))
+        big = torch.nn.functional.interpolate(z[None], size=(512, 512), mode="bicubic", align_corners=False)[0, 0]
+        crops = []
+        for y in (32, 256):
+            for x in (32, 256):
+                grey = ((big[y : y + 224, x : x + 224] + 1.5) / 7.5).clip(0, 1)
+                mean, sd = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+                shown = (grey[None] - mean[:, None, None]) / sd[:, None, None]
+                with torch.no_grad():
+                    crops.append(network(pixel_values=shown[None]).last_hidden_state[0, 0].numpy())
+        said.append(np.median(crops, axis=0))
+    naive = np.concatenate(said) / np.linalg.norm(np.concatenate(said))
+    np.testing.assert_allclose(table.loc[2, names].to_numpy(float), naive, atol=1e-5)
+
+
+def test_a_killed_job_goes_on_where_it_stopped_and_other_settings_begin_anew(plate, weights, tmp_path, monkeypatch):
+    whole = embedded(plate, weights, tmp_path / "whole.parquet")
+    seen = []
+    see = embed.embedder
+
+    def dying(network, window, limit=2):
+        look = see(network, window)
+
+        def once(images):
+            if len(seen) == limit:
+                raise KeyboardInterrupt
+            seen.append(1)
+            return look(images)
+
+        return once
+
+    monkeypatch.setattr(embed, "embedder", dying)
+    with pytest.raises(KeyboardInterrupt):
+        embedded(plate, weights, tmp_path / "P.parquet")
+    monkeypatch.setattr(embed, "embedder", lambda *args: dying(*args, limit=4))
+    pd.testing.assert_frame_equal(embedded(plate, weights, tmp_path / "P.parquet"), whole)
+    assert len(seen) == 4  # two before, two after
+    assert [path.name for path in tmp_path.iterdir() if ".tif" in path.name] == []
+    monkeypatch.setattr(embed, "embedder", see)
+    other = embedded(plate, weights, tmp_path / "P.parquet", window=[-3, 3])
+    assert not np.allclose(other.filter(like="DINO"), whole.filter(like="DINO"))
+
+
+def test_weights_that_are_none_are_refused_with_a_sentence(tmp_path, weights):
+    device = torch.device("cpu")
+    with pytest.raises(ValueError, match="is no folder and no owner/name of the hub"):
+        embed.load_network("/not/here", device)
+    (tmp_path / "config.json").write_text((weights / "config.json").read_text())
+    with pytest.raises(ValueError, match="cannot load"):
+        embed.load_network(str(tmp_path), device)
+    torch.save({}, tmp_path / "pytorch_model.bin")  # a pickle is not read
+    with pytest.raises(ValueError, match="cannot load"):
+        embed.load_network(str(tmp_path), device)
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(weights / "model.safetensors")
+    del tensors["layernorm.weight"]
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="lacks .'layernorm.weight'"):
+        embed.load_network(str(tmp_path), device)
+
+
+def test_numbers_that_are_not_finite_name_their_field(plate, tmp_path):
+    stack, rows = vectors.open_rows(plate / "P.tif", plate / "P.parquet")
+    bad = lambda images: np.full((2, 3), np.nan, np.float32)  # noqa: E731
+    with pytest.raises(ValueError, match="plate P, well A01, site 1, tile 1: the network answers"):
+        vectors.plate_vectors(
+            stack, rows, bad, 3, tmp_path / "x.parquet", arm="real", settings=settings_of("w"), made_from=[]
+        )
+
+
+def test_profiles_of_embeddings_are_medians_and_a_lookup_needs_no_cells():
+    rng = np.random.default_rng(1)
+    plates = []
+    for name in ("P0", "P1"):
+        frame = pd.DataFrame(rng.normal(size=(6, 3)), columns=["DINO_DNA_000", "DINO_DNA_001", "DINO_DNA_002"])
+        wells = ["A01", "A01", "A02", "A02", "A03", "A03"]
+        frame.insert(0, "Metadata_Plate", name)
+        frame["Metadata_Well"], frame["Metadata_Site"], frame["Metadata_Tile"] = wells, [1, 2] * 3, 1
+        frame["Metadata_perturbation"] = ["c0", "c0", "c0", "c0", "", ""]
+        plates.append(frame)
+    wells, perturbations = profile_embeddings.embedding_profiles(plates, "none")
+    assert len(wells) == 6 and len(perturbations) == 2 and wells["Metadata_fields"].eq(2).all()
+    middle = plates[0]["DINO_DNA_001"].to_numpy()
+    assert wells["DINO_DNA_001"].iloc[0] == pytest.approx(np.median(middle[:2]))
+    assert perturbations["DINO_DNA_001"].iloc[0] == pytest.approx(
+        np.median([np.median(middle[:2]), np.median(middle[2:4])])
+    )
+    found = lookup.lookup(perturbations, "P0", ["P1"])
+    assert found["Metadata_Plate"].tolist() == ["P0"]
+    assert found["DINO_DNA_001"].iloc[0] == pytest.approx(perturbations["DINO_DNA_001"].iloc[1])
+    scaled, _ = profile_embeddings.embedding_profiles([plates[0].assign(DINO_DNA_000=4.0)], "plate")
+    assert scaled["DINO_DNA_000"].eq(0).all()  # constant
+    standard = profile_embeddings.standardise_plate(plates[0])
+    assert standard["DINO_DNA_002"].mean() == pytest.approx(0, abs=1e-9)
+    assert standard["DINO_DNA_002"].std(ddof=0) == pytest.approx(1)
+    with pytest.raises(ValueError, match="differ in their columns"):
+        profile_embeddings.embedding_profiles([plates[0], plates[1].drop(columns="DINO_DNA_001")], "none")
+
+
+def test_attention_maps_are_those_of_the_crops_and_their_figure_is_drawn(plate, weights, tmp_path):
+    network = embed.load_network(str(weights), torch.device("cpu"), attention=True)
+    images = standardise(np.random.default_rng(2).normal(size=(2, 96, 96)))
+    shown, maps = attention.attention_maps(network, images, [-1.5, 6])
+    assert shown.shape == (2, 448, 448) and maps.shape == (2, 56, 56)
+    np.testing.assert_allclose([maps[0, :28, :28].sum(), maps[1, 28:, :28].sum()], 1, atol=1e-5)
+    crop = embed.four_crops(embed.middle(torch.from_numpy(images)))[1:2, 1:2]  # upper right, second channel
+    with torch.no_grad():
+        said = network(pixel_values=embed.pictures(crop, [-1.5, 6]), output_attentions=True).attentions[-1]
+    expected = said[0, :, 0, 1:].mean(dim=0)
+    np.testing.assert_allclose(maps[1, :28, 28:].ravel(), expected / expected.sum(), atol=1e-6)
+    rows = store.read_fields(plate / "P.parquet")
+    stack = store.open_stack(plate / "P.tif")
+    settings = settings_of(weights)
+    seen = [
+        attention.field_maps(network, rows.iloc[n], {"real": (stack, rows), "copy": (stack, rows)}, settings)
+        for n in (0, 2)
+    ]
+    assert list(seen[0]) == ["brightfield", "real", "copy"]
+    own, other = attention.alike(seen, "copy")
+    assert own == pytest.approx(1) and other < 0.9
+    assert attention.attention_figure(seen, ["one", "two"], 60).get_size_inches()[1] > 6
