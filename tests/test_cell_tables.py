@@ -27,7 +27,7 @@ def test_missing_and_constant_features_are_counted_over_fields_with_cells_and_na
         10,
     )
     assert (counts["features"], counts["features missing somewhere"], counts["constant features"]) == (3, 1, 1)
-    assert counts["of these selected"] == 1 and counts["of these selected "] == 0 and counts["values missing"] == 1
+    assert counts["missing, selected"] == 1 and counts["constant, selected"] == 0 and counts["values missing"] == 1
     assert named == {"Cells_flat": "constant", "Cells_gap": "missing in 1 fields"}
 
 

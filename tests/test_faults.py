@@ -88,7 +88,8 @@ def found():
             }
             profiles = measured(images, "P")
             rows = [*profile_scores.match_rows(profiles, fields, "s"), *profile_scores.distance_rows(profiles, "s"),
-                    retrieval.retrieval_row(profiles, fields, "s"), retrieval.replicate_map_row(profiles, replicates, fields, "s")]  # fmt: skip
+                    retrieval.retrieval_row(profiles, fields, "s"),
+                    retrieval.replicate_map_row(profiles, replicates, fields, "s")]  # fmt: skip
             values.update({row["metric"]: float(row["value"]) for row in rows if row["metric"] in BETTER})
             values["cpcor"] = float(profile_scores.cpcor(truth, profiles)[0])
             table.setdefault(kind, []).append(values)

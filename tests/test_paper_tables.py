@@ -85,7 +85,8 @@ def test_the_command_writes_page_and_tsv_of_the_rows_that_exist(tmp_path):
         store.write_table(part, tmp_path / f"{name}.parquet")
     settings = {"arms": [arm("p", "perturbation"), arm("u"), arm("t", "target", leaking=True)], "number": 1}
     paper_tables.main(["--settings", json.dumps(settings), "--metrics",
-                       *(str(tmp_path / f"{n}.parquet") for n in ("real", "u", "p")), "--html", str(tmp_path / "t.html"), "--tsv", str(tmp_path / "t.tsv")])  # fmt: skip
+                       *(str(tmp_path / f"{n}.parquet") for n in ("real", "u", "p")),
+                       "--html", str(tmp_path / "t.html"), "--tsv", str(tmp_path / "t.tsv")])  # fmt: skip
     tidy = pd.read_csv(tmp_path / "t.tsv", sep="\t")
     assert set(tidy["arm"]) == {"real", "u", "p"} and "P9" not in set(tidy["plate"])
     assert tidy.loc[tidy["arm"] == "p", ["first", "second"]].drop_duplicates().to_numpy().tolist() == [["pert", "pert"]]

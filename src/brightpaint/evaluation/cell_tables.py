@@ -50,8 +50,9 @@ def count_features(medians: pd.DataFrame, kept: Sequence[str]) -> tuple[dict, di
     return {
         "fields": len(medians), "fields without cells": int((~measured).sum()), "wells without cells": int((wells == 0).sum()),
         "cells": int(medians["Metadata_cells"].sum()), "median cells of a field": float(medians["Metadata_cells"].median()),
-        "features": len(features), "features missing somewhere": int((gaps > 0).sum()), "of these selected": int((chosen & (gaps > 0)).sum()),
-        "constant features": int(constant.sum()), "of these selected ": int((chosen & constant).sum()), "values missing": int(gaps.sum()),
+        "features": len(features), "features missing somewhere": int((gaps > 0).sum()),
+        "missing, selected": int((chosen & (gaps > 0)).sum()), "constant features": int(constant.sum()),
+        "constant, selected": int((chosen & constant).sum()), "values missing": int(gaps.sum()),
     }, named  # fmt: skip
 
 
@@ -95,8 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows.append({"arm": path.parent.name, "plate": path.stem, **counts})
         listed.append("; ".join(f"{name}: {what}" for name, what in named.items()))
     table = pd.DataFrame(rows)
-    tidy = table.rename(columns=lambda name: name.strip() if not name.endswith(" ") else "constant features selected")
-    tidy = tidy.rename(columns={"of these selected": "features missing somewhere selected"}).assign(named=listed)
+    tidy = table.assign(named=listed)
     store.write_table(tidy, args.tsv)
     with store.atomic(args.html) as temporary:
         temporary.write_text(page(table, reasons, tidy.to_csv(sep="\t", index=False, lineterminator="\n")))

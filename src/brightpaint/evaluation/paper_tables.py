@@ -182,9 +182,10 @@ def page(frame: pd.DataFrame, rows: Sequence[Mapping], number: int, remark: str)
 td:nth-child(2), td:nth-child(3), th:nth-child(2), th:nth-child(3) {{ text-align: left }}</style></head><body>
 <h1>{escape(TITLES[number])}</h1>
 <p>Rows and columns follow Cross-Zamirski et al. 2023. Test plates: {escape(tested)}; where there are several, the mean stands
-first and each plate below it. Square brackets: 95% bootstrap interval within the plate; it does not speak of other batches. Blue: best arm
-that is not told the target. Grey: within what chance reaches one time in twenty. GT: the real Cell Painting images (matches of
-real profiles; CPcor with replicate plates). Click a heading to sort.
+first and each plate below it. Square
+brackets: 95% bootstrap interval within the plate; it does not speak of other batches. Blue:
+best arm that is not told the target. Grey: within what chance reaches one time in twenty. GT: the real Cell Painting images
+(matches of real profiles; CPcor with replicate plates). Click a heading to sort.
 <a download="table_{number}.tsv" href="data:text/tab-separated-values;charset=utf-8,{quote(tidy)}">Download (TSV)</a>.</p>
 {"".join(notes)}
 <table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>
