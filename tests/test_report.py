@@ -27,13 +27,14 @@ def config(name, **changes):
     return Study.load({**text, **changes}, ROOT / "workflow" / "schemas", ROOT).config
 
 
-def rendered(text, settings, plate="SIM003", arm="pert", subset="active", number="2"):
+def rendered(text, settings, plate="SIM003", arm="pert", subset="active", number="2", space="dino"):
     """Render as Snakemake does, but with unknown names as errors."""
     environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     source = (ROOT / "workflow" / "report" / text).read_text()
     return environment.from_string(source).render(
         snakemake=SimpleNamespace(
-            config=settings, wildcards=SimpleNamespace(plate=plate, arm=arm, subset=subset, number=number)
+            config=settings,
+            wildcards=SimpleNamespace(plate=plate, arm=arm, subset=subset, number=number, space=space),
         )
     )
 
@@ -107,3 +108,19 @@ def test_failed_compounds_are_explained_where_the_simulator_has_them():
     words = rendered("workflow.rst", config("demo", simulate={"failed_share": 0.25}))
     assert "In 25% of each plate's treated wells" in words and "more than half as far" in words
     assert "Failed compounds" not in rendered("workflow.rst", config("demo"))
+
+
+def test_what_needs_downloaded_weights_is_said_to_be_off_or_how_it_was_done():
+    off = rendered("workflow.rst", config("demo"))
+    assert "no Inception weights are given" in off and "no weights of a vision transformer are given" in off
+    given = config(
+        "demo", fid={"weights": "inception.pth", "window": [-2, 9]}, embed={"weights": "facebook/dino-vits8"}
+    )
+    on = rendered("workflow.rst", given)
+    assert (
+        "z-scores -2 to 9 became 0 to 255" in on and "``facebook/dino-vits8``" in on and "no weights" not in on.lower()
+    )
+    assert "fields of 256 px were resized to 512" in on and "CPcor, FID and KID" in rendered("metrics.rst", given)
+    assert "DINO" in rendered("tsne.rst", given) and "selected features" in rendered(
+        "tsne.rst", given, space="cellprofiler"
+    )
