@@ -149,9 +149,7 @@ def disturbed(slurm, tmp_path_factory) -> dict:
     first.wait()
     seen["alive after SIGKILL"] = training.is_running() and running("train")
     unlock(folder)
-    second = cluster.begin(
-        folder, *often, "--set-resources", "train:runtime=1", "train:slurm_partition=cards", "--", PAINTED
-    )
+    second = cluster.begin(folder, *often, PAINTED)
     refusal = "is being made by another process; wait for it, or stop it and rerun"
     cluster.wait_for(lambda: refusal in cluster.said(folder), LONG, "the refusal of a second training")
     subprocess.run(["scancel", *seen["alive after SIGKILL"]], check=True)
