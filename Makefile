@@ -46,7 +46,7 @@ test: lint
 	$(RUN) python -m pytest
 
 test-slurm: environments
-	$(RUN) python -m pytest tests/slurm
+	$(RUN) BRIGHTPAINT_SLURM=1 python -m pytest -rs tests/slurm
 
 clean-demo:
 	rm -rf results/demo resources/demo

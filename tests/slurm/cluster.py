@@ -21,6 +21,8 @@ FIELDS = "JobID,State,Partition,ReqTRES,Timelimit,Submit,Start,End,ExitCode,Comm
 
 def why_not() -> str | None:
     """Return why no cluster can be started here, or None."""
+    if not os.environ.get("BRIGHTPAINT_SLURM"):
+        return "BRIGHTPAINT_SLURM is not set: make test-slurm sets it"
     if os.geteuid():
         return "SLURM is started by root alone: sudo make test-slurm"
     os.environ["PATH"] = f"{os.environ['PATH']}:/usr/sbin"

@@ -6,6 +6,7 @@ its bytes should be. Trainings are held up (SIGSTOP) where a moment must not be 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -98,6 +99,12 @@ def held_up(folder: Path) -> psutil.Process:
     return process
 
 
+def go_on(training: psutil.Process) -> None:
+    """Let a training's clock run again, so that it can answer the signal that waits for it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        training.resume()
+
+
 def running(rule: str) -> list[str]:
     """Return the ids of a rule's jobs that SLURM runs now."""
     listed = subprocess.run(
@@ -142,23 +149,26 @@ def disturbed(slurm, tmp_path_factory) -> dict:
     first.wait()
     seen["alive after SIGKILL"] = training.is_running() and running("train")
     unlock(folder)
-    second = cluster.begin(
-        folder, *often, "--set-resources", "train:runtime=1", "train:slurm_partition=cards", "--", PAINTED
-    )
+    second = cluster.begin(folder, *often, PAINTED)
     refusal = "is being made by another process; wait for it, or stop it and rerun"
     cluster.wait_for(lambda: refusal in cluster.said(folder), LONG, "the refusal of a second training")
     subprocess.run(["scancel", *seen["alive after SIGKILL"]], check=True)
-    training.wait(60)
+    go_on(training)
+    cluster.wait_for(lambda: not training.is_running(), 120, "the end of the cancelled training")
 
-    held_up(folder)
+    training = held_up(folder)
     for job in running("train"):
         subprocess.run(["scontrol", "update", f"JobId={job}", "TimeLimit=1"], check=True)
     timed_out = cluster.wait_for(lambda: list(of_state("train", "TIMEOUT", seen["began"])), LONG, "the time limit")
+    go_on(training)
+    cluster.wait_for(lambda: not training.is_running(), 120, "the end of the training")  # sacct says TIMEOUT at once
     seen["timed out"], seen["log"] = timed_out[0], (folder / "logs/train/pert/A.log").read_text()
     seen["images"] = [seen_at_last_stop(folder)]
 
-    held_up(folder)
+    training = held_up(folder)
     os.killpg(second.pid, signal.SIGINT)
+    cluster.wait_for(lambda: not running("train"), LONG, "Ctrl-C to reach the cluster")
+    go_on(training)
     seen["code of Ctrl-C"] = second.wait(LONG)
     cluster.wait_for(no_jobs, 120, "the end of all jobs after Ctrl-C")
     seen["half written"] = half_written(folder)
