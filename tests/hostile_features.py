@@ -79,7 +79,11 @@ def joined(what: str, spoil, *words: str) -> Case:
         store.write_table(rows, folder / "rows.parquet")
         spoil(folder / "tables")
         out = folder / "out" / "001.parquet"
-        return cells.main, ["part", "--tables", folder / "tables", "--rows", folder / "rows.parquet", "--cells", out], [out]
+        return (
+            cells.main,
+            ["part", "--tables", folder / "tables", "--rows", folder / "rows.parquet", "--cells", out],
+            [out],
+        )
 
     return Case("cells", what, prepared, words)
 
@@ -122,12 +126,18 @@ def profiled(what: str, spoil, *words: str, rule: str = "profile") -> Case:
 
     def prepared(folder):
         store.write_table(medians(n=8), folder / "P1.parquet")
-        kept = pd.DataFrame({"feature": ["Nuclei_Intensity_A", "Cells_Intensity_B"], "kept": [1, 1], "reason": ["", ""]})
+        kept = pd.DataFrame(
+            {"feature": ["Nuclei_Intensity_A", "Cells_Intensity_B"], "kept": [1, 1], "reason": ["", ""]}
+        )
         store.write_table(kept, folder / "kept.tsv")
         spoil(folder)
         out, words = folder / "out", ["--medians", folder / "P1.parquet"]
         if rule == "select":
-            return select.main, [*words, "--settings", '{"correlation": 0.9}', "--selection", out / "x.tsv"], [out / "x.tsv"]
+            return (
+                select.main,
+                [*words, "--settings", '{"correlation": 0.9}', "--selection", out / "x.tsv"],
+                [out / "x.tsv"],
+            )
         words += ["--selection", folder / "kept.tsv"]
         if rule == "active":
             settings = json.dumps({"components": 2, "permutations": 10, "alpha": 0.05})
@@ -189,7 +199,11 @@ def looking_up(what: str, plates: dict, spoil, *words: str) -> Case:
         store.write_table(spoil(profiles()), folder / "profiles.parquet")
         out = folder / "out" / "x.parquet"
         settings = json.dumps({"plates": plates})
-        return lookup.main, ["--settings", settings, "--profiles", folder / "profiles.parquet", "--perturbations", out], [out]
+        return (
+            lookup.main,
+            ["--settings", settings, "--profiles", folder / "profiles.parquet", "--perturbations", out],
+            [out],
+        )
 
     return Case("profiles", what, prepared, words)
 
@@ -207,7 +221,16 @@ def scored(what: str, spoil, *words: str) -> Case:
         spoil(folder)
         outputs = [folder / "out" / "pert.parquet", folder / "out" / "pert.fields.parquet"]
         settings = {"channels": {"input": ["BF_low", "BF"], "target": ["DNA", "ER"]}, "cutoff": 15}
-        argv = ["--settings", json.dumps(settings), "--arm", "pert", "--plates", "P1", "--real", folder / "images/real/P1.tif"]
+        argv = [
+            "--settings",
+            json.dumps(settings),
+            "--arm",
+            "pert",
+            "--plates",
+            "P1",
+            "--real",
+            folder / "images/real/P1.tif",
+        ]
         argv += ["--predicted", folder / "images/pert/P1.tif", "--fields", folder / "fields/P1.parquet", "--profiles"]
         argv += [folder / "profiles/real.parquet"] * 2 + ["--active", folder / "active.tsv"]
         return score.main, [*argv, "--metrics", outputs[0], "--by-field", outputs[1]], outputs

@@ -180,7 +180,9 @@ def function(what: str, make, *words: str) -> Case:
         out = folder / "out" / "illum"
         return fetch_illumination.main, ["--settings", json.dumps(settings), "--published", out], [out]
 
-    return Case("illumination", what, prepared, ("IllumDNA.npy", "plate P1, channel DNA", "illumination.method", *words))
+    return Case(
+        "illumination", what, prepared, ("IllumDNA.npy", "plate P1, channel DNA", "illumination.method", *words)
+    )
 
 
 def saved(array: np.ndarray, **options) -> bytes:

@@ -240,4 +240,3 @@ PARTIALS = [
 ]  # fmt: skip
 
 CASES = STACKS + WEIGHTS + PARTIALS
-
