@@ -133,11 +133,11 @@ LOAD = [
               "would leave its folder"),
     load_data("an address that is none", cell("PathName_OrigDNA", "https://[::1"), WHERE, "its address cannot be read",
               "correct the table's URL"),
-    listed("images", "one that is not there", lambda mirror: image(mirror).unlink(), WHERE, "but the file is not there",
+    listed("listed images", "one that is not there", lambda mirror: image(mirror).unlink(), WHERE, "but the file is not there",
            "set source.missing: skip"),
-    listed("images", "one of zero bytes", lambda mirror: image(mirror).write_bytes(b""), WHERE, "but the file is empty"),
-    listed("images", "a folder in its place", replaced_by(lambda path: path.mkdir()), WHERE, "the file is not there"),
-    listed("images", "a link to nothing", replaced_by(lambda path: path.symlink_to("/none/x.tif")), WHERE,
+    listed("listed images", "one of zero bytes", lambda mirror: image(mirror).write_bytes(b""), WHERE, "but the file is empty"),
+    listed("listed images", "a folder in its place", replaced_by(lambda path: path.mkdir()), WHERE, "the file is not there"),
+    listed("listed images", "a link to nothing", replaced_by(lambda path: path.symlink_to("/none/x.tif")), WHERE,
            "the file is not there"),
 ]  # fmt: skip
 

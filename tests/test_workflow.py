@@ -369,6 +369,40 @@ def test_an_added_plate_refetches_none(finished_study, tmp_path):
     assert jobs["train"] == 3
 
 
+def test_a_removed_predict_plate_refetches_and_retrains_none(finished_study, tmp_path):
+    """T3 leaves the plate table and the fold that painted it: what was trained and scored without it stands."""
+    table = finished_study / "plates.tsv"
+    before = table.read_text()
+    try:
+        table.write_text("".join(line for line in before.splitlines(True) if not line.startswith("T3")))
+        jobs = changed(finished_study, tmp_path, lambda config: config["folds"][0].update(predict=[]))
+    finally:
+        table.write_text(before)
+    assert not {"index", "fetch", "illumination", "prepare", "train", "sample", "cellprofiler"} & set(jobs)
+    assert {"missing", "quality_tables"} <= set(jobs)
+
+
+def test_a_changed_pipeline_of_ones_own_measures_again_and_trains_nothing(finished_study, tmp_path):
+    """By its content: the same path, another text. Between the two plans nothing is run."""
+    own = tmp_path / "own.cppipe"
+    own.write_text((ROOT / "resources" / "cellprofiler" / "slim.cppipe").read_text())
+    jobs = changed(finished_study, tmp_path, lambda config: config["cellprofiler"].update(pipeline=str(own)))
+    assert {"export", "cellprofiler", "cells_part", "cells", "median", "select", "profile", "active"} <= set(jobs)
+    assert not {"index", "fetch", "prepare", "train", "sample", "gather"} & set(jobs)
+
+
+def test_code_of_a_module_reruns_nothing_and_a_forced_stage_and_what_follows_runs(finished_study):
+    module = ROOT / "src" / "brightpaint" / "models" / "sample.py"
+    status = module.stat()
+    try:
+        os.utime(module)
+        assert "Nothing to be done" in snakemake(finished_study, "-n").stdout
+    finally:
+        os.utime(module, ns=(status.st_atime_ns, status.st_mtime_ns))
+    jobs = planned(snakemake(finished_study, "-n", "--forcerun", "sample").stdout)
+    assert {"sample", "gather", "score"} <= set(jobs) and not {"train", "prepare", "fetch"} & set(jobs)
+
+
 def checksum(path: Path) -> str:
     """Return the sha256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
