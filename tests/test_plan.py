@@ -205,3 +205,14 @@ def test_ten_plates_three_folds_and_seven_arms_are_planned_in_ten_seconds(tmp_pa
     assert jobs["train"] == 21 and jobs["sample"] == 7 * 3 * 32 and jobs["fetch"] == 10
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert spent < 10  # CPU seconds: other work does not count
+
+
+def test_further_samples_and_the_points_of_a_sweep_are_counted(tmp_path):
+    plain = costs_in(tmp_path / "plain").flop["sample"]
+    arms = [{**TINY["arms"][0], "samples": 4}, *TINY["arms"][1:]]
+    several = costs_in(tmp_path / "several", {"arms": arms})
+    assert several.flop["sample"] == plain and several.flop["uncertainty"] == pytest.approx(3 * plain)
+    points = [{"sampler": "ddim", "steps": 6}, {"sampler": "heun", "steps": 3}]
+    swept = costs_in(tmp_path / "swept", {"sweep": {"fields": 4, "points": points}})
+    one = plain / (3 * 16)  # three steps, 8 fields of each of two plates
+    assert swept.flop["sample"] - plain == pytest.approx(4 * (6 + 5) * one)

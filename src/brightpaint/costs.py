@@ -14,6 +14,7 @@ from pathlib import Path
 from brightpaint import store
 from brightpaint.config import NETWORKS, Study
 from brightpaint.extent import Extent
+from brightpaint.sweep_config import evaluations
 
 TRAINING_PASSES = 3  # forward, and twice as much backward (Kaplan et al. 2020, section 2.1)
 VALIDATION_IMAGES = 128  # passes of one validation, see models/validation.py
@@ -51,6 +52,7 @@ def costs(study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> 
     for arm in study.arms:
         for plate in study.test_plates(arm) + study.predict_plates(arm):
             _predicted(found, study, arm, plate, extents[plate], rates)
+    _swept(found, study, extents, rates)
     for plate in study.profile_plates("real") if any(study.profiled(arm) for arm in study.arms) else []:
         _measured(found, study, extents[plate].tiles, rates)
     return found
@@ -137,12 +139,6 @@ def _training(found: Costs, study: Study, extents: dict[str, Extent]) -> None:
         found.flop[rule] += one * (TRAINING_PASSES * train["images"] + validated)
 
 
-def evaluations(arm: dict) -> int:
-    """Network evaluations of one field: DDIM, DDPM and DPM-Solver++ take one a step, Heun two but for the last."""
-    count = 2 * arm["steps"] - 1 if arm["sampler"] == "heun" else arm["steps"]
-    return count * (2 if arm["label_scale"] not in (0, 1) else 1)
-
-
 def share_of(study: Study, name: str, rates: dict[str, float]) -> float:
     """Share of a plate's fields that an arm predicts: not known before the actives are, so the paper's."""
     return rates["active_share"] if study.model_of(name)["subset"] == "active" else 1.0
@@ -167,8 +163,10 @@ def _predicted(found: Costs, study: Study, arm: str, plate: str, extent: Extent,
     """Add painting, scoring and measuring one plate by one arm."""
     fields, targets = extent.tiles * share_of(study, arm, rates), len(study.config["channels"]["target"])
     stack = _stack_bytes(study, fields, targets)
+    further = study.entry("arms", arm)["samples"] - 1
     found.flop["sample"] += fields * sampling_flop(study, arm)
-    found.kept += stack
+    found.flop["uncertainty"] += further * fields * sampling_flop(study, arm)
+    found.kept += stack * (2 if further else 1)
     found.between += stack
     if plate not in study.test_plates(arm):
         found.kept += stack * (study.model_of(arm)["kind"] in NETWORKS)  # delivered as TIFFs of 16 bits
@@ -176,6 +174,16 @@ def _predicted(found: Costs, study: Study, arm: str, plate: str, extent: Extent,
     found.cpu_s["score"] += rates["score"] * fields * study.config["prepare"]["size_px"] ** 2 / 1e6
     if study.profiled(arm):
         _measured(found, study, fields, rates)
+
+
+def _swept(found: Costs, study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> None:
+    """Add the points of the sweep: each paints some fields of one plate, and has them measured where its arm does."""
+    for point in study.sweep_points:
+        fields = min(study.config["sweep"]["fields"], extents[study.sweep_plate].tiles)
+        found.flop["sample"] += fields * sampling_flop(study, point["name"])
+        found.kept += _stack_bytes(study, fields, len(study.config["channels"]["target"]))
+        if study.profiled(point["name"]):
+            _measured(found, study, fields, rates)
 
 
 def pipeline_name(study: Study) -> str:
