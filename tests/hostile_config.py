@@ -92,7 +92,7 @@ CONFIGS = [
     config("a plate table that is not there", "none.tsv: there is no such plate table", plates="none.tsv"),
     config("held-out names in a binary file", "folds.A.held_out", "held.txt is not a text file", "save it as UTF-8",
            spoil=lambda folder: (folder / "held.txt").write_bytes(b"\xff\xfe\x00"),
-           folds=[{"name": "A", "test": ["P3"], "predict": ["Q1"], "held_out": str("held.txt")}]),
+           folds=[{"name": "A", "test": ["P3"], "predict": ["Q1"], "held_out": "held.txt"}]),
     config("held-out names in a folder", "folds.A.held_out: there is no file", "correct its path",
            folds=[{"name": "A", "test": ["P3"], "held_out": "."}]),
 ]  # fmt: skip
