@@ -47,7 +47,7 @@ def shorten(path: Path) -> None:
 
 
 RUNS = [
-    measured("another exit code", "exit", "exit code 3", "expected 0 and 'Complete'", "plate P1, well A01", "disk caught fire", OPEN),
+    measured("another exit code", "exit", "exit code 3", "expected 0 and 'Complete'", "well A01", "disk caught fire", OPEN),
     measured("a done file that says Failure", "done", "said 'Failure'", OPEN),
     measured("no done file", "no_done", "said 'nothing'", OPEN),
     measured("a pipeline that loads only part-way", "pipeline", "slim.cppipe did not load whole", OPEN),

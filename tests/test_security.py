@@ -20,7 +20,7 @@ from plates_fixture import CHANNELS, IMAGES, index_settings, source, write_galle
 
 UNPICKLING = re.compile(
     r"\b(pickle|cPickle|dill|joblib|cloudpickle|shelve|marshal)\b\.?(load|Unpickler)?|torch\.load\(|read_pickle|yaml\.load\(|"
-    r"yaml\.(unsafe|full)_load|allow_pickle\s*=\s*True|\beval\(|(?<!\.)\bexec\("
+    r"yaml\.(unsafe|full)_load|allow_pickle\s*=\s*True|(?<![.\w])(eval|exec)\("
 )
 SHELLS = re.compile(r"shell\s*=\s*True|os\.system\(|os\.popen\(")
 
