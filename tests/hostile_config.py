@@ -83,7 +83,7 @@ CONFIGS = [
     config("an empty source.url", "source.url", "should be non-empty", source={"url": ""}),
     config("an unset variable", "source.url: the environment variable BRIGHTPAINT_NOWHERE is not set", "export",
            source={"url": "$BRIGHTPAINT_NOWHERE/x"}),
-    config("a window upside down", "cellprofiler.window: [15, -5] is empty", "lower end first",
+    config("a window upside down", "cellprofiler: window [15, -5] is empty", "lower end",
            cellprofiler={"window": [15, -5]}),
     config("a network of 10^9 channels", "models.0.width", "greater than the maximum of 1024",
            models=[{"name": "pert", "width": 10**9}]),

@@ -134,7 +134,7 @@ IMAGES = [
 
 INDICES = [
     case("index", "a file name that leaves its folder", "fetch", lambda folder: change_index(folder, file="../x.tif"),
-         "'../x.tif' is no plain file name", "run the rule index again"),
+         "'../x.tif'", "is no plain file name", "run the rule index again"),
     case("index", "an absolute key", "fetch", lambda folder: change_index(folder, key="/etc/passwd"), WHERE[1:-1],
          "'/etc/passwd'", "would leave its folder"),
     case("index", "sizes in words", "fetch", lambda folder: change_index(folder, size=["1", "2", "3", "many"]),

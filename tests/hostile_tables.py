@@ -118,12 +118,12 @@ LOAD = [
               "load_data.csv: expected a well such as A01, found '1'"),
     load_data("another plate's table", lambda data: data.replace(b"1053600674,", b"1053600999,"),
               "no row of plate 1053600674; found 1053600999"),
-    load_data("a row twice", lambda data: data + line_of(data, 1) + b"\n", "well A01, site 1", "is listed twice"),
+    load_data("a row twice", lambda data: data + line_of(data, 1) + b"\n", "well A01, site 1", "found it listed twice", "take one out"),
     *(load_data(f"well {well}", cell("Metadata_Well", well), f"expected a well such as A01, found '{well}'", "correct the")
       for well in ("A0", "A000", "1A", "AAA1", "$(touch x)", "А01")),
     *(load_data(f"site {site[:12]}", cell("Metadata_Site", site), "well A01: expected a site number from 1", "correct the")
       for site in ("0", "-1", "1.5", "x", "9" * 400)),
-    load_data("a well that is on no platemap", cell("Metadata_Well", "P24"), "plate P1: well P24 has images",
+    load_data("a well that is on no platemap", cell("Metadata_Well", "P24"), "plate P1, well P24, site 1", "not on the platemap",
               "check that the plate's platemap is the right one"),
     load_data("a file name with ..", cell("FileName_OrigDNA", "../../../../../../etc/passwd"), WHERE,
               "would leave its folder", "correct it in the table"),
@@ -143,13 +143,13 @@ LOAD = [
 
 MAPS = [
     listed("platemap", "a row cut short", rewrite(PLATEMAP, lambda data: data.replace(b"A02\tBRD-2\tDMSO", b"A02")),
-           "map1.txt: row 2 has 1 cells, expected 3", "mend the row"),
+           "map1.txt (plate P1): row 2 has 1 cells, expected 3", "mend the row"),
     listed("platemap", "a well twice in two spellings", rewrite(PLATEMAP, lambda data: data + b"a1\tBRD-9\tDMSO\n"),
-           "map1.txt: well A01 occurs twice", "remove the other"),
+           "map1.txt (plate P1): expected one row a well", "A01 twice", "take one row out"),
     listed("platemap", "a newline within a sample", rewrite(PLATEMAP, lambda data: data.replace(b"BRD-2", b'"BRD\n2"')),
-           "map1.txt, well A02", "control character", "rename it"),
+           "map1.txt (plate P1), well A02", "control character", "rename it"),
     listed("platemap", "a column that is missing", rewrite(PLATEMAP, lambda data: data.replace(b"broad_sample", b"s")),
-           "map1.txt: expected the columns broad_sample, found", "correct its header"),
+           "map1.txt (plate P1): expected the columns broad_sample, found", "correct the file"),
     listed("platemap", "two for one plate", rewrite(f"{PLATEMAPS}/barcode_platemap.csv", lambda d: d + b"1053600674,map2\n"),
            "expected one platemap of plate 1053600674, found map1, map2"),
     listed("platemap", "a name that leaves its folder",
@@ -186,7 +186,7 @@ def own(what: str, change, *words: str) -> Case:
 
 
 OWNS = [
-    own("semicolons between cells", lambda text: text.replace(",", ";"), "expected the columns plate, well", "header"),
+    own("semicolons between cells", lambda text: text.replace(",", ";"), "expected the columns plate, well", "correct the file"),
     own("a column that is missing", lambda text: text.replace("file", "name", 1), "expected the columns file"),
     own("a column misspelt", lambda text: text.replace("perturbation", "perturbatoin"), "did you mean perturbation?"),
     own("a column twice", lambda text: text.replace("perturbation", "file"), "the column file occurs twice", "keep one"),

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from scipy.linalg import sqrtm
 
 from brightpaint import store
@@ -150,8 +151,8 @@ def weights(tmp_path_factory):
     torch.manual_seed(0)
     tensors = {name: value for name, value in Inception().state_dict().items() if "num_batches" not in name}
     tensors.update({"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)})
-    path = tmp_path_factory.mktemp("inception") / "pt_inception.pth"
-    torch.save(tensors, path)
+    path = tmp_path_factory.mktemp("inception") / "pt_inception.safetensors"
+    save_file(tensors, path)
     return path
 
 
@@ -187,15 +188,15 @@ def test_a_plate_ends_as_a_table_of_features_and_copies_are_at_no_distance(weigh
 
 def test_a_file_of_another_network_and_a_pickle_are_refused(weights, tmp_path):
     device = torch.device("cpu")
-    tensors = torch.load(weights, weights_only=True)
+    tensors = load_file(weights)
     del tensors["Mixed_5b.branch1x1.conv.weight"]
-    torch.save({**tensors, "odd": torch.zeros(1)}, tmp_path / "wrong.pth")
+    save_file({**tensors, "odd": torch.zeros(1)}, tmp_path / "wrong.safetensors")
     with pytest.raises(
         ValueError, match="1 parameters are missing or of another shape .Mixed_5b.branch1x1.conv.weight., 1 are"
     ):
-        inception.load_network(tmp_path / "wrong.pth", device)
+        inception.load_network(tmp_path / "wrong.safetensors", device)
     with pytest.raises(ValueError, match="fid.weights: there is no file"):
-        inception.load_network(tmp_path / "none.pth", device)
-    torch.save(Inception().Conv2d_1a_3x3, tmp_path / "pickled.pth")
-    with pytest.raises(ValueError, match="holds no plain tensors"):
+        inception.load_network(tmp_path / "none.safetensors", device)
+    torch.save(tensors, tmp_path / "pickled.pth")
+    with pytest.raises(ValueError, match="expected safetensors, found something else .* how to convert a .pth"):
         inception.load_network(tmp_path / "pickled.pth", device)

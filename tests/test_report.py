@@ -114,7 +114,7 @@ def test_what_needs_downloaded_weights_is_said_to_be_off_or_how_it_was_done():
     off = rendered("workflow.rst", config("demo"))
     assert "no Inception weights are given" in off and "no weights of a vision transformer are given" in off
     given = config(
-        "demo", fid={"weights": "inception.pth", "window": [-2, 9]}, embed={"weights": "facebook/dino-vits8"}
+        "demo", fid={"weights": "inception.safetensors", "window": [-2, 9]}, embed={"weights": "facebook/dino-vits8"}
     )
     on = rendered("workflow.rst", given)
     assert (

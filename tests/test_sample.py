@@ -187,7 +187,7 @@ def test_killed_sampling_goes_on_with_the_next_field(tmp_path, monkeypatch):
                 raise RuntimeError("killed")
             return painter(x, chosen)
 
-        paint(failing, stack, inputs, rows, writer, batch)
+        return paint(failing, stack, inputs, rows, writer, batch)
 
     monkeypatch.setattr(sample, "paint_rows", killed)
     with pytest.raises(RuntimeError):
@@ -216,9 +216,9 @@ def test_foreign_and_unfit_weights_are_refused(tmp_path):
     store.write_weights(foreign, tensors, {**meta, "settings": {**meta["settings"], "width": 16}})
     with pytest.raises(ValueError, match="do not fit its own settings"):
         painted(tmp_path / "a.tif", weights=foreign)
-    with pytest.raises(ValueError, match="kind classifier; expected diffusion, regression, mean or pixel"):
+    with pytest.raises(ValueError, match="kind classifier; expected diffusion or regression or mean or pixel"):
         painted(tmp_path / "a.tif", weights=classifier_weights())
-    with pytest.raises(ValueError, match="kind diffusion; expected a classifier"):
+    with pytest.raises(ValueError, match="kind diffusion; expected classifier"):
         painted(tmp_path / "a.tif", classifier=[labelled_weights()])
 
 

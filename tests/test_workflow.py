@@ -187,9 +187,9 @@ def test_networks_of_photographs_are_planned_with_weights_alone(tmp_path):
     folder = write_study(tmp_path, {"source": {"layout": "simulated"}})
     assert not seen & set(planned(snakemake(folder, "-n").stdout))
     (folder / "dino").mkdir()
-    for name in ("dino/config.json", "dino/model.safetensors", "inception.pth"):
+    for name in ("dino/config.json", "dino/model.safetensors", "inception.safetensors"):
         (folder / name).touch()
-    given = {"embed": {"weights": "dino"}, "fid": {"weights": "inception.pth"}}
+    given = {"embed": {"weights": "dino"}, "fid": {"weights": "inception.safetensors"}}
     write_study(folder, {"source": {"layout": "simulated"}, **given})
     done = snakemake(folder, "-n", "-p")
     jobs = planned(done.stdout)

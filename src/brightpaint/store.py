@@ -803,22 +803,22 @@ def read_weights(path: str | Path) -> tuple[dict, dict]:
 
 
 def read_tensors(path: str | Path, what: str) -> dict:
-    """Read torch tensors that others published: safetensors, or a .pt or .pth, of which nothing but tensors is loaded.
+    """Read torch tensors that others published, safetensors alone: a .pth is a pickle, and none is ever loaded.
 
     Raises
     ------
     ValueError
         naming `what`, the setting that names the file
     """
-    import torch
     from safetensors.torch import load_file
 
+    if not Path(path).is_file():
+        raise ValueError(f"{what}: there is no file {path}; correct its path in the config")
     try:
-        if Path(path).suffix == ".safetensors":
-            return load_file(str(path))
-        tensors = torch.load(str(path), map_location="cpu", weights_only=True)  # refuses what is not plain tensors
-    except FileNotFoundError as error:
-        raise ValueError(f"{what}: there is no file {path}; correct its path in the config") from error
+        return load_file(str(path))
     except Exception as error:
-        raise ValueError(f"{what}: {path} holds no plain tensors ({str(error).splitlines()[0]})") from error
-    return dict(tensors)
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{what}: {path}: expected safetensors, found something else ({reason}); "
+            "config/README.md says how to convert a .pth that you trust"
+        ) from error

@@ -74,7 +74,7 @@ rule sweep_fields:
         fields=CONFIG["sweep"]["fields"],
     shell:
         "python -m brightpaint.models.sweep_fields --fields {input.fields:q} --active {input.active:q}"
-        " --count {params.fields} --drawn {output:q} 2> {log:q}"
+        " --count {params.fields:q} --drawn {output:q} 2> {log:q}"
 
 
 rule sample:

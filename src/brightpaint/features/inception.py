@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def load_network(path: str | Path, device: torch.device) -> Inception:
-    """Load the weights of `pt_inception-2015-12-05`, safetensors or a .pth of tensors alone.
+    """Load the weights of `pt_inception-2015-12-05`, as safetensors.
 
     Raises
     ------
