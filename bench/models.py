@@ -8,9 +8,9 @@ matrix product reaches on the same device in the same run (the limit to measure 
     python bench/models.py --preset fast --width 32 --size 256
 
 With `--reference`, a checkout of github.com/crosszamirski/guided-I2I, its own code trains and samples in the same run, and
-a last line holds both and their ratios (`--preset paper` is its network, at the same width and size).
+a last line holds both and their ratios (`--preset paper` is its network, at the same width, a multiple of 32, and size).
 
-    python bench/models.py --preset paper --width 16 --size 64 --batch 2 --steps 20 --reference ~/guided-I2I
+    python bench/models.py --preset paper --width 32 --size 64 --batch 2 --steps 20 --reference ~/guided-I2I
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ CHANNELS = {"input": ["L", "M", "H"], "target": ["DNA", "RNA", "ER", "AGP", "Mit
 
 
 def seconds(work, repeats: int, device: torch.device) -> float:
-    """Return the least time of `repeats` calls, after one to warm up."""
+    """Return the least time of `repeats` calls, after one to warm up; on a CPU in CPU seconds, for it may be shared."""
     work()
-    times = []
+    times, clock = [], time.perf_counter if device.type == "cuda" else time.process_time
     for _ in range(repeats):
         if device.type == "cuda":
             torch.cuda.synchronize()
-        start = time.perf_counter()
+        start = clock()
         work()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return min(times)
 
 
@@ -106,7 +106,7 @@ def training_images(folder: Path, size_px: int, fields: int = 16) -> TrainingIma
 def measure_training(args: argparse.Namespace, device: torch.device, prefetch: int) -> dict:
     """Measure whole training steps: reading, sending, gradient, optimiser, running mean."""
     train = {
-        "images": 10**9,
+        "images": 10**6,
         "batch": args.batch,
         "crop_px": None,
         "learning_rate": 1e-4,

@@ -7,9 +7,11 @@ It reads batches from memory here, which spares it its data loader.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from unittest import mock
@@ -24,24 +26,28 @@ UNET = {"in_channel": 8, "out_channel": 5, "channel_mults": [1, 2, 4, 8], "attn_
 BETAS = {"schedule": "linear", "n_timestep": LEVELS, "linear_start": 1e-6, "linear_end": 0.01}
 
 
-def import_reference(folder: Path) -> ModuleType:
-    """Import the reference's models/network.py; the command-line helpers that it imports and never calls are mocked."""
+@contextlib.contextmanager
+def imported(folder: Path) -> Iterator[ModuleType]:
+    """Yield the reference's models/network.py; the command-line helpers that it imports and never calls are mocked.
+
+    Its packages are found only inside the context (it imports its U-Net when a network is built), and forgotten after.
+    """
     if not (folder / "models" / "network.py").exists():
         raise ValueError(f"{folder}: no models/network.py; give a checkout of github.com/crosszamirski/guided-I2I")
-    with mock.patch.dict(sys.modules, {"script_util": mock.MagicMock()}), mock.patch.object(
-        sys, "path", [str(folder), *sys.path]
-    ):  # fmt: skip
-        return importlib.import_module("models.network")
+    modules = {"script_util": mock.MagicMock()}
+    with mock.patch.dict(sys.modules, modules), mock.patch.object(sys, "path", [str(folder), *sys.path]):
+        sys.modules.pop("models", None)
+        yield importlib.import_module("models.network")
 
 
 class Reference:
     """The reference's network in training, as its `Palette` holds it."""
 
     def __init__(self, folder: Path, width: int, device: torch.device):
-        module = import_reference(folder)
         self.device = device
         schedules = {phase: BETAS for phase in ("train", "test")}
-        self.net = module.Network({**UNET, "inner_channel": width}, schedules, init_type="kaiming").to(device)
+        with imported(folder) as module:
+            self.net = module.Network({**UNET, "inner_channel": width}, schedules, init_type="kaiming").to(device)
         self.net.init_weights()
         self.net.set_loss(mse_loss)
         self.net.set_new_noise_schedule(device=device)

@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--profiles", type=Path, required=True, help="real perturbation profiles")
     parser.add_argument("--perturbations", type=Path, required=True, help="the table to write")
     args = parser.parse_args(argv)
-    profiles = store.read_table(args.profiles, required=["Metadata_Plate", "Metadata_perturbation", "Metadata_cells"])
+    profiles = store.read_table(args.profiles, required=["Metadata_Plate", "Metadata_perturbation"])
     plates = args.settings["plates"]
     found = pd.concat([lookup(profiles, plate, plates[plate]) for plate in sorted(plates)], ignore_index=True)
     store.write_table(found, args.perturbations)
