@@ -59,8 +59,8 @@ def risk_figure(pairs: dict[str, tuple[np.ndarray, np.ndarray]], seed: str) -> p
         ax.axhline(error.mean(), color="0.5", linewidth=1, linestyle="--", label="random order, mean")
         ax.plot(coverage, risk_coverage(error, error), color="#009e73", linewidth=1.2, linestyle=":", label="oracle")
         ax.plot(coverage, risk_coverage(sure, error), color="#0072b2", linewidth=1.8, label="by uncertainty")
-        words = f"AURC {aurc(sure, error):.3f}, random {error.mean():.3f}, oracle {aurc(error, error):.3f}"
-        ax.set_title(f"{name}: {words}\nrank correlation {rank_correlation(sure, error):.2f}", fontsize=9)
+        areas = f"AURC {aurc(sure, error):.3f} (random {error.mean():.3f}, oracle {aurc(error, error):.3f})"
+        ax.set_title(f"{name}, rank correlation {rank_correlation(sure, error):.2f}\n{areas}", fontsize=8)
         ax.set(xlabel="share of fields kept", ylabel="1 - PCC", xlim=(0, 1))
     for ax in axes.flat[len(pairs) :]:
         ax.set_axis_off()
