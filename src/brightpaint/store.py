@@ -15,10 +15,12 @@ import hashlib
 import itertools
 import json
 import os
+import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -264,12 +266,25 @@ def locked(path: str | Path) -> Iterator[None]:
             name.unlink(missing_ok=True)
 
 
-def read_bytes(path: str | Path, what: str) -> bytes:
-    """Read a small file that the user named; `what` is the setting that names it, for the message."""
+def open_bytes(path: str | Path, what: str) -> BinaryIO:
+    """Open a file that the user named; `what` is the setting that names it, for the message."""
     try:
-        return Path(path).read_bytes()
+        return open(path, "rb")
     except OSError as error:
         raise ValueError(f"{what}: cannot read {path} ({error.strerror}); correct its path in the config") from error
+
+
+def read_bytes(path: str | Path, what: str) -> bytes:
+    """Read a small file that the user named (see `open_bytes`)."""
+    with open_bytes(path, what) as handle:
+        return handle.read()
+
+
+def scratch_database(schema: str) -> sqlite3.Connection:
+    """Return an SQLite database in a nameless temporary file that goes when it is closed; 0.5 MB of it is in memory."""
+    database = sqlite3.connect("")
+    database.executescript(f"PRAGMA cache_size = -512; PRAGMA temp_store = FILE; PRAGMA journal_mode = OFF; {schema}")
+    return database
 
 
 # --- unfinished work ---
