@@ -123,15 +123,15 @@ class Rows:
 
         self.path, self.columns = Path(path), list(columns)
         _check_parquet(self.path, self.columns)
-        self._count = pq.read_metadata(self.path).num_rows
+        self._metadata = pq.read_metadata(self.path)  # read once: it grows with the number of row groups
 
     def __len__(self) -> int:
-        return self._count
+        return self._metadata.num_rows
 
     def __iter__(self) -> Iterator[dict]:
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.path) as file:
+        with pq.ParquetFile(self.path, metadata=self._metadata) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=self.columns, use_threads=False):
                 yield from batch.to_pylist()
 

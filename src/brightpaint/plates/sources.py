@@ -129,11 +129,11 @@ class FolderSource:
 
         Without the / it is of every file whose key begins so.
         """
-        folder = prefix.rpartition("/")[0]
-        for path in _files_below(self.root / folder):
-            key = path.relative_to(self.root).as_posix()
+        folder, slash, _ = prefix.rpartition("/")
+        for path, size in _files_below(os.path.join(self.root, folder)):
+            key = folder + slash + path
             if key.startswith(prefix):
-                yield key, Entry(path.stat().st_size)
+                yield key, Entry(size)
 
     def list(self, prefix: str) -> dict[str, Entry]:
         """Return what `walk` yields, sorted."""
@@ -142,14 +142,14 @@ class FolderSource:
     def find(self, keys: Iterable[str]) -> Iterator[tuple[str, Entry]]:
         """Yield (key, entry) of those of `keys` that exist."""
         for key in keys:
-            path = self.root / check_key(key)
-            if path.is_file():
-                yield key, Entry(path.stat().st_size)
+            path = os.path.join(self.root, check_key(key))  # a Path would leave its name in memory
+            if os.path.isfile(path):
+                yield key, Entry(os.path.getsize(path))
 
     def open(self, key: str) -> BinaryIO:
         """Open a table for reading."""
         try:
-            return open(self.root / check_key(key), "rb")
+            return open(os.path.join(self.root, check_key(key)), "rb")
         except FileNotFoundError:
             raise ValueError(f"{self.describe(key)}: there is no such file; run the rule index again") from None
         except PermissionError:
@@ -345,14 +345,21 @@ class _Explained:
             ) from None  # the error itself holds the signed address
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, without a list of what it holds; links to folders are not followed."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as there:
+def _files_below(folder: str) -> Iterator[tuple[str, int]]:
+    """Yield (path below it, size) of the files in a folder, without a list of them; links to folders are not followed.
+
+    A folder that is not there, or may not be read, has none.
+    """
+    with contextlib.ExitStack() as opened:
+        try:
+            there = opened.enter_context(os.scandir(folder))
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return
         for entry in there:
             if entry.is_dir(follow_symlinks=False):
-                yield from _files_below(folder / entry.name)
+                yield from ((f"{entry.name}/{path}", size) for path, size in _files_below(entry.path))
             elif entry.is_file():
-                yield folder / entry.name
+                yield entry.name, entry.stat().st_size
 
 
 def _shared_folder(folders: Sequence[str]) -> str:
