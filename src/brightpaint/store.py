@@ -732,12 +732,10 @@ MEND = "fetch it again: delete it and rerun, or leave the field out: a line plat
 @contextlib.contextmanager
 def _raw_page(path: str | Path, where: str) -> Iterator[tuple]:
     """Open a TIFF whose first page lies whole within the file: (its name for messages, file, page)."""
-    path = Path(path)
     place = f"{path}" + (f" ({where})" if where else "")
-    if not path.exists() or path.stat().st_size == 0:
-        raise ValueError(
-            f"{place}: expected a TIFF, found {'nothing' if not path.exists() else 'an empty file'}; {MEND}"
-        )
+    size = os.path.getsize(path) if os.path.exists(path) else -1
+    if size <= 0:
+        raise ValueError(f"{place}: expected a TIFF, found {'nothing' if size < 0 else 'an empty file'}; {MEND}")
     try:
         tif = tifffile.TiffFile(path)
     except Exception as error:
@@ -750,11 +748,9 @@ def _raw_page(path: str | Path, where: str) -> Iterator[tuple]:
             raise ValueError(
                 f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {MEND}"
             ) from error
-        if not ends or max(ends) > path.stat().st_size:
+        if not ends or max(ends) > size:
             wanted = max(ends, default="more")
-            raise ValueError(
-                f"{place}: expected a whole TIFF of {wanted} bytes, found it truncated at {path.stat().st_size}; {MEND}"
-            )
+            raise ValueError(f"{place}: expected a whole TIFF of {wanted} bytes, found it truncated at {size}; {MEND}")
         yield place, tif, page
 
 

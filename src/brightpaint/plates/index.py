@@ -128,7 +128,7 @@ def survey(table: annotations.Table, barcode: str, path: str) -> tuple[list[str]
         plates.add(row["plate"])
         if row["plate"] == barcode:
             channels.add(row["channel"])
-            wells[row["well"], *(row.get(name, "") for name in TABLE_OPTIONAL)] = None
+            wells[tuple(row.get(name, "") for name in ["well", *TABLE_OPTIONAL])] = None
     if not wells:
         there = ", ".join(sorted(plates)[:5])
         raise ValueError(f"{path}: no row of plate {barcode}; found {there}; correct the plate table or this file")
@@ -198,7 +198,16 @@ def index_rows(files: Files, wells: pd.DataFrame, plate: dict) -> Iterator[dict]
     for well, site, channel, key, size, etag in files:
         place = {"Metadata_Plate": plate["plate"], "Metadata_Well": well, "Metadata_Site": site}
         name = f"{well}_s{site}_{channel}.tif"
-        yield {**place, **first, **known[well], "Channel": channel, "key": key, "file": name, "size": size, "etag": etag}
+        yield {
+            **place,
+            **first,
+            **known[well],
+            "Channel": channel,
+            "key": key,
+            "file": name,
+            "size": size,
+            "etag": etag,
+        }
 
 
 def excluded_names(settings: dict) -> set[str]:

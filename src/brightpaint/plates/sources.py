@@ -117,7 +117,7 @@ class FolderSource:
 
     def describe(self, key: str) -> str:
         """Return the full name of a key, for messages."""
-        return str(self.root / key)
+        return os.path.join(self.root, key)
 
     def folders(self, prefix: str) -> list[str]:
         """Return the names of the folders directly below `prefix`."""
