@@ -223,7 +223,9 @@ def gallery_stages(folder: Path, fields: int) -> dict[str, list]:
 
     mirror, sites = folder / f"mirror_{fields}", 6 if fields % 6 == 0 else 1
     if not mirror.exists():
-        disturbed.write_mirror(mirror, rows=fields // sites // 24 or 1, columns=min(24, fields // sites), sites=sites)
+        wells = fields // sites
+        columns = next(columns for columns in range(min(24, wells), 0, -1) if wells % columns == 0)
+        disturbed.write_mirror(mirror, rows=wells // columns, columns=columns, sites=sites)
     source = {"layout": "gallery", "url": str(mirror), "endpoint_url": None, "region": "us-east-1", "profile": None,
               "table": None, "compounds": None, "exclude": None, "missing": "error", "hash": ["md5"]}  # fmt: skip
     index, raw = folder / f"listed_{fields}.parquet", folder / f"raw_{fields}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import tempfile
 from pathlib import Path
@@ -167,8 +168,8 @@ LOAD = HEAD + "X,A01,1,a.tif,/d/cpg/s/\nX,A02,1,b.tif,/d/cpg/s/\n"
 class Nothing:
     """A source that lists no file."""
 
-    def list(self, prefix: str) -> dict:
-        return {}
+    def walk(self, prefix: str) -> list:
+        return []
 
 
 @settings(FUZZ, max_examples=60)
@@ -176,14 +177,14 @@ class Nothing:
 def test_a_load_data_table_is_read_or_refused(table, name):
     plate = {"plate": "X", "barcode": "X", "project": "cpg", "source": "s", "batch": "b"}
     try:
-        frame = load_data.read(table, name)
-        chosen = load_data.match_channels(["DNA"], load_data.image_columns(frame), {}, name)
-        files = load_data.image_files(frame, chosen, plate, Nothing(), name)
+        opened = load_data.read(io.BytesIO(table), name)
+        chosen = load_data.match_channels(["DNA"], load_data.image_columns(opened.columns), {}, name)
+        files = list(load_data.image_files(opened, chosen, plate, Nothing(), name))
     except ValueError as error:
         assert str(error)
     else:
-        assert all(".." not in key.split("/") and not key.startswith("/") for key in files["key"])
-        assert (files["Metadata_Site"] >= 1).all()
+        assert all(".." not in key.split("/") and not key.startswith("/") for *_, key in files)
+        assert all(site >= 1 for _, site, *_ in files)
 
 
 PLATEMAP = "well_position\tbroad_sample\tsolvent\nA01\tcpd\tDMSO\nA02\t\tDMSO\n"

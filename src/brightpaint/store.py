@@ -15,10 +15,12 @@ import hashlib
 import itertools
 import json
 import os
+import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -121,15 +123,15 @@ class Rows:
 
         self.path, self.columns = Path(path), list(columns)
         _check_parquet(self.path, self.columns)
-        self._count = pq.read_metadata(self.path).num_rows
+        self._metadata = pq.read_metadata(self.path)  # read once: it grows with the number of row groups
 
     def __len__(self) -> int:
-        return self._count
+        return self._metadata.num_rows
 
     def __iter__(self) -> Iterator[dict]:
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.path) as file:
+        with pq.ParquetFile(self.path, metadata=self._metadata) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=self.columns, use_threads=False):
                 yield from batch.to_pylist()
 
@@ -264,12 +266,25 @@ def locked(path: str | Path) -> Iterator[None]:
             name.unlink(missing_ok=True)
 
 
-def read_bytes(path: str | Path, what: str) -> bytes:
-    """Read a small file that the user named; `what` is the setting that names it, for the message."""
+def open_bytes(path: str | Path, what: str) -> BinaryIO:
+    """Open a file that the user named; `what` is the setting that names it, for the message."""
     try:
-        return Path(path).read_bytes()
+        return open(path, "rb")
     except OSError as error:
         raise ValueError(f"{what}: cannot read {path} ({error.strerror}); correct its path in the config") from error
+
+
+def read_bytes(path: str | Path, what: str) -> bytes:
+    """Read a small file that the user named (see `open_bytes`)."""
+    with open_bytes(path, what) as handle:
+        return handle.read()
+
+
+def scratch_database(schema: str) -> sqlite3.Connection:
+    """Return an SQLite database in a nameless temporary file that goes when it is closed; 0.5 MB of it is in memory."""
+    database = sqlite3.connect("")
+    database.executescript(f"PRAGMA cache_size = -512; PRAGMA temp_store = FILE; PRAGMA journal_mode = OFF; {schema}")
+    return database
 
 
 # --- unfinished work ---
@@ -717,12 +732,10 @@ MEND = "fetch it again: delete it and rerun, or leave the field out: a line plat
 @contextlib.contextmanager
 def _raw_page(path: str | Path, where: str) -> Iterator[tuple]:
     """Open a TIFF whose first page lies whole within the file: (its name for messages, file, page)."""
-    path = Path(path)
     place = f"{path}" + (f" ({where})" if where else "")
-    if not path.exists() or path.stat().st_size == 0:
-        raise ValueError(
-            f"{place}: expected a TIFF, found {'nothing' if not path.exists() else 'an empty file'}; {MEND}"
-        )
+    size = os.path.getsize(path) if os.path.exists(path) else -1
+    if size <= 0:
+        raise ValueError(f"{place}: expected a TIFF, found {'nothing' if size < 0 else 'an empty file'}; {MEND}")
     try:
         tif = tifffile.TiffFile(path)
     except Exception as error:
@@ -735,11 +748,9 @@ def _raw_page(path: str | Path, where: str) -> Iterator[tuple]:
             raise ValueError(
                 f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {MEND}"
             ) from error
-        if not ends or max(ends) > path.stat().st_size:
+        if not ends or max(ends) > size:
             wanted = max(ends, default="more")
-            raise ValueError(
-                f"{place}: expected a whole TIFF of {wanted} bytes, found it truncated at {path.stat().st_size}; {MEND}"
-            )
+            raise ValueError(f"{place}: expected a whole TIFF of {wanted} bytes, found it truncated at {size}; {MEND}")
         yield place, tif, page
 
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
 
 import pandas as pd
 
 ANNOTATIONS = ["Metadata_perturbation", "Metadata_target", "Metadata_control_type"]
 NOTHING = {"", "NA", "N/A", "nan", "NaN", "None"}
 DMSO = "DMSO"
+CHUNK_BYTES = 1 << 16
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -27,8 +30,20 @@ def normal_well(text: str, where: str) -> str:
     return f"{match[1].upper()}{int(match[2]):02d}"
 
 
-def read_text_table(data: bytes, name: str, *, separator: str = "\t") -> pd.DataFrame:
-    """Read a table of strings; what stands for nothing becomes the empty string.
+@dataclass(frozen=True)
+class Table:
+    """A table of strings that is read row by row, once; what stands for nothing is the empty string."""
+
+    columns: list[str]
+    rows: Iterator[list[str]]
+
+    def records(self) -> Iterator[dict[str, str]]:
+        """Yield each row under the names of its columns."""
+        return (dict(zip(self.columns, row)) for row in self.rows)
+
+
+def open_text_table(handle: BinaryIO, name: str, *, separator: str = "\t") -> Table:
+    """Read a table's header; its rows are read when they are asked for.
 
     Raises
     ------
@@ -36,37 +51,53 @@ def read_text_table(data: bytes, name: str, *, separator: str = "\t") -> pd.Data
         for what is no table of whole rows under a header of distinct names (pandas would shift a table whose rows are
         longer than its header by one column, and fill up rows that are shorter: a platemap cut short would gain DMSO)
     """
-    kind = "commas" if separator == "," else "tabs"
-    mend = f"save it as UTF-8 text with {kind} between its cells"
-    if b"\x00" in data:
+    mend = f"save it as UTF-8 text with {'commas' if separator == ',' else 'tabs'} between its cells"
+    if any(b"\x00" in chunk for chunk in iter(lambda: handle.read(CHUNK_BYTES), b"")):
         raise ValueError(f"{name}: not a readable table (it holds NUL bytes); {mend}")
+    handle.seek(0)
+    rows = _text_rows(handle, name, separator, mend)
+    columns = next(rows, None)
+    if columns is None:
+        raise ValueError(f"{name}: not a readable table (it is empty); {mend}")
+    return Table(distinct(columns, name), rows)
+
+
+def _text_rows(handle: BinaryIO, name: str, separator: str, mend: str) -> Iterator[list[str]]:
+    """Yield the header and the rows, each as long as the header."""
+    text = io.TextIOWrapper(handle, "utf-8-sig", newline="")
+    length = 0
     try:
-        text = io.StringIO(data.decode("utf-8-sig"), newline="")
-        rows = [row for row in csv.reader(text, delimiter=separator, strict=True) if row]
+        for number, row in enumerate(filter(None, csv.reader(text, delimiter=separator, strict=True))):
+            length = length or len(row)
+            if len(row) != length:
+                raise ValueError(
+                    f"{name}: row {number} has {len(row)} cells, expected {length} as in the header; mend the row"
+                )
+            yield [plain_cell(cell) for cell in row] if number else [cell.strip() for cell in row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{name}: not a readable table ({error}); {mend}") from error
-    if not rows:
-        raise ValueError(f"{name}: not a readable table (it is empty); {mend}")
-    header = [column.strip() for column in rows[0]]
-    for number, row in enumerate(rows[1:], 1):
-        if len(row) != len(header):
-            raise ValueError(
-                f"{name}: row {number} has {len(row)} cells, expected {len(header)} as in the header; mend the row"
-            )
-    frame = pd.DataFrame(rows[1:], columns=header, dtype=str)
-    return plain_cells(frame, name)
 
 
-def plain_cells(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return a table of strings without blanks at their ends; a column name that occurs twice is an error."""
-    twice = frame.columns[frame.columns.duplicated() & (frame.columns != "")]
-    if len(twice):
-        raise ValueError(f"{name}: the column {twice[0]} occurs twice in the header; keep one")
-    frame = frame.apply(lambda column: column.str.strip())
-    return frame.mask(frame.isin(NOTHING), "")
+def read_text_table(data: bytes, name: str, *, separator: str = "\t") -> pd.DataFrame:
+    """Read the whole of a small table (see `open_text_table`)."""
+    table = open_text_table(io.BytesIO(data), name, separator=separator)
+    return pd.DataFrame(list(table.rows), columns=table.columns, dtype=str)
 
 
-def require_columns(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
+def plain_cell(cell: object) -> str:
+    """Return a cell's text without blanks at its ends, "" for what stands for nothing."""
+    text = "" if cell is None else str(cell).strip()
+    return "" if text in NOTHING else text
+
+
+def distinct(columns: list[str], name: str) -> list[str]:
+    """Return the columns' names; one that occurs twice is an error."""
+    if twice := next((column for column in columns if column and columns.count(column) > 1), ""):
+        raise ValueError(f"{name}: the column {twice} occurs twice in the header; keep one")
+    return columns
+
+
+def require_columns(frame: pd.DataFrame | Table, columns: Sequence[str], name: str) -> None:
     """Raise ValueError where a column is missing, naming those found."""
     missing = [column for column in columns if column not in frame.columns]
     if missing:

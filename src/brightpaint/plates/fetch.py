@@ -41,7 +41,7 @@ def plain_md5(etag: str) -> str:
     return etag.lower() if re.fullmatch(r"[0-9a-fA-F]{32}", etag) else ""
 
 
-def download(source, row: dict, temporary: Path, hashes: Sequence[str]) -> dict[str, str]:
+def download(source, row: dict, temporary: str, hashes: Sequence[str]) -> dict[str, str]:
     """Write one file and return its hashes; raise `sources.Interrupted` where its bytes are not those of the index.
 
     Parameters
@@ -109,7 +109,7 @@ def fetch_file(source, row: dict, folder: Path, noted: Noted, hashes: Sequence[s
         naming plate, well, site and channel, after `ATTEMPTS` attempts or at once where another try is no use
     """
     where = store.describe_field(row, row["Channel"])
-    temporary = folder / part_name(row["file"])
+    temporary = os.path.join(folder, part_name(row["file"]))
     for attempt in range(1, ATTEMPTS + 1):
         try:
             found = download(source, row, temporary, hashes)
@@ -126,7 +126,7 @@ def fetch_file(source, row: dict, folder: Path, noted: Noted, hashes: Sequence[s
             raise ValueError(f"{error} ({where})") from error
     store.check_raw(temporary, f"{source.describe(row['key'])}, {where}")
     noted.add({**{name: row[name] for name in IDENTITY}, **found})
-    os.replace(temporary, folder / row["file"])
+    os.replace(temporary, os.path.join(folder, row["file"]))
     return row["size"]
 
 
@@ -142,13 +142,13 @@ def still_to_fetch(rows: Collection[dict], noted: Noted, folder: Path, hashes: S
     """
     todo, needed = np.zeros(len(rows), bool), 0
     for n, row in enumerate(rows):
-        line, path = noted.line(row["file"]), folder / row["file"]
+        line, path = noted.line(row["file"]), os.path.join(folder, row["file"])  # a Path would stay in memory
         known = all(line.get(name) == row[name] for name in IDENTITY) and set(hashes) <= set(line)
         if known:
-            part = folder / part_name(row["file"])
-            if not path.is_file() and part.is_file() and part.stat().st_size == row["size"]:
+            part = os.path.join(folder, part_name(row["file"]))
+            if not os.path.isfile(path) and os.path.isfile(part) and os.path.getsize(part) == row["size"]:
                 os.replace(part, path)
-        if not known or not path.is_file() or path.stat().st_size != row["size"]:
+        if not known or not os.path.isfile(path) or os.path.getsize(path) != row["size"]:
             todo[n], needed = True, needed + row["size"]
     with os.scandir(folder) as there:
         for entry in there:
@@ -173,7 +173,7 @@ def check_disk(folder: Path, needed: int) -> None:
         )
 
 
-def check_names(rows: Iterable[dict]) -> np.ndarray:
+def check_names(rows: Collection[dict]) -> np.ndarray:
     """Return the files' names, encoded and sorted.
 
     Raises
@@ -181,23 +181,27 @@ def check_names(rows: Iterable[dict]) -> np.ndarray:
     ValueError
         for a name in the index that would leave the folder, and for one that occurs twice
     """
-    names = []
-    for row in rows:
-        where = store.describe_field(row, row["Channel"])
-        if not all(isinstance(row[name], str) for name in ("file", "key", "etag")) or not _is_size(row["size"]):
-            found = {name: row[name] for name in IDENTITY}
-            raise ValueError(
-                f"index: {where}: expected file, key and etag as text and a size in bytes, found {found}; "
-                "run the rule index again"
-            )
-        if "/" in row["file"] or row["file"].startswith("."):
-            raise ValueError(f"index: {row['file']!r} ({where}) is no plain file name; run the rule index again")
-        sources.check_key(row["key"], where)
-        names.append(row["file"].encode())
-    names = np.sort(np.array(names))
+    longest = max((check_row(row) for row in rows), default=1)
+    names = np.fromiter((row["file"].encode() for row in rows), f"S{longest}", len(rows))  # no list of them
+    names.sort()
     if len(twice := names[:-1][names[1:] == names[:-1]]):
         raise ValueError(f"index: the file {twice[0].decode()} occurs twice; run the rule index again")
     return names
+
+
+def check_row(row: dict) -> int:
+    """Return the bytes of a row's file name; raise ValueError where it can't be fetched under that name."""
+    where = store.describe_field(row, row["Channel"])
+    if not all(isinstance(row[name], str) for name in ("file", "key", "etag")) or not _is_size(row["size"]):
+        found = {name: row[name] for name in IDENTITY}
+        raise ValueError(
+            f"index: {where}: expected file, key and etag as text and a size in bytes, found {found}; "
+            "run the rule index again"
+        )
+    if "/" in row["file"] or row["file"].startswith("."):
+        raise ValueError(f"index: {row['file']!r} ({where}) is no plain file name; run the rule index again")
+    sources.check_key(row["key"], where)
+    return len(row["file"].encode())
 
 
 def _is_size(value: object) -> bool:

@@ -6,10 +6,11 @@ In layout `gallery` a plate's `load_data` table names them; in layout `table` th
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.cli import run
 from brightpaint.plates import annotations, choice, gallery, load_data, sources
+from brightpaint.plates.files import Files
 from brightpaint.plates.missing import expected_fields, find_missing, list_excluded, refuse_missing
 
 TABLE_COLUMNS = ["plate", "well", "site", "channel", "file"]
@@ -24,36 +26,39 @@ TABLE_OPTIONAL = ["perturbation", "target", "control_type"]
 log = logging.getLogger(__name__)
 
 
-def table_files(frame: pd.DataFrame, chosen: dict, plate: dict, name: str) -> pd.DataFrame:
-    """Return Metadata_Well, Metadata_Site, Channel, key of a plate's images in the user's own CSV."""
-    names = {alias: channel for channel, alias in chosen.items()}
-    files = []
-    for row in frame[frame["channel"].isin(names)].to_dict("records"):
+def table_files(table: annotations.Table, chosen: dict, plate: dict, name: str) -> Iterator[tuple]:
+    """Yield (well, site, channel, key) of a plate's images in the user's own CSV."""
+    names, barcode = {alias: channel for channel, alias in chosen.items()}, plate.get("barcode", plate["plate"])
+    for row in table.records():
+        if row["plate"] != barcode or row["channel"] not in names:
+            continue
         well = annotations.normal_well(row["well"], name)
         site = load_data.normal_site(row["site"], f"{name}, well {well}")
         channel = names[row["channel"]]
         where = f"{name}: plate {plate['plate']}, well {well}, site {site}, channel {channel}"
-        files.append([well, site, channel, sources.check_key(row["file"], where) if row["file"] else ""])
-    return pd.DataFrame(files, columns=["Metadata_Well", "Metadata_Site", "Channel", "key"])
+        yield well, site, channel, sources.check_key(row["file"], where) if row["file"] else ""
 
 
 # --- a plate's files and wells, by layout ---
 
 
-def gallery_plate(source, settings: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
+def gallery_plate(source, settings: dict) -> tuple[Files, pd.DataFrame]:
     """Return (files, wells) of a plate in the gallery's layout."""
     plate, aliases = gallery.plate_row(settings["plate"]), load_data.read_aliases()
-    candidates = gallery.find_load_data(source, plate)
+    candidates, files = gallery.find_load_data(source, plate), Files(settings["channels"])
     for key in candidates:
         name = source.describe(key)
-        frame = load_data.read(source.read(key), name)
-        try:
-            chosen = load_data.match_channels(settings["channels"], load_data.image_columns(frame), aliases, name)
+        with source.open(key) as handle:
+            table = load_data.read(handle, name)
+            try:
+                found = load_data.image_columns(table.columns)
+                chosen = load_data.match_channels(settings["channels"], found, aliases, name)
+            except ValueError:
+                if key == candidates[-1]:
+                    raise
+                continue
+            files.add(load_data.image_files(table, chosen, plate, source, name))
             break
-        except ValueError:
-            if key == candidates[-1]:
-                raise
-    files = load_data.image_files(frame, chosen, plate, source, name)
     return files, gallery_wells(source, plate, settings["source"]["compounds"])
 
 
@@ -103,33 +108,49 @@ def own_compounds(path: str) -> pd.DataFrame:
     return annotations.compound_table(annotations.read_text_table(data, path), path)
 
 
-def table_plate(settings: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (files, wells) of a plate in the user's own CSV."""
-    plate, path = settings["plate"], settings["source"]["table"]
+@contextlib.contextmanager
+def own_table(path: str) -> Iterator[annotations.Table]:
+    """Open the user's own CSV."""
+    with store.open_bytes(path, "source.table") as handle:
+        table = annotations.open_text_table(handle, path, separator=",")
+        annotations.require_columns(table, TABLE_COLUMNS, path)
+        known = TABLE_COLUMNS + TABLE_OPTIONAL
+        for column in set(table.columns) - set(known):
+            if near := difflib.get_close_matches(column, known, 1, 0.8):
+                raise ValueError(f"{path}: unknown column {column}; did you mean {near[0]}?")
+        yield table
+
+
+def survey(table: annotations.Table, barcode: str, path: str) -> tuple[list[str], pd.DataFrame]:
+    """Return a plate's channels, sorted, and what is said of its wells, each statement once."""
+    plates, channels, wells = set(), set(), {}
+    for row in table.records():
+        plates.add(row["plate"])
+        if row["plate"] == barcode:
+            channels.add(row["channel"])
+            wells[tuple(row.get(name, "") for name in ["well", *TABLE_OPTIONAL])] = None
+    if not wells:
+        there = ", ".join(sorted(plates)[:5])
+        raise ValueError(f"{path}: no row of plate {barcode}; found {there}; correct the plate table or this file")
+    return sorted(channels), pd.DataFrame(list(wells), columns=["well", *TABLE_OPTIONAL], dtype=str)
+
+
+def table_plate(settings: dict) -> tuple[Files, pd.DataFrame]:
+    """Return (files, wells) of a plate in the user's own CSV, which is read twice."""
+    plate, path, files = settings["plate"], settings["source"]["table"], Files(settings["channels"])
     if not path:
         raise ValueError("source.table: layout table needs a CSV with the columns " + ", ".join(TABLE_COLUMNS))
-    frame = annotations.read_text_table(store.read_bytes(path, "source.table"), path, separator=",")
-    annotations.require_columns(frame, TABLE_COLUMNS, path)
-    known = TABLE_COLUMNS + TABLE_OPTIONAL
-    for column in set(frame.columns) - set(known):
-        if near := difflib.get_close_matches(column, known, 1, 0.8):
-            raise ValueError(f"{path}: unknown column {column}; did you mean {near[0]}?")
-    barcode = plate.get("barcode", plate["plate"])
-    rows = frame[frame["plate"] == barcode].reset_index(drop=True)
-    if rows.empty:
-        there = ", ".join(sorted(set(frame["plate"]))[:5])
-        raise ValueError(f"{path}: no row of plate {barcode}; found {there}; correct the plate table or this file")
-    chosen = load_data.match_channels(
-        settings["channels"], sorted(set(rows["channel"])), load_data.read_aliases(), path
-    )
-    return table_files(rows, chosen, plate, path), table_wells(rows, settings["source"]["compounds"], path)
+    with own_table(path) as table:
+        channels, said = survey(table, plate.get("barcode", plate["plate"]), path)
+    chosen = load_data.match_channels(settings["channels"], channels, load_data.read_aliases(), path)
+    with own_table(path) as table:
+        files.add(table_files(table, chosen, plate, path))
+    return files, table_wells(said, settings["source"]["compounds"], path)
 
 
-def table_wells(rows: pd.DataFrame, compounds: str | None, name: str) -> pd.DataFrame:
-    """Return the annotated wells of the user's own CSV; rows of one well that disagree are an error."""
-    rows = rows.reindex(columns=TABLE_COLUMNS + TABLE_OPTIONAL, fill_value="")
-    rows = rows.assign(well=[annotations.normal_well(well, name) for well in rows["well"]])
-    wells = rows[["well", *TABLE_OPTIONAL]].drop_duplicates()
+def table_wells(said: pd.DataFrame, compounds: str | None, name: str) -> pd.DataFrame:
+    """Return the annotated wells of the user's own CSV; statements on one well that disagree are an error."""
+    wells = said.assign(well=[annotations.normal_well(well, name) for well in said["well"]]).drop_duplicates()
     twice = wells[wells.duplicated("well")]
     if len(twice):
         raise ValueError(f"{name}: the rows of well {twice['well'].iloc[0]} disagree on {', '.join(TABLE_OPTIONAL)}")
@@ -145,52 +166,48 @@ def table_wells(rows: pd.DataFrame, compounds: str | None, name: str) -> pd.Data
 # --- the index ---
 
 
-def check_fields(files: pd.DataFrame, wells: pd.DataFrame, plate: str) -> None:
+def check_fields(files: Files, wells: pd.DataFrame, plate: str) -> None:
     """Raise ValueError for an image named twice and for a well that is not on the platemap."""
-    twice = files[files.duplicated(["Metadata_Well", "Metadata_Site", "Channel"])]
-    if len(twice):
-        row = {"Metadata_Plate": plate, **twice.iloc[0]}
+
+    def place(row: dict) -> str:
+        return store.describe_field({"Metadata_Plate": plate, **row}, row["Channel"])
+
+    if row := files.listed_twice():
         raise ValueError(
-            f"{store.describe_field(row, row['Channel'])}: expected one row, found it listed twice, again as "
+            f"{place(row)}: expected one row, found it listed twice, again as "
             f"{row['key']}; take one out of the table that lists the images, then run the rule index again"
         )
-    named = files[files["key"] != ""]
-    same = named[named.duplicated("key", keep=False)]
-    if len(same):
-        places = [
-            store.describe_field({"Metadata_Plate": plate, **row}, row["Channel"]) for _, row in same[:2].iterrows()
-        ]
+    if same := files.named_twice():
         raise ValueError(
-            f"{same['key'].iloc[0]}: expected the image of one field and channel, found it named for both {places[0]} and "
-            f"{places[1]}; correct the table that lists the images, then run the rule index again"
+            f"{same[0]['key']}: expected the image of one field and channel, found it named for both {place(same[0])} "
+            f"and {place(same[1])}; correct the table that lists the images, then run the rule index again"
         )
-    unknown = sorted(set(files["Metadata_Well"]) - set(wells["Metadata_Well"]))
-    if unknown:
-        row = {"Metadata_Plate": plate, **files[files["Metadata_Well"] == unknown[0]].iloc[0]}
+    if unknown := sorted(files.wells() - set(wells["Metadata_Well"])):
+        row = files.of_well(unknown[0])
         raise ValueError(
-            f"{store.describe_field(row, row['Channel'])}: expected a well of the platemap, found {row['key']} of one "
+            f"{place(row)}: expected a well of the platemap, found {row['key']} of one "
             f"that is not on the platemap ({len(unknown)} such wells); check that the plate's platemap is the right one, "
             "then run the rule index again"
         )
 
 
-def build_index(files: pd.DataFrame, wells: pd.DataFrame, entries: dict, plate: dict, channels: Sequence[str]):
-    """Return the index: one row per field and channel, sorted by well, site and the order of `channels`."""
-    frame = files.merge(wells, on="Metadata_Well", validate="many_to_one")
-    frame["Metadata_Plate"] = plate["plate"]
-    frame["Metadata_Source"] = plate.get("source", "")
-    frame["Metadata_Batch"] = plate.get("batch", "")
-    order = {channel: number for number, channel in enumerate(channels)}
-    frame = frame.assign(order=frame["Channel"].map(order)).sort_values(["Metadata_Well", "Metadata_Site", "order"])
-    frame["file"] = [
-        f"{well}_s{site}_{channel}.tif"
-        for well, site, channel in zip(frame["Metadata_Well"], frame["Metadata_Site"], frame["Channel"])
-    ]
-    frame["size"] = [entries[key].size for key in frame["key"]]
-    frame["etag"] = [entries[key].etag for key in frame["key"]]
-    frame = frame.astype({"Metadata_Site": "int64", "size": "int64"}).reset_index(drop=True)
-    metadata = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Source", "Metadata_Batch"]
-    return frame[[*metadata, *annotations.ANNOTATIONS, "Channel", "key", "file", "size", "etag"]]
+def index_rows(files: Files, wells: pd.DataFrame, plate: dict) -> Iterator[dict]:
+    """Yield the rows of the index: one per field and channel, by well, site and the order of the channels."""
+    first = {"Metadata_Source": plate.get("source", ""), "Metadata_Batch": plate.get("batch", "")}
+    known = wells.set_index("Metadata_Well")[annotations.ANNOTATIONS].to_dict("index")
+    for well, site, channel, key, size, etag in files:
+        place = {"Metadata_Plate": plate["plate"], "Metadata_Well": well, "Metadata_Site": site}
+        name = f"{well}_s{site}_{channel}.tif"
+        yield {
+            **place,
+            **first,
+            **known[well],
+            "Channel": channel,
+            "key": key,
+            "file": name,
+            "size": size,
+            "etag": etag,
+        }
 
 
 def excluded_names(settings: dict) -> set[str]:
@@ -199,10 +216,8 @@ def excluded_names(settings: dict) -> set[str]:
     return annotations.read_exclusions(store.read_bytes(path, "source.exclude"), path) if path else set()
 
 
-def choose(
-    files: pd.DataFrame, wells: pd.DataFrame, settings: dict, excluded: set[str]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (files, wells) that the plate row names and that are not `excluded` (`source.exclude`)."""
+def choose(files: Files, wells: pd.DataFrame, settings: dict, excluded: set[str]) -> pd.DataFrame:
+    """Return the wells that the plate row names and that are not `excluded`; `files` of others are dropped."""
     plate, path = settings["plate"], settings["source"]["exclude"]
     named, sites = choice.chosen_wells(plate), choice.chosen_sites(plate)
     if named is not None:
@@ -212,21 +227,20 @@ def choose(
                 f"({len(unknown)} such wells); correct its column wells"
             )
         wells = wells[wells["Metadata_Well"].isin(named)]
-        files = files[files["Metadata_Well"].isin(named)]
-    if sites is not None:
-        files = files[files["Metadata_Site"].isin(sites)]
     gone = wells["Metadata_perturbation"].isin(excluded)
-    files = files[~files["Metadata_Well"].isin(wells.loc[gone, "Metadata_Well"])]
     wells = wells[~gone]
+    files.drop_wells(files.wells() - set(wells["Metadata_Well"]))
+    if sites is not None:
+        files.drop_sites(set(files.sites()) - set(sites))
     log.info("%s: %d wells left out", path, gone.sum())
-    if files.empty:
+    if not len(files):
         mend = f"{path}: excludes every well with images; correct source.exclude" if path else "correct wells and sites"
         raise ValueError(f"plate {plate['plate']}: no images are left; {mend} in the plate table")
-    return files, wells
+    return wells
 
 
-def index_plate(settings: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (index, missing) of a plate.
+def list_plate(settings: dict) -> tuple[Files, pd.DataFrame, pd.DataFrame]:
+    """Return (files, wells, missing) of a plate: `files` of whole fields, `wells` as annotated.
 
     Parameters
     ----------
@@ -238,28 +252,33 @@ def index_plate(settings: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
         for whatever keeps the plate from being whole; with `source.missing: skip` fields that lack a file are left
         out and returned as `missing` instead
     """
-    source, plate, channels = sources.open_source(settings["source"]), settings["plate"], settings["channels"]
+    source, plate = sources.open_source(settings["source"]), settings["plate"]
     own = settings["source"]["layout"] == "table"
     files, wells = table_plate(settings) if own else gallery_plate(source, settings)
     check_fields(files, wells, plate["plate"])
     excluded = excluded_names(settings)
-    files, wells = choose(files, wells, settings, excluded)
-    entries = source.find(sorted(set(files["key"]) - {""}))
+    wells = choose(files, wells, settings, excluded)
+    files.note(source.find(files.keys()))
     gone = choice.excluded_fields(excluded, plate)
     fields = [field for field in expected_fields(files, wells, plate, every_well=not own) if field not in gone]
-    missing = find_missing(files, fields, entries, channels, plate["plate"])
+    missing = find_missing(files, fields, plate["plate"])
     if len(missing) and settings["source"]["missing"] == "error":
-        refuse_missing(missing, len(fields) * len(channels), source)
-    missing = pd.concat([missing, list_excluded(files, gone, channels, plate["plate"])], ignore_index=True)
-    incomplete = set(zip(missing["Metadata_Well"], missing["Metadata_Site"]))
-    whole = [field not in incomplete for field in zip(files["Metadata_Well"], files["Metadata_Site"])]
-    if not any(whole):
+        refuse_missing(missing, len(fields) * len(files.channels), source)
+    missing = pd.concat([missing, list_excluded(files, gone, plate["plate"])], ignore_index=True)
+    files.drop_fields(set(zip(missing["Metadata_Well"], missing["Metadata_Site"])))
+    if not len(files):
         first = missing.iloc[0]
         raise ValueError(
             f"plate {plate['plate']}: every field lacks a file, first {first['expected'] or first['reason']}; "
             "nothing is left"
         )
-    return build_index(files[whole], wells, entries, plate, channels), missing
+    return files, wells, missing
+
+
+def index_plate(settings: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (index, missing) of a plate as whole frames (see `list_plate`)."""
+    files, wells, missing = list_plate(settings)
+    return pd.DataFrame(index_rows(files, wells, settings["plate"])), missing
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -268,14 +287,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--index", type=Path, required=True)
     parser.add_argument("--missing", type=Path, required=True)
     args = parser.parse_args(argv)
-    index, missing = index_plate(args.settings)
-    fields = index.groupby(["Metadata_Well", "Metadata_Site"]).ngroups
-    log.info("%d fields of %d wells, %.2f GB", fields, index["Metadata_Well"].nunique(), index["size"].sum() / 1e9)
+    files, wells, missing = list_plate(args.settings)
+    log.info("%d fields of %d wells, %.2f GB", len(files.fields()), len(files.wells()), files.total_bytes() / 1e9)
     if len(missing):
         left_out = missing.groupby(["Metadata_Well", "Metadata_Site"]).ngroups
         log.warning("%d fields left out for want of %d files: %s", left_out, len(missing), args.missing)
     store.write_table(missing, args.missing)
-    store.write_table(index, args.index)
+    store.write_rows(index_rows(files, wells, args.settings["plate"]), args.index)
 
 
 if __name__ == "__main__":

@@ -6,43 +6,66 @@ URL), or URL_Orig*; brightfield planes bear several names (resources/channels.ts
 
 from __future__ import annotations
 
+import functools
 import gzip
-import io
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlparse
-
-import pandas as pd
 
 from brightpaint import store
 from brightpaint.plates import annotations, gallery, sources
+from brightpaint.plates.files import Names
 
 CHANNEL_NAMES = Path(__file__).resolve().parents[3] / "resources" / "channels.tsv"
 
 
-def read(data: bytes, name: str) -> pd.DataFrame:
-    """Read a load_data table (.csv, .csv.gz or .parquet by its name) as strings, missing values as ""."""
-    if not name.endswith(".parquet"):
-        if name.endswith(".gz"):
-            try:
-                data = gzip.decompress(data)
-            except (OSError, EOFError, zlib.error) as error:
-                raise ValueError(f"{name}: not a whole gzip file ({error}); copy it again from its source") from error
-        return annotations.read_text_table(data, name, separator=",")
+def read(handle: BinaryIO, name: str) -> annotations.Table:
+    """Open a load_data table (.csv, .csv.gz or .parquet by its name) as rows of strings."""
+    if name.endswith(".parquet"):
+        return _open_parquet(handle, name)
+    return annotations.open_text_table(_unpacked(handle, name), name, separator=",")
+
+
+def _unpacked(handle: BinaryIO, name: str) -> BinaryIO:
+    """Return what a .gz file holds, after a look whether it is whole; another file as it is."""
+    if not name.endswith(".gz"):
+        return handle
+    unpacked = gzip.GzipFile(fileobj=handle)
     try:
-        frame = pd.read_parquet(io.BytesIO(data))
+        while unpacked.read(annotations.CHUNK_BYTES):
+            pass
+        unpacked.seek(0)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{name}: not a whole gzip file ({error}); copy it again from its source") from error
+    return unpacked
+
+
+def _open_parquet(handle: BinaryIO, name: str) -> annotations.Table:
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(handle, buffer_size=annotations.CHUNK_BYTES)
     except Exception as error:
         raise ValueError(f"{name}: not a readable parquet file ({error}); copy it again from its source") from error
-    frame = frame.reset_index(drop=True)
-    frame.columns = [str(column).strip() for column in frame.columns]
-    return annotations.plain_cells(frame.astype(object).where(frame.notna(), "").astype(str), name)
+    columns = [column.strip() for column in file.schema_arrow.names]
+    return annotations.Table(annotations.distinct(columns, name), _parquet_rows(file, name))
 
 
-def image_columns(frame: pd.DataFrame) -> list[str]:
-    """Return the names of the channels that a load_data table has images of."""
-    names = [re.fullmatch(r"(?:FileName|URL)_Orig(.+)", column) for column in frame.columns]
+def _parquet_rows(file, name: str) -> Iterator[list[str]]:
+    try:
+        for batch in file.iter_batches(store.BATCH_ROWS, use_threads=False):
+            for row in zip(*(column.to_pylist() for column in batch.columns)):
+                yield [annotations.plain_cell(cell) for cell in row]
+    except Exception as error:
+        raise ValueError(f"{name}: not a readable parquet file ({error}); copy it again from its source") from error
+
+
+def image_columns(columns: Sequence[str]) -> list[str]:
+    """Return the names of the channels that a load_data table with these columns has images of."""
+    names = [re.fullmatch(r"(?:FileName|URL)_Orig(.+)", column) for column in columns]
     return sorted({match[1] for match in names if match})
 
 
@@ -104,9 +127,8 @@ def key_of(row: dict, channel: str, project: str) -> str | None:
     return f"{project}/{after}{file}" if found else None
 
 
-def look_up(path: str, file: str, listed: dict[str, list[str]], where: str) -> str | None:
-    """Return the one listed key called `file`; of several, the one whose folders agree with the end of `path`."""
-    keys = listed.get(file, [])
+def look_up(path: str, file: str, keys: Sequence[str], where: str) -> str | None:
+    """Return the one of `keys`, all called `file`, whose folders agree best with the end of `path`."""
     parts = path.strip("/").split("/")
 
     def agreement(key: str) -> int:
@@ -122,38 +144,46 @@ def look_up(path: str, file: str, listed: dict[str, list[str]], where: str) -> s
     return chosen[0] if chosen else None
 
 
-def image_files(frame: pd.DataFrame, chosen: dict, plate: dict, source, name: str) -> pd.DataFrame:
-    """Return Metadata_Well, Metadata_Site, Channel, key ("" where the table names no file) of a plate's images."""
-    annotations.require_columns(frame, ["Metadata_Plate", "Metadata_Well", "Metadata_Site"], name)
-    rows = frame[frame["Metadata_Plate"] == plate["barcode"]].to_dict("records")
-    if not rows:
-        there = ", ".join(sorted(set(frame["Metadata_Plate"]))[:5])
-        raise ValueError(f"{name}: no row of plate {plate['barcode']}; found {there}; set barcode in the plate table")
-    files, listed = [], None
-    for row in rows:
+def image_files(table: annotations.Table, chosen: dict, plate: dict, source, name: str) -> Iterator[tuple]:
+    """Yield (well, site, channel, key) of a plate's images; key is "" where the table names no file."""
+    annotations.require_columns(table, ["Metadata_Plate", "Metadata_Well", "Metadata_Site"], name)
+    find, others, listed = KeyFinder(plate, source), set(), False
+    for row in table.records():
+        if row["Metadata_Plate"] != plate["barcode"]:
+            others.add(row["Metadata_Plate"])
+            continue
+        listed = True
         well = annotations.normal_well(row["Metadata_Well"], name)
         site = normal_site(row["Metadata_Site"], f"{name}, well {well}")
         for channel, alias in chosen.items():
             where = f"{name}: plate {plate['plate']}, well {well}, site {site}, channel {channel}"
-            file = row.get(f"FileName_Orig{alias}", "")
-            if not file and not row.get(f"URL_Orig{alias}", ""):
-                files.append([well, site, channel, ""])
-                continue
-            try:
-                key = key_of(row, alias, plate["project"])
-            except ValueError as error:
-                raise ValueError(f"{where}: its address cannot be read ({error}); correct the table's URL") from error
-            if key is None:
-                if listed is None:
-                    listed = _by_name(source.list(f"{gallery.images(plate)}/{plate['barcode']}"))
-                key = look_up(row.get(f"PathName_Orig{alias}", ""), file, listed, where)
-                key = key or f"{gallery.images(plate)}/{plate['barcode']}/{file}"  # not there: found missing below
-            files.append([well, site, channel, sources.check_key(key, where)])
-    return pd.DataFrame(files, columns=["Metadata_Well", "Metadata_Site", "Channel", "key"])
+            yield well, site, channel, find.key(row, alias, where)
+    if not listed:
+        there = ", ".join(sorted(others)[:5])
+        raise ValueError(f"{name}: no row of plate {plate['barcode']}; found {there}; set barcode in the plate table")
 
 
-def _by_name(keys) -> dict[str, list[str]]:
-    listed: dict[str, list[str]] = {}
-    for key in keys:
-        listed.setdefault(key.rpartition("/")[2], []).append(key)
-    return listed
+class KeyFinder:
+    """The key of each image of a plate, from its row or, where the row tells only a name, from a listing."""
+
+    def __init__(self, plate: dict, source):
+        self._plate, self._source = plate, source
+        self._folder = f"{gallery.images(plate)}/{plate['barcode']}"
+
+    @functools.cached_property
+    def _names(self) -> Names:
+        return Names(key for key, _ in self._source.walk(self._folder))
+
+    def key(self, row: dict, alias: str, where: str) -> str:
+        """Return the key of a channel's image, "" where the row names none."""
+        file = row.get(f"FileName_Orig{alias}", "")
+        if not file and not row.get(f"URL_Orig{alias}", ""):
+            return ""
+        try:
+            key = key_of(row, alias, self._plate["project"])
+        except ValueError as error:
+            raise ValueError(f"{where}: its address cannot be read ({error}); correct the table's URL") from error
+        if key is None:
+            found = look_up(row.get(f"PathName_Orig{alias}", ""), file, self._names.of(file), where)
+            key = found or f"{self._folder}/{file}"  # not there: found missing later
+        return sources.check_key(key, where)

@@ -12,6 +12,7 @@ import pandas as pd
 from brightpaint import pages, store
 from brightpaint.cli import run
 from brightpaint.plates import choice
+from brightpaint.plates.files import Files
 
 MISSING = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Channel", "expected", "reason"]
 EXCLUDED = "left out by source.exclude"
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 NOTE = "A field that lacks one image is left out whole. Each missing image is listed in missing/, a file a plate."
 
 
-def expected_fields(files: pd.DataFrame, wells: pd.DataFrame, plate: dict, *, every_well: bool) -> list[tuple]:
+def expected_fields(files: Files, wells: pd.DataFrame, plate: dict, *, every_well: bool) -> list[tuple]:
     """Return the (well, site) pairs that a plate should have: what is listed, and the gaps between.
 
     Parameters
@@ -29,36 +30,36 @@ def expected_fields(files: pd.DataFrame, wells: pd.DataFrame, plate: dict, *, ev
     wells : the platemap's wells that are wanted; with `every_well`, each that holds something should have images, and
         otherwise only those that the plate row names
     """
-    sites = choice.chosen_sites(plate) or sorted(set(files["Metadata_Site"]))
+    sites = choice.chosen_sites(plate) or files.sites()
     named = choice.chosen_wells(plate) or []
     filled = wells.loc[wells["Metadata_perturbation"] != "", "Metadata_Well"]
     due = {(well, site) for well in (filled if every_well else named) for site in sites}
-    return sorted(due | set(zip(files["Metadata_Well"], files["Metadata_Site"])))
+    return sorted(due.union(files.fields()))
 
 
-def find_missing(files: pd.DataFrame, fields: Sequence[tuple], entries: dict, channels: Sequence[str], plate: str):
+def find_missing(files: Files, fields: Sequence[tuple], plate: str) -> pd.DataFrame:
     """Return one row per image that one of `fields` should have and that is not there (columns `MISSING`)."""
-    keys = {(row.Metadata_Well, row.Metadata_Site, row.Channel): row.key for row in files.itertuples()}
-    listed = {key[:2] for key in keys}
     rows = []
     for well, site in fields:
-        for channel in channels:
-            key = keys.get((well, site, channel), "")
+        listed = files.of_field(well, site)
+        for channel in files.channels:
+            key, size = listed.get(channel, ("", None))
             if not key:
-                reason = "no file is named for it" if (well, site) in listed else "the field is not listed"
+                reason = "no file is named for it" if listed else "the field is not listed"
                 rows.append([plate, well, site, channel, "", reason])
-            elif key not in entries:
+            elif size is None:
                 rows.append([plate, well, site, channel, key, "the file is not there"])
-            elif entries[key].size == 0:
+            elif size == 0:
                 rows.append([plate, well, site, channel, key, "the file is empty"])
     return pd.DataFrame(rows, columns=MISSING)
 
 
-def list_excluded(files: pd.DataFrame, fields: set[tuple], channels: Sequence[str], plate: str) -> pd.DataFrame:
+def list_excluded(files: Files, fields: set[tuple], plate: str) -> pd.DataFrame:
     """Return one row per image of the excluded `fields` that are there (columns `MISSING`)."""
-    keys = {(row.Metadata_Well, row.Metadata_Site, row.Channel): row.key for row in files.itertuples()}
-    there = sorted({key[:2] for key in keys} & fields)
-    rows = [[plate, *field, name, keys.get((*field, name), ""), EXCLUDED] for field in there for name in channels]
+    rows = []
+    for well, site in sorted(fields.intersection(files.fields())):
+        listed = files.of_field(well, site)
+        rows += [[plate, well, site, name, listed.get(name, ("",))[0], EXCLUDED] for name in files.channels]
     return pd.DataFrame(rows, columns=MISSING)
 
 

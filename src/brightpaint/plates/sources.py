@@ -5,13 +5,17 @@ A key is a path within the bucket or folder, with `/` between its parts.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import re
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 from urllib.parse import unquote, urlparse
 
 from brightpaint.seeds import seed_of
@@ -113,42 +117,49 @@ class FolderSource:
 
     def describe(self, key: str) -> str:
         """Return the full name of a key, for messages."""
-        return str(self.root / key)
+        return os.path.join(self.root, key)
 
     def folders(self, prefix: str) -> list[str]:
         """Return the names of the folders directly below `prefix`."""
         folder = self.root / prefix
         return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
+    def walk(self, prefix: str) -> Iterator[tuple[str, Entry]]:
+        """Yield (key, entry), in no order, of every file below the folder `prefix` (which ends in /).
+
+        Without the / it is of every file whose key begins so.
+        """
+        folder, slash, _ = prefix.rpartition("/")
+        for path, size in _files_below(os.path.join(self.root, folder)):
+            key = folder + slash + path
+            if key.startswith(prefix):
+                yield key, Entry(size)
+
     def list(self, prefix: str) -> dict[str, Entry]:
-        """Return every file below the folder `prefix` (which ends in /), or whose key begins with it."""
-        parent = self.root / prefix.rpartition("/")[0]
-        found = {}
-        for path in sorted(parent.rglob("*")):
-            key = path.relative_to(self.root).as_posix()
-            if key.startswith(prefix) and path.is_file():
-                found[key] = Entry(path.stat().st_size)
-        return found
+        """Return what `walk` yields, sorted."""
+        return dict(sorted(self.walk(prefix), key=itemgetter(0)))
 
-    def find(self, keys: Sequence[str]) -> dict[str, Entry]:
-        """Return those of `keys` that exist."""
-        found = {}
+    def find(self, keys: Iterable[str]) -> Iterator[tuple[str, Entry]]:
+        """Yield (key, entry) of those of `keys` that exist."""
         for key in keys:
-            path = self.root / check_key(key)
-            if path.is_file():
-                found[key] = Entry(path.stat().st_size)
-        return found
+            path = os.path.join(self.root, check_key(key))  # a Path would leave its name in memory
+            if os.path.isfile(path):
+                yield key, Entry(os.path.getsize(path))
 
-    def chunks(self, key: str) -> Iterator[bytes]:
-        """Yield a file's content piece by piece."""
+    def open(self, key: str) -> BinaryIO:
+        """Open a table for reading."""
         try:
-            with open(self.root / check_key(key), "rb") as handle:
-                while chunk := handle.read(CHUNK_BYTES):
-                    yield chunk
+            return open(os.path.join(self.root, check_key(key)), "rb")
         except FileNotFoundError:
             raise ValueError(f"{self.describe(key)}: there is no such file; run the rule index again") from None
         except PermissionError:
             raise ValueError(f"{self.describe(key)}: not readable; change its permissions") from None
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """Yield a file's content piece by piece."""
+        with self.open(key) as handle:
+            while chunk := handle.read(CHUNK_BYTES):
+                yield chunk
 
     def read(self, key: str) -> bytes:
         """Return a small file's content."""
@@ -197,38 +208,57 @@ class S3Source:
         """Return the full name of a key, for messages."""
         return f"s3://{self.bucket}/{key}"
 
-    def _listed(self, kind: str, **query) -> dict[str, Entry]:
-        """Return what a listing has of `kind`; a page of it is in memory for its turn only."""
+    def _listed(self, kind: str, **query) -> Iterator[dict]:
+        """Yield the items of `kind` in a listing, page by page; a page that fails is asked for again."""
 
-        def read() -> dict[str, Entry]:
-            found = {}
+        def read() -> dict:
             with self._explained(query["Prefix"]):
-                for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, **query):
-                    for item in page.get(kind, []):
-                        name, etag = item.get("Key", item.get("Prefix")), item.get("ETag", "").strip('"')
-                        found[name] = Entry(item.get("Size", 0), etag)
-            return found
+                return self.client.list_objects_v2(Bucket=self.bucket, **query)
 
-        return patiently(read, query["Prefix"], self.attempts)
+        while True:
+            page = patiently(read, query["Prefix"], self.attempts)
+            yield from page.get(kind, [])
+            if not page.get("IsTruncated"):
+                return
+            query["ContinuationToken"] = page["NextContinuationToken"]
 
     def folders(self, prefix: str) -> list[str]:
         """Return the names of the folders directly below `prefix`."""
         below = prefix.rstrip("/") + "/" if prefix else ""
-        return sorted(name[len(below) : -1] for name in self._listed("CommonPrefixes", Prefix=below, Delimiter="/"))
+        found = self._listed("CommonPrefixes", Prefix=below, Delimiter="/")
+        return sorted(item["Prefix"][len(below) : -1] for item in found)
+
+    def walk(self, prefix: str) -> Iterator[tuple[str, Entry]]:
+        """Yield (key, entry) of every object whose key begins with `prefix`."""
+        for item in self._listed("Contents", Prefix=prefix):
+            yield item["Key"], Entry(item.get("Size", 0), item.get("ETag", "").strip('"'))
 
     def list(self, prefix: str) -> dict[str, Entry]:
-        """Return every object whose key begins with `prefix`."""
-        return self._listed("Contents", Prefix=prefix)
+        """Return what `walk` yields."""
+        return dict(self.walk(prefix))
 
-    def find(self, keys: Sequence[str]) -> dict[str, Entry]:
-        """Return those of `keys` that exist, by listing the folders that they lie in (no request per file)."""
+    def find(self, keys: Iterable[str]) -> Iterator[tuple[str, Entry]]:
+        """Yield (key, entry) of those of `keys` that exist, and of what lies beside them.
+
+        The folders that they lie in are listed: no request per file.
+        """
         folders = sorted({check_key(key).rpartition("/")[0] + "/" for key in keys})
         if len(folders) > 50:  # one folder a well or a time point: one listing of what they share
             folders = [_shared_folder(folders)]
-        listed: dict[str, Entry] = {}
         for folder in folders:
-            listed.update(self.list("" if folder == "/" else folder))
-        return {key: listed[key] for key in keys if key in listed}
+            yield from self.walk("" if folder == "/" else folder)
+
+    def open(self, key: str) -> BinaryIO:
+        """Copy a table to a temporary file and open that for reading."""
+
+        def copy() -> BinaryIO:
+            handle = tempfile.TemporaryFile()
+            for chunk in self.chunks(key):
+                handle.write(chunk)
+            handle.seek(0)
+            return handle
+
+        return patiently(copy, key, self.attempts)
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """Yield an object's content piece by piece, by a plain GET: half the CPU of `client.get_object`."""
@@ -313,6 +343,23 @@ class _Explained:
                 f"{self.url}: expected an answer, found {without_query(error)}; check the network, source.endpoint_url and "
                 "source.profile, then run the same command again"
             ) from None  # the error itself holds the signed address
+
+
+def _files_below(folder: str) -> Iterator[tuple[str, int]]:
+    """Yield (path below it, size) of the files in a folder, without a list of them; links to folders are not followed.
+
+    A folder that is not there, or may not be read, has none.
+    """
+    with contextlib.ExitStack() as opened:
+        try:
+            there = opened.enter_context(os.scandir(folder))
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return
+        for entry in there:
+            if entry.is_dir(follow_symlinks=False):
+                yield from ((f"{entry.name}/{path}", size) for path, size in _files_below(entry.path))
+            elif entry.is_file():
+                yield entry.name, entry.stat().st_size
 
 
 def _shared_folder(folders: Sequence[str]) -> str:
