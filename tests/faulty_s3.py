@@ -10,9 +10,11 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
+from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 
@@ -22,14 +24,16 @@ def serve_bucket(mirror: Path, bucket: str = "gallery") -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     url = "http://{}:{}".format(*server.get_host_and_port())
-    client = boto3.client(
-        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
-    )
+    words = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    client = boto3.client("s3", endpoint_url=url, config=Config(max_pool_connections=16), **words)
     client.create_bucket(Bucket=bucket)
-    for path in sorted(mirror.rglob("*")):
-        if path.is_file():
-            key = path.relative_to(mirror).as_posix()
-            client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes(), ACL="public-read")
+
+    def put(path: Path) -> None:
+        key = path.relative_to(mirror).as_posix()
+        client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes(), ACL="public-read")
+
+    with ThreadPoolExecutor(16) as pool:  # one after the other waits 40 ms a file for delayed acknowledgements
+        list(pool.map(put, sorted(path for path in mirror.rglob("*") if path.is_file())))
     try:
         yield url
     finally:
