@@ -87,7 +87,7 @@ def test_rules_of_cellpose_are_planned_where_it_is_asked_for_alone(tmp_path):
     assert all("results/parts/labels/" in job.split("output:")[0] for job in measured)
     segmented = done.stdout.split("rule cellpose:")[1:]
     assert all("my_nuclei" in job.split("output:")[0] for job in segmented)  # so that other weights rerun it
-    assert '"nucleus_diameter_um": 15' in done.stdout
+    assert '"nucleus_diameter_um": 17' in done.stdout
     own = (ROOT / "resources" / "cellprofiler" / "slim.cppipe").read_text()
     (folder / "own.cppipe").write_text(own.replace("associated primary objects?:No", "associated primary objects?:Yes"))
     write_study(folder, {**SIMULATED, **models, "cellprofiler": {**chosen["cellprofiler"], "pipeline": "own.cppipe"}})

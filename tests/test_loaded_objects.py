@@ -72,7 +72,9 @@ def test_the_shipped_pipelines_load_nuclei_and_cells_and_keep_all_else(name):
 def test_an_own_pipeline_that_finds_its_objects_otherwise_is_refused(old, new, message):
     text = SLIM.read_text()
     assert old in text
-    with pytest.raises(ValueError, match=f"my.cppipe: .*{message}.*mend the pipeline, or set cellprofiler.segmentation"):
+    with pytest.raises(
+        ValueError, match=f"my.cppipe: .*{message}.*mend the pipeline, or set cellprofiler.segmentation"
+    ):
         loaded_objects.adapt(text.replace(old, new), Path("my.cppipe"))
 
 

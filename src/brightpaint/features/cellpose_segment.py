@@ -52,10 +52,14 @@ def start_again(argv: list[str]) -> None:
     if os.environ.get("BRIGHTPAINT_CELLPOSE_STARTED"):
         raise ValueError(f"{sys.executable} has no cellpose: run `make cellpose-environment`")
     threads = argv[argv.index("--threads") + 1] if "--threads" in argv[:-1] else "1"
-    counted = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), threads)
+    counted = dict.fromkeys(
+        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), threads
+    )
     found = {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONNOUSERSITE": "1", "BRIGHTPAINT_CELLPOSE_STARTED": "1"}
     python = find_python()
-    os.execve(python, [python, "-m", "brightpaint.features.cellpose_segment", *argv], {**os.environ, **counted, **found})
+    os.execve(
+        python, [python, "-m", "brightpaint.features.cellpose_segment", *argv], {**os.environ, **counted, **found}
+    )
 
 
 def is_file(model: str) -> bool:
@@ -79,7 +83,9 @@ def load_model(model: str, device: str):
             raise ValueError(f"{model}: there is no such cellpose model; correct cellpose.nuclei or cellpose.cells")
     elif model not in models.MODEL_NAMES:
         known = ", ".join(dict.fromkeys(models.MODEL_NAMES))
-        raise ValueError(f"{model} is neither a file nor one of cellpose's models ({known}); correct the section cellpose")
+        raise ValueError(
+            f"{model} is neither a file nor one of cellpose's models ({known}); correct the section cellpose"
+        )
     chosen = {"pretrained_model": str(Path(model).absolute())} if is_file(model) else {"model_type": model}
     try:
         return models.CellposeModel(device=torch.device(device), **chosen)

@@ -72,7 +72,9 @@ def paired(nuclei: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarra
     whole = without_border(nuclei)
     pairs = matched(whole, cells)
     if len(pairs) > LARGEST:
-        raise ValueError(f"{len(pairs)} cells in one field, expected at most {LARGEST}: cut it into tiles (prepare.grid)")
+        raise ValueError(
+            f"{len(pairs)} cells in one field, expected at most {LARGEST}: cut it into tiles (prepare.grid)"
+        )
     of_nucleus = np.zeros(int(nuclei.max(initial=0)) + 1, np.uint16)
     of_cell = np.zeros(int(cells.max(initial=0)) + 1, np.uint16)
     for number, (nucleus, cell) in enumerate(pairs, 1):
