@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from brightpaint import store
 from brightpaint.config import Study
@@ -107,6 +108,58 @@ def test_stains_and_models_that_cannot_serve_are_refused(tmp_path):
     Study.load(study, ROOT / "workflow" / "schemas", tmp_path)  # not looked at where it is off
 
 
+# --- a stand-in for the network ---
+
+
+class Threshold:
+    """Finds the connected bright pixels of the first channel, and remembers what it was asked."""
+
+    def __init__(self, limit: float):
+        self.limit, self.asked = limit, []
+
+    def eval(self, image, **options):
+        self.asked.append({"shape": image.shape, **options})
+        plane = image if image.ndim == 2 else image[..., 0]
+        return ndimage.label(plane > self.limit)[0], None, None
+
+
+def test_each_stain_is_asked_for_its_objects_at_its_size_and_what_is_found_is_written(tmp_path, monkeypatch):
+    planes, nuclei, cells = cell_field(5)
+    images = write_images(tmp_path / "images", np.stack([stains(planes)] * 2), pixel_um=0.5)
+    low, high = (store.read_raw(images / f"A01_s1_t1_{name}.tif") for name in ("DNA", "RNA"))
+    models = {"n": Threshold((low.min() + low.max()) / 2), "c": Threshold((high.min() + high.max()) / 2)}
+    monkeypatch.setattr(cellpose_segment, "load_model", lambda name, device: models[name])
+    monkeypatch.setattr(cellpose_segment, "settle", lambda threads: None)
+    settings = {**SETTINGS, "nuclei": "n", "cells": "c", "cell_diameter_um": None}
+    counts = tmp_path / "counts.csv"
+    cellpose_segment.segment(settings, images, tmp_path / "labels", counts, device="cpu", threads=1)
+    asked = models["n"].asked[0], models["c"].asked[1]
+    assert [one["channels"] for one in asked] == [[0, 0], [1, 2]]
+    assert [one["diameter"] for one in asked] == [30.0, None]
+    assert [one["shape"] for one in asked] == [(192, 192), (192, 192, 3)]
+    assert asked[0]["flow_threshold"] == 0.4 and asked[0]["cellprob_threshold"] == 0.0
+    rows = read(counts)
+    assert [row["Metadata_Well"] for row in rows] == ["A01", "A02"] and int(rows[0]["nuclei"]) == 14
+    files = [row["FileName_OrigDNA"] for row in read(images / "load_data.csv")]
+    kept = loaded_objects.expected_counts(tmp_path / "labels", files)
+    for file in files:
+        written = store.read_raw(tmp_path / "labels" / loaded_objects.label_name(file, "Nuclei"))
+        assert written.dtype == np.uint16 and written.max() == kept[file]["Nuclei"] == int(rows[0]["kept"]) > 0
+
+
+def test_a_part_without_fields_loads_no_model_and_a_missing_model_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(cellpose_segment, "settle", lambda threads: None)
+    images = write_images(tmp_path / "images", np.zeros((0, 5, 16, 16)))
+    counts = tmp_path / "counts.csv"
+    cellpose_segment.segment(SETTINGS, images, tmp_path / "labels", counts, device="cpu", threads=1)
+    assert read(counts) == [] and (tmp_path / "labels" / "objects.csv").exists()
+    images = write_images(tmp_path / "more", np.zeros((1, 5, 16, 16)))
+    settings = {**SETTINGS, "nuclei": "/not/here/model"}
+    with pytest.raises(ValueError, match="/not/here/model: there is no such cellpose model; correct cellpose.nuclei"):
+        cellpose_segment.segment(settings, images, tmp_path / "other", counts, device="cpu", threads=1)
+    assert not (tmp_path / "other").exists()
+
+
 # --- the real cellpose ---
 
 
@@ -148,14 +201,19 @@ def test_a_model_trained_here_finds_nuclei_and_cells_of_a_field_it_never_saw(tmp
         assert path.read_bytes() == (again / "labels" / path.name).read_bytes()
 
 
-def test_a_model_that_is_missing_none_or_unknown_is_a_sentence(tmp_path, cellpose):
-    images = write_images(tmp_path / "images", np.zeros((1, 5, 32, 32)))
+def test_a_model_that_is_none_or_unknown_is_a_sentence(tmp_path, cellpose):
     (tmp_path / "poor").write_bytes(b"no weights")
-    for name, message in (
-        ("/not/here/model", "/not/here/model: there is no such cellpose model; correct cellpose.nuclei"),
-        (str(tmp_path / "poor"), "poor: not the weights of a cellpose 3 model"),
-        ("cyto9", "cyto9 is neither a file nor one of cellpose's models (cyto3, nuclei,"),
-    ):
-        done = run(tmp_path, images, {**SETTINGS, "nuclei": name}, cellpose)
-        assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
-        assert not (tmp_path / "labels").exists()
+    script = """
+import sys
+from brightpaint.features.cellpose_segment import load_model
+for name in sys.argv[1:]:
+    try:
+        load_model(name, "cpu")
+    except ValueError as error:
+        print(error)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [cellpose, "-c", script, str(tmp_path / "poor"), "cyto9"]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True).stdout
+    assert "poor: not the weights of a cellpose 3 model" in said
+    assert "cyto9 is neither a file nor one of cellpose's models (cyto3, nuclei," in said

@@ -73,15 +73,14 @@ def load_model(model: str, device: str):
     Cellpose itself takes its default model where a path is wrong, so that is looked at first. It reads weights with
     torch's weights_only: a file cannot run code.
     """
+    if is_file(model) and not Path(model).is_file():
+        raise ValueError(f"{model}: there is no such cellpose model; correct cellpose.nuclei or cellpose.cells")
     import torch
     from cellpose import models
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if is_file(model):
-        if not Path(model).is_file():
-            raise ValueError(f"{model}: there is no such cellpose model; correct cellpose.nuclei or cellpose.cells")
-    elif model not in models.MODEL_NAMES:
+    if not is_file(model) and model not in models.MODEL_NAMES:
         known = ", ".join(dict.fromkeys(models.MODEL_NAMES))
         raise ValueError(
             f"{model} is neither a file nor one of cellpose's models ({known}); correct the section cellpose"
