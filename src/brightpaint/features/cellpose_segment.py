@@ -94,7 +94,8 @@ def load_model(model: str, device: str):
             "network and write its path into the section cellpose, or set CELLPOSE_LOCAL_MODELS_PATH to a folder that has it"
         ) from None
     except Exception as error:  # noqa: BLE001 (torch raises many kinds for a file that holds no such weights)
-        raise ValueError(f"{model}: not the weights of a cellpose 3 model ({type(error).__name__}: {error})") from None
+        said = (str(error).splitlines() or [""])[0][:100]
+        raise ValueError(f"{model}: not the weights of a cellpose 3 model ({type(error).__name__}: {said})") from None
 
 
 def diameter_px(diameter_um: float | None, pixel: float | None, what: str) -> float | None:
