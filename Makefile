@@ -6,7 +6,7 @@ RUN := env PATH="$(CURDIR)/.venv/bin:$(PATH)"
 
 CONFIG ?= config/config.yaml
 
-.PHONY: demo plan rulegraph test test-slurm demo-slurm lint environments clean-demo help
+.PHONY: demo plan rulegraph test test-slurm demo-slurm lint environments cellpose-environment clean-demo help
 
 help:
 	@echo "make demo          simulated plates to results/demo/report.html (about 15 minutes on 2 cores)"
@@ -16,12 +16,16 @@ help:
 	@echo "make demo-slurm    the demo through the SLURM profile, on the cluster that sbatch finds here"
 	@echo "make rulegraph     draw docs/rulegraph.md again"
 	@echo "make environments  build .venv and .envs/cellprofiler, once"
+	@echo "make cellpose-environment  build .envs/cellpose, for cellprofiler.segmentation: cellpose alone"
 	@echo "make clean-demo    forget the demo's results and plates"
 
 environments:
 	@envs/build.sh check
 	@envs/build.sh main
 	@envs/build.sh cellprofiler
+
+cellpose-environment:
+	@envs/build.sh cellpose
 
 demo: environments
 	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --show-failed-logs

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build brightpaint's environments: a main one (Python 3.11) and CellProfiler's own (Python 3.9 or 3.10).
-# Usage: envs/build.sh check | main | cellprofiler
+# Usage: envs/build.sh check | main | cellprofiler | cellpose (the last only for cellprofiler.segmentation: cellpose)
 # A Python is taken from BRIGHTPAINT_PYTHON / BRIGHTPAINT_CELLPROFILER_PYTHON, the PATH, pyenv or uv, in that order.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -88,9 +88,21 @@ build_cellprofiler() {
     cp "$list" .envs/cellprofiler/.built
 }
 
+build_cellpose() {
+    local list=envs/cellpose.txt python
+    cmp -s $list .envs/cellpose/.built && return
+    python=$(main_python) || { say "Python 3.11 is missing: install it (apt-get install python3.11 python3.11-venv), or uv."; return 1; }
+    say "Building .envs/cellpose from $list (1.6 GB, some minutes) ..."
+    rm -f .envs/cellpose/.built
+    [ -x .envs/cellpose/bin/python ] || "$python" -m venv --clear .envs/cellpose
+    .envs/cellpose/bin/python -m pip install --quiet --requirement $list
+    cp $list .envs/cellpose/.built
+}
+
 case ${1:-} in
     check) check ;;
     main) check && build_main && link_sources ;;
     cellprofiler) check && build_cellprofiler ;;
-    *) say "Usage: envs/build.sh check | main | cellprofiler"; exit 2 ;;
+    cellpose) build_cellpose ;;
+    *) say "Usage: envs/build.sh check | main | cellprofiler | cellpose"; exit 2 ;;
 esac

@@ -50,4 +50,5 @@ def write(name: str, listed: str, python: str, conda: list[str], after: tuple[st
 
 if __name__ == "__main__":
     write("brightpaint", "brightpaint", "3.11", [])
+    write("cellpose", "cellpose", "3.11", [])
     write("cellprofiler", "cellprofiler-py39", "3.9", COMPILERS, AFTER)

@@ -20,7 +20,10 @@ def pins(lines) -> set[str]:
     return {re.sub(r"[-_.]+", "-", pin.split("==")[0]).lower() + "==" + pin.split("==")[1] for pin in found if pin}
 
 
-@pytest.mark.parametrize(("name", "listed"), [("brightpaint", "brightpaint"), ("cellprofiler", "cellprofiler-py39")])
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [("brightpaint", "brightpaint"), ("cellpose", "cellpose"), ("cellprofiler", "cellprofiler-py39")],
+)
 def test_the_conda_yaml_installs_exactly_the_pinned_list(name, listed):
     environment = yaml.safe_load((ENVS / f"{name}.yaml").read_text())
     by_pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))

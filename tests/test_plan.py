@@ -99,6 +99,26 @@ def test_sampling_grows_with_steps_and_images_with_fields(tmp_path):
     assert costs_in(tmp_path, {"simulate": twice}).flop["sample"] == 2 * once
 
 
+def test_cellpose_costs_where_it_is_asked_for(tmp_path):
+    plain = costs_in(tmp_path, {})
+    chosen = costs_in(tmp_path, {"cellprofiler": {**TINY["cellprofiler"], "segmentation": "cellpose"}})
+    assert "cellpose" not in plain.cpu_s and chosen.cpu_s["cellprofiler"] == plain.cpu_s["cellprofiler"]
+    megapixels = chosen.cpu_s["cellprofiler"] / RATES["cellprofiler_slim"]
+    assert chosen.cpu_s["cellpose"] == pytest.approx(RATES["cellpose"] * megapixels)
+
+
+def test_cellpose_is_looked_for_where_it_is_asked_for(tmp_path, monkeypatch):
+    asked = {"cellprofiler": {**TINY["cellprofiler"], "segmentation": "cellpose"}}
+    for python, said in (("/not/here", "cellpose-environment"), (sys.executable, "has no cellpose")):
+        monkeypatch.setenv("BRIGHTPAINT_CELLPOSE", python)
+        check = checks.cellpose()
+        assert not check.there and said in check.said
+    monkeypatch.setattr(checks, "cellprofiler", lambda command: None)
+    names = [check.what for check in checks.checks(study_in(tmp_path, asked), 1.0, tmp_path)]
+    assert "cellpose" in names
+    assert "cellpose" not in [check.what for check in checks.checks(study_in(tmp_path, {}), 1.0, tmp_path)]
+
+
 def test_training_grows_with_images_and_the_crops_area(tmp_path):
     base = {**TINY["train"], "validation_share": 0}
     once = costs_in(tmp_path, {"train": base}).flop["train"]

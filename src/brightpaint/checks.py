@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from brightpaint.config import NETWORKS, Study
+from brightpaint.features.cellpose_segment import find_python
 from brightpaint.features.cellprofiler import find_command
 
 REMEMBERED_S = 200  # the plugin looks after 180 s at the latest
@@ -29,6 +30,8 @@ def checks(study: Study, peak_bytes: float, root: Path = Path(".")) -> list[Chec
     found = []
     if any(study.profiled(arm) for arm in study.arms):
         found += [cellprofiler(study.config["cellprofiler"]["command"]), java()]
+        if study.config["cellprofiler"]["segmentation"] == "cellpose":
+            found.append(cellpose())
     if any(study.model_of(arm)["kind"] in NETWORKS for arm in study.arms):
         found.append(gpu(study.config["compute"]["device"]))
     found += [*weights(study, root), *images(study, root), disk(study, peak_bytes, root), slurm()]
@@ -46,6 +49,21 @@ def cellprofiler(command: str) -> Check:
     if done.returncode:
         return Check("CellProfiler", False, f"{program} --version ended with {done.returncode}: {answer}")
     return Check("CellProfiler", True, f"{answer} ({program})")
+
+
+def cellpose() -> Check:
+    """Check that cellpose's own environment has cellpose."""
+    try:
+        python = find_python()
+        done = subprocess.run(
+            [python, "-c", "import importlib.metadata as m; print(m.version('cellpose'))"],
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+    except (ValueError, OSError, subprocess.TimeoutExpired) as error:
+        return Check("cellpose", False, str(error))
+    if done.returncode:
+        return Check("cellpose", False, f"{python} has no cellpose: run `make cellpose-environment`")
+    return Check("cellpose", True, f"{done.stdout.strip()} ({python})")
 
 
 def java() -> Check:

@@ -193,6 +193,8 @@ class Study:
         for section in ("embed", "fid"):
             if filled[section]["weights"]:
                 filled[section]["weights"] = expand(filled[section]["weights"], f"config: {section}.weights")
+        for key in ("nuclei", "cells"):
+            filled["cellpose"][key] = expand(filled["cellpose"][key], f"config: cellpose.{key}")
         for model in filled["models"]:
             if model["weights"]:
                 model["weights"] = expand(model["weights"], f"config: models.{model['name']}.weights")
@@ -343,6 +345,7 @@ class Study:
         yield from self._model_problems()
         yield from self._arm_problems()
         yield from self._region_problems()
+        yield from self._cellpose_problems()
         yield from sweep_config.problems(self.config)
         weights = self.config["embed"]["weights"]
         if weights and weights[0] in "./~" and not Path(weights).is_dir():
@@ -378,6 +381,17 @@ class Study:
         channels = self.config["channels"]
         for name in sorted(set(channels["input"]) & set(channels["target"])):
             yield f"channels: {name} is both input and target"
+
+    def _cellpose_problems(self):
+        target = self.config["channels"]["target"]
+        if self.config["cellprofiler"]["segmentation"] != "cellpose":
+            return
+        for key in ("nuclei", "cells"):
+            model = self.config["cellpose"][key]
+            if "/" in model and not Path(model).is_file():
+                yield f"cellpose.{key}: there is no file {model}"
+        if "DNA" not in target or not {"AGP", "RNA"} & set(target):
+            yield f"cellprofiler.segmentation: cellpose looks at DNA and AGP or RNA, and channels.target is {target}"
 
     def _fold_problems(self):
         for fold in self.config["folds"]:

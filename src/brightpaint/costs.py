@@ -198,5 +198,7 @@ def _measured(found: Costs, study: Study, fields: float, rates: dict[str, float]
     megapixels = fields * study.config["prepare"]["size_px"] ** 2 / 1e6
     values = megapixels * rates["cells_per_megapixel"] * rates[f"columns_{name}"]
     found.cpu_s["cellprofiler"] += rates[f"cellprofiler_{name}"] * megapixels
+    if study.config["cellprofiler"]["segmentation"] == "cellpose":
+        found.cpu_s["cellpose"] += rates["cellpose"] * megapixels
     found.kept += 8 * values  # float64
     found.between += _stack_bytes(study, fields, targets) + rates["csv_bytes"] * values + 8 * values

@@ -10,7 +10,7 @@ ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from brightpaint.config import NETWORKS, Study
-from brightpaint.features import own_pipeline
+from brightpaint.features import loaded_objects, own_pipeline
 from brightpaint.features.pipeline import read as read_pipeline
 from brightpaint.sweep_config import POINT, base_arm, reference
 
@@ -132,6 +132,8 @@ def stage_settings(stage, name):
             "cutoff": CONFIG["prepare"]["cutoff"],
             "renormalise": CONFIG["prepare"]["normalise"] == "image",
         }
+    if stage == "cellpose":
+        return CONFIG["cellpose"]
     if stage == "lookup":
         return {"plates": STUDY.lookup_plates()}
     if stage in ("embed", "fid"):
@@ -275,9 +277,22 @@ def pipeline_file():
         return str(shipped)
     try:
         own_pipeline.check(read_pipeline(Path(name)), CONFIG["channels"]["target"], Path(name))
+        if segmented():
+            loaded_objects.adapt(read_pipeline(Path(name)), Path(name))
     except ValueError as error:
         raise WorkflowError(f"config: cellprofiler.pipeline: {error}") from None
     return name
+
+
+def segmented():
+    """Whether Cellpose finds nuclei and cells, and CellProfiler only measures them."""
+    return CONFIG["cellprofiler"]["segmentation"] == "cellpose"
+
+
+def cellpose_models():
+    """Files of the models that the section cellpose names by path; none where cellpose fetches its own."""
+    named = [CONFIG["cellpose"][key] for key in ("nuclei", "cells")]
+    return [model for model in dict.fromkeys(named) if segmented() and Path(model).is_file()]
 
 
 def real_medians(section):

@@ -22,11 +22,37 @@ rule export:
         " --part {wildcards.part} --parts {params.parts} --folder {output:q} 2> {log:q}"
 
 
+rule cellpose:
+    """Find nuclei and cells with Cellpose, where it is asked for, as label images that CellProfiler measures."""
+    input:
+        tiffs="<results>/parts/tiffs/{arm}/{plate}/{part}",
+        models=cellpose_models(),
+    output:
+        labels=temp(directory("<results>/parts/labels/{arm}/{plate}/{part}")),
+        counts="<results>/cellpose/{arm}/{plate}/{part}.csv",
+    log:
+        "<logs>/cellpose/{arm}/{plate}/{part}.log",
+    benchmark:
+        "<benchmarks>/cellpose/{arm}/{plate}/{part}.tsv"
+    conda:
+        "../../envs/cellpose.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        mem_mb=by_attempt(4000),
+        runtime=by_attempt(240),
+    params:
+        settings=settings("cellpose"),
+    shell:
+        "python -m brightpaint.features.cellpose_segment --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        " --threads {threads} --images {input.tiffs:q} --labels {output.labels:q} --counts {output.counts:q} 2> {log:q}"
+
+
 rule cellprofiler:
     """Segment and measure nuclei, cells and cytoplasm."""
     input:
         tiffs="<results>/parts/tiffs/{arm}/{plate}/{part}",
         pipeline=pipeline_file(),
+        labels="<results>/parts/labels/{arm}/{plate}/{part}" if segmented() else [],
     output:
         temp(directory("<results>/parts/cellprofiler/{arm}/{plate}/{part}")),
     log:
@@ -42,7 +68,7 @@ rule cellprofiler:
         command=CONFIG["cellprofiler"]["command"],
     shell:
         "python -m brightpaint.features.cellprofiler --command {params.command:q} --pipeline {input.pipeline:q}"
-        " --images {input.tiffs:q} --tables {output:q} 2> {log:q}"
+        " --images {input.tiffs:q} --labels {input.labels:q} --tables {output:q} 2> {log:q}"
 
 
 rule cells_part:

@@ -21,7 +21,7 @@ from collections import deque
 from pathlib import Path
 
 from brightpaint import atomic, cli
-from brightpaint.features import own_pipeline, pipeline, tiff
+from brightpaint.features import loaded_objects, own_pipeline, pipeline, tiff
 
 TABLES = ("Image", "Nuclei", "Cells", "Cytoplasm")
 ENVIRONMENT = Path(__file__).parents[3] / ".envs" / "cellprofiler" / "bin" / "cellprofiler"
@@ -116,8 +116,12 @@ def check_images(rows: list[dict[str, str]], channels: list[str]) -> None:
 # --- the run -----------------------------------------------------------------------------------------
 
 
-def run_cellprofiler(command: str, pipeline_path: Path, images: Path, folder: Path) -> list[str]:
+def run_cellprofiler(
+    command: str, pipeline_path: Path, images: Path, folder: Path, load_data: Path | None = None
+) -> list[str]:
     """Run CellProfiler in `folder`; its output goes to stderr line by line. Returns the last lines of it.
+
+    `load_data` stands in the place of the images' own load_data.csv.
 
     Raises
     ------
@@ -125,7 +129,7 @@ def run_cellprofiler(command: str, pipeline_path: Path, images: Path, folder: Pa
         for an exit code, a missing or unhappy done file, or a pipeline that did not load
     """
     done, tables = folder / "done.txt", folder / "tables"
-    arguments = ["-c", "-r", "-p", pipeline_path, "--data-file", images / "load_data.csv", "-i", images]
+    arguments = ["-c", "-r", "-p", pipeline_path, "--data-file", load_data or images / "load_data.csv", "-i", images]
     arguments += ["-o", tables, "-d", done, "-t", folder]
     last, failed, image = deque(maxlen=LAST_LINES), "", 0
     with subprocess.Popen(
@@ -238,8 +242,11 @@ def check_labels(tables: Path, row: dict[str, str], first: str, images: Path, nu
             raise failure(f"{describe(row)}: {name} is of {found} pixels, expected {[shape]}", images, number, last)
 
 
-def measure(command: str, pipeline_path: Path, images: Path, tables: Path) -> None:
-    """Measure one exported part; `tables` appears only when all is well. A part without fields runs nothing."""
+def measure(command: str, pipeline_path: Path, images: Path, tables: Path, labels: Path | None = None) -> None:
+    """Measure one exported part; `tables` appears only when all is well. A part without fields runs nothing.
+
+    `labels` is a folder of label images that are measured in place of what the pipeline would find.
+    """
     load_data = images / "load_data.csv"
     rows, channels = read_csv(load_data), channels_of(load_data)
     with atomic.scratch_folder(tables) as temporary:
@@ -250,9 +257,17 @@ def measure(command: str, pipeline_path: Path, images: Path, tables: Path) -> No
             text = pipeline.adapt(pipeline_path, channels, pixel_um(images))
             own_pipeline.check(text, channels, pipeline_path)
             check_images(rows, channels)
+            given, first = None, f"FileName_Orig{channels[0]}"
+            if labels:
+                expected = loaded_objects.expected_counts(labels, [row[first] for row in rows])
+                text = loaded_objects.adapt(text, pipeline_path)
+                given = folder / "load_data.csv"
+                given.write_text(loaded_objects.load_data(load_data, labels))
             (folder / pipeline_path.name).write_text(pipeline.save_labels(text, channels))
-            last = run_cellprofiler(program, folder / pipeline_path.name, images.resolve(), folder)
+            last = run_cellprofiler(program, folder / pipeline_path.name, images.resolve(), folder, given)
             check_tables(folder / "tables", rows, images, last)
+            if labels:
+                loaded_objects.check_counts(read_csv(folder / "tables" / "Image.csv"), first, expected)
         shutil.copy(load_data, folder / "tables" / "load_data.csv")
         atomic.replace_folder(folder / "tables", tables)
 
@@ -269,10 +284,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--command", required=True, help="CellProfiler's program")
     parser.add_argument("--pipeline", type=Path, required=True)
     parser.add_argument("--images", type=Path, required=True, help="folder of the exported part")
+    parser.add_argument("--labels", type=Path, nargs="?", help="folder of label images to measure; else the pipeline's")
     parser.add_argument("--tables", type=Path, required=True, help="folder that the CSVs go to")
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a cancelled job ends CellProfiler too
-    measure(args.command, args.pipeline, args.images, args.tables)
+    measure(args.command, args.pipeline, args.images, args.tables, args.labels)
 
 
 if __name__ == "__main__":
