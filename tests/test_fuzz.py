@@ -157,8 +157,8 @@ def test_a_table_of_ones_own_images_is_read_or_refused(table):
     except ValueError as error:
         assert str(error)
     else:
-        assert all(".." not in key.split("/") and not key.startswith("/") for key in files["key"])
-        assert set(files["Metadata_Well"]) <= set(wells["Metadata_Well"])
+        assert all(".." not in key.split("/") and not key.startswith("/") for key in files.keys())
+        assert files.wells() <= set(wells["Metadata_Well"])
 
 
 HEAD = "Metadata_Plate,Metadata_Well,Metadata_Site,FileName_OrigDNA,PathName_OrigDNA\n"
