@@ -173,7 +173,7 @@ def test_a_journal_of_another_key_begins_anew(tmp_path):
 
 
 def test_rows_are_read_and_written_in_batches_as_a_whole_table_would_be(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "BATCH_ROWS", 7)
+    monkeypatch.setattr(store.tables, "BATCH_ROWS", 7)
     frame = pd.DataFrame({"a": [f"w{n}" for n in range(20)], "b": range(20), "c": np.arange(20) / 3})
     frame.loc[3, "c"] = np.nan
     records = frame.to_dict("records")
@@ -333,7 +333,7 @@ def test_a_full_disk_is_an_error_that_says_how_much_is_needed(tmp_path, monkeypa
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store.os, "posix_fallocate", full)
+    monkeypatch.setattr(store.stacks.os, "posix_fallocate", full)
     with pytest.raises(OSError, match="s.tif: the disk is full; this stack needs 0.00 GB"):
         store.StackWriter(tmp_path / "s.tif", SHAPE, NAMES, key="k")
     assert os.listdir(tmp_path) == []

@@ -1,0 +1,97 @@
+"""Single images: the microscope's own, whole or refused, and those that others shall read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from brightpaint.atomic import atomic
+
+
+def read_raw(path: str | Path, where: str = "") -> np.ndarray:
+    """Read one untouched microscope image whole.
+
+    Returns
+    -------
+    (H, W) uint16 raw counts
+
+    Raises
+    ------
+    ValueError
+        for what is not one whole 16-bit greyscale TIFF; the message names the file and `where`
+        (plate, well, site, channel)
+    """
+    with _raw_page(path, where) as (place, tif, page):
+        try:
+            pages, image = len(tif.pages), page.asarray()
+        except Exception as error:
+            raise ValueError(
+                f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {MEND}"
+            ) from error
+    if image.ndim != 2 or image.dtype != np.uint16 or pages != 1:
+        raise ValueError(
+            f"{place}: expected one 16-bit greyscale page, found {pages} page(s) of shape {image.shape} "
+            f"and type {image.dtype}; export the images as 16-bit greyscale"
+        )
+    return image
+
+
+def check_raw(path: str | Path, where: str = "") -> None:
+    """Raise ValueError, as `read_raw` does, where a file is no TIFF or ends before its image does; read no pixels."""
+    with _raw_page(path, where):
+        pass
+
+
+MEND = "fetch it again: delete it and rerun, or leave the field out: a line plate/well/site in source.exclude"
+
+
+@contextlib.contextmanager
+def _raw_page(path: str | Path, where: str) -> Iterator[tuple]:
+    """Open a TIFF whose first page lies whole within the file: (its name for messages, file, page)."""
+    place = f"{path}" + (f" ({where})" if where else "")
+    size = os.path.getsize(path) if os.path.exists(path) else -1
+    if size <= 0:
+        raise ValueError(f"{place}: expected a TIFF, found {'nothing' if size < 0 else 'an empty file'}; {MEND}")
+    try:
+        tif = tifffile.TiffFile(path)
+    except Exception as error:
+        raise ValueError(f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {MEND}") from error
+    with tif:
+        try:
+            page = tif.pages.first
+            ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts)]
+        except Exception as error:
+            raise ValueError(
+                f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {MEND}"
+            ) from error
+        if not ends or max(ends) > size:
+            wanted = max(ends, default="more")
+            raise ValueError(f"{place}: expected a whole TIFF of {wanted} bytes, found it truncated at {size}; {MEND}")
+        yield place, tif, page
+
+
+def write_raw(path: str | Path, image: np.ndarray) -> None:
+    """Write one (H, W) uint16 image as a plain TIFF, the same bytes every time."""
+    with atomic(path, tidy=False) as temporary:
+        tifffile.imwrite(temporary, image, photometric="minisblack", metadata=None, software=False)
+
+
+def write_ome(path: str | Path, image: np.ndarray, channel: str, *, pixel_um: float, identifier: str) -> None:
+    """Write one (H, W) uint16 image as an OME-TIFF with its channel and pixel size, the same bytes every time."""
+    described = {
+        "axes": "YX",
+        "Channel": {"Name": channel},
+        "PhysicalSizeX": pixel_um,
+        "PhysicalSizeXUnit": "µm",
+        "PhysicalSizeY": pixel_um,
+        "PhysicalSizeYUnit": "µm",
+        "UUID": identifier,
+    }
+    with atomic(path, tidy=False) as temporary:
+        with tifffile.TiffWriter(temporary, ome=True) as tif:
+            tif.write(image, photometric="minisblack", metadata=described, software=False)

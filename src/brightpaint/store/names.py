@@ -1,0 +1,44 @@
+"""Names of fields, digests and parts: what every table, message and unfinished file is keyed by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+# One field of view, or one tile of it where large fields are cut (tile 1 is the whole field otherwise).
+FIELD_KEYS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Tile"]
+
+
+def describe_field(row: pd.Series | dict, channel: str = "") -> str:
+    """Name a field as every error message does: plate, well, site, tile and channel."""
+    words = [f"{key.removeprefix('Metadata_').lower()} {row[key]}" for key in FIELD_KEYS if key in row]
+    return ", ".join(words + ([f"channel {channel}"] if channel else []))
+
+
+def digest(*parts: object) -> str:
+    """Return a sha256 hex digest of JSON-serialisable parts, to key unfinished work by what made it."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: str | Path) -> str:
+    """Return the sha256 hex digest of a file's content."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def part_rows(n_fields: int, part: int, parts: int) -> np.ndarray:
+    """Return the row numbers of part `part` (1-based) of `parts` nearly equal, contiguous parts."""
+    if not 1 <= part <= parts:
+        raise ValueError(f"part {part} of {parts}: expected a part from 1 to {parts}")
+    return np.array_split(np.arange(n_fields), parts)[part - 1]
+
+
+def fingerprint(path: str | Path) -> list[int]:
+    """Return a file's size and time of change: enough to know that unfinished work began from this very file."""
+    status = Path(path).stat()
+    return [status.st_size, status.st_mtime_ns]

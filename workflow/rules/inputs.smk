@@ -1,0 +1,152 @@
+# Input functions of the models and features wings: each says which files it returns. No rules.
+
+
+def fields_of(wildcards):
+    """Table of the fields that an arm is to paint: a plate's, or those drawn for the sweep."""
+    drawn = "<results>/sweep/fields/{plate}.parquet"
+    return drawn if wildcards.arm in SWEPT else "<results>/fields/{plate}.parquet"
+
+
+def sweep_active(wildcards):
+    """The table of actives where the sweep's arm predicts the active subset only."""
+    subset = STUDY.model_of(base_arm(CONFIG)["name"])["subset"]
+    return "<results>/active/perturbations.tsv" if subset == "active" else []
+
+
+def training_stacks(wildcards):
+    """Real stacks of the plates that a fold trains on."""
+    return expand("<results>/images/real/{plate}.tif", plate=STUDY.training_plates(wildcards.fold))
+
+
+def training_fields(wildcards):
+    """Field tables of the plates that a fold trains on."""
+    return expand("<results>/fields/{plate}.parquet", plate=STUDY.training_plates(wildcards.fold))
+
+
+def active_of(section, key):
+    """Input function: the table of actives where the named model trains on the active subset."""
+
+    def active(wildcards):
+        subset = STUDY.entry(section, wildcards[key])["subset"]
+        return "<results>/active/perturbations.tsv" if subset == "active" else []
+
+    return active
+
+
+def active_of_arm(wildcards):
+    """The table of actives where the arm predicts the active subset only."""
+    subset = STUDY.model_of(wildcards.arm)["subset"]
+    return "<results>/active/perturbations.tsv" if subset == "active" else []
+
+
+def weights_of(wildcards):
+    """Weights from which an arm predicts a plate: trained here, or given by path."""
+    model = STUDY.model_of(wildcards.arm)
+    fold = STUDY.fold_of(wildcards.arm, wildcards.plate)
+    return model["weights"] or f"<results>/models/{model['name']}/{fold}/weights.safetensors"
+
+
+def classifier_of(wildcards):
+    """Classifier weights that guide an arm, if any."""
+    name = STUDY.entry("arms", wildcards.arm)["classifier"]
+    fold = STUDY.fold_of(wildcards.arm, wildcards.plate)
+    return f"<results>/classifiers/{name}/{fold}/weights.safetensors" if name else []
+
+
+def rows_of(wildcards):
+    """Table that names the rows of an arm's stack: every field, or the predicted ones."""
+    real = wildcards.arm == "real"
+    return "<results>/fields/{plate}.parquet" if real else "<results>/images/{arm}/{plate}.parquet"
+
+
+def pipeline_file():
+    """The CellProfiler pipeline: one of ours by name, or a path."""
+    name = CONFIG["cellprofiler"]["pipeline"]
+    shipped = ROOT / "resources" / "cellprofiler" / f"{name}.cppipe"
+    if not (shipped.exists() or Path(name).exists()):
+        known = sorted(path.stem for path in shipped.parent.glob("*.cppipe"))
+        raise WorkflowError(f"config: cellprofiler.pipeline: {name} is neither a file nor one of {', '.join(known)}")
+    if shipped.exists():
+        return str(shipped)
+    try:
+        own_pipeline.check(read_pipeline(Path(name)), CONFIG["channels"]["target"], Path(name))
+        if segmented():
+            loaded_objects.adapt(read_pipeline(Path(name)), Path(name))
+    except ValueError as error:
+        raise WorkflowError(f"config: cellprofiler.pipeline: {error}") from None
+    return name
+
+
+def segmented():
+    """Whether Cellpose finds nuclei and cells, and CellProfiler only measures them."""
+    return CONFIG["cellprofiler"]["segmentation"] == "cellpose"
+
+
+def cellpose_models():
+    """Files of the models that the section cellpose names by path; none where cellpose fetches its own."""
+    named = [CONFIG["cellpose"][key] for key in ("nuclei", "cells")]
+    return [model for model in dict.fromkeys(named) if segmented() and Path(model).is_file()]
+
+
+def real_medians(section):
+    """Field medians of the real plates on which `section` is fitted."""
+    return expand("<results>/medians/real/{plate}.parquet", plate=STUDY.fitted_on(section))
+
+
+def medians_of(wildcards):
+    """Field medians of every plate of an arm."""
+    return expand(
+        "<results>/medians/{arm}/{plate}.parquet", arm=wildcards.arm, plate=STUDY.profile_plates(wildcards.arm)
+    )
+
+
+def sphering_medians(wildcards):
+    """Field medians of the real plates on whose DMSO wells sphering is fitted, where the recipe spheres."""
+    return real_medians("select") if CONFIG["profile"]["recipe"] == "standard" else []
+
+
+def seen_stack(wildcards):
+    """Stack that a network of photographs looks at: brightfield lies in the real one."""
+    arm = "real" if wildcards.arm == "brightfield" else wildcards.arm
+    return f"<results>/images/{arm}/{wildcards.plate}.tif"
+
+
+def seen_rows(wildcards):
+    """Table that names the rows of that stack."""
+    real = wildcards.arm in ("real", "brightfield")
+    return "<results>/fields/{plate}.parquet" if real else "<results>/images/{arm}/{plate}.parquet"
+
+
+def local_weights(section):
+    """Files of the weights that `section` names by path; none where they come from the hub."""
+    path = Path(CONFIG[section]["weights"] or "none")
+    return [str(path / name) for name in ("config.json", "model.safetensors")] if path.is_dir() else []
+
+
+def embeddings_of(wildcards):
+    """Embeddings of every plate of an arm."""
+    return expand(
+        "<results>/embeddings/{arm}/{plate}.parquet", arm=wildcards.arm, plate=STUDY.seen_plates(wildcards.arm)
+    )
+
+
+def embedded_to_score(wildcards):
+    """Real and predicted profiles in the space of the embedder, where it is on; brightfield has its own alone."""
+    seen = STUDY.seen_arms("embed")
+    if not (seen and CONFIG["perturbations"]) or wildcards.arm not in [*seen, "lookup"]:
+        return []
+    arms = ["brightfield"] if wildcards.arm == "brightfield" else dict.fromkeys(["real", wildcards.arm])
+    return expand("<results>/profiles/{arm}/dino/perturbations.parquet", arm=arms)
+
+
+def inception_to_score(arm=None):
+    """Input function: Inception features of `arm`, or the scored one, on its plates; none where FID is off."""
+
+    def tables(wildcards):
+        seen = [name for name in STUDY.seen_arms("fid") if name != "brightfield"]
+        if wildcards.arm not in seen or (wildcards.arm == "real" and arm != "real"):
+            return []
+        plates = scored_plates(wildcards)
+        return expand("<results>/inception/{arm}/{plate}.parquet", arm=arm or wildcards.arm, plate=plates)
+
+    return tables
