@@ -118,7 +118,8 @@ LOAD = [
               "load_data.csv: expected a well such as A01, found '1'"),
     load_data("another plate's table", lambda data: data.replace(b"1053600674,", b"1053600999,"),
               "no row of plate 1053600674; found 1053600999"),
-    load_data("a row twice", lambda data: data + line_of(data, 1) + b"\n", "well A01, site 1", "found it listed twice", "take one out"),
+    load_data("a row twice", lambda data: data + line_of(data, 1) + b"\n", "well A01, site 1", "found it listed twice",
+              "take one out"),
     *(load_data(f"well {well}", cell("Metadata_Well", well), f"expected a well such as A01, found '{well}'", "correct the")
       for well in ("A0", "A000", "1A", "AAA1", "$(touch x)", "А01")),
     *(load_data(f"site {site[:12]}", cell("Metadata_Site", site), "well A01: expected a site number from 1", "correct the")

@@ -22,8 +22,8 @@ def test_a_study_killed_in_four_rules_ends_as_if_it_had_not_been(finished_study,
         ("cellprofiler", "jobs"),
         ("score", "everything"),
     ):
-        forced = ["--forcerun", "train"] if rule == "train" else []
-        assert kills.hit(folder, rule, float(rng.uniform(0, 1)), way, *forced), f"no job of {rule} ran"
+        # Forced, since a training that ends with the same bytes makes nothing below it due.
+        assert kills.hit(folder, rule, float(rng.uniform(0, 1)), way, "--forcerun", rule), f"no job of {rule} ran"
         kills.unlock(folder)
     kills.finish(folder, "--rerun-incomplete")
     assert kills.differences(finished_study, folder) == []

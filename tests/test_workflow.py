@@ -208,7 +208,10 @@ def test_networks_of_photographs_are_planned_with_weights_alone(tmp_path):
         ({"fid": {"window": [3, 3]}}, "fid: window [3, 3] is empty"),
         ({"trian": {}}, "unknown key trian at the top level; did you mean train?"),
         ({"cellprofiler": {"pipeline": "slimm"}}, "slimm is neither a file nor one of full, slim"),
-        ({"cellprofiler": {"pipeline": str(ROOT / "tests" / "illumination.cppipe")}}, "illumination.cppipe: CorrectIlluminationCalculate must go"),
+        (
+            {"cellprofiler": {"pipeline": str(ROOT / "tests" / "illumination.cppipe")}},
+            "illumination.cppipe: CorrectIlluminationCalculate must go",
+        ),
         ({"source": {"layout": "table", "url": "${BRIGHTPAINT_UNSET}/x"}}, "BRIGHTPAINT_UNSET is not set"),
     ],
 )
@@ -326,7 +329,7 @@ def test_more_sampling_steps_do_not_retrain(finished_study, tmp_path):
 def test_a_figure_setting_draws_figures_only(finished_study, tmp_path):
     jobs = changed(finished_study, tmp_path, lambda config: config["figures"].update(dpi=70))
     drawn = {"montage", "loss", "active_figure", "quality_figure", "worst", "plate_page", "feature_figure"}
-    drawn |= {"closeup", "attention", "tsne", "uncertainty_figure", "sweep_figure"}
+    drawn |= {"closeup", "attention", "tsne", "uncertainty_figure", "sweep_figure", "outlines", "overlap_figure"}
     assert set(jobs) == drawn
 
 
