@@ -1,5 +1,6 @@
 # The study, its settings, and what every wing needs of it. No rules.
 import json
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -44,10 +45,9 @@ shell.prefix(
     # What starts a training: python, or torchrun with one process a GPU.
     'launch() ( if [ "$1" -gt 1 ]; then echo "python -m torch.distributed.run --standalone --nproc-per-node $1 -m"; '
     'else echo "python -m"; fi ); '
+    # glibc gives every large tensor's memory back and asks for it again, a quarter of the CPU of sampling; this keeps it.
+    'keep_memory() ( export MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592; exec "$@" ); '
 )
-
-# glibc gives every large tensor's memory back and asks for it again, a quarter of the CPU of sampling; this keeps it.
-KEEP_MEMORY = "MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=8589934592 "
 
 
 wildcard_constraints:
@@ -194,7 +194,7 @@ def sampling_parts(arm):
     """Part numbers of an arm's sampling jobs on a plate; a sweep has few fields, and no more jobs than full batches."""
     if arm not in SWEPT:
         return parts("sample")
-    batches = -(-CONFIG["sweep"]["fields"] // CONFIG["sample"]["batch"])
+    batches = math.ceil(CONFIG["sweep"]["fields"] / CONFIG["sample"]["batch"])
     return parts("sample")[:batches]
 
 
@@ -202,7 +202,7 @@ def parts_to_gather(suffix):
     """Input function: the files of a plate's sampled parts that end so."""
 
     def files(wildcards):
-        pattern = "<results>/parts/{kind}/{arm}/{plate}/{part}" + suffix
+        pattern = f"<results>/parts/{{kind}}/{{arm}}/{{plate}}/{{part}}{suffix}"
         return expand(pattern, **dict(wildcards), part=sampling_parts(wildcards.arm))
 
     return files

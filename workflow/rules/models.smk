@@ -103,7 +103,7 @@ rule sample:
         settings=lambda wildcards: settings("sample", wildcards.arm),
         parts=lambda wildcards: len(sampling_parts(wildcards.arm)),
     shell:
-        KEEP_MEMORY + "python -m brightpaint.models.sample --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        "keep_memory python -m brightpaint.models.sample --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
         " --threads {threads} --weights {input.weights:q} --classifier {input.classifier:q}"
         " --stack {input.stack:q} --fields {input.fields:q} --active {input.active:q}"
         " --part {wildcards.part} --parts {params.parts}"
@@ -138,8 +138,7 @@ rule uncertainty:
         settings=lambda wildcards: settings("uncertainty", wildcards.arm),
         parts=lambda wildcards: len(sampling_parts(wildcards.arm)),
     shell:
-        KEEP_MEMORY
-        + "python -m brightpaint.models.uncertainty --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        "keep_memory python -m brightpaint.models.uncertainty --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
         " --threads {threads} --weights {input.weights:q} --classifier {input.classifier:q}"
         " --stack {input.stack:q} --fields {input.fields:q} --active {input.active:q} --drawn {input.drawn:q}"
         " --part {wildcards.part} --parts {params.parts}"
