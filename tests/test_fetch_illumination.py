@@ -47,7 +47,7 @@ def test_what_is_not_there_is_named(mirror, tmp_path):
     ):
         command(mirror, tmp_path / "P1", channels=["DNA", "ER"])
     with pytest.raises(
-        ValueError, match="plate P1: no none_Illum.*npy in .*/illum/none; set illumination.method: median"
+        ValueError, match="plate P1: no none_Illum.*npy in .*/illum/none/; set illumination.method: median"
     ):
         command(mirror, tmp_path / "P1", plate={**PLATE, "barcode": "none"})
     assert not (tmp_path / "P1").exists()
