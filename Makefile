@@ -15,6 +15,7 @@ help:
 	@echo "make test-slurm    the tests on a real single-node SLURM (root on Debian)"
 	@echo "make demo-slurm    the demo through the SLURM profile, on the cluster that sbatch finds here"
 	@echo "make rulegraph     draw docs/rulegraph.md again"
+	@echo "make test-all      the same, and thirty kills of a study in every rule"
 	@echo "make environments  build .venv and .envs/cellprofiler, once"
 	@echo "make cellpose-environment  build .envs/cellpose, for cellprofiler.segmentation: cellpose alone"
 	@echo "make clean-demo    forget the demo's results and plates"
@@ -48,6 +49,9 @@ lint: environments
 
 test: lint
 	$(RUN) python -m pytest
+
+test-all: lint
+	$(RUN) python -m pytest -m ""
 
 test-slurm: environments
 	$(RUN) BRIGHTPAINT_SLURM=1 python -m pytest -rs tests/slurm
