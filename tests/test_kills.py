@@ -1,4 +1,4 @@
-"""A study survives kill -9 at random moments. The whole campaign is `make test-all`; `make test` kills four jobs."""
+"""A study survives kill -9 at random moments: minutes to an hour, so `make test-all` alone runs it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def unmade(finished, folder):
         shutil.rmtree(path)
 
 
+@pytest.mark.exhaustive
 def test_a_study_killed_in_four_rules_ends_as_if_it_had_not_been(finished_study, tmp_path):
     unmade(finished_study, folder := tmp_path / "killed")
     rng = np.random.default_rng(3)
