@@ -39,6 +39,28 @@ def test_a_field_is_described_as_errors_do():
     assert store.describe_field(pd.Series(row)) == "plate P, well A01, site 2, tile 3"
 
 
+def test_a_field_is_found_by_its_keys_or_named(tmp_path):
+    keys = {"Metadata_Plate": "P", "Metadata_Well": ["A01", "A02"], "Metadata_Site": 1, "Metadata_Tile": 1}
+    table = pd.DataFrame(keys, index=[7, 3])
+    assert [store.place_of(row, table) for _, row in table.iloc[::-1].iterrows()] == [1, 0]
+    absent = table.iloc[0].replace("A01", "A03")
+    with pytest.raises(ValueError, match="x.parquet: plate P, well A03, site 1, tile 1 is not in it; delete it"):
+        store.place_of(absent, table, "x.parquet")
+    with pytest.raises(ValueError, match="the table of its fields: .*well A01.* is in it 2 times"):
+        store.place_of(table.iloc[0], table.iloc[[0, 1, 0]])
+
+
+def test_a_gathered_stack_fits_its_table_or_is_refused(tmp_path):
+    write(tmp_path / "P.tif")
+    keys = {"Metadata_Plate": "P", "Metadata_Well": "A01", "Metadata_Site": np.arange(5), "Metadata_Tile": 1}
+    store.write_table(pd.DataFrame(keys), tmp_path / "P.parquet")
+    stack, rows = store.open_gathered(tmp_path / "P.tif")
+    assert np.array_equal(stack.images[3], field(3)) and list(rows["Metadata_Site"]) == [0, 1, 2, 3, 4]
+    store.write_table(pd.DataFrame(keys).iloc[:4], tmp_path / "P.parquet")
+    with pytest.raises(ValueError, match="P.tif: 5 fields where its table has 4; delete both and rerun"):
+        store.open_gathered(tmp_path / "P.tif")
+
+
 def test_digests(tmp_path):
     assert store.digest({"b": 1, "a": 2}) == store.digest({"a": 2, "b": 1}) != store.digest({"a": 2, "b": 2})
     (tmp_path / "x").write_bytes(b"abc")

@@ -238,7 +238,14 @@ def test_without_cells_there_are_images_and_seconds(swept):
 def test_a_point_that_painted_other_fields_is_refused(swept):
     folder, names = swept
     rows = store.read_fields(folder / f"{names[1]}.parquet")
+    stack = store.open_stack(folder / f"{names[1]}.tif")
+    images = np.array(stack.images[:7])
     store.write_table(rows.iloc[:7], folder / f"{names[1]}.parquet")
+    with pytest.raises(ValueError, match="8 fields where its table has 7; delete both and rerun"):
+        run(swept)
+    with store.StackWriter(folder / f"{names[1]}.tif", images.shape, stack.channels, key="seven") as writer:
+        for row, image in enumerate(images):
+            writer.write(row, image)
     with pytest.raises(ValueError, match="7 fields, but 8 were drawn for the sweep"):
         run(swept)
     with pytest.raises(ValueError, match="must name every point"):

@@ -68,7 +68,7 @@ def field_maps(network, field: pd.Series, sources: dict, settings: dict) -> dict
     """Return {row: {"channels", "shown", "maps"}} of one field: brightfield, then the real stains and each arm's."""
     rows = {}
     for name, (stack, table) in sources.items():
-        (place,) = np.flatnonzero((table[store.FIELD_KEYS] == field[store.FIELD_KEYS]).all(axis=1))
+        place = store.place_of(field, table)
         for row in (BRIGHTFIELD_ROW, name) if name == "real" else (name,):
             channels = settings["channels"]["input" if row == BRIGHTFIELD_ROW else "target"]
             images = z_scores(stack, place, channels, settings)
@@ -144,8 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     fields = store.read_fields(args.fields)
-    arms = {arm: (store.open_stack(path), store.read_fields(path.with_suffix(".parquet")))
-            for arm, path in zip(args.arms, args.predicted)}  # fmt: skip
+    arms = {arm: store.open_gathered(path) for arm, path in zip(args.arms, args.predicted)}
     sources = {"real": (store.open_stack(args.real).select(fields), fields), **arms}
     count = min(args.settings["fields"], FIELDS)
     chosen = shown_fields(fields, {name: rows for name, (_, rows) in arms.items()}, count, str(args.real))

@@ -9,14 +9,12 @@ import argparse
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 
-from brightpaint import store
+from brightpaint import pages, store
 from brightpaint.cli import run
-from brightpaint.evaluation.tables import SCRIPT, STYLE
 from brightpaint.features.median import features_of
 
 
@@ -58,26 +56,19 @@ def count_features(medians: pd.DataFrame, kept: Sequence[str]) -> tuple[dict, di
 
 def page(table: pd.DataFrame, reasons: pd.Series, tsv: str) -> str:
     """Render the counts as one page that needs no network."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
-    rows = [[f"{value:,.6g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else escape(str(value))
-             for value in row] for row in table.astype(object).itertuples(index=False)]  # fmt: skip
-    body = "".join("<tr>" + "".join(f"<td>{word}</td>" for word in row) + "</tr>" for row in rows)
     dropped = ", ".join(f"{count} by {name}" for name, count in reasons.items() if name)
     said = (
         f"Selection kept {int(reasons.get('', 0))} of {int(reasons.sum())} features; it dropped {dropped or 'none'}."
         if len(reasons)
         else ""
     )
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>brightpaint: cells and features</title><link rel="icon" href="data:,">
-<style>{STYLE} td:nth-child(2) {{ text-align: left }}</style></head><body>
-<h1>Cells and features that were measured</h1>
-<p>{escape(said)} Fields without cells have no part in any profile. A missing value is a feature that CellProfiler could not
-give for any cell of a field. <a download="cells.tsv" href="data:text/tab-separated-values;charset=utf-8,{quote(tsv)}">Download
-(TSV), the features named</a>.</p>
-<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>
-<script>{SCRIPT}</script></body></html>
-"""
+    body = f"""<p>{escape(said)} Fields without cells have no part in any profile. A missing value is a feature
+that CellProfiler could not give for any cell of a field.
+{pages.download("cells.tsv", tsv, "Download (TSV), the features named")}.</p>
+{pages.table(table)}"""
+    return pages.page(
+        "cells and features", "Cells and features that were measured", body, "td:nth-child(2) { text-align: left }"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -126,7 +126,7 @@ def draw_worst(args: argparse.Namespace) -> plt.Figure:
     for plate, real, table, predicted in zip(args.plates, args.real, args.fields, args.predicted):
         if plate in shown:
             fields = store.read_fields(table)
-            painted = store.open_stack(predicted), store.read_fields(predicted.with_suffix(".parquet"))
+            painted = store.open_gathered(predicted)
             plates[plate] = {"real": (store.open_stack(real).select(fields), fields), args.arm: painted}
     chosen = {key: args.settings[key] for key in ("channels", "pixel_size_um", "dpi")}
     return worst_montage(worst, plates, **chosen)
@@ -136,10 +136,7 @@ def draw_montage(args: argparse.Namespace) -> plt.Figure:
     """Draw a plate's montage."""
     if len(args.arms) != len(args.predicted):
         raise ValueError("figures montage: --arms and --predicted must be as many")
-    arms = {
-        arm: (store.open_stack(path), store.read_fields(path.with_suffix(".parquet")))
-        for arm, path in zip(args.arms, args.predicted)
-    }
+    arms = {arm: store.open_gathered(path) for arm, path in zip(args.arms, args.predicted)}
     chosen = {key: args.settings[key] for key in ("channels", "pixel_size_um", "dpi")}
     fields = store.read_fields(args.fields)
     return plate_montage(

@@ -143,11 +143,9 @@ def plate_scores(
     """
     fields = store.read_fields(fields_path)
     real = store.open_stack(real_path).select(fields)
-    predicted = store.open_stack(predicted_path) if predicted_path is not None else None
-    rows = store.read_fields(predicted_path.with_suffix(".parquet")) if predicted_path is not None else fields
-    for stack, table, path in ((real, fields, real_path), (predicted, rows, predicted_path)):
-        if stack is not None and len(stack) != len(table):
-            raise ValueError(f"{path}: {len(stack)} fields where its table has {len(table)}; delete both and rerun")
+    if len(real) != len(fields):
+        raise ValueError(f"{real_path}: {len(real)} fields where its table has {len(fields)}; delete both and rerun")
+    predicted, rows = store.open_gathered(predicted_path) if predicted_path is not None else (None, fields)
     joined = join_rows(fields, rows, str(predicted_path))
     if predicted is not None and len(joined) and predicted.images.shape[2:] != real.images.shape[2:]:
         raise ValueError(f"{predicted_path}: images of {predicted.images.shape[2:]} pixels, expected "

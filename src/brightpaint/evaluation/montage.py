@@ -158,8 +158,7 @@ def standardised_stains(
     stack: store.Stack, rows: pd.DataFrame, field: pd.Series, channels: Sequence[str]
 ) -> np.ndarray:
     """Read the stains of one field, found by its keys: (C, H, W) z-scores."""
-    (row,) = np.flatnonzero((rows[store.FIELD_KEYS] == field[store.FIELD_KEYS]).all(axis=1))
-    return standardise(stack.images[row][stack.channel_indices(channels)])
+    return standardise(stack.images[store.place_of(field, rows)][stack.channel_indices(channels)])
 
 
 def plate_montage(
@@ -304,7 +303,7 @@ def worst_montage(
     for _, field in worst.iterrows():
         sources = plates[field["Metadata_Plate"]]
         real, fields = sources["real"]
-        row = fields[(fields[store.FIELD_KEYS] == field[store.FIELD_KEYS]).all(axis=1)].iloc[0]
+        row = fields.iloc[store.place_of(field, fields)]
         place = real.channel_indices([middle_input(channels)])[0]
         grey.append(standardise(real.images[row.name][place]))
         stains.append(

@@ -116,11 +116,9 @@ def plate_outlines(
     for name, (stack, rows) in stacks.items():
         with store.open_masks(masks[name]) as labels:
             for (_, field), one in zip(shown.iterrows(), drawn):
-                place = np.flatnonzero((labels.fields == field[store.FIELD_KEYS]).all(axis=1))
-                if len(place) != 1:
-                    raise ValueError(f"{masks[name]}: {store.describe_field(field)} is not in it; delete it and rerun")
+                place = store.place_of(field, labels.fields, str(masks[name]))
                 images = standardised_stains(stack, rows, field, stains)
-                found = {objects: labels.read(place[0], objects) for objects in COLOURS}
+                found = {objects: labels.read(place, objects) for objects in COLOURS}
                 one["sources"][name] = {"images": images, "labels": found}
     return outline_figure(drawn, stains, dpi)
 
@@ -142,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     fields, settings = store.read_fields(args.fields), args.settings
     stacks = {"real": (store.open_stack(args.real).select(fields), fields)}
     for arm, path in zip(args.arms, args.predicted):
-        stacks[arm] = store.open_stack(path), store.read_fields(path.with_suffix(".parquet"))
+        stacks[arm] = store.open_gathered(path)
     masks = dict(zip(stacks, [args.real_masks, *args.masks]))
     with plt.rc_context(STYLE):
         figure = plate_outlines(

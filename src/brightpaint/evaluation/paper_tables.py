@@ -13,14 +13,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 
-from brightpaint import store
+from brightpaint import pages, store
 from brightpaint.cli import run
-from brightpaint.evaluation.tables import ARROWS, COLUMNS, LEAKING, REFERENCES, SCRIPT, STYLE, Column, best_value, cell
+from brightpaint.evaluation.tables import ARROWS, COLUMNS, LEAKING, REFERENCES, Column, best_value, cell
 
 # The paper's columns in its order, then what it has not; those that no arm has are left out.
 SHOWN = ("pcc", "fid", "kid", "ssim", "ssim_paper", "mse", "mae", "nn", "nn_paper", "top5", "top5_paper", "mtdist", "mtdist_paper",
@@ -175,22 +174,15 @@ def page(frame: pd.DataFrame, rows: Sequence[Mapping], number: int, remark: str)
             f"<p>{LEAKING} is shown the target in sampling: it has been told what matches, mAP and MTdist ask for, and is no "
             "evidence there.</p>"
         )
-    body = html_rows(frame, rows, columns)
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>brightpaint: table {number}</title><link rel="icon" href="data:,"><style>{STYLE}
-td:nth-child(2), td:nth-child(3), th:nth-child(2), th:nth-child(3) {{ text-align: left }}</style></head><body>
-<h1>{escape(TITLES[number])}</h1>
-<p>Rows and columns follow Cross-Zamirski et al. 2023. Test plates: {escape(tested)}; where there are several, the mean stands
-first and each plate below it. Square
-brackets: 95% bootstrap interval within the plate; it does not speak of other batches. Blue:
-best arm that is not told the target. Grey: within what chance reaches one time in twenty. GT: the real Cell Painting images
-(matches of real profiles; CPcor with replicate plates). Click a heading to sort.
-<a download="table_{number}.tsv" href="data:text/tab-separated-values;charset=utf-8,{quote(tidy)}">Download (TSV)</a>.</p>
+    body = f"""<p>Rows and columns follow Cross-Zamirski et al. 2023. Test plates: {escape(tested)}; where there are several, the
+mean stands first and each plate below it. Square brackets: 95% bootstrap interval within the plate; it does not speak of other
+batches. Blue: best arm that is not told the target. Grey: within what chance reaches one time in twenty. GT: the real
+Cell Painting images (matches of real profiles; CPcor with replicate plates). Click a heading to sort.
+{pages.download(f"table_{number}.tsv", tidy)}.</p>
 {"".join(notes)}
-<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>
-<script>{SCRIPT}</script></body></html>
-"""
+<table><thead><tr>{head}</tr></thead><tbody>{html_rows(frame, rows, columns)}</tbody></table>"""
+    style = "td:nth-child(2), td:nth-child(3), th:nth-child(2), th:nth-child(3) { text-align: left }"
+    return pages.page(f"table {number}", TITLES[number], body, style)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

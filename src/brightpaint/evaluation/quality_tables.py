@@ -101,14 +101,18 @@ def shared_images(plates: dict[str, pd.DataFrame]) -> list[str]:
 
 
 def page(counts: pd.DataFrame, sentences: Sequence[str], flags: pd.DataFrame, tsv: str) -> str:
-    """Return the HTML page: counts by plate, what shows only between plates, and every flag that left a field out."""
+    """Return the HTML page: counts by plate, what shows only between plates, and every flag that left a field out.
+
+    `tsv` is the text of the table of counts.
+    """
     gone = flags[flags["excluded"] == 1]
     words = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
     between = f"<ul>{words}</ul>" if words else "<p>No shared images and no exchanged channels were found.</p>"
     listed = pages.table(gone[[*KEYS, "Channel", "flag", "detail"]]) if len(gone) else "<p>No field was left out.</p>"
     return pages.page(
+        "image quality",
         "Image quality",
-        f"<h2>Fields by plate and flag</h2>{pages.table(counts)}<p>All numbers: {escape(tsv)}</p>"
+        f"<h2>Fields by plate and flag</h2>{pages.table(counts)}<p>{pages.download('quality.tsv', tsv)}</p>"
         f"<h2>Between plates</h2>{between}<h2>Left out, and why</h2>{listed}",
     )
 
@@ -135,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     table = pd.DataFrame(counts)
     store.write_table(table, args.tsv)
     with store.atomic(args.html) as temporary:
-        temporary.write_text(page(table, sentences, pd.concat(flags, ignore_index=True), args.tsv.name))
+        temporary.write_text(page(table, sentences, pd.concat(flags, ignore_index=True), args.tsv.read_text()))
 
 
 if __name__ == "__main__":

@@ -139,13 +139,16 @@ def image_distance_rows(args: argparse.Namespace, plate: str, active: set[str] |
     return image_distances.plate_rows(plate, tables["real"], tables[args.arm], tables["brightfield"], active)
 
 
-def failed_rows(plate: str, args: argparse.Namespace) -> Iterator[dict]:
-    """Say how often the arm paints a phenotype that failed, where the plate's truth and training plates are known."""
-    training = args.settings.get("training", {}).get(plate)
-    if not (args.truth and args.wells and training):
-        return
+def read_truth(args: argparse.Namespace) -> tuple[pd.DataFrame | None, list[pd.DataFrame]]:
+    """Read the truth of simulated plates, and real and predicted well profiles; None where they are not known."""
+    if not (args.truth and args.wells):
+        return None, []
     truth = pd.concat([store.read_table(path) for path in args.truth], ignore_index=True)
-    real, painted = store.read_table(args.wells[0]), store.read_table(args.wells[-1])
+    return truth, [store.read_table(path) for path in (args.wells[0], args.wells[-1])]
+
+
+def failed_rows(plate: str, training: Sequence[str], real: pd.DataFrame, painted: pd.DataFrame, truth: pd.DataFrame):
+    """Say how often the arm paints a phenotype that failed, on a plate whose training plates are known."""
     for row in painted_rows(plate, training, real, painted, truth):
         yield {**row, "plate": plate, "subset": "full", "space": "cellprofiler", "channel": "all"}
 
@@ -212,6 +215,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for space, paths in (("cellprofiler", args.profiles), ("dino", args.embedded))
         if paths
     }
+    features = read_selection(args.selection[0]) if args.selection else None
+    truth, wells = read_truth(args)
     rows, tables = [], [pd.DataFrame(columns=[*store.FIELD_KEYS, "Channel"])]  # a look-up has no fields
     for place, plate in enumerate(args.plates):
         fields = store.read_fields(args.fields[place])
@@ -224,13 +229,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             rows += image_rows(plate, fields, joined, scores, active, targets)
             tables.append(field_table(joined, scores, targets))
         if args.medians:
-            pair = (read_medians(paths[place]) for paths in (args.real_medians, args.medians))
+            pair = [read_medians(paths[place]) for paths in (args.real_medians, args.medians)]
             rows += counts.plate_rows(plate, args.arm, *pair, active)
-        if args.medians and args.selection:
-            features = read_selection(args.selection[0])
-            pair = (read_medians(paths[place]) for paths in (args.real_medians, args.medians))
-            others = [read_medians(path) for path in args.replicates if path != args.real_medians[place]]
-            rows += distance_scores.plate_rows(plate, args.arm, *pair, others, features, active)
+            if features is not None:
+                others = [read_medians(path) for path in args.replicates if path != args.real_medians[place]]
+                rows += distance_scores.plate_rows(plate, args.arm, *pair, others, features, active)
         if args.masks:
             found, by_field = plate_overlaps(plate, args.arm, args.real_masks[place], args.masks[place], fields, active)
             rows += found
@@ -239,7 +242,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             rows += image_distance_rows(args, plate, active)
         for space, (real, *predicted) in profiles.items():
             rows += profile_rows(plate, args.arm, real, (predicted or [real])[-1], fields, active, space)
-        rows += failed_rows(plate, args)
+        training = args.settings.get("training", {}).get(plate)
+        if truth is not None and training:
+            rows += failed_rows(plate, training, *wells, truth)
     frame = pd.DataFrame(rows).assign(arm=args.arm).reindex(columns=[*KEYS, *NUMBERS, "n"])
     store.write_table(frame.astype(dict.fromkeys(NUMBERS, "float64") | {"n": "int64"}), args.metrics)
     store.write_table(pd.concat(tables[1:] or tables, ignore_index=True), args.by_field)

@@ -53,7 +53,7 @@ def field_values(real: np.ndarray, painted: np.ndarray, cutoff: float) -> dict[s
 
 def point_images(real: store.Stack, fields: pd.DataFrame, path: Path, settings: dict) -> dict[str, np.ndarray]:
     """Score every field of one point: {metric: (n,)} in the order of `fields`."""
-    painted, rows = store.open_stack(path), store.read_fields(path.with_suffix(".parquet"))
+    painted, rows = store.open_gathered(path)
     joined = join_rows(fields, rows, str(path))
     if len(joined) != len(fields):
         raise ValueError(f"{path}: {len(rows)} fields, but {len(fields)} were drawn for the sweep; delete it and rerun")

@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
-from brightpaint import store  # noqa: E402
+from brightpaint import pages, store  # noqa: E402
 from brightpaint.cli import run  # noqa: E402
 from brightpaint.evaluation import figures, tables  # noqa: E402
 
@@ -96,28 +96,24 @@ def cell(rows: pd.DataFrame, column: str, digits: int) -> str:
     return f'<td data-value="{value:.6g}">{value:.{digits}f}{small}</td>'
 
 
-def page(frame: pd.DataFrame) -> str:
-    """Render the table of all points as a page that needs no network."""
+def page(frame: pd.DataFrame, tsv: str) -> str:
+    """Render the table of all points as a page that needs no network; `tsv` is its text, to download."""
     columns = [column for column in COLUMNS if frame.loc[frame["metric"] == column[1], "value"].notna().any()]
     head = "".join(f"<th>{escape(text)}</th>" for text in ("point", "steps", "evaluations", *(c[0] for c in columns)))
-    body = []
+    lines = []
     for _, rows in frame.groupby("name", sort=False):
         first = rows.iloc[0]
         cells = [f'<td data-value="{first[key]}">{first[key]}</td>' for key in ("steps", "evaluations")]
         cells += [cell(rows[rows["metric"] == metric], column, digits) for _, metric, column, digits in columns]
         name = line_of(rows).iloc[0] + (" (reference)" if first["reference"] else "")
-        body.append(tables.table_row(name, cells, reference=bool(first["reference"])))
+        lines.append(tables.table_row(name, cells, reference=bool(first["reference"])))
     plate, n = frame["plate"].iloc[0], frame["n"].iloc[0]
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>brightpaint: samplers and steps</title><link rel="icon" href="data:,"><style>{tables.STYLE}</style></head><body>
-<h1>Samplers and steps</h1>
-<p>{n} fields of plate {escape(str(plate))}, the same weights, fields and noise for every point. Square brackets: 95% bootstrap
-interval over wells; differences and the increase are taken within each resample. Seconds are those of one field in
-sampling itself, without start-up. Click a heading to sort.</p>
-<table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>
-<script>{tables.SCRIPT}</script></body></html>
-"""
+    body = f"""<p>{n} fields of plate {escape(str(plate))}, the same weights, fields and noise for every point. Square brackets: 95%
+bootstrap interval over wells; differences and the increase are taken within each resample. Seconds are those of one field in
+sampling itself, without start-up. Click a heading to sort.
+{pages.download("sweep.tsv", tsv)}.</p>
+<table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>"""
+    return pages.page("samplers and steps", "Samplers and steps", body)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -130,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     frame = store.read_table(args.metrics)
     store.write_table(frame, args.tsv)
     with store.atomic(args.html) as temporary:
-        temporary.write_text(page(frame))
+        temporary.write_text(page(frame, args.tsv.read_text()))
     with plt.rc_context(figures.STYLE):
         figures.save(sweep_figure(frame), args.figure, args.settings["dpi"])
 

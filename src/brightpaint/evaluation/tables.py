@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 
-from brightpaint import store
+from brightpaint import pages, store
 from brightpaint.cli import run
 from brightpaint.evaluation import label_words
 
@@ -113,47 +112,6 @@ WITHOUT_PREDICTION = {
     "brightfield": "brightfield",
 }
 EMBEDDED = "dino"  # its numbers are set apart: a match there is not a match among CellProfiler's features
-
-STYLE = """
-:root { color-scheme: light }
-body { font: 13px/1.4 system-ui, sans-serif; margin: 1.5em; color: #1a1a1a; max-width: 1240px }
-h1 { font-size: 1.4em } h2 { font-size: 1.15em; margin-top: 1.8em }
-table { border-collapse: collapse; font-size: 12px; margin: .6em 0 1em }
-th, td { padding: .35em .35em; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top }
-th:first-child, td:first-child { text-align: left; min-width: 8.5em }
-thead th { border-bottom: 2px solid #333; cursor: pointer; position: sticky; top: 0; background: #fff }
-thead th:focus-visible { outline: 2px solid #0072b2 }
-th[aria-sort=ascending]::after { content: " \\25B4" } th[aria-sort=descending]::after { content: " \\25BE" }
-small { display: block; color: #555; font-size: .78em; white-space: nowrap }
-td.best { background: #e3f0fa; font-weight: 600 } td.best small { font-weight: 400 }
-td.chance { color: #777 }
-tr.reference td { background: #f6f6f4; font-style: italic } tr.reference small { font-style: normal }
-dt { font-weight: 600; float: left; clear: left; width: 9.5em } dd { margin: 0 0 .35em 10em }
-"""
-
-# Sorts a table by the clicked column; empty cells stay last, and Enter does what a click does.
-SCRIPT = """
-for (const head of document.querySelectorAll('thead th')) {
-  head.tabIndex = 0;
-  const sort = () => {
-    const table = head.closest('table'), place = head.cellIndex, body = table.tBodies[0];
-    const up = head.getAttribute('aria-sort') === 'descending';
-    for (const other of head.parentNode.cells) other.removeAttribute('aria-sort');
-    head.setAttribute('aria-sort', up ? 'ascending' : 'descending');
-    const key = row => { const v = row.cells[place].dataset.value; return v === undefined ? null : v === '' ? NaN : +v };
-    const text = row => row.cells[place].textContent.trim();
-    const order = (a, b) => {
-      const x = key(a), y = key(b);
-      if (x === null) return (up ? 1 : -1) * text(a).localeCompare(text(b));
-      if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
-      return up ? x - y : y - x;
-    };
-    body.append(...[...body.rows].sort(order));
-  };
-  head.addEventListener('click', sort);
-  head.addEventListener('keydown', event => { if (event.key === 'Enter') sort() });
-}
-"""
 
 
 def over_plates(frame: pd.DataFrame) -> pd.Series:
@@ -300,23 +258,18 @@ def page(
     legend = (f"<p>{LEAKING} is shown the target in sampling, by its label or by a classifier: it has been told the answer that "
               "matches, mAP and MTdist ask for. They are no evidence there, and it is never the best in them.</p>"
               if set(leaking) & set(shown["arm"]) else "")  # fmt: skip
-    tidy = quote(frame.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.6g", na_rep="nan"))
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>brightpaint: metrics</title><link rel="icon" href="data:,"><style>{STYLE}</style></head><body>
-<h1>What the predictions are worth</h1>
-<p>Test plates: {escape(plates)}. Means over plates where there are several, each beside it. Square brackets: 95%
+    tidy = frame.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.6g", na_rep="nan")
+    body = f"""<p>Test plates: {escape(plates)}. Means over plates where there are several, each beside it. Square brackets: 95%
 bootstrap interval within the plate (over wells for pixels and cells, targets for matches and mAP, perturbations for CPcor); it
 does not speak of other batches. Blue: best predicted arm. Grey: within what chance reaches one time in twenty. Rows in italics
 are references: what the training plates' real profiles say of a perturbation without any image (an arm that is shown
 labels must do better), real cells, and brightfield without any prediction. Click a heading to sort.
-<a download="metrics.tsv" href="data:text/tab-separated-values;charset=utf-8,{tidy}">Download every number (TSV)</a>.</p>
+{pages.download("metrics.tsv", tidy, "Download every number (TSV)")}.</p>
 {legend}
 {label_words.section(shown, roles or {})}
 {"".join(sections)}
-<h2>What the columns say</h2><dl>{meanings}</dl>
-<script>{SCRIPT}</script></body></html>
-"""
+<h2>What the columns say</h2><dl>{meanings}</dl>"""
+    return pages.page("metrics", "What the predictions are worth", body)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -35,7 +35,7 @@ def field_uncertainty(sd: np.ndarray) -> np.ndarray:
 
 def read_uncertainty(path: Path, joined: pd.DataFrame, channels: Sequence[str]) -> np.ndarray:
     """Return the uncertainty of every field of `joined`, found by key in the stack `path`: (n, C)."""
-    stack, table = store.open_stack(path), store.read_fields(path.with_suffix(".parquet"))
+    stack, table = store.open_gathered(path)
     found = join_rows(joined.drop(columns=["real_row", "predicted_row"]), table, str(path))
     if len(found) != len(joined):
         raise ValueError(f"{path}: {len(table)} fields, but the arm painted {len(joined)}; delete it and rerun")

@@ -117,9 +117,9 @@ def extremes_montage(chosen: pd.DataFrame, plates: dict[str, dict], *, channels:
 def one_field(field: pd.Series, sources: dict, targets: Sequence[str], middle: str) -> dict:
     """Read one field's images: brightfield, real and painted stains standardised, the s.d. as it is."""
     real, fields = sources["real"]
-    row = fields[(fields[store.FIELD_KEYS] == field[store.FIELD_KEYS]).all(axis=1)].iloc[0]
+    row = fields.iloc[store.place_of(field, fields)]
     stack, rows = sources["s.d."]
-    (place,) = np.flatnonzero((rows[store.FIELD_KEYS] == field[store.FIELD_KEYS]).all(axis=1))
+    place = store.place_of(field, rows)
     return {
         "row": row,
         "grey": standardise(real.images[row.name][real.channel_indices([middle])[0]]),
@@ -129,18 +129,13 @@ def one_field(field: pd.Series, sources: dict, targets: Sequence[str], middle: s
     }
 
 
-def opened(path: Path) -> tuple[store.Stack, pd.DataFrame]:
-    """Open a gathered stack with the table of its rows."""
-    return store.open_stack(path), store.read_fields(path.with_suffix(".parquet"))
-
-
 def read_plates(args: argparse.Namespace, shown: set[str]) -> dict[str, dict]:
     """Open the stacks of the plates whose fields are shown."""
     plates = {}
     for plate, real, table, *painted in zip(args.plates, args.real, args.fields, args.predicted, args.uncertainty):
         if plate in shown:
             fields = store.read_fields(table)
-            sources = dict(zip(("painted", "s.d."), map(opened, painted)))
+            sources = dict(zip(("painted", "s.d."), map(store.open_gathered, painted)))
             plates[plate] = {"real": (store.open_stack(real).select(fields), fields), **sources}
     return plates
 

@@ -46,7 +46,7 @@ class Spread:
 
 def read_drawn(path: Path, fields: pd.DataFrame) -> Callable[[list[int]], np.ndarray]:
     """Return `drawn(rows)`: sample 0 of these rows of `fields`, found by key, (B, C, H, W) as the arm's stack holds them."""
-    stack, table = store.open_stack(path), store.read_fields(path.with_suffix(".parquet"))
+    stack, table = store.open_gathered(path)
     places = table[store.FIELD_KEYS].assign(place=np.arange(len(table)))
     found = fields[store.FIELD_KEYS].merge(places, on=store.FIELD_KEYS, how="left")["place"].to_numpy()
 

@@ -116,8 +116,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     table = count_plates(args.indices, args.missing)
     store.write_table(table, args.tsv)
+    body = f"{pages.table(table)}<p>{NOTE} {pages.download('missing.tsv', args.tsv.read_text())}</p>"
     with store.atomic(args.html) as temporary:
-        temporary.write_text(pages.page("Images that are missing", f"{pages.table(table)}<p>{NOTE}</p>"))
+        temporary.write_text(pages.page("missing images", "Images that are missing", body))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Everything is written to a temporary name and renamed when whole. `docs/contract
 
 from brightpaint.atomic import atomic as atomic
 from brightpaint.atomic import atomic_folder as atomic_folder
+from brightpaint.store.gathered import open_gathered as open_gathered
 from brightpaint.store.images import MEND as MEND
 from brightpaint.store.images import check_raw as check_raw
 from brightpaint.store.images import read_raw as read_raw
@@ -19,6 +20,7 @@ from brightpaint.store.names import digest as digest
 from brightpaint.store.names import file_digest as file_digest
 from brightpaint.store.names import fingerprint as fingerprint
 from brightpaint.store.names import part_rows as part_rows
+from brightpaint.store.names import place_of as place_of
 from brightpaint.store.progress import Journal as Journal
 from brightpaint.store.progress import locked as locked
 from brightpaint.store.stacks import Stack as Stack

@@ -19,6 +19,21 @@ def describe_field(row: pd.Series | dict, channel: str = "") -> str:
     return ", ".join(words + ([f"channel {channel}"] if channel else []))
 
 
+def place_of(field: pd.Series, table: pd.DataFrame, where: str = "") -> int:
+    """Return the row number of a field in a table that has FIELD_KEYS, found by them; `where` names the table.
+
+    Raises
+    ------
+    ValueError
+        where the field is not in it, or more than once
+    """
+    found = np.flatnonzero((table[FIELD_KEYS] == field[FIELD_KEYS]).all(axis=1))
+    if len(found) != 1:
+        times = f"is in it {len(found)} times" if len(found) else "is not in it"
+        raise ValueError(f"{where or 'the table of its fields'}: {describe_field(field)} {times}; delete it and rerun")
+    return int(found[0])
+
+
 def digest(*parts: object) -> str:
     """Return a sha256 hex digest of JSON-serialisable parts, to key unfinished work by what made it."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
