@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
+from skimage.metrics import structural_similarity
 
 from brightpaint import store
 from brightpaint.evaluation import profile_scores, score
@@ -137,6 +138,35 @@ def test_swapped_wells_and_swapped_channels_fall_to_chance(folder):
         assert abs(value(folder.score(arm), "pcc")) < 0.1
     folder.predict("copy", lambda images: images)
     assert abs(value(folder.score("copy"), "pcc", column="null")) < 0.1
+
+
+def test_every_metric_of_images_has_its_chance_level(folder):
+    """Chance is the mean over fields of the same prediction against the next field of another well, taken naively."""
+    folder.predict("noisy", lambda images: images + 0.5 * np.random.default_rng(3).normal(size=images.shape))
+    frame = folder.score("noisy")
+    real, painted = (
+        [standardise(np.asarray(field[-2:], np.float32), 15) for field in store.open_stack(folder.root / name).images]
+        for name in ("images/real/P1.tif", "images/noisy/P1.tif")
+    )
+    wells = store.read_fields(folder.root / "fields/P1.parquet")["Metadata_Well"]
+    pairs = [(real[j], painted[i]) for i, j in enumerate(other_well(wells))]
+    naive = {
+        "pcc": lambda a, b: np.corrcoef(a.ravel(), b.ravel())[0, 1],
+        "ssim": lambda a, b: structural_similarity(a, b, data_range=15),
+        "ssim_paper": lambda a, b: structural_similarity(a, b, data_range=2),
+        "mse": lambda a, b: ((a - b) ** 2).mean(),
+        "mae": lambda a, b: np.abs(a - b).mean(),
+    }
+    for metric, measure in naive.items():
+        expected = np.mean([measure(a, b) for pair in pairs for a, b in zip(*pair)])
+        assert value(frame, metric, column="null") == pytest.approx(expected, abs=2e-3), metric
+        better = -1 if metric in ("mse", "mae") else 1
+        bound = value(frame, metric, column="null_bound")
+        assert better * (value(frame, metric) - bound) > 0 < better * (bound - expected), metric
+    assert value(frame, "mse_raw") < value(frame, "mse_raw", column="null_bound")
+    assert np.isnan(value(frame, "background_noise", column="null"))  # one is as real: it has no chance level
+    fields = store.read_table(folder.root / "metrics/noisy.fields.parquet")
+    assert fields["ssim_other_well"].mean() == pytest.approx(value(frame, "ssim", column="null"))
 
 
 def test_rows_are_joined_by_key(folder):

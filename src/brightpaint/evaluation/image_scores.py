@@ -1,8 +1,8 @@
 """Score predicted images against real ones, field by field, and take the mean with an interval over wells.
 
 Pixel metrics follow Cross-Zamirski et al. 2023, section 5.1: both images are standardised per image and channel.
-Beside each PCC stand its null (the prediction against another well's real image) and its floor (brightfield
-itself, or its local s.d., in place of the prediction).
+Beside each stands its null, the same prediction against another well's real image; beside PCC also its floor
+(brightfield itself, or its local s.d., in place of the prediction).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from brightpaint.evaluation.noise import noise_ratio
 from brightpaint.intensity import standardise
 
 SSIM_RANGE_PAPER = 2.0  # what scikit-image took for floats when the paper was written
+BETTER = {"pcc": 1, "ssim": 1, "ssim_paper": 1, "mse": -1, "mae": -1, "mse_raw": -1}  # metrics that have a null
+OTHER_WELL = "_other_well"
 BRIGHTFIELD_METRICS = ("pcc_brightfield", "pcc_brightfield_sd")
 log = logging.getLogger(__name__)
 
@@ -70,9 +72,19 @@ def score_field(real: np.ndarray, predicted: np.ndarray, other: np.ndarray, *, c
 
     Returns
     -------
-    {metric: (C,)}, among them `null`: the PCC with the other well
+    {metric: (C,)}; those that end in `OTHER_WELL` are the same prediction's with the other well
     """
     truth, painted = standardise(real, cutoff), standardise(predicted, cutoff)
+    compared = compare(truth, painted, real, predicted, cutoff)
+    chance = compare(standardise(other, cutoff), painted, other, predicted, cutoff)
+    background = {"background_noise": noise_ratio(truth, painted)}
+    return compared | background | {name + OTHER_WELL: values for name, values in chance.items()}
+
+
+def compare(
+    truth: np.ndarray, painted: np.ndarray, real: np.ndarray, predicted: np.ndarray, cutoff: float
+) -> dict[str, np.ndarray]:
+    """Compare one field with one prediction, standardised (`truth`, `painted`) and as they came: {metric: (C,)}."""
     pairs = list(zip(truth, painted))
     return {
         "pcc": metrics.pcc(truth, painted),
@@ -81,8 +93,6 @@ def score_field(real: np.ndarray, predicted: np.ndarray, other: np.ndarray, *, c
         "mae": metrics.mae(truth, painted),
         "mse_raw": metrics.mse(real, predicted),
         "ssim_paper": np.array([metrics.ssim(*pair, data_range=SSIM_RANGE_PAPER) for pair in pairs]),
-        "background_noise": noise_ratio(truth, painted),
-        "null": metrics.pcc(standardise(other, cutoff), painted),
     }
 
 
@@ -115,7 +125,7 @@ def summarise_fields(
 ) -> Iterator[dict]:
     """Take the mean over fields of each metric, per channel and over channels (`all`), with its interval over wells."""
     for name, values in scores.items():
-        if name == "null":
+        if name.endswith(OTHER_WELL):
             continue
         for channel in ["all", *channels]:
             chosen = [list(channels).index(channel)] if channel != "all" else list(range(len(channels)))
@@ -125,10 +135,19 @@ def summarise_fields(
             low, high = metrics.bootstrap_ratio(per_field[said], np.ones(said.sum()), wells[said], rng)
             row = {"metric": name, "channel": channel, "low": low, "high": high, "n": int(said.sum())}
             row["value"] = per_field[said].mean() if said.any() else np.nan
+            chance = scores.get(name + OTHER_WELL)
+            if chance is not None and len(set(wells)) > 1:
+                row |= chance_level(chance[:, chosen].mean(axis=1), wells, BETTER[name], rng)
             if name == "pcc":
-                row["null"] = np.nanmean(scores["null"][:, chosen]) if len(set(wells)) > 1 else np.nan
                 row["floor"] = max(np.nanmean(scores[other][:, chosen]) for other in BRIGHTFIELD_METRICS)
             yield row
+
+
+def chance_level(values: np.ndarray, wells: np.ndarray, better: int, rng: np.random.Generator) -> dict[str, float]:
+    """Return the mean over fields (n,) compared with other wells, and what it betters one time in twenty."""
+    said = np.isfinite(values)
+    low, high = metrics.bootstrap_ratio(values[said], np.ones(said.sum()), wells[said], rng, level=0.9)
+    return {"null": values[said].mean() if said.any() else np.nan, "null_bound": high if better > 0 else low}
 
 
 def plate_scores(
@@ -157,7 +176,7 @@ def field_table(joined: pd.DataFrame, scores: dict[str, np.ndarray], channels: S
     """Lay the scores of single fields out: one row a field and channel, keys and annotations, one column a metric."""
     kept = [name for name in joined.columns if name.startswith("Metadata_")]
     rows = joined[kept].loc[joined.index.repeat(len(channels))].reset_index(drop=True)
-    named = {("pcc_other_well" if name == "null" else name): values.ravel() for name, values in scores.items()}
+    named = {name: values.ravel() for name, values in scores.items()}
     return rows.assign(Channel=np.tile(np.array(channels, dtype=object), len(joined)), **named)
 
 

@@ -36,7 +36,8 @@ COLUMNS = [
     Column("pcc", "PCC", 1, 3, "Pearson correlation of pixels, mean over fields and channels. Floor: the largest |PCC| "
            "that a brightfield plane, or its local s.d., reaches by itself. Chance: the same prediction against "
            "another well's real image"),
-    Column("ssim", "SSIM", 1, 3, "structural similarity, data range set to the cut-off of the z-scores"),
+    Column("ssim", "SSIM", 1, 3, "structural similarity, data range set to the cut-off of the z-scores. Chance, as for "
+           "all that follow: the same prediction against another well's real image"),
     Column("ssim_paper", "SSIM, range 2", 1, 3, "the same with data range 2, as published"),
     Column("mse", "MSE", -1, 3, "mean squared error of standardised images; nearly 2 (1 - PCC), so it adds nothing to it"),
     Column("mae", "MAE", -1, 3, "mean absolute error of standardised images"),
