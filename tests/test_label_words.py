@@ -77,6 +77,6 @@ def test_shares_of_several_plates_are_pooled_by_wells():
 
 def test_the_metrics_page_says_it_before_its_tables():
     whole = frame(VALUES)
-    page = tables.page(whole, list(VALUES), roles=ROLES)
+    page = tables.page(whole, list(VALUES), roles={"shown": ROLES})
     assert page.index("What the label adds over looking it up") < page.index("All perturbations")
     assert "+0.360 target mAP" in page and "What the label adds" not in tables.page(whole, list(VALUES))

@@ -74,15 +74,18 @@ class Page(HTMLParser):
 
 
 def test_arms_stand_in_rows_and_the_best_is_marked():
-    table = Page(tables.page(frame(), ["real", "good", "weak"])).tables[0]
-    assert [cell[1].strip() for cell in table[0]] == ["arm", "PCC ↑", "MSE ↓", "NN matches ↑"]
-    rows = {cells[0][1].strip(): cells for cells in table[1:]}
-    assert list(rows) == ["good", "weak", "real Cell Painting", "brightfield itself", "local s.d. of brightfield"]
-    assert [cell[0] for cell in rows["good"]] == ["", "best", "best", "best"]
+    images, profiles = Page(tables.page(frame(), ["real", "good", "weak"])).tables[:2]
+    assert [cell[1].strip() for cell in images[0]] == ["arm", "PCC ↑", "MSE ↓"]
+    assert [cell[1].strip() for cell in profiles[0]] == ["arm", "NN matches ↑"]
+    rows = {cells[0][1].strip(): cells for cells in images[1:]}
+    assert list(rows) == ["good", "weak", "brightfield itself", "local s.d. of brightfield"]
+    assert [cell[0] for cell in rows["good"]] == ["", "best", "best"]
     assert rows["good"][1][1].split() == "0.800 [0.790, 0.810] chance 0.100 floor 0.400".split()
     assert "below floor 0.400" in rows["weak"][1][1]
-    assert rows["weak"][3] == ["chance", "2.0 chance 1.0 within chance "]
-    assert rows["real Cell Painting"][3][0] == "" and "12.0" in rows["real Cell Painting"][3][1]
+    rows = {cells[0][1].strip(): cells for cells in profiles[1:]}
+    assert list(rows) == ["good", "weak", "real Cell Painting"] and rows["good"][1][0] == "best"
+    assert rows["weak"][1] == ["chance", "2.0 chance 1.0 within chance "]
+    assert rows["real Cell Painting"][1][0] == "" and "12.0" in rows["real Cell Painting"][1][1]
 
 
 def test_references_are_of_the_test_plates_and_several_plates_are_all_shown():
@@ -94,7 +97,7 @@ def test_references_are_of_the_test_plates_and_several_plates_are_all_shown():
 
 
 def test_channels_have_their_own_table():
-    table = Page(tables.page(frame(), ["real", "good", "weak"])).tables[1]
+    table = Page(tables.page(frame(), ["real", "good", "weak"])).tables[2]
     assert [cell[1].strip() for cell in table[0]] == ["arm", "all", "DNA"]
 
 
@@ -132,9 +135,9 @@ def test_the_command_writes_both_files_and_refuses_mixed_up_arms(tmp_path):
 def test_what_is_looked_up_is_a_reference_and_never_the_best():
     looked_up = [row("lookup", "nn", 11.0, space="cellprofiler", null=1.0, null_bound=3.0)]
     text = tables.page(pd.concat([frame(), pd.DataFrame(looked_up)]), ["real", "lookup", "good", "weak"])
-    table = Page(text).tables[0]
+    table = Page(text).tables[1]
     names = [cells[0][1].strip() for cells in table]
-    assert names[1:5] == ["good", "weak", tables.WITHOUT_PREDICTION["lookup"], tables.WITHOUT_PREDICTION["real"]]
+    assert names[1:] == ["good", "weak", tables.WITHOUT_PREDICTION["lookup"], tables.WITHOUT_PREDICTION["real"]]
     (place,) = [number for number, (_, title) in enumerate(table[0]) if title.startswith("NN matches")]
     assert "best" in table[1][place][0] and "best" not in (table[3][place][0] or "")
     assert table[3][place][1].startswith("11.0")
@@ -148,10 +151,10 @@ def test_what_should_be_as_real_has_no_arrow_and_no_best_and_noise_its_channels(
     ]
     counted = [row("good", "cell_count", -0.125, space="cellprofiler", low=-0.2, high=-0.05)]
     text = tables.page(pd.concat([frame(), pd.DataFrame(noise + counted)]), ["real", "good", "weak"])
-    table, _, by_channel = Page(text).tables[:3]
-    heads = [cell[1].strip() for cell in table[0]]
-    assert heads[3:5] == ["background noise", "cells, difference"]
-    assert [cell[0] for cell in table[1]][3:5] == ["", ""] and table[1][4][1].split()[0] == "-0.12"
+    images, cells, _, _, by_channel = Page(text).tables[:5]
+    assert [cell[1].strip() for cell in images[0]][3:] == ["background noise"] and images[1][3][0] == ""
+    assert [cell[1].strip() for cell in cells[0]][1:] == ["cells, difference"]
+    assert cells[1][1][0] == "" and cells[1][1][1].split()[0] == "-0.12"
     assert "Background noise by channel" in text and [cell[1].strip() for cell in by_channel[0]] == [
         "arm",
         "all",
@@ -163,11 +166,10 @@ def test_what_should_be_as_real_has_no_arrow_and_no_best_and_noise_its_channels(
 def test_an_arm_that_is_told_the_target_is_marked_and_not_the_best_at_finding_it():
     told = [row("told", "pcc", 0.9), row("told", "nn", 30.0, space="cellprofiler", null=1.0, null_bound=3.0)]
     text = tables.page(pd.concat([frame(), pd.DataFrame(told)]), ["real", "good", "weak", "told"], ["told"])
-    rows = {cells[0][1].strip(): cells for cells in Page(text).tables[0][1:]}
-    assert "told †" in rows and "shown the target in sampling" in text
-    places = {title.split()[0]: number for number, (_, title) in enumerate(Page(text).tables[0][0])}
-    assert rows["told †"][places["PCC"]][0] == "best" and rows["told †"][places["NN"]][0] == ""
-    assert rows["good"][places["NN"]][0] == "best"
+    images, profiles = ({cells[0][1].strip(): cells for cells in table[1:]} for table in Page(text).tables[:2])
+    assert "told †" in images and "shown the target in sampling" in text
+    assert images["told †"][1][0] == "best" and profiles["told †"][1][0] == ""
+    assert profiles["good"][1][0] == "best"
     assert "†" not in tables.page(frame(), ["real", "good", "weak"], ["told"])
 
 
@@ -178,7 +180,7 @@ def test_embeddings_have_a_table_of_their_own_and_brightfield_is_a_reference():
     ]
     rows += [row("good", "embedding_r", 0.2, space="dino"), row("good", "fid", 12.3), row("good", "fid_sampling", 11.0)]
     html = tables.page(pd.concat([frame(), pd.DataFrame(rows)]), ["good", "weak", "real", "brightfield"])
-    main, embedded = html.split("profiles by DINO, which segments no cell")
+    main, embedded = html.split("By DINO, which segments no cell")
     assert ">7.0<" in main and ">5.0<" not in main and "12.3" in main and "FID, chance" in main
     table = embedded.split("</table>")[0]
     assert ">5.0<" in table and ">7.0<" not in table and "embedding r" in table and "brightfield itself" not in table

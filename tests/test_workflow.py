@@ -178,8 +178,9 @@ def test_failed_compounds_and_what_arms_are_shown_reach_the_scores(tmp_path):
         in text
     )
     assert "wells.parquet results/profiles/lookup/cellprofiler/perturbations.parquet" in text
-    roles = '{"plain": "unlabelled", "pert": "labelled", "wrong": "swapped", "led": "guided"}'
-    assert f"--roles '{roles}'" in text
+    shown = '{"plain": "unlabelled", "pert": "labelled", "wrong": "swapped", "led": "guided"}'
+    kinds = '{"plain": "network", "pert": "network", "wrong": "network", "led": "network"}'
+    assert f"""--roles '{{"shown": {shown}, "kinds": {kinds}}}'""" in text
 
 
 def test_networks_of_photographs_are_planned_with_weights_alone(tmp_path):
@@ -429,7 +430,7 @@ def checksum(path: Path) -> str:
         "results/profiles/real/cellprofiler/perturbations.parquet",
         "results/active/perturbations.tsv",
         "results/metrics/pert.parquet",
-        "results/figures/montage/T2.png",
+        "results/figures/montage/T2.jpg",
         "results/figures/active.png",
         "results/figures/worst/pert.jpg",
         "results/uncertainty/pert/T2.tif",

@@ -10,7 +10,7 @@ import pandas as pd
 STYLE = """
 :root { color-scheme: light }
 body { font: 13px/1.4 system-ui, sans-serif; margin: 1.5em; color: #1a1a1a; max-width: 1240px }
-h1 { font-size: 1.4em } h2 { font-size: 1.15em; margin-top: 1.8em }
+h1 { font-size: 1.4em } h2 { font-size: 1.15em; margin-top: 1.8em } h3 { font-size: 1em; margin: 1.2em 0 0 }
 table { border-collapse: collapse; font-size: 12px; margin: .6em 0 1em }
 th, td { padding: .35em .35em; text-align: right; border-bottom: 1px solid #ddd; vertical-align: top }
 th:first-child, td:first-child { text-align: left; min-width: 8.5em }
@@ -20,6 +20,7 @@ th[aria-sort=ascending]::after { content: " \\25B4" } th[aria-sort=descending]::
 small { display: block; color: #555; font-size: .78em; white-space: nowrap }
 td.best { background: #e3f0fa; font-weight: 600 } td.best small { font-weight: 400 }
 td.chance { color: #777 }
+table.words td, table.words th { text-align: left } td.against { color: #a33d00 }
 tr.reference td { background: #f6f6f4; font-style: italic } tr.reference small { font-style: normal }
 dt { font-weight: 600; float: left; clear: left; width: 9.5em } dd { margin: 0 0 .35em 10em }
 """

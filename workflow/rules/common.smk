@@ -236,10 +236,11 @@ def histories(wildcards):
 def study_results():
     """Everything that the configuration asks for."""
     shown = [plate for plate in STUDY.plates if STUDY.arms_of(plate)]
-    results = expand("<results>/figures/montage/{plate}.png", plate=shown) + ["<results>/tables/missing.html"]
+    results = expand("<results>/figures/montage/{plate}.jpg", plate=shown) + ["<results>/tables/missing.html"]
     results += expand("<results>/figures/closeup/{plate}.jpg", plate=shown)
     results += expand("<results>/figures/quality/{plate}.png", plate=STUDY.used_plates())
     results += ["<results>/tables/quality.html"]
+    results += expand("<results>/tables/wells/{plate}.html", plate=[plate for plate in shown if network_arms(plate)])
     painted = [arm for arm in STUDY.arms if STUDY.model_of(arm)["kind"] in NETWORKS]
     results += [f"<results>/predicted/{arm}/{plate}" for arm in painted for plate in STUDY.predict_plates(arm)]
     several = [arm["name"] for arm in CONFIG["arms"] if arm["samples"] > 1]

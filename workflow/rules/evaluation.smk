@@ -76,7 +76,7 @@ rule montage:
         predicted=montage_stacks,
     output:
         report(
-            "<results>/figures/montage/{plate}.png",
+            "<results>/figures/montage/{plate}.jpg",
             category="Images",
             caption="../report/montage.rst",
             labels={"figure": "montage", "plate": "{plate}"},
@@ -355,6 +355,34 @@ rule plate_page:
         " --figure {output:q} 2> {log:q}"
 
 
+rule wells:
+    """List the wells of a plate that each arm should not be trusted in, and why."""
+    input:
+        fields="<results>/fields/{plate}.parquet",
+        flags="<results>/flags/{plate}.tsv",
+        scores=lambda wildcards: expand("<results>/metrics/{arm}.fields.parquet", arm=arms_testing(wildcards.plate)),
+        medians=medians_of_plate,
+        uncertainty=uncertainty_of_unscored,
+    output:
+        html=report(
+            "<results>/tables/wells/{plate}.html",
+            category="Plates",
+            caption="../report/wells.rst",
+            labels={"figure": "wells not to trust", "plate": "{plate}"},
+        ),
+        tsv="<results>/tables/wells/{plate}.tsv",
+    log:
+        "<logs>/wells/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        arms=lambda wildcards: network_arms(wildcards.plate),
+    shell:
+        "python -m brightpaint.evaluation.wells --plate {wildcards.plate} --arms {params.arms:q} --fields {input.fields:q}"
+        " --flags {input.flags:q} --scores {input.scores:q} --medians {input.medians:q}"
+        " --uncertainty {input.uncertainty:q} --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
 rule feature_figure:
     """Draw CPcor by feature group and channel of every measured arm."""
     input:
@@ -450,7 +478,7 @@ rule tables:
     params:
         arms=scored_arms(),
         leaking=leaking_arms(),
-        roles=label_roles(),
+        roles=arm_roles(),
     shell:
         "python -m brightpaint.evaluation.tables --arms {params.arms:q} --leaking {params.leaking:q} --metrics {input:q}"
         " --roles {params.roles:q}"

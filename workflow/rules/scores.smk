@@ -130,6 +130,18 @@ def arms_testing(plate):
     return [arm for arm in STUDY.arms if plate in STUDY.test_plates(arm)]
 
 
+def network_arms(plate):
+    """Arms that paint `plate` by a network, whether it is scored or predicted alone."""
+    return [arm for arm in STUDY.arms_of(plate) if STUDY.model_of(arm)["kind"] in NETWORKS]
+
+
+def uncertainty_of_unscored(wildcards):
+    """Uncertainty stacks of a plate on which no arm is scored; those of a scored plate stand in its scores."""
+    arms = [] if arms_testing(wildcards.plate) else network_arms(wildcards.plate)
+    several = [arm for arm in arms if STUDY.entry("arms", arm)["samples"] > 1]
+    return expand("<results>/uncertainty/{arm}/{plate}.tif", arm=several, plate=wildcards.plate)
+
+
 def measured_arms(plate):
     """Arms that are scored on `plate` and whose cells are measured."""
     return [arm for arm in arms_testing(plate) if STUDY.profiled(arm)]
@@ -171,7 +183,7 @@ def leaking_arms():
 
 
 def label_roles():
-    """JSON: what each measured diffusion arm is shown of the perturbation, in the config's order; one thing at most."""
+    """What each measured diffusion arm is shown of the perturbation, in the config's order; one thing at most."""
     roles = {}
     for arm in CONFIG["arms"]:
         model, shown = STUDY.model_of(arm["name"]), arm["sampling_label"]
@@ -182,7 +194,14 @@ def label_roles():
             roles.update({arm["name"]: "guided"} if label == "none" else {})
         elif model["label"] == "none" or label != "none":
             roles[arm["name"]] = {"none": "unlabelled", "own": "labelled", "swapped": "swapped"}[label]
-    return json.dumps(roles)
+    return roles
+
+
+def arm_roles():
+    """JSON: what every scored arm is shown (`label_roles`), and what paints it: network, regression, pixel or mean."""
+    kinds = {arm: STUDY.model_of(arm)["kind"] for arm in STUDY.arms if STUDY.test_plates(arm)}
+    kinds = {arm: "network" if kind == "diffusion" else kind for arm, kind in kinds.items()}
+    return json.dumps({"shown": label_roles(), "kinds": kinds})
 
 
 def paper_arms():

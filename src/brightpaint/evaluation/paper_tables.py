@@ -19,7 +19,8 @@ import pandas as pd
 
 from brightpaint import pages, store
 from brightpaint.cli import run
-from brightpaint.evaluation.tables import ARROWS, COLUMNS, LEAKING, REFERENCES, Column, best_value, cell
+from brightpaint.evaluation.columns import ARROWS, COLUMNS, LEAKING, REFERENCES, Column
+from brightpaint.evaluation.tables import best_value, cell
 
 # The paper's columns in its order, then what it has not; those that no arm has are left out.
 SHOWN = ("pcc", "fid", "kid", "ssim", "ssim_paper", "mse", "mae", "nn", "nn_paper", "top5", "top5_paper", "mtdist", "mtdist_paper",

@@ -1,0 +1,154 @@
+"""Answer, in a table at the head of the metrics page, which arm serves which purpose and what it betters.
+
+For each purpose one measure decides, and the arm whose mean over the test plates is best is named; floors do not compete,
+nor do arms that are shown the target where targets are asked for. It is then set beside chance, beside the look-up,
+beside regression without diffusion (the same network, and pixel by pixel) and beside real replicate plates. "Above" and
+"below" are said only where the other's number lies outside the arm's 95% interval on every test plate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import pandas as pd
+
+from brightpaint.evaluation.columns import TARGET_METRICS
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a painted plate may be wanted for: words, the metric that decides, its name, +1 if larger is better."""
+
+    words: str
+    metric: str
+    name: str
+    better: int
+
+
+PURPOSES = [
+    Purpose("to look at: stains where they are", "pcc", "PCC", 1),
+    Purpose("to find nuclei", "nuclei_f1", "nuclei F1", 1),
+    Purpose("to count cells", "cell_count_r", "cells, r", 1),
+    Purpose("to measure cells: features distributed as real ones", "feature_distance", "feature distance", -1),
+    Purpose("to profile compounds as real stains do", "cpcor", "CPcor", 1),
+    Purpose("to find compounds that share a target", "map_target", "target mAP", 1),
+]
+ROLES = {"regression": "regression, same network", "pixel": "regression, pixel by pixel"}
+NOT_MEASURED = "not measured"
+
+
+def side_by_side(own: pd.DataFrame, other: dict[str, float], better: int) -> str:
+    """Say where an arm stands beside another number: above, below, or not told apart, plate by plate.
+
+    Parameters
+    ----------
+    own : the arm's rows of one metric, one a plate, with `value`, `low`, `high`
+    other : {plate: value}
+    """
+    said = []
+    for _, row in own.iterrows():
+        value = other.get(row["plate"], np.nan)
+        if not np.isfinite(value):
+            continue
+        apart = value < row["low"] or value > row["high"]
+        said.append(
+            ("better than" if better * (row["value"] - value) > 0 else "worse than") if apart else "not told from"
+        )
+    if not said:
+        return NOT_MEASURED
+    number = f"{np.nanmean(list(other.values())):.3f}"
+    if len(set(said)) == 1:
+        return f"{said[0]} {number}"
+    return (
+        f"{', '.join(f'{word} on {said.count(word)}' for word in sorted(set(said)))} of {len(said)} plates ({number})"
+    )
+
+
+def beyond_chance(own: pd.DataFrame, better: int) -> str:
+    """Say whether an arm betters what chance reaches one time in twenty, on each plate."""
+    known = own[np.isfinite(own["null_bound"])]
+    if known.empty:
+        return "no chance level"
+    passed = (better * (known["value"] - known["null_bound"]) > 0).sum()
+    bound = f"{known['null_bound'].mean():.3f}"
+    if passed == len(known):
+        return f"better than {bound}"
+    return f"within chance ({bound})" if passed == 0 else f"better on {passed} of {len(known)} plates ({bound})"
+
+
+def values_of(rows: pd.DataFrame, arm: str | None) -> dict[str, float]:
+    """Return {plate: value} of an arm; empty without it."""
+    part = rows[rows["arm"] == arm]
+    return dict(zip(part["plate"], part["value"]))
+
+
+def answer(rows: pd.DataFrame, purpose: Purpose, roles: dict[str, str], leaking: Sequence[str]) -> dict | None:
+    """Answer one purpose; None where no arm was scored by its measure.
+
+    Parameters
+    ----------
+    rows : the metrics of all perturbations, means over channels
+    roles : {arm: network, regression or pixel}; others do not compete
+    leaking : arms that are shown the target in sampling
+    """
+    rows = rows[(rows["metric"] == purpose.metric) & np.isfinite(rows["value"])]
+    told = leaking if purpose.metric in TARGET_METRICS else ()
+    competing = [arm for arm, role in roles.items() if role in ("network", "regression") and arm not in told]
+    means = rows[rows["arm"].isin(competing)].groupby("arm")["value"].mean()
+    if means.empty:
+        return None
+    best = means.idxmax() if purpose.better > 0 else means.idxmin()
+    own = rows[rows["arm"] == best]
+    interval = f" [{own['low'].iloc[0]:.3f}, {own['high'].iloc[0]:.3f}]" if len(own) == 1 else f", {len(own)} plates"
+    found = {
+        "purpose": purpose.words, "measure": purpose.name + (" (less is better)" if purpose.better < 0 else ""),
+        "best arm": best, "reaches": f"{means[best]:.3f}{interval}",
+        "chance": beyond_chance(own, purpose.better),
+        "look-up, no image": side_by_side(own, values_of(rows, "lookup"), purpose.better),
+    }  # fmt: skip
+    for role, words in ROLES.items():
+        arm = next((name for name, its in roles.items() if its == role), None)
+        found[words] = "is the best arm" if arm == best else side_by_side(own, values_of(rows, arm), purpose.better)
+    replicates = values_of(rows, "real")
+    if purpose.metric == "feature_distance":  # its chance column holds what other real plates are apart
+        replicates = dict(zip(own["plate"], own["null"]))
+    found["real replicate plates"] = side_by_side(own, replicates, purpose.better)
+    return found
+
+
+def answers(frame: pd.DataFrame, roles: dict[str, str], leaking: Sequence[str]) -> pd.DataFrame:
+    """Return one row a purpose that can be answered: the best arm and where it stands.
+
+    `frame` holds the metrics of all arms.
+    """
+    rows = frame[(frame["subset"] == "full") & (frame["channel"] == "all") & (frame["space"] != "dino")]
+    found = [answer(rows, purpose, roles, leaking) for purpose in PURPOSES]
+    return pd.DataFrame([each for each in found if each])
+
+
+def section(frame: pd.DataFrame, roles: dict[str, str], leaking: Sequence[str]) -> str:
+    """Return the page's first section, HTML; empty where nothing can be answered."""
+    table = answers(frame, roles, leaking)
+    if table.empty:
+        return ""
+    head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
+    lines = []
+    for row in table.itertuples(index=False):
+        cells = "".join(f"<td{_kind(text)}>{escape(text)}</td>" for text in row)
+        lines.append(f"<tr>{cells}</tr>")
+    return (
+        f'<h2>Which arm for which purpose</h2><table class="words"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table>"
+        "<p>Better or worse is said where the other number lies outside the arm's 95% interval within the plate, on every "
+        "test plate. "
+        "An arm that is no better than the look-up says nothing of a compound that the training plates did not say. "
+        "Which wells not to trust stands on each plate's page of wells.</p>"
+    )
+
+
+def _kind(text: str) -> str:
+    """Mark a verdict that speaks against the arm."""
+    return ' class="against"' if text.startswith(("worse", "within chance", "not told")) else ""
