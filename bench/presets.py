@@ -11,6 +11,9 @@ and correlation with DNA of each stain), no cells: CellProfiler finds few whole 
 mean training loss since the line before, `fall` its fall as a share, so that it can be seen where it has flattened.
 
     python bench/presets.py --folder /tmp/bench_presets --marks 30 60 120 --seeds 1 2 3
+    python bench/presets.py --folder /tmp/bench_presets --marks 60 120 240 480 --width 8 --crop 64 --variants fast paper
+
+The second is for what follows once the losses have flattened: `paper` sees a dozen times fewer images a second.
 """
 
 from __future__ import annotations
@@ -117,15 +120,15 @@ class Plate:
                 "feature_distance": feature_distance(self.described, described)}  # fmt: skip
 
 
-def train(variant: str, width: int, seed: int, marks: list[float], data: TrainingImages, plate: Plate, steps: int):
+def train(variant: str, seed: int, data: TrainingImages, plate: Plate, args: argparse.Namespace):
     """Train one variant, and yield its scores after each number of CPU seconds."""
     preset, objective = VARIANTS[variant]
-    settings = {"preset": preset, "width": width, "objective": objective}
+    settings = {"preset": preset, "width": args.width, "objective": objective}
     torch.manual_seed(seed_of(seed, "weights"))
     model = build_denoiser(settings, CHANNELS, 0)
-    training = Training(model, Denoising(3, objective, "l2", 0.0), {**TRAIN, "seed": seed})
+    training = Training(model, Denoising(3, objective, "l2", 0.0), {**TRAIN, "crop_px": args.crop, "seed": seed})
     batches, spent, before, since = training.batches(data), 0.0, None, 0
-    for mark in sorted(marks):
+    for mark in sorted(args.marks):
         while spent < mark or len(training.losses) == since:
             started = time.process_time()
             training.step(*next(batches))
@@ -134,7 +137,7 @@ def train(variant: str, width: int, seed: int, marks: list[float], data: Trainin
         since, loss = len(training.losses), float(np.mean(losses))
         painter = load_module(Path(variant), build_denoiser(settings, CHANNELS, 0), training.mean, torch.device("cpu"))
         yield {"variant": variant, "seed": seed, "cpu_s": mark, "images": training.seen, "loss": loss,
-               "fall": None if before is None else 1 - loss / before, **plate.score(painter, steps, seed)}  # fmt: skip
+               "fall": None if before is None else 1 - loss / before, **plate.score(painter, args.steps, seed)}  # fmt: skip
         before = loss
 
 
@@ -146,6 +149,7 @@ def main() -> None:
     parser.add_argument("--marks", type=float, nargs="+", default=[30, 60, 120], help="CPU seconds of training")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--crop", type=int, help="side of random crops to train on, px; whole fields without it")
     parser.add_argument("--steps", type=int, default=20, help="DDIM steps of every variant")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -154,7 +158,7 @@ def main() -> None:
     paths = [results / "images" / "real" / "SIM001.tif"], [results / "fields" / "SIM001.parquet"]
     data, plate, lines = TrainingImages(*paths, channels=CHANNELS, label="none"), Plate(results, "SIM003"), []
     for seed, variant in itertools.product(args.seeds, args.variants):
-        for line in train(variant, args.width, seed, args.marks, data, plate, args.steps):
+        for line in train(variant, seed, data, plate, args):
             lines.append(line)
             shown = {key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()}
             print(json.dumps({"bench": "presets", "width": args.width, **shown}), flush=True)
