@@ -46,6 +46,7 @@ def test_regression_may_be_the_best_and_floors_never_are():
     rows = [row("a", "pcc", 0.6, null_bound=0.1), row("unet", "pcc", 0.8, null_bound=0.1)]
     rows += [row("ridge", "pcc", 0.9), row("blank", "pcc", 0.95)]
     found = answer(rows, "pcc")
+    assert found["look-up, no image"] == found["real replicate plates"] == "–"
     assert found["best arm"] == "unet" and found["regression, same network"] == "is the best arm"
     assert found["regression, pixel by pixel"] == "worse than 0.900"
 

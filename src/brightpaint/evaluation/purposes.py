@@ -37,7 +37,7 @@ PURPOSES = [
     Purpose("to find compounds that share a target", "map_target", "target mAP", 1),
 ]
 ROLES = {"regression": "regression, same network", "pixel": "regression, pixel by pixel"}
-NOT_MEASURED = "not measured"
+NOT_MEASURED, NONE_SUCH = "not measured", "\N{EN DASH}"
 
 
 def side_by_side(own: pd.DataFrame, other: dict[str, float], better: int) -> str:
@@ -79,6 +79,11 @@ def beyond_chance(own: pd.DataFrame, better: int) -> str:
     return f"within chance ({bound})" if passed == 0 else f"better on {passed} of {len(known)} plates ({bound})"
 
 
+def known(verdict: str) -> str:
+    """Return a dash where there is no such number at all: a look-up has no images, a replicate plate other wells."""
+    return NONE_SUCH if verdict == NOT_MEASURED else verdict
+
+
 def values_of(rows: pd.DataFrame, arm: str | None) -> dict[str, float]:
     """Return {plate: value} of an arm; empty without it."""
     part = rows[rows["arm"] == arm]
@@ -107,7 +112,7 @@ def answer(rows: pd.DataFrame, purpose: Purpose, roles: dict[str, str], leaking:
         "purpose": purpose.words, "measure": purpose.name + (" (less is better)" if purpose.better < 0 else ""),
         "best arm": best, "reaches": f"{means[best]:.3f}{interval}",
         "chance": beyond_chance(own, purpose.better),
-        "look-up, no image": side_by_side(own, values_of(rows, "lookup"), purpose.better),
+        "look-up, no image": known(side_by_side(own, values_of(rows, "lookup"), purpose.better)),
     }  # fmt: skip
     for role, words in ROLES.items():
         arm = next((name for name, its in roles.items() if its == role), None)
@@ -115,7 +120,7 @@ def answer(rows: pd.DataFrame, purpose: Purpose, roles: dict[str, str], leaking:
     replicates = values_of(rows, "real")
     if purpose.metric == "feature_distance":  # its chance column holds what other real plates are apart
         replicates = dict(zip(own["plate"], own["null"]))
-    found["real replicate plates"] = side_by_side(own, replicates, purpose.better)
+    found["real replicate plates"] = known(side_by_side(own, replicates, purpose.better))
     return found
 
 

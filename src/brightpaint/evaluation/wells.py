@@ -173,6 +173,8 @@ def page(plate: str, tables: dict[str, pd.DataFrame], lost: dict[str, str], tsv:
         doubted = wells[wells["reasons"] != ""].drop(columns="arm")
         shown = doubted.round(3).rename(columns={"pcc": "PCC", "nuclei_f1": "nuclei F1"})
         said = f"{len(doubted)} of {len(wells)} wells have a reason not to be trusted."
+        if not {"pcc", "uncertainty"} & set(wells):
+            said += " One sample a field and no real stains: flags are all that is known."
         sections.append(f"<h2>{escape(arm)}</h2><p>{said}</p>{pages.table(shown) if len(doubted) else ''}")
     gone = "".join(f"<li>{escape(well)}: {escape(why)}</li>" for well, why in lost.items())
     measured = (
@@ -186,7 +188,8 @@ def page(plate: str, tables: dict[str, pd.DataFrame], lost: dict[str, str], tsv:
     )
     limits = measured if any("pcc" in wells for wells in tables.values()) else unmeasured
     body = (
-        f"<p>Reasons: {limits}. A well that is not listed is as good as the plate's others, which the metrics page judges. "
+        f"<p>Reasons: {limits}. A well that is not listed is not known to be worse than the plate's others; how good "
+        "those are, the metrics page says. "
         f"{pages.download(f'wells_{plate}.tsv', tsv, 'Download every well (TSV)')}.</p>{''.join(sections)}"
     )
     body += f"<h2>Wells of which no field was kept</h2><ul>{gone}</ul>" if gone else ""
