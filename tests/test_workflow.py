@@ -197,6 +197,9 @@ def test_networks_of_photographs_are_planned_with_weights_alone(tmp_path):
     assert jobs["embed"] == 6 and jobs["inception"] == 2 + 1 + 3 and jobs["attention"] == 1
     assert jobs["profile_embeddings"] == 4 and jobs["lookup"] == 2 and jobs["tsne"] == 2 and jobs["score"] == 6
     assert "dino/model.safetensors" in done.stdout
+    distances = " --embeddings results/embeddings/{0}/T2.parquet --real-embeddings results/embeddings/real/T1.parquet"
+    assert all(distances.format(arm) in done.stdout for arm in ("pert", "pixel"))
+    assert done.stdout.count("--real-embeddings results/") == 2  # neither brightfield's nor the real ones' own
     write_study(folder, {"source": {"layout": "simulated"}, "embed": {"weights": "facebook/dino-vits8"}})
     assert planned(snakemake(folder, "-n").stdout)["embed"] == 6  # from the hub: planned without the network
 

@@ -30,6 +30,8 @@ rule score:
         fields=lambda wildcards: expand("<results>/fields/{plate}.parquet", plate=scored_plates(wildcards)),
         profiles=profiles_to_score,
         embedded=embedded_to_score,
+        embeddings=embeddings_to_score,
+        real_embeddings=real_embeddings_to_score,
         inception=inception_to_score(),
         real_inception=inception_to_score("real"),
         brightfield_inception=inception_to_score("brightfield"),
@@ -59,7 +61,8 @@ rule score:
         "python -m brightpaint.evaluation.score --settings {params.settings:q} --arm {wildcards.arm}"
         " --plates {params.plates:q} --real {input.real:q} --predicted {input.predicted:q}"
         " --fields {input.fields:q} --profiles {input.profiles:q} --active {input.active:q}"
-        " --embedded {input.embedded:q} --inception {input.inception:q} --real-inception {input.real_inception:q}"
+        " --embedded {input.embedded:q} --embeddings {input.embeddings:q} --real-embeddings {input.real_embeddings:q}"
+        " --inception {input.inception:q} --real-inception {input.real_inception:q}"
         " --brightfield-inception {input.brightfield_inception:q}"
         " --medians {input.medians:q} --real-medians {input.real_medians:q}"
         " --selection {input.selection:q} --replicates {input.replicates:q} --uncertainty {input.uncertainty:q}"

@@ -89,6 +89,12 @@ FURTHER = [
            "plates in place of a prediction"),
     Column("mmd2", "MMD²", -1, 3, "squared maximum mean discrepancy of the same features, all at once: 0 if painted fields "
            "are distributed as real ones (estimated without bias, so that it may fall below 0). Chance: the other real plates"),
+    Column("embedding_distance", "DINO distance", -1, 2, "mean over the numbers of an embedding of the difference between the "
+           "medians of painted and real fields, in median absolute deviations of the real fields; no cell is segmented. Chance: "
+           "the other real plates in place of a prediction"),
+    Column("embedding_mmd2", "DINO MMD²", -1, 3, "squared maximum mean discrepancy of whole embeddings: 0 if painted fields are "
+           "distributed as real ones (it may fall below 0). Not a FID, whose network and formula are others. Chance: the other "
+           "real plates"),
     Column("uncertainty", "uncertainty", 0, 3, "mean squared s.d. of a field's samples: one minus the PCC of two of them, "
            "which one minus PCC would equal if the real stain were one more sample"),
     Column("aurc", "AURC", -1, 3, "area under the risk-coverage curve: one minus PCC of the fields kept, averaged over all "
@@ -236,7 +242,7 @@ def page(
     for subset, title in SUBSETS.items():
         part = shown[shown["subset"] == subset]
         if len(part):
-            embedded = part["space"] == EMBEDDED
+            embedded = (part["space"] == EMBEDDED) & ~part["metric"].isin([c.key for c in FURTHER])
             sections.append(f"<h2>{escape(title)}</h2>{arms_table(part[~embedded], arms, leaking)}")
             if embedded.any():
                 heading = f"{title}: profiles by DINO, which segments no cell"
