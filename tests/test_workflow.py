@@ -199,6 +199,8 @@ def test_networks_of_photographs_are_planned_with_weights_alone(tmp_path):
     assert "dino/model.safetensors" in done.stdout
     distances = " --embeddings results/embeddings/{0}/T2.parquet --real-embeddings results/embeddings/real/T1.parquet"
     assert all(distances.format(arm) in done.stdout for arm in ("pert", "pixel"))
+    embedded = "--embedded-arms real brightfield pert pixel lookup --embedded results/profiles/real/dino/perturbations"
+    assert done.stdout.count(embedded) == 2  # all perturbations, and the active ones
     assert done.stdout.count("--real-embeddings results/") == 2  # neither brightfield's nor the real ones' own
     write_study(folder, {"source": {"layout": "simulated"}, "embed": {"weights": "facebook/dino-vits8"}})
     assert planned(snakemake(folder, "-n").stdout)["embed"] == 6  # from the hub: planned without the network

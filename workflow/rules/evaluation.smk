@@ -514,6 +514,9 @@ rule overlap_figure:
         profiles=lambda wildcards: expand(
             "<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=feature_arms(wildcards.subset)
         ),
+        embedded=lambda wildcards: expand(
+            "<results>/profiles/{arm}/dino/perturbations.parquet", arm=embedded_arms(wildcards.subset)
+        ),
         active="<results>/active/perturbations.tsv",
     output:
         figure=report(
@@ -532,9 +535,11 @@ rule overlap_figure:
     params:
         settings=settings("figures"),
         arms=lambda wildcards: feature_arms(wildcards.subset),
+        embedded=lambda wildcards: embedded_arms(wildcards.subset),
     shell:
         "python -m brightpaint.evaluation.figures overlap --settings {params.settings:q} --subset {wildcards.subset}"
         " --real {input.real:q} --arms {params.arms:q} --profiles {input.profiles:q} --active {input.active:q}"
+        " --embedded-arms {params.embedded:q} --embedded {input.embedded:q}"
         " --figure {output.figure:q} --table {output.table:q} 2> {log:q}"
 
 
