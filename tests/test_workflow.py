@@ -260,6 +260,12 @@ def test_the_chain_ends_with_whole_tables(finished_study):
     assert {"real", "pert", "mean", "pixel"} <= set(metrics["arm"])
     pcc = metrics[metrics["metric"].eq("pcc") & metrics["arm"].isin(["pert", "mean", "pixel"])]
     assert pcc["value"].between(-1, 1).all() and len(pcc) >= 15
+    seen = metrics[metrics["metric"].isin(["embedding_distance", "embedding_mmd2"])]
+    assert set(seen["arm"]) == {"pert", "pixel"} and seen[["value", "null"]].notna().all(axis=None)
+    shared = store.read_table(results / "tables" / "overlap_full.tsv")
+    assert {("real", "dino"), ("brightfield", "dino"), ("pert", "cellprofiler")} <= set(
+        zip(shared["row"], shared["row_space"])
+    )
     medians = pd.read_parquet(results / "medians" / "pert" / "T2.parquet")
     assert list(medians["Metadata_Well"]) == list(fields["Metadata_Well"])
 
