@@ -88,7 +88,7 @@ def overlap_figure(table: pd.DataFrame, labels: Mapping[str, str]) -> plt.Figure
     said = [labels.get(arm, arm) + (f", {DINO}" if space == "dino" else "") for arm, space in arms]
     stacked = len(arms) > SIDE_BY_SIDE
     side = max(3.4, (0.72 if stacked else 0.95) * len(arms) + 1.6)
-    size = (side + 1.2, 2 * side + 0.6) if stacked else (2 * side + 1.2, side + 0.6)
+    size = (side + 2.2, 2 * side + 0.6) if stacked else (2 * side + 1.2, side + 0.6)
     figure, axes = plt.subplots(*((2, 1) if stacked else (1, 2)), figsize=size, layout="constrained")
     for place, (key, title) in zip(
         axes, {"shared": "matched targets in common", "share": "share of the column's own, %"}.items()
