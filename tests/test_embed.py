@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from brightpaint import store
-from brightpaint.evaluation import attention
+from brightpaint.evaluation import attention, score, tables
 from brightpaint.features import embed, lookup, profile_embeddings, vectors
 from brightpaint.intensity import eight_bit, in_window, standardise
 from conftest import write_transformer
@@ -186,6 +187,46 @@ def test_profiles_of_embeddings_are_medians_and_a_lookup_needs_no_cells():
     assert standard["DINO_DNA_002"].std(ddof=0) == pytest.approx(1)
     with pytest.raises(ValueError, match="differ in their columns"):
         profile_embeddings.embedding_profiles([plates[0], plates[1].drop(columns="DINO_DNA_001")], "none")
+
+
+def paint(folder, plate, arm, change):
+    """Write an arm's stack of the plate's stains, changed, its rows in another order."""
+    real, rows = store.open_stack(plate / "P.tif"), store.read_fields(plate / "P.parquet").iloc[::-1]
+    images = change(np.asarray(real.images[::-1, 1:], np.float32))
+    (folder / arm).mkdir()
+    with store.StackWriter(folder / arm / "P.tif", images.shape, CHANNELS["target"], key=arm) as writer:
+        for row, image in enumerate(images):
+            writer.write(row, image)
+    store.write_table(rows.reset_index(drop=True), folder / arm / "P.parquet")
+
+
+def test_what_is_embedded_arrives_in_the_metrics_table_of_the_report(plate, weights, tmp_path):
+    """From stacks to the page: a copy is at 0, stains without grain are not."""
+    paint(tmp_path, plate, "copy", lambda images: images)
+    paint(tmp_path, plate, "smooth", lambda images: gaussian_filter(images, (0, 0, 4, 4)))
+    embedded(plate, weights, tmp_path / "embeddings" / "real" / "P.parquet")
+    written = []
+    for arm in ("copy", "smooth"):
+        table = tmp_path / "embeddings" / arm / "P.parquet"
+        embedded(tmp_path / arm, weights, table, arm=arm)
+        written.append(tmp_path / "metrics" / f"{arm}.parquet")
+        score.main(
+            ["--settings", json.dumps({"channels": CHANNELS, "cutoff": 15}), "--arm", arm, "--plates", "P"]
+            + ["--real", str(plate / "P.tif"), "--predicted", str(tmp_path / arm / "P.tif")]
+            + ["--fields", str(plate / "P.parquet"), "--embeddings", str(table)]
+            + ["--real-embeddings", str(tmp_path / "embeddings" / "real" / "P.parquet")]
+            + ["--metrics", str(written[-1]), "--by-field", str(tmp_path / f"{arm}.fields.parquet")]
+        )
+    html, tsv = tmp_path / "metrics.html", tmp_path / "metrics.tsv"
+    words = ["--arms", "copy", "smooth", "--metrics", *map(str, written), "--html", str(html), "--tsv", str(tsv)]
+    tables.main(words)
+    table = store.read_table(tsv).set_index(["arm", "metric"])
+    for metric in ("embedding_distance", "embedding_mmd2"):
+        copy, smooth = (table.loc[(arm, metric)] for arm in ("copy", "smooth"))
+        assert float(copy["value"]) == pytest.approx(0, abs=1e-6) and float(smooth["value"]) > 0.1
+        assert (smooth["space"], smooth["subset"], int(smooth["n"])) == ("dino", "full", 4)
+    page = html.read_text()
+    assert "DINO distance ↓" in page and "DINO MMD² ↓" in page
 
 
 def test_attention_maps_are_those_of_the_crops_and_their_figure_is_drawn(plate, weights, tmp_path):

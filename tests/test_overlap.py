@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brightpaint.evaluation import overlap
+from brightpaint import store
+from brightpaint.evaluation import figures, overlap
 
 
 def profiles(matched, targets=8, seed=0):
@@ -31,11 +32,11 @@ def test_a_target_is_matched_by_its_name_and_one_alone_cannot_be():
 
 def test_the_matrix_counts_what_two_arms_share_and_what_chance_would():
     arms = {
-        "real": {"P": profiles(range(8), 40), "Q": profiles([], 40, 1)},
-        "a": {"P": profiles([0, 1, 2], 40, 2)},
-        "b": {"R": profiles([0])},
+        ("real", "cellprofiler"): {"P": profiles(range(8), 40), "Q": profiles([], 40, 1)},
+        ("a", "cellprofiler"): {"P": profiles([0, 1, 2], 40, 2)},
+        ("b", "cellprofiler"): {"R": profiles([0])},
     }
-    own = {arm: len(overlap.matched_targets(arms[arm]["P"])[0]) for arm in ("real", "a")}
+    own = {arm: len(overlap.matched_targets(plates["P"])[0]) for (arm, _), plates in arms.items() if "P" in plates}
     table = overlap.overlap_table(arms, None).set_index(["row", "column"])
     pair = table.loc[("real", "a")]
     assert pair["plates"] == 1 and pair["possible"] == 40 and pair["shared"] >= 3
@@ -44,22 +45,87 @@ def test_the_matrix_counts_what_two_arms_share_and_what_chance_would():
     assert pair["share"] == pytest.approx(pair["shared"] / own["a"])
     assert table.loc[("a", "a"), "shared"] == own["a"] and table.loc[("a", "b"), "plates"] == 0
     assert table.loc[("real", "real"), "plates"] == 2
-    some = overlap.overlap_table({"real": arms["real"]}, {"c00", "c01", "c02"})
-    assert some["possible"].tolist() == [2]
+    some = overlap.overlap_table({("real", "dino"): arms["real", "cellprofiler"]}, {"c00", "c01", "c02"})
+    assert some["possible"].tolist() == [2] and some["row_space"].tolist() == ["dino"] == some["column_space"].tolist()
+
+
+def test_one_arm_in_two_spaces_shares_the_targets_that_both_find():
+    """As in the paper's Figure 6: DINO finds targets 0 to 5 on the plate, CellProfiler 4 to 9; an arm's spaces are two rows."""
+    spaces = {
+        ("real", "cellprofiler"): {"P": profiles(range(4, 10), 40, 3)},
+        ("real", "dino"): {"P": profiles(range(6), 40, 4)},
+    }
+    table = overlap.overlap_table(spaces, None)
+    pair = table[(table["row_space"] == "cellprofiler") & (table["column_space"] == "dino")].iloc[0]
+    left, right = (overlap.matched_targets(plates["P"])[0] for plates in spaces.values())
+    assert {"T4", "T5"} <= left & right and pair["shared"] == len(left & right)
+    assert (pair["of_row"], pair["of_column"]) == (len(left), len(right)) and pair["shared"] < min(
+        len(left), len(right)
+    )
+    assert pair["chance"] == pytest.approx(len(left) * len(right) / 40)
 
 
 def test_independent_sets_share_what_chance_says():
     ratios = []
     for seed in range(12):
-        arms = {name: {"P": profiles([], 30, 10 * seed + n)} for n, name in enumerate("xy")}
+        arms = {(name, "cellprofiler"): {"P": profiles([], 30, 10 * seed + n)} for n, name in enumerate("xy")}
         pair = overlap.overlap_table(arms, None).set_index(["row", "column"]).loc[("x", "y")]
         ratios.append(pair["shared"] - pair["chance"])
     assert abs(np.mean(ratios)) < 3 * np.std(ratios) / np.sqrt(12) + 0.5
 
 
+def words_of(figure):
+    return [text.get_text() for place in figure.axes for text in place.texts]
+
+
 def test_the_figure_has_both_matrices_and_says_where_no_plate_is_common():
-    table = overlap.overlap_table({"real": {"P": profiles([1])}, "b": {"R": profiles([0])}}, None)
-    figure = overlap.overlap_figure(table, {"real": "real Cell Painting"})
-    words = [text.get_text() for place in figure.axes for text in place.texts]
+    arms = {("real", "cellprofiler"): {"P": profiles([1])}, ("b", "cellprofiler"): {"R": profiles([0])}}
+    figure = overlap.overlap_figure(overlap.overlap_table(arms, None), {"real": "real Cell Painting"})
+    words = words_of(figure)
     assert len(words) == 8 and sum("no common" in word for word in words) == 4
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["real Cell Painting", "b"]
     plt.close(figure)
+
+
+def test_the_figure_names_the_space_where_there_are_two_and_stacks_large_matrices():
+    arms = {
+        (arm, space): {"P": profiles([1], seed=n)}
+        for n, space in enumerate(("cellprofiler", "dino"))
+        for arm in "abcde"
+    }
+    figure = overlap.overlap_figure(overlap.overlap_table(arms, None), {"a": "first"})
+    ticks = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert ticks[:2] == ["first", "b"] and ticks[5:7] == ["first, DINO", "b, DINO"]
+    wide, high = figure.get_size_inches()
+    assert len(words_of(figure)) == 200 and high > wide  # two matrices of ten rows side by side would not fit a page
+    plt.close(figure)
+
+
+def written(folder, name, plates, prefix):
+    frames = [frame.rename(columns=lambda column: column.replace("Cells_", prefix)).assign(Metadata_Plate=plate)
+              for plate, frame in plates.items()]  # fmt: skip
+    table = pd.concat(frames).rename_axis("Metadata_perturbation").reset_index().assign(Metadata_control_type="")
+    store.write_table(table, folder / f"{name}.parquet")
+    return str(folder / f"{name}.parquet")
+
+
+def test_both_spaces_reach_the_files_and_references_count_the_painted_plates_alone(tmp_path):
+    two = {"P": profiles([0, 1], 20), "Q": profiles([2], 20, 1)}
+    real, painted = (
+        written(tmp_path, "real", two, "Cells_"),
+        written(tmp_path, "a", {"P": profiles([0], 20, 2)}, "Cells_"),
+    )
+    seen = [written(tmp_path, "seen", two, "DINO_DNA_"), written(tmp_path, "bright", two, "DINO_BF_"),
+            written(tmp_path, "seen_a", {"P": profiles([1], 20, 3)}, "DINO_DNA_")]  # fmt: skip
+    words = ["overlap", "--settings", '{"dpi": 40}', "--subset", "full", "--real", real, "--arms", "a"]
+    words += ["--profiles", painted, "--figure", str(tmp_path / "x.png"), "--table", str(tmp_path / "x.tsv")]
+    figures.main(words)
+    assert len(store.read_table(tmp_path / "x.tsv")) == 4
+    figures.main([*words, "--embedded-arms", "real", "brightfield", "a", "--embedded", *seen])
+    table = store.read_table(tmp_path / "x.tsv")
+    assert len(table) == 25 and set(table["plates"].astype(int)) == {1}
+    assert list(dict.fromkeys(zip(table["row"], table["row_space"]))) == [
+        ("real", "cellprofiler"), ("a", "cellprofiler"), ("real", "dino"), ("brightfield", "dino"), ("a", "dino"),
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="--embedded-arms and --embedded must be as many; 1 and 3"):
+        figures.main([*words, "--embedded-arms", "real", "--embedded", *seen])

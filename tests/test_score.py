@@ -14,7 +14,7 @@ from skimage.metrics import structural_similarity
 from brightpaint import store
 from brightpaint.evaluation import profile_scores, score
 from brightpaint.evaluation.image_scores import covered, join_rows, other_well, score_field
-from brightpaint.features import lookup
+from brightpaint.features import embed, lookup
 from brightpaint.intensity import standardise
 
 CHANNELS = {"input": ["BF_low", "BF"], "target": ["DNA", "ER"]}
@@ -454,6 +454,30 @@ def test_embeddings_are_scored_beside_cellprofilers_features_under_their_own_spa
     assert (dino["channel"] == "all").all() and value(dino, "nn", column="null") == pytest.approx(10 / 9)
     with pytest.raises(ValueError, match="needs real and predicted profiles; only"):
         folder.score("copy", medians=["--embedded", real])
+
+
+def test_distances_of_embeddings_reach_the_table_and_a_missing_table_is_named(folder):
+    folder.predict("copy", lambda images: images)
+    for name, plate, shift, rows in (("real", "P1", 0, range(12)), ("real", "P0", 0.1, range(12)),
+                                     ("copy", "P1", 1, range(11, -1, -1))):  # fmt: skip
+        fields, rng = field_table("P1").assign(Metadata_Plate=plate), np.random.default_rng(len(plate + name))
+        found = 1 + 0.3 * rng.normal(size=(12, 2, 8)) + shift * np.linspace(-1, 1, 8)
+        table = embed.embedding_table(fields, found, CHANNELS["target"]).iloc[list(rows)].reset_index(drop=True)
+        store.write_table(table, folder.root / f"embeddings/{name}/{plate}.parquet")
+    path = lambda name, plate="P1": str(folder.root / f"embeddings/{name}/{plate}.parquet")  # noqa: E731
+    words = ["--embeddings", path("copy"), "--real-embeddings", path("real", "P0"), path("real")]
+    frame = folder.score("copy", medians=words)
+    assert set(frame.loc[frame["metric"].str.startswith("embedding_"), "space"]) == {"dino"}
+    for metric in ("embedding_distance", "embedding_mmd2"):
+        columns = [value(frame, metric, column=name) for name in ("null", "low", "value", "high")]
+        assert columns == sorted(columns) and len(set(columns)) == 4
+        assert value(frame, metric, column="n") == 12 and value(frame, metric, subset="active", column="n") == 6
+    own = folder.score("copy", medians=["--embeddings", path("real"), "--real-embeddings", path("real")])
+    assert value(own, "embedding_distance") == 0 and np.isnan(value(own, "embedding_mmd2", column="null"))
+    with pytest.raises(ValueError, match="one table of embeddings of plate P1, arm real, found .*real/P0.parquet"):
+        folder.score("copy", medians=["--embeddings", path("copy"), "--real-embeddings", path("real", "P0")])
+    with pytest.raises(ValueError, match="one table of embeddings of plate P1, arm copy, found None"):
+        folder.score("copy", medians=["--real-embeddings", path("real")])
 
 
 def test_brightfield_is_scored_by_its_own_embeddings_alone(folder):

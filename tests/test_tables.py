@@ -178,6 +178,7 @@ def test_embeddings_have_a_table_of_their_own_and_brightfield_is_a_reference():
         row(arm, "nn", value, space="dino", null=1.0)
         for arm, value in (("good", 5.0), ("weak", 4.0), ("brightfield", 8.0))
     ]
+    rows += [row("good", "embedding_mmd2", 0.456, space="dino"), row("good", "mmd2", 0.123, space="cellprofiler")]
     rows += [row("good", "embedding_r", 0.2, space="dino"), row("good", "fid", 12.3), row("good", "fid_sampling", 11.0)]
     html = tables.page(pd.concat([frame(), pd.DataFrame(rows)]), ["good", "weak", "real", "brightfield"])
     main, embedded = html.split("By DINO, which segments no cell")
@@ -185,3 +186,5 @@ def test_embeddings_have_a_table_of_their_own_and_brightfield_is_a_reference():
     table = embedded.split("</table>")[0]
     assert ">5.0<" in table and ">7.0<" not in table and "embedding r" in table and "brightfield itself" not in table
     assert '<tr class="reference"><td>brightfield</td>' in table and "best" in table.split("good")[1].split("</tr>")[0]
+    assert ">DINO MMD² ↓<" in table and ">0.456<" in table and ">0.123<" not in table  # each in its own space's table
+    assert ">0.123<" in main and ">0.456<" not in main and ">DINO MMD² ↓<" not in main

@@ -198,6 +198,11 @@ def test_networks_of_photographs_are_planned_with_weights_alone(tmp_path):
     assert jobs["embed"] == 6 and jobs["inception"] == 2 + 1 + 3 and jobs["attention"] == 1
     assert jobs["profile_embeddings"] == 4 and jobs["lookup"] == 2 and jobs["tsne"] == 2 and jobs["score"] == 6
     assert "dino/model.safetensors" in done.stdout
+    distances = " --embeddings results/embeddings/{0}/T2.parquet --real-embeddings results/embeddings/real/T1.parquet"
+    assert all(distances.format(arm) in done.stdout for arm in ("pert", "pixel"))
+    embedded = "--embedded-arms real brightfield pert pixel lookup --embedded results/profiles/real/dino/perturbations"
+    assert done.stdout.count(embedded) == 2  # all perturbations, and the active ones
+    assert done.stdout.count("--real-embeddings results/") == 2  # neither brightfield's nor the real ones' own
     write_study(folder, {"source": {"layout": "simulated"}, "embed": {"weights": "facebook/dino-vits8"}})
     assert planned(snakemake(folder, "-n").stdout)["embed"] == 6  # from the hub: planned without the network
 
@@ -256,6 +261,12 @@ def test_the_chain_ends_with_whole_tables(finished_study):
     assert {"real", "pert", "mean", "pixel"} <= set(metrics["arm"])
     pcc = metrics[metrics["metric"].eq("pcc") & metrics["arm"].isin(["pert", "mean", "pixel"])]
     assert pcc["value"].between(-1, 1).all() and len(pcc) >= 15
+    seen = metrics[metrics["metric"].isin(["embedding_distance", "embedding_mmd2"])]
+    assert set(seen["arm"]) == {"pert", "pixel"} and seen[["value", "null"]].notna().all(axis=None)
+    shared = store.read_table(results / "tables" / "overlap_full.tsv")
+    assert {("real", "dino"), ("brightfield", "dino"), ("pert", "cellprofiler")} <= set(
+        zip(shared["row"], shared["row_space"])
+    )
     medians = pd.read_parquet(results / "medians" / "pert" / "T2.parquet")
     assert list(medians["Metadata_Well"]) == list(fields["Metadata_Well"])
 

@@ -30,6 +30,8 @@ rule score:
         fields=lambda wildcards: expand("<results>/fields/{plate}.parquet", plate=scored_plates(wildcards)),
         profiles=profiles_to_score,
         embedded=embedded_to_score,
+        embeddings=embeddings_to_score,
+        real_embeddings=real_embeddings_to_score,
         inception=inception_to_score(),
         real_inception=inception_to_score("real"),
         brightfield_inception=inception_to_score("brightfield"),
@@ -59,7 +61,8 @@ rule score:
         "python -m brightpaint.evaluation.score --settings {params.settings:q} --arm {wildcards.arm}"
         " --plates {params.plates:q} --real {input.real:q} --predicted {input.predicted:q}"
         " --fields {input.fields:q} --profiles {input.profiles:q} --active {input.active:q}"
-        " --embedded {input.embedded:q} --inception {input.inception:q} --real-inception {input.real_inception:q}"
+        " --embedded {input.embedded:q} --embeddings {input.embeddings:q} --real-embeddings {input.real_embeddings:q}"
+        " --inception {input.inception:q} --real-inception {input.real_inception:q}"
         " --brightfield-inception {input.brightfield_inception:q}"
         " --medians {input.medians:q} --real-medians {input.real_medians:q}"
         " --selection {input.selection:q} --replicates {input.replicates:q} --uncertainty {input.uncertainty:q}"
@@ -539,6 +542,9 @@ rule overlap_figure:
         profiles=lambda wildcards: expand(
             "<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=feature_arms(wildcards.subset)
         ),
+        embedded=lambda wildcards: expand(
+            "<results>/profiles/{arm}/dino/perturbations.parquet", arm=embedded_arms(wildcards.subset)
+        ),
         active="<results>/active/perturbations.tsv",
     output:
         figure=report(
@@ -557,9 +563,11 @@ rule overlap_figure:
     params:
         settings=settings("figures"),
         arms=lambda wildcards: feature_arms(wildcards.subset),
+        embedded=lambda wildcards: embedded_arms(wildcards.subset),
     shell:
         "python -m brightpaint.evaluation.figures overlap --settings {params.settings:q} --subset {wildcards.subset}"
         " --real {input.real:q} --arms {params.arms:q} --profiles {input.profiles:q} --active {input.active:q}"
+        " --embedded-arms {params.embedded:q} --embedded {input.embedded:q}"
         " --figure {output.figure:q} --table {output.table:q} 2> {log:q}"
 
 

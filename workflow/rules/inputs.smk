@@ -139,6 +139,19 @@ def embedded_to_score(wildcards):
     return expand("<results>/profiles/{arm}/dino/perturbations.parquet", arm=arms)
 
 
+def embeddings_to_score(wildcards):
+    """Embeddings of a predicted arm on the plates on which it is scored; none where it is not embedded."""
+    if wildcards.arm in NO_IMAGES or wildcards.arm not in STUDY.seen_arms("embed"):
+        return []
+    return expand("<results>/embeddings/{arm}/{plate}.parquet", arm=wildcards.arm, plate=scored_plates(wildcards))
+
+
+def real_embeddings_to_score(wildcards):
+    """Real embeddings of every embedded plate, where the arm's are scored: what its distances are taken from."""
+    plates = STUDY.seen_plates("real") if embeddings_to_score(wildcards) else []
+    return expand("<results>/embeddings/real/{plate}.parquet", plate=plates)
+
+
 def inception_to_score(arm=None):
     """Input function: Inception features of `arm`, or the scored one, on its plates; none where FID is off."""
 

@@ -164,6 +164,15 @@ def feature_arms(subset):
     return measured + looked_up if CONFIG["perturbations"] and measured else []
 
 
+def embedded_arms(subset):
+    """What has profiles of `subset` in the embedder's space: real stains, brightfield, arms, what can be looked up; none if off."""
+    seen = STUDY.seen_arms("embed")
+    if subset == "full":  # as in feature_arms
+        seen = seen[:2] + [arm for arm in seen[2:] if STUDY.model_of(arm)["subset"] != "active"]
+    looked_up = ["lookup"] if STUDY.lookup_plates() else []
+    return seen + looked_up if CONFIG["perturbations"] and seen else []
+
+
 def tsne_arms(space):
     """Arms whose wells have profiles in `space` beside the real ones."""
     if space == "dino":

@@ -75,6 +75,12 @@ PROFILES = [
     Column("embedding_r", "embedding r", 1, 3, "mean over the numbers of an embedding of their correlation, across "
            "perturbations, with the real stains' profiles (real Cell Painting and brightfield: with their own other plates). "
            "Floor: the mean real profile on the other plates"),
+    Column("embedding_distance", "DINO distance", -1, 2, "mean over the numbers of an embedding of the difference between the "
+           "medians of painted and real fields, in median absolute deviations of the real fields; no cell is segmented. Chance: "
+           "the other real plates in place of a prediction"),
+    Column("embedding_mmd2", "DINO MMD²", -1, 3, "squared maximum mean discrepancy of whole embeddings: 0 if painted fields are "
+           "distributed as real ones (it may fall below 0). Not a FID, whose network and formula are others. Chance: the other "
+           "real plates"),
 ]  # fmt: skip
 UNCERTAINTY = [
     Column("uncertainty", "uncertainty", 0, 3, "mean squared s.d. of a field's samples: one minus the PCC of two of them, "

@@ -102,11 +102,17 @@ def draw_features(args: argparse.Namespace) -> plt.Figure:
 
 def draw_overlap(args: argparse.Namespace) -> plt.Figure:
     """Draw the matched targets that arms share, and write their table."""
+    if len(args.embedded_arms) != len(args.embedded):
+        counts = f"{len(args.embedded_arms)} and {len(args.embedded)} were given"
+        raise ValueError(f"figures overlap: --embedded-arms and --embedded must be as many; {counts}")
     names = read_active(args.active) if args.subset == "active" else None
-    arms = {arm: by_plate(path, arm) for arm, path in zip(args.arms, args.profiles)}
-    painted = {plate for name, plates in arms.items() if name != "lookup" for plate in plates}
-    real = {plate: frame for plate, frame in by_plate(args.real, "real").items() if plate in painted}
-    table = overlap_table({"real": real, **arms}, names)
+    paths = {("real", "cellprofiler"): args.real}
+    paths |= {(arm, "cellprofiler"): path for arm, path in zip(args.arms, args.profiles)}
+    paths |= {(arm, "dino"): path for arm, path in zip(args.embedded_arms, args.embedded)}
+    arms = {key: by_plate(path, f"{key[0]}, {key[1]}") for key, path in paths.items()}
+    painted = {plate for (arm, _), plates in arms.items() if arm not in WITHOUT_PREDICTION for plate in plates}
+    arms = {key: {plate: frame for plate, frame in plates.items() if plate in painted} for key, plates in arms.items()}
+    table = overlap_table(arms, names)
     store.write_table(as_text(table), args.table)
     return overlap_figure(table, {**WITHOUT_PREDICTION, "lookup": "look-up, no image"})
 
@@ -189,6 +195,8 @@ def parser() -> argparse.ArgumentParser:
     features = commands.add_parser("features", help="correlation by feature group and channel")
     overlap = commands.add_parser("overlap", help="matched targets that arms share")
     overlap.add_argument("--table", type=Path, required=True, help="the table to write")
+    overlap.add_argument("--embedded-arms", nargs="*", default=[], help="arms with profiles of embeddings, real too")
+    overlap.add_argument("--embedded", type=Path, nargs="*", default=[], help="these profiles, one an arm")
     for command in (features, overlap):
         command.add_argument("--subset", choices=["full", "active"], required=True)
         command.add_argument("--real", type=Path, required=True, help="real perturbation profiles")

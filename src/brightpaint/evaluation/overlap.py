@@ -2,7 +2,8 @@
 
 A target is matched on a plate if one of its perturbations has another one of it among its five nearest (cosine). Figure 6
 counts the matched targets that two arms share, with their own number on the diagonal; Figure 7 is the share of the column's
-own. What two arms would share by chance, were their sets independent, stands beside.
+own. What two arms would share by chance, were their sets independent, stands beside. As in the paper an arm appears once in
+the space of CellProfiler's features and, where it is embedded, once more in that of DINO.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from brightpaint.evaluation import metrics
 from brightpaint.evaluation.profile_scores import similarities
 
 NEIGHBOURS = 5
+SIDE_BY_SIDE = 8  # two matrices of more rows do not fit a page beside one another
+DINO = "DINO"
 
 
 def matched_targets(profiles: pd.DataFrame) -> tuple[set[str], set[str]]:
@@ -44,18 +47,18 @@ def matched_targets(profiles: pd.DataFrame) -> tuple[set[str], set[str]]:
     return matched, set(named.index[named > 1])
 
 
-def overlap_table(arms: Mapping[str, Mapping[str, pd.DataFrame]], names: set | None) -> pd.DataFrame:
+def overlap_table(arms: Mapping[tuple[str, str], Mapping[str, pd.DataFrame]], names: set | None) -> pd.DataFrame:
     """Count the matched targets that every two arms share, on the plates that both have.
 
     Parameters
     ----------
-    arms : {arm: {plate: treated profiles, indexed by perturbation}}
+    arms : {(arm, space): {plate: treated profiles, indexed by perturbation}}
     names : the perturbations to take; None for all
 
     Returns
     -------
-    frame: row, column (arms), plates, possible (targets), of_row, of_column, shared, share (of the column's own), chance (shared
-    targets if both sets were drawn at random, in the mean)
+    frame: row, row_space, column, column_space (arms and their spaces), plates, possible (targets), of_row, of_column, shared,
+    share (of the column's own), chance (shared targets if both sets were drawn at random, in the mean)
     """
     found = {arm: {plate: matched_targets(frame if names is None else frame[frame.index.isin(names)])
                    for plate, frame in plates.items()} for arm, plates in arms.items()}  # fmt: skip
@@ -73,45 +76,49 @@ def overlap_table(arms: Mapping[str, Mapping[str, pd.DataFrame]], names: set | N
                 counts["shared"] += len(left & right)
                 chance += len(left) * len(right) / max(len(possible), 1)
             share = counts["shared"] / counts["of_column"] if counts["of_column"] else np.nan
-            rows.append({"row": one, "column": two, "plates": len(plates), **counts, "share": share,
-                         "chance": counts["shared"] if one == two else chance})  # fmt: skip
+            rows.append({"row": one[0], "row_space": one[1], "column": two[0], "column_space": two[1], "plates": len(plates),
+                         **counts, "share": share, "chance": counts["shared"] if one == two else chance})  # fmt: skip
     return pd.DataFrame(rows)
 
 
 def overlap_figure(table: pd.DataFrame, labels: Mapping[str, str]) -> plt.Figure:
-    """Draw both matrices; `labels` gives the arms' names in words."""
-    arms = list(dict.fromkeys(table["row"]))
-    side = max(3.4, 0.95 * len(arms) + 1.6)
-    figure, axes = plt.subplots(1, 2, figsize=(2 * side + 1.2, side + 0.6), layout="constrained")
-    table = table.set_index(["row", "column"])
+    """Draw both matrices, side by side or, where they are large, one above the other; `labels` gives the arms' names in words."""
+    table = table.set_index(["row", "row_space", "column", "column_space"])
+    arms = list(dict.fromkeys(zip(table.index.get_level_values(0), table.index.get_level_values(1))))
+    said = [labels.get(arm, arm) + (f", {DINO}" if space == "dino" else "") for arm, space in arms]
+    stacked = len(arms) > SIDE_BY_SIDE
+    side = max(3.4, (0.72 if stacked else 0.95) * len(arms) + 1.6)
+    size = (side + 2.2, 2 * side + 0.6) if stacked else (2 * side + 1.2, side + 0.6)
+    figure, axes = plt.subplots(*((2, 1) if stacked else (1, 2)), figsize=size, layout="constrained")
     for place, (key, title) in zip(
         axes, {"shared": "matched targets in common", "share": "share of the column's own, %"}.items()
     ):
-        grid = table[key].unstack().loc[arms, arms].to_numpy(dtype=float)
-        top = np.nanmax(grid, initial=1) if key == "shared" else 1
-        place.imshow(np.ma.masked_invalid(grid), cmap="viridis", vmin=0, vmax=top)
-        for (row, column), value in np.ndenumerate(grid):
-            pair = table.loc[(arms[row], arms[column])]
-            words = (
-                "no common\nplate"
-                if not pair["plates"]
-                else f"{value:.0f}"
-                if key == "shared"
-                else f"{100 * value:.0f}"
-            )
-            if not np.isfinite(value) and pair["plates"]:
-                words = "none"
-            if key == "shared" and row != column and pair["plates"]:
-                words += f"\n({pair['chance']:.1f})"
-            colour = "white" if np.isfinite(value) and value < 0.55 * top else "black"
-            place.text(column, row, words, ha="center", va="center", fontsize=9, color=colour)
-        place.set_xticks(range(len(arms)), [labels.get(arm, arm) for arm in arms], rotation=30, ha="right")
-        place.set_yticks(range(len(arms)), [labels.get(arm, arm) for arm in arms] if key == "shared" else [])
+        _draw_matrix(place, table, arms, key)
+        place.set_xticks(range(len(arms)), said, rotation=30, ha="right")
+        place.set_yticks(range(len(arms)), said if stacked or key == "shared" else [])
         place.tick_params(length=0)
         place.spines[:].set_visible(False)
         place.set_title(title, fontsize=11)
-    own = table.loc[[(arms[0], arms[0])]].iloc[0]
+    own = table.loc[[(*arms[0], *arms[0])]].iloc[0]
     figure.suptitle(
         f"Top-five target matches, of {int(own['possible'])} targets (in brackets: in common by chance)", fontsize=11
     )
     return figure
+
+
+def _draw_matrix(place: plt.Axes, table: pd.DataFrame, arms: list[tuple[str, str]], key: str) -> None:
+    """Colour a matrix of `shared` or `share` and write its numbers."""
+    grid = np.array([[table.loc[(*one, *two), key] for two in arms] for one in arms], dtype=float)
+    top = np.nanmax(grid, initial=1) if key == "shared" else 1
+    place.imshow(np.ma.masked_invalid(grid), cmap="viridis", vmin=0, vmax=top)
+    for (row, column), value in np.ndenumerate(grid):
+        pair = table.loc[(*arms[row], *arms[column])]
+        words = (
+            "no common\nplate" if not pair["plates"] else f"{value:.0f}" if key == "shared" else f"{100 * value:.0f}"
+        )
+        if not np.isfinite(value) and pair["plates"]:
+            words = "none"
+        if key == "shared" and row != column and pair["plates"]:
+            words += f"\n({pair['chance']:.1f})"
+        colour = "white" if np.isfinite(value) and value < 0.55 * top else "black"
+        place.text(column, row, words, ha="center", va="center", fontsize=9, color=colour)

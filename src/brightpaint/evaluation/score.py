@@ -21,7 +21,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.cli import run
-from brightpaint.evaluation import counts, distance_scores, image_distances, uncertainty
+from brightpaint.evaluation import counts, distance_scores, embedding_scores, image_distances, uncertainty
 from brightpaint.evaluation.failed import painted_rows
 from brightpaint.evaluation.image_scores import field_table, image_rows, plate_scores
 from brightpaint.evaluation.object_overlap import plate_overlaps
@@ -139,6 +139,22 @@ def image_distance_rows(args: argparse.Namespace, plate: str, active: set[str] |
     return image_distances.plate_rows(plate, tables["real"], tables[args.arm], tables["brightfield"], active)
 
 
+def embedding_rows(args: argparse.Namespace, plate: str, active: set[str] | None) -> Iterator[dict]:
+    """Give the distances of an arm's embeddings on one plate from the real ones, beside those of the other real plates."""
+    named = {"real": args.real_embeddings, args.arm: args.embeddings}
+    tables = []
+    for arm, paths in named.items():
+        found = [path for path in paths if path.stem == plate]
+        if len(found) != 1:
+            given = ", ".join(map(str, found or paths))
+            raise ValueError(
+                f"score: expected one table of embeddings of plate {plate}, arm {arm}, found {given or None}"
+            )
+        tables.append(embedding_scores.read_embeddings(found[0]))
+    others = [embedding_scores.read_embeddings(path) for path in args.real_embeddings if path.stem != plate]
+    return embedding_scores.plate_rows(plate, args.arm, *tables, others, active)
+
+
 def read_truth(args: argparse.Namespace) -> tuple[pd.DataFrame | None, list[pd.DataFrame]]:
     """Read the truth of simulated plates, and real and predicted well profiles; None where they are not known."""
     if not (args.truth and args.wells):
@@ -173,6 +189,10 @@ def parser() -> argparse.ArgumentParser:
         "--real-inception", type=Path, nargs="*", default=[], help="the real ones, and other real plates"
     )
     parser.add_argument("--brightfield-inception", type=Path, nargs="*", default=[], help="brightfield's, likewise")
+    parser.add_argument("--embeddings", type=Path, nargs="*", default=[], help="the arm's embeddings, one a plate")
+    parser.add_argument(
+        "--real-embeddings", type=Path, nargs="*", default=[], help="the real ones, and other real plates"
+    )
     parser.add_argument("--medians", type=Path, nargs="*", default=[], help="the arm's field medians, one a plate")
     parser.add_argument("--real-medians", type=Path, nargs="*", default=[], help="the real ones, likewise")
     parser.add_argument("--selection", type=Path, nargs="*", default=[], help="the features that distances take")
@@ -240,6 +260,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             tables[-1] = tables[-1].merge(by_field, on=store.FIELD_KEYS, how="left", validate="many_to_one")
         if args.real_inception:
             rows += image_distance_rows(args, plate, active)
+        if args.embeddings or args.real_embeddings:
+            rows += embedding_rows(args, plate, active)
         for space, (real, *predicted) in profiles.items():
             rows += profile_rows(plate, args.arm, real, (predicted or [real])[-1], fields, active, space)
         training = args.settings.get("training", {}).get(plate)
