@@ -168,8 +168,8 @@ def faults(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         root, began = Path(folder), time.perf_counter()
         disturbed.write_mirror(root / "mirror", rows=arguments.rows, columns=arguments.columns, sites=arguments.sites)
-        with serve_bucket(root / "mirror") as url:
-            found = disturbed.compare(root, url, Proxy(url), files=files, seed=arguments.seed)
+        with serve_bucket(root / "mirror") as url, Proxy(url) as proxy:
+            found = disturbed.compare(root, url, proxy, files=files, seed=arguments.seed)
         say(bench="faults", seed=arguments.seed, **found, wall_s=time.perf_counter() - began)
 
 

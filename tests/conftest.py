@@ -71,19 +71,23 @@ def real_data() -> Path:
     return Path(folder)
 
 
-def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Run the workflow in `folder`, which holds its config.yaml; all output is in `.stdout`."""
+def snakemake_command(folder: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """Return the command that runs the workflow in `folder`, which holds its config.yaml, and its environment."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     if "--configfile" not in arguments:
         command += ["--configfile", str(folder / "config.yaml")]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     if cellprofiler_command():
         environment["BRIGHTPAINT_CELLPROFILER"] = cellprofiler_command()
-    done = subprocess.run(
-        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    )
+    return [*command, *arguments], environment
+
+
+def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+    """Run the workflow in `folder`; all output is in `.stdout`."""
+    command, environment = snakemake_command(folder, *arguments)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     if check and done.returncode:
-        raise AssertionError(f"{' '.join(command[2:])} {' '.join(arguments)}\n{done.stdout[-6000:]}")
+        raise AssertionError(f"{' '.join(command[2:])}\n{done.stdout[-6000:]}")
     return done
 
 

@@ -7,7 +7,6 @@ import hashlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 
 from brightpaint.plates import simulate
 from brightpaint.plates.phenotypes import seed_of
-from conftest import ROOT, simulation_settings, write_study
+from conftest import simulation_settings, write_study
 
 CHANNELS = ["Brightfield_L", "Brightfield", "Brightfield_H", "DNA", "RNA", "ER", "AGP", "Mito"]
 PLATE = {"plate": "P1", "role": "study", "project": "simulated", "source": "source_0", "batch": "B1"}
@@ -56,10 +55,9 @@ def start(folder: Path, url: str) -> subprocess.Popen:
     row = "\t".join(PLATE.values())
     plates = "\n".join(["\t".join(PLATE), row, row.replace("P1", "P2"), ""])  # P2 makes a study; it is not asked for
     write_study(folder, changes, plates)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder),
-               "--configfile", str(folder / "config.yaml"), "--cores", "2", "--nolock", "--rerun-incomplete",
-               "--show-failed-logs", "--notemp", "results/fields/P1.parquet"]  # fmt: skip
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command, environment = snakemake_command(
+        folder, "--cores", "2", "--nolock", "--rerun-incomplete", "--show-failed-logs", "--notemp",
+        "results/fields/P1.parquet")  # fmt: skip
     with open(folder / "snakemake.log", "a") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
 

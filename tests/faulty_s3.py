@@ -41,7 +41,7 @@ def serve_bucket(mirror: Path, bucket: str = "gallery") -> Iterator[str]:
 
 
 class Proxy(http.server.ThreadingHTTPServer):
-    """Passes requests on to an S3 server, but for what `faults` orders.
+    """Passes requests on to an S3 server, but for what `faults` orders, until its `with` block ends.
 
     Attributes
     ----------
@@ -59,6 +59,10 @@ class Proxy(http.server.ThreadingHTTPServer):
         self.gets, self.injected = collections.Counter(), collections.Counter()
         self.url = "http://{}:{}".format(*self.server_address)
         threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
 
     def handle_error(self, request, client_address):
         """Say nothing of clients that were killed."""

@@ -17,7 +17,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from conftest import ROOT, cellprofiler_command, write_study
+from conftest import snakemake_command, write_study
 
 STARTED = re.compile(r"^(?:local)?rule (\w+):$")
 JOB = re.compile(r"^    jobid: (\d+)$")
@@ -82,11 +81,7 @@ class Watch:
 @contextlib.contextmanager
 def snakemake_run(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen, Watch]]:
     """Start Snakemake in a process group of its own; whatever is left of it at the end is killed."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    command += ["--configfile", str(folder / "config.yaml"), "--cores", "2", "--show-failed-logs", *arguments]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    if cellprofiler_command():
-        environment["BRIGHTPAINT_CELLPROFILER"] = cellprofiler_command()
+    command, environment = snakemake_command(folder, "--cores", "2", "--show-failed-logs", *arguments)
     log = folder / f"run{len(list(folder.glob('run*.log'))):03d}.log"
     with open(log, "w") as handle:
         process = subprocess.Popen(command, stdout=handle, stderr=handle, env=environment, start_new_session=True)

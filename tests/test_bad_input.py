@@ -279,10 +279,8 @@ ANSWERS = {
 @pytest.fixture
 def proxy(server, monkeypatch):
     monkeypatch.setattr(sources, "FIRST_PAUSE_S", 0.001)
-    made = Proxy(server)
-    yield made
-    made.shutdown()
-    made.server_close()
+    with Proxy(server) as made:
+        yield made
 
 
 @pytest.mark.parametrize("fault", ANSWERS)

@@ -12,11 +12,8 @@ pytestmark = pytest.mark.slow
 
 def test_a_disturbed_plate_ends_byte_for_byte_as_an_undisturbed_one(tmp_path):
     disturbed.write_mirror(tmp_path / "mirror", rows=4, columns=6, sites=1)
-    with serve_bucket(tmp_path / "mirror") as url:
-        proxy = Proxy(url)
+    with serve_bucket(tmp_path / "mirror") as url, Proxy(url) as proxy:
         found = disturbed.compare(tmp_path, url, proxy, files=24 * 8, seed=5)
-        proxy.shutdown()
-        proxy.server_close()
     assert found["identical"] and found["kills"] == 3, found
     assert found["injected"]["503"] and found["injected"]["cut"], found
     faults = sum(found["injected"].values())

@@ -41,10 +41,8 @@ def s3_table(moto):
 @pytest.fixture
 def proxy(moto, monkeypatch):
     monkeypatch.setattr(sources, "FIRST_PAUSE_S", 0.001)
-    server = Proxy(moto)
-    yield server
-    server.shutdown()
-    server.server_close()
+    with Proxy(moto) as made:
+        yield made
 
 
 def s3(proxy) -> dict:

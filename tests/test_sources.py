@@ -215,12 +215,10 @@ def test_a_bucket_elsewhere_says_which_region_to_set():
 
 def test_a_list_and_a_table_survive_passing_faults(bucket, monkeypatch):
     monkeypatch.setattr(sources, "FIRST_PAUSE_S", 0.001)
-    proxy = Proxy(bucket[0])
-    opened = sources.open_source(source("s3://gallery", endpoint_url=proxy.url))
-    proxy.faults = {"/gallery": ["cut", 503, "drop"], "A01Z01C01.tif": [503, "cut", "drop"]}
-    listed = opened.list(IMAGES + "/")
-    assert len(listed) == 32
-    key = min(listed)
-    assert opened.read(key) == (bucket[1] / key).read_bytes()
-    proxy.shutdown()
-    proxy.server_close()
+    with Proxy(bucket[0]) as proxy:
+        opened = sources.open_source(source("s3://gallery", endpoint_url=proxy.url))
+        proxy.faults = {"/gallery": ["cut", 503, "drop"], "A01Z01C01.tif": [503, "cut", "drop"]}
+        listed = opened.list(IMAGES + "/")
+        assert len(listed) == 32
+        key = min(listed)
+        assert opened.read(key) == (bucket[1] / key).read_bytes()
