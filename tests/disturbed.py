@@ -16,7 +16,7 @@ import numpy as np
 
 from brightpaint.plates import simulate
 from brightpaint.plates.phenotypes import seed_of
-from conftest import simulation_settings, write_study
+from conftest import simulation_settings, snakemake_command, write_study
 
 CHANNELS = ["Brightfield_L", "Brightfield", "Brightfield_H", "DNA", "RNA", "ER", "AGP", "Mito"]
 PLATE = {"plate": "P1", "role": "study", "project": "simulated", "source": "source_0", "batch": "B1"}
