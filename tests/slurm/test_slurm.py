@@ -169,7 +169,9 @@ def disturbed(slurm, tmp_path_factory) -> dict:
     training = held_up(folder)
     for job in running("train"):
         subprocess.run(["scontrol", "update", f"JobId={job}", "TimeLimit=1"], check=True)
-    seen["undisturbed"] = pool.submit(undisturbed, tmp_path_factory.mktemp("undisturbed"))  # a minute's wait, put to use
+    seen["undisturbed"] = pool.submit(
+        undisturbed, tmp_path_factory.mktemp("undisturbed")
+    )  # a minute's wait, put to use
     timed_out = cluster.wait_for(lambda: list(of_state("train", "TIMEOUT", seen["began"])), LONG, "the time limit")
     go_on(training)
     cluster.wait_for(lambda: not training.is_running(), 600, "the end of the training")  # sacct says TIMEOUT at once
