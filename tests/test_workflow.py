@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import resource
 import runpy
 import shutil
@@ -84,6 +85,28 @@ def test_the_slurm_profile_plans_the_same_study():
     command = ["--profile", str(ROOT / "slurm"), "-n", "--configfile", str(ROOT / "config" / "config.yaml")]
     done = snakemake(ROOT, *command)
     assert planned(done.stdout)["fetch"] == 10
+
+
+def written_rules() -> dict[str, str]:
+    """Return {rule: its text}."""
+    text = "\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
+    parts = re.split(r"^rule (\w+):$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+def test_every_rule_that_asks_for_a_card_goes_to_the_partition_of_the_cards():
+    asks = {name for name, text in written_rules().items() if "gpu=" in text}
+    profile = yaml.safe_load((ROOT / "slurm" / "config.yaml").read_text())["set-resources"]
+    assert {name for name, chosen in profile.items() if chosen["slurm_partition"] == "gpu"} == asks
+
+
+def test_a_retry_asks_for_more_memory_and_for_more_time_where_it_begins_anew():
+    fixed = {"memory": set(), "time": set()}
+    for name, text in written_rules().items():
+        fixed["memory"] |= {name} if re.search(r"mem_mb=\d", text) else set()
+        fixed["time"] |= {name} if re.search(r"runtime=\d", text) else set()
+    go_on = {"train", "train_classifier", "sample", "uncertainty"}  # where they were
+    assert fixed == {"memory": set(), "time": go_on}
 
 
 def test_predict_plates_alone_need_only_weights_and_brightfield(tmp_path):

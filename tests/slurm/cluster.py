@@ -14,6 +14,7 @@ import pandas as pd
 from conftest import ROOT, cellprofiler_command
 
 SCRIPT = Path(__file__).parent / "cluster.sh"
+WATCHFUL = Path(__file__).parent / "watchful.py"
 PROGRAMS = ("sbatch", "sacct", "slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd")
 STARTED: list[subprocess.Popen] = []  # every Snakemake of a test, so that none outlives the cluster
 FIELDS = "JobID,State,Partition,ReqTRES,Timelimit,Submit,Start,End,ExitCode,Comment"
@@ -21,8 +22,8 @@ FIELDS = "JobID,State,Partition,ReqTRES,Timelimit,Submit,Start,End,ExitCode,Comm
 
 def why_not() -> str | None:
     """Return why no cluster can be started here, or None."""
-    if not os.environ.get("BRIGHTPAINT_SLURM"):
-        return "BRIGHTPAINT_SLURM is not set: make test-slurm sets it"
+    if asked() not in ("1", "try"):
+        return "BRIGHTPAINT_SLURM is neither 1 nor try: make test-slurm sets it"
     if os.geteuid():
         return "SLURM is started by root alone: sudo make test-slurm"
     os.environ["PATH"] = f"{os.environ['PATH']}:/usr/sbin"
@@ -32,13 +33,18 @@ def why_not() -> str | None:
     return None
 
 
+def asked() -> str:
+    """Return `1` where the tests must run, `try` where they are skipped if no cluster starts, or nothing."""
+    return os.environ.get("BRIGHTPAINT_SLURM", "")
+
+
 def start(folder: Path) -> None:
-    """Start the cluster; its state and logs go to `folder`."""
+    """Start the cluster; its state and logs go to `folder`. RuntimeError says why it did not start."""
     done = subprocess.run(
-        [SCRIPT, "start", folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180
+        [SCRIPT, "start", folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600
     )
     if done.returncode:
-        raise RuntimeError(f"SLURM did not start; its logs are in {folder}/log\n{done.stdout}")
+        raise RuntimeError(f"SLURM did not start; its logs are in {folder}/log: {done.stdout.strip()}")
 
 
 def stop(folder: Path) -> None:
@@ -46,14 +52,14 @@ def stop(folder: Path) -> None:
     for process in STARTED:
         if process.poll() is None:
             process.kill()
-    subprocess.run([SCRIPT, "stop", folder], timeout=180, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run([SCRIPT, "stop", folder], timeout=600, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def command(folder: Path, *arguments: str) -> list[str]:
     """Return the call that runs a study in `folder` by the SLURM profile with the test cluster's site lines."""
     site = ["slurm_account=lab", "slurm_partition=main", "mem_mb=4000 * attempt", "runtime=60"]
     gpu = [f"{rule}:slurm_partition=cards" for rule in ("train", "train_classifier", "sample")]
-    called = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    called = [sys.executable, str(WATCHFUL), "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     called += ["--profile", str(ROOT / "slurm"), "--configfile", str(folder / "config.yaml")]
     called += ["--set-resources", *gpu, "--default-resources", *site]
     return [*called, "--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10", *arguments]

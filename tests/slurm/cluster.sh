@@ -2,7 +2,7 @@
 # A real single-node SLURM for tests: munge, MariaDB, slurmdbd, slurmctld and slurmd, without systemd.
 #   cluster.sh start FOLDER     root on Debian, with the packages slurm-wlm slurmdbd munge mariadb-server
 #   cluster.sh stop FOLDER
-# Its two GPUs are /dev/null and /dev/zero: they are counted and granted like real ones. The node claims 4 CPUs and
+# Its two GPUs are /dev/null and /dev/zero: they are counted and granted like real ones. The node claims 8 CPUs and
 # 1 TB whatever the machine has, so that the rules' own resources can be asked for. Memory is watched by polling.
 set -euo pipefail
 what=${1:?start or stop}
@@ -10,6 +10,7 @@ base=${2:?a folder for the state of the cluster}
 host=$(hostname -s)
 config=/etc/slurm # srun inside a job drops SLURM_CONF: the configuration must be where SLURM looks by itself
 socket=/run/munge/munge.socket.2
+mark=.cluster-of-tests
 
 end() { # end PIDFILE: ask, wait ten seconds, insist
     [ -s "$1" ] || return 0
@@ -20,9 +21,13 @@ end() { # end PIDFILE: ask, wait ten seconds, insist
     kill -9 "$pid" 2>/dev/null || true
 }
 
+runs() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; } # runs PIDFILE
+
 stop() {
-    timeout 5 scancel -u root 2>/dev/null || true
-    sleep 0.5
+    if [ "$(readlink "$config/slurm.conf")" = "$base/slurm.conf" ]; then # never another cluster's jobs
+        timeout 5 scancel -u root 2>/dev/null || true
+        sleep 0.5
+    fi
     for daemon in slurmd slurmctld slurmdbd; do end "$base/run/$daemon.pid"; done
     [ -S "$base/db/mysql.sock" ] &&
         timeout 20 mariadb-admin --no-defaults -S "$base/db/mysql.sock" shutdown 2>/dev/null
@@ -42,6 +47,17 @@ until_true() { # until_true SECONDS COMMAND...
     return 1
 }
 
+leave_others_alone() { # only the links of a test cluster that has died are taken over
+    local file link
+    for file in slurm gres slurmdbd; do
+        [ -e "$config/$file.conf" ] || continue
+        link=$(readlink "$config/$file.conf" || true)
+        if [ -e "$(dirname "$link")/$mark" ] && ! runs "$(dirname "$link")/run/slurmctld.pid"; then continue; fi
+        echo "$config/$file.conf belongs to another cluster, which is left alone: ${link:-a file}" >&2
+        exit 1
+    done
+}
+
 start_munge() {
     munge -n 2>/dev/null | unmunge >/dev/null 2>&1 && return # one runs here already: it is used and left running
     install -d -m 711 -o munge -g munge "$base/munge" /run/munge
@@ -59,7 +75,7 @@ start_database() {
     mariadbd --no-defaults --user=mysql --datadir="$base/db/data" --socket="$base/db/mysql.sock" \
         --pid-file="$base/db/mysql.pid" --skip-networking --innodb-buffer-pool-size=64M \
         --innodb-lock-wait-timeout=900 --log-error="$base/log/mariadb.log" >/dev/null 2>&1 </dev/null &
-    until_true 30 mariadb-admin --no-defaults -S "$base/db/mysql.sock" ping
+    until_true 120 mariadb-admin --no-defaults -S "$base/db/mysql.sock" ping
     mariadb --no-defaults -S "$base/db/mysql.sock" -e "create database slurm_acct_db;
         create user 'slurm'@'localhost' identified by 'slurm'; grant all on slurm_acct_db.* to 'slurm'@'localhost';"
 }
@@ -118,7 +134,7 @@ AccountingStorageTRES=gres/gpu
 AccountingStoreFlags=job_comment
 JobCompType=jobcomp/none
 GresTypes=gpu
-NodeName=$host NodeAddr=127.0.0.1 CPUs=4 Boards=1 SocketsPerBoard=1 CoresPerSocket=4 ThreadsPerCore=1 RealMemory=1000000 Gres=gpu:2 State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=8 Boards=1 SocketsPerBoard=1 CoresPerSocket=8 ThreadsPerCore=1 RealMemory=1000000 Gres=gpu:2 State=UNKNOWN
 PartitionName=main Nodes=$host Default=YES MaxTime=3-00:00:00 State=UP
 PartitionName=cards Nodes=$host Default=NO MaxTime=3-00:00:00 State=UP
 END
@@ -129,24 +145,22 @@ END
 
 start_slurm() {
     MYSQL_UNIX_PORT=$base/db/mysql.sock /usr/sbin/slurmdbd
-    until_true 30 timeout 3 sacctmgr -i -n list cluster
+    until_true 120 timeout 3 sacctmgr -i -n list cluster
     sacctmgr -i add cluster tests >/dev/null
     sacctmgr -i add account lab Description=tests Organization=tests >/dev/null
     sacctmgr -i add user root Account=lab DefaultAccount=lab >/dev/null
     /usr/sbin/slurmctld -c
     /usr/sbin/slurmd -N "$host"
-    until_true 30 sh -c '[ "$(sinfo -h -o %T -p main)" = idle ]'
+    until_true 120 sh -c '[ "$(sinfo -h -o %T -p main)" = idle ]'
 }
 
 if [ "$what" = stop ]; then
     stop
 elif [ "$what" = start ]; then
-    if [ -e "$config/slurm.conf" ] && [ "$(readlink "$config/slurm.conf")" != "$base/slurm.conf" ]; then
-        echo "$config/slurm.conf belongs to another cluster; it is left alone" >&2
-        exit 1
-    fi
+    leave_others_alone
     unset SLURM_CONF
     mkdir -p "$base"/{run,log,state,spool}
+    touch "$base/$mark"
     chmod 755 "$base" "$base"/*
     write_config
     start_munge

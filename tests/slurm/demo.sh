@@ -11,11 +11,14 @@ if ! timeout 5 sinfo >/dev/null 2>&1; then
     PATH=$PATH:/usr/sbin tests/slurm/cluster.sh start "$base"
     ACCOUNT=lab PARTITION=main GPU_PARTITION=cards
 fi
-gpu=slurm_partition=${GPU_PARTITION:?the partition of the GPUs}
+gpu=()
+for rule in train train_classifier sample uncertainty embed inception attention; do
+    gpu+=("$rule:slurm_partition=${GPU_PARTITION:?the partition of the GPUs}")
+done
 snakemake --profile slurm --configfile config/demo.yaml --slurm-init-seconds-before-status-checks 5 \
     --default-resources "slurm_account=${ACCOUNT:?your account}" "slurm_partition=${PARTITION:?your partition}" \
     "mem_mb=4000 * attempt" "runtime=60 * attempt" \
-    --set-resources "train:$gpu" "train_classifier:$gpu" "sample:$gpu"
+    --set-resources "${gpu[@]}"
 workflow/report/make.sh config/demo.yaml results/demo
 sacct -X -P -n --starttime "$began" --format Comment,State,Partition,ReqTRES,Timelimit,ElapsedRaw |
     sed -E 's/_wildcards_[^|]*//' | sort | uniq -c | sort -k2

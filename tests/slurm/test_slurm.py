@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cluster
@@ -37,10 +38,20 @@ def slurm(tmp_path_factory):
     for parent in list(folder.parents)[:2]:
         parent.chmod(0o755)  # munge and MariaDB run as users of their own
     try:
-        cluster.start(folder)
+        started(folder)
         yield folder
     finally:
         cluster.stop(folder)
+
+
+def started(folder: Path) -> None:
+    """Start the cluster; with BRIGHTPAINT_SLURM=try a machine that cannot is a reason to skip, no failure."""
+    try:
+        cluster.start(folder)
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        if cluster.asked() != "try":
+            raise
+        pytest.skip(str(error))
 
 
 def tiny_study(folder: Path) -> Path:
@@ -64,11 +75,9 @@ def tiny_study(folder: Path) -> Path:
     return write_study(folder, changes, plates)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> Path:
-    """The same study up to its painted plate, run here without a cluster."""
-    folder = tiny_study(tmp_path_factory.mktemp("undisturbed"))
-    snakemake(folder, "--cores", "2", "--resources", "gpu=1", "--", PAINTED)
+def undisturbed(folder: Path) -> Path:
+    """Run the same study up to its painted plate here, without a cluster."""
+    snakemake(tiny_study(folder), "--cores", "2", "--resources", "gpu=1", "--", PAINTED)
     return folder
 
 
@@ -87,12 +96,12 @@ def trainings(folder: Path) -> list[psutil.Process]:
 
 
 def held_up(folder: Path) -> psutil.Process:
-    """Wait for a training that has saved itself at least once since it started, and stop its clock."""
-    partial = folder / f"{WEIGHTS}.partial"
+    """Wait for a training that saves itself while it is watched, and stop its clock."""
+    partial, first_seen = folder / f"{WEIGHTS}.partial", {}
 
     def has_saved():
-        changed = partial.stat().st_mtime if partial.exists() else 0
-        return next((process for process in trainings(folder) if process.create_time() < changed), None)
+        changed = partial.stat().st_mtime_ns if partial.exists() else 0
+        return next((each for each in trainings(folder) if first_seen.setdefault(each.pid, changed) != changed), None)
 
     process = cluster.wait_for(has_saved, LONG, "a training that saves itself")
     process.suspend()
@@ -136,6 +145,7 @@ def seen_at_last_stop(folder: Path) -> int:
 @pytest.fixture(scope="module")
 def disturbed(slurm, tmp_path_factory) -> dict:
     """The study brought to its painted plate through scancel, SIGKILL, a time limit and Ctrl-C; what was seen on the way."""
+    pool = ThreadPoolExecutor(1)
     folder, seen = tiny_study(tmp_path_factory.mktemp("disturbed")), {"began": time.time()}
     often = ["--retries", "9"]
 
@@ -154,14 +164,17 @@ def disturbed(slurm, tmp_path_factory) -> dict:
     cluster.wait_for(lambda: refusal in cluster.said(folder), LONG, "the refusal of a second training")
     subprocess.run(["scancel", *seen["alive after SIGKILL"]], check=True)
     go_on(training)
-    cluster.wait_for(lambda: not training.is_running(), 120, "the end of the cancelled training")
+    cluster.wait_for(lambda: not training.is_running(), 600, "the end of the cancelled training")
 
     training = held_up(folder)
     for job in running("train"):
         subprocess.run(["scontrol", "update", f"JobId={job}", "TimeLimit=1"], check=True)
+    seen["undisturbed"] = pool.submit(
+        undisturbed, tmp_path_factory.mktemp("undisturbed")
+    )  # a minute's wait, put to use
     timed_out = cluster.wait_for(lambda: list(of_state("train", "TIMEOUT", seen["began"])), LONG, "the time limit")
     go_on(training)
-    cluster.wait_for(lambda: not training.is_running(), 120, "the end of the training")  # sacct says TIMEOUT at once
+    cluster.wait_for(lambda: not training.is_running(), 600, "the end of the training")  # sacct says TIMEOUT at once
     seen["timed out"], seen["log"] = timed_out[0], (folder / "logs/train/pert/A.log").read_text()
     seen["images"] = [seen_at_last_stop(folder)]
 
@@ -170,7 +183,7 @@ def disturbed(slurm, tmp_path_factory) -> dict:
     cluster.wait_for(lambda: not running("train"), LONG, "Ctrl-C to reach the cluster")
     go_on(training)
     seen["code of Ctrl-C"] = second.wait(LONG)
-    cluster.wait_for(no_jobs, 120, "the end of all jobs after Ctrl-C")
+    cluster.wait_for(no_jobs, 600, "the end of all jobs after Ctrl-C")
     seen["half written"] = half_written(folder)
     seen["images"].append(seen_at_last_stop(folder))
 
@@ -208,7 +221,8 @@ def test_ctrl_c_ends_the_jobs_and_leaves_nothing_half_written(disturbed):
     assert disturbed["images"][0] < disturbed["images"][1] < IMAGES  # it went on in between, and was saved again
 
 
-def test_what_was_disturbed_ends_with_the_bytes_of_an_undisturbed_run(disturbed, undisturbed):
+def test_what_was_disturbed_ends_with_the_bytes_of_an_undisturbed_run(disturbed):
+    undisturbed = disturbed["undisturbed"].result(LONG)
     for name in (WEIGHTS, PAINTED, "results/images/real/T1.tif"):
         assert (disturbed["folder"] / name).read_bytes() == (undisturbed / name).read_bytes(), name
     history = store.read_json_lines((disturbed["folder"] / WEIGHTS).with_name("history.jsonl"))
@@ -235,6 +249,8 @@ def test_a_job_over_its_memory_comes_back_with_more(finished):
     select = table[table["rule"].eq("select")].reset_index(drop=True)
     assert list(select["State"].str.startswith("COMPLETED")) == [False] * (len(select) - 1) + [True]
     asked = select["ReqTRES"].str.extract(r"mem=(\d+)M", expand=False).astype(int)
+    killed = finished["folder"] / ".snakemake" / "slurm_logs" / "rule_select" / f"{select['JobID'][0]}.log"
+    assert "exceeded memory limit" in killed.read_text()
     assert len(select) >= 2 and list(asked) == [350 * attempt for attempt in range(1, len(select) + 1)]
 
 

@@ -176,7 +176,7 @@ rule attention:
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=1,
-        mem_mb=8000,
+        mem_mb=by_attempt(8000),
     params:
         settings=settings("attention"),
         arms=lambda wildcards: STUDY.arms_of(wildcards.plate),

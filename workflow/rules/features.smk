@@ -182,8 +182,8 @@ rule embed:
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=by_attempt(8000),
+        runtime=by_attempt(720),
     params:
         settings=settings("embed"),
     shell:
@@ -211,8 +211,8 @@ rule inception:
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=by_attempt(8000),
+        runtime=by_attempt(720),
     params:
         settings=settings("fid"),
     shell:

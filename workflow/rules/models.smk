@@ -132,7 +132,7 @@ rule uncertainty:
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
-        mem_mb=16000,
+        mem_mb=by_attempt(16000),
         runtime=720,
     params:
         settings=lambda wildcards: settings("uncertainty", wildcards.arm),
