@@ -139,6 +139,7 @@ def test_predict_plates_alone_need_only_weights_and_brightfield(tmp_path):
         "montage",
         "closeup",
         "missing",
+        "wells",
     }
 
 

@@ -85,7 +85,7 @@ def _distributions(axes: plt.Axes, wells: pd.DataFrame) -> None:
     axes.set_title("A  similarity of wells to DMSO wells", fontsize=10, loc="left")
 
 
-def _clusters(axes: plt.Axes, units: pd.DataFrame, x: str, y: str) -> None:
+def _by_cluster(axes: plt.Axes, units: pd.DataFrame, x: str, y: str) -> None:
     """Draw targets by cluster, the active ones filled."""
     for cluster, (colour, marker) in CLUSTERS.items():
         part = units[units["cluster"] == cluster]
@@ -99,7 +99,7 @@ def _grit_scatter(axes: plt.Axes, units: pd.DataFrame) -> None:
     axes.set_title("C  Grit of targets against similarity", fontsize=10, loc="left")
     if not units["grit"].notna().any():
         return _nothing(axes, "no Grit: it needs two wells of a perturbation and two of DMSO")
-    _clusters(axes, units, "target_score", "grit")
+    _by_cluster(axes, units, "target_score", "grit")
     _grit_bound(axes, units)
     axes.set(xlabel="cosine similarity of mean profiles to DMSO's", ylabel="Grit, mean of a target's perturbations")
 
@@ -233,7 +233,7 @@ def _null(axes: plt.Axes, units: pd.DataFrame) -> None:
     if units["null_p"].isna().all():
         return _nothing(axes, "no null was drawn")
     top = 1.08 * max(units["shift"].max(), units["null_shift"].max())
-    _clusters(axes, units, "null_shift", "shift")
+    _by_cluster(axes, units, "null_shift", "shift")
     axes.plot([0, top], [0, top], color="0.5", linewidth=0.8, linestyle="--")
     axes.set(xlim=(0, top), ylim=(0, top), xlabel="shift that a share alpha of\nsham targets exceeds",
              ylabel="shift of the target's mean profiles")  # fmt: skip
