@@ -238,14 +238,6 @@ def like_dmso(points: np.ndarray, own: np.ndarray, dmso: np.ndarray) -> float:
     return float(np.mean([cosine_similarity(*pair)[0, 0] for pair in zip(points[own][:, None], others[:, None])]))
 
 
-def as_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """Write floats with six significant digits (`nan` where there is none), so that the last bit is no difference."""
-    text = frame.copy()
-    for name in frame.select_dtypes("float"):
-        text[name] = [f"{value:.6g}" for value in frame[name]]
-    return text
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
@@ -276,11 +268,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     for more in (grit_table(values, wells, alpha=chosen["alpha"]), activity_table(points, wells, **chosen)):
         found = found.merge(more.reset_index(), on="Metadata_perturbation", how="left", validate="one_to_one")
     names = [*FIRST, *(name for name in found.columns if name not in FIRST)]
-    store.write_table(as_text(found[names]), args.active)
+    store.write_table(store.as_text(found[names]), args.active)
     if args.wells:
         store.write_table(well_table(wells, points, found), args.wells)
     if args.agreement:
-        store.write_table(as_text(agreement(calls_of(found, chosen["alpha"]))), args.agreement)
+        store.write_table(store.as_text(agreement(calls_of(found, chosen["alpha"]))), args.agreement)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,7 @@ UNCERTAINTY = [
     Column("uncertainty_r", "uncertainty, r", 1, 3, "rank correlation over fields of uncertainty and one minus PCC"),
 ]  # fmt: skip
 COLUMNS = [*IMAGES, *CELLS, *PROFILES]
+BY_KEY = {column.key: column for column in [*COLUMNS, *UNCERTAINTY]}
 # One table each, so that none is wider than a screen.
 GROUPS = {"Images": IMAGES, "Cells": CELLS, "Profiles": PROFILES, "Uncertainty": UNCERTAINTY}
 ARROWS = {1: " ↑", -1: " ↓", 0: ""}

@@ -16,7 +16,6 @@ import pandas as pd
 from brightpaint.evaluation import distances, metrics
 from brightpaint.evaluation.image_scores import covered, join_rows
 
-METRICS = ("feature_distance", "mmd2")
 log = logging.getLogger(__name__)
 
 
@@ -95,9 +94,5 @@ def plate_rows(
         names = set(truth["Metadata_perturbation"])
         alike = [other[other["Metadata_perturbation"].isin(names)] for other in others]
         nulls = [replicate(truth, other, features) for other in alike if (other["Metadata_cells"] > 0).any()]
-        for metric in METRICS:
-            value, drawn = found[metric]
-            low, high = metrics.interval(drawn)
-            null = np.mean([each[metric] for each in nulls]) if nulls else np.nan
-            yield {"metric": metric, "value": value, "low": low, "high": high, "null": null, "n": len(part),
-                   "plate": plate, "subset": subset, "space": "cellprofiler", "channel": "all"}  # fmt: skip
+        for row in distances.rows(found, nulls, len(part)):
+            yield {**row, "plate": plate, "subset": subset, "space": "cellprofiler", "channel": "all"}

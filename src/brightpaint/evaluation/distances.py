@@ -14,7 +14,7 @@ would be noise: its covariance has more entries than there are numbers to fit it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -161,6 +161,21 @@ def field_weights(wells: Sequence[str], rng: np.random.Generator, resamples: int
     """Draw whole wells anew: (resamples, n), how often each field counts."""
     _, codes = np.unique(np.asarray(wells, dtype=str), return_inverse=True)
     return metrics.resample_counts(int(codes.max()) + 1, rng, resamples)[:, codes]
+
+
+def rows(found: dict[str, tuple[float, np.ndarray]], nulls: Sequence[dict[str, float]], n: int) -> Iterator[dict]:
+    """Give a row of the metrics table for each distance, without its place: value, interval, and the other real plates' mean.
+
+    Parameters
+    ----------
+    found : {metric: (value, its (B,) resamples)}
+    nulls : {metric: value} of each other real plate
+    n : fields
+    """
+    for metric, (value, drawn) in found.items():
+        low, high = metrics.interval(drawn)
+        null = np.mean([each[metric] for each in nulls]) if nulls else np.nan
+        yield {"metric": metric, "value": value, "low": low, "high": high, "null": null, "n": n}
 
 
 def resampled_distance(real: np.ndarray, painted: np.ndarray, weights: np.ndarray) -> np.ndarray:

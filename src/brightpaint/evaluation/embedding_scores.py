@@ -21,7 +21,6 @@ from brightpaint import store
 from brightpaint.evaluation import distances, metrics
 from brightpaint.evaluation.image_scores import covered, join_rows
 
-METRICS = ("embedding_distance", "embedding_mmd2")
 PREFIX = "DINO_"
 ROUNDING = 1e-6  # float32 keeps seven digits: what spreads less than this share of its size does not spread
 log = logging.getLogger(__name__)
@@ -176,9 +175,5 @@ def plate_rows(
         except ValueError as error:
             raise ValueError(f"score: plate {plate}, {subset}: {error}") from None
         log.info("%s, %s, %s: %d fields, %d other real plates", arm, plate, subset, len(part), len(nulls))
-        for metric in METRICS:
-            value, drawn = found[metric]
-            low, high = metrics.interval(drawn)
-            null = np.mean([each[metric] for each in nulls]) if nulls else np.nan
-            yield {"metric": metric, "value": value, "low": low, "high": high, "null": null, "n": len(part),
-                   "plate": plate, "subset": subset, "space": "dino", "channel": "all"}  # fmt: skip
+        for row in distances.rows(found, nulls, len(part)):
+            yield {**row, "plate": plate, "subset": subset, "space": "dino", "channel": "all"}

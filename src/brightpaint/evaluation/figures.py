@@ -19,7 +19,6 @@ import pandas as pd  # noqa: E402
 
 from brightpaint import store  # noqa: E402
 from brightpaint.cli import run  # noqa: E402
-from brightpaint.evaluation.active import as_text  # noqa: E402
 from brightpaint.evaluation.active_figure import active_figure  # noqa: E402
 from brightpaint.evaluation.columns import WITHOUT_PREDICTION  # noqa: E402
 from brightpaint.evaluation.heatmaps import feature_figure, feature_scores, plate_page  # noqa: E402
@@ -113,7 +112,7 @@ def draw_overlap(args: argparse.Namespace) -> plt.Figure:
     painted = {plate for (arm, _), plates in arms.items() if arm not in WITHOUT_PREDICTION for plate in plates}
     arms = {key: {plate: frame for plate, frame in plates.items() if plate in painted} for key, plates in arms.items()}
     table = overlap_table(arms, names)
-    store.write_table(as_text(table), args.table)
+    store.write_table(store.as_text(table), args.table)
     return overlap_figure(table, {**WITHOUT_PREDICTION, "lookup": "look-up, no image"})
 
 

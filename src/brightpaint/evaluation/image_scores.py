@@ -17,11 +17,11 @@ from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.evaluation import metrics
+from brightpaint.evaluation.columns import BY_KEY
 from brightpaint.evaluation.noise import noise_ratio
 from brightpaint.intensity import standardise
 
 SSIM_RANGE_PAPER = 2.0  # what scikit-image took for floats when the paper was written
-BETTER = {"pcc": 1, "ssim": 1, "ssim_paper": 1, "mse": -1, "mae": -1, "mse_raw": -1}  # metrics that have a null
 OTHER_WELL = "_other_well"
 BRIGHTFIELD_METRICS = ("pcc_brightfield", "pcc_brightfield_sd")
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ def summarise_fields(
             row["value"] = per_field[said].mean() if said.any() else np.nan
             chance = scores.get(name + OTHER_WELL)
             if chance is not None and len(set(wells)) > 1:
-                row |= chance_level(chance[:, chosen].mean(axis=1), wells, BETTER[name], rng)
+                row |= chance_level(chance[:, chosen].mean(axis=1), wells, BY_KEY[name].better, rng)
             if name == "pcc":
                 row["floor"] = max(np.nanmean(scores[other][:, chosen]) for other in BRIGHTFIELD_METRICS)
             yield row

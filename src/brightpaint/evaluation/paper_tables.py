@@ -19,7 +19,7 @@ import pandas as pd
 
 from brightpaint import pages, store
 from brightpaint.cli import run
-from brightpaint.evaluation.columns import ARROWS, COLUMNS, LEAKING, REFERENCES, Column
+from brightpaint.evaluation.columns import ARROWS, BY_KEY, LEAKING, REFERENCES, Column
 from brightpaint.evaluation.tables import best_value, cell
 
 # The paper's columns in its order, then what it has not; those that no arm has are left out.
@@ -85,13 +85,12 @@ def labels_of(arm: Mapping, number: int) -> tuple[str, str]:
 
 def columns_of(frame: pd.DataFrame) -> list[tuple[str | None, Column]]:
     """Return (space, column) of the metrics there are; a space of other features follows with its name."""
-    known = {column.key: column for column in COLUMNS}
     columns = []
     for space in [None, *sorted(set(frame["space"]) - set(OWN_SPACES))]:
         part = frame[frame["space"].isin(OWN_SPACES) if space is None else frame["space"] == space]
         for key in SHOWN:
-            if key in known and (part["metric"] == key).any():
-                column = known[key]
+            if key in BY_KEY and (part["metric"] == key).any():
+                column = BY_KEY[key]
                 title = column.title if space is None else f"{column.title}, {space}"
                 columns.append((space, Column(key, title, column.better, column.digits, column.meaning)))
     return columns
@@ -200,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     frame = frame[(frame["subset"] == SUBSET[number]) & (frame["channel"] == "all") & frame["plate"].isin(tested)]
     rows = [row for row in rows if (frame["arm"] == row["name"]).any()]
     tidy = tidy_table(frame, rows, number)
-    store.write_table(tidy.assign(**{name: [f"{value:.6g}" for value in tidy[name]] for name in NUMBERS}), args.tsv)
+    store.write_table(store.as_text(tidy), args.tsv)
     with store.atomic(args.html) as temporary:
         temporary.write_text(page(frame, rows, number, remark))
     log.info("table %d: %d arms, %d numbers", number, len(rows), len(tidy))

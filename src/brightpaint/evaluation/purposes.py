@@ -15,26 +15,24 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from brightpaint.evaluation.columns import TARGET_METRICS
+from brightpaint.evaluation.columns import BY_KEY, EMBEDDED, TARGET_METRICS
 
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a painted plate may be wanted for: words, the metric that decides, its name, +1 if larger is better."""
+    """What a painted plate may be wanted for, in words, and the metric that decides."""
 
     words: str
     metric: str
-    name: str
-    better: int
 
 
 PURPOSES = [
-    Purpose("to look at: stains where they are", "pcc", "PCC", 1),
-    Purpose("to find nuclei", "nuclei_f1", "nuclei F1", 1),
-    Purpose("to count cells", "cell_count_r", "cells, r", 1),
-    Purpose("to measure cells: features distributed as real ones", "feature_distance", "feature distance", -1),
-    Purpose("to profile compounds as real stains do", "cpcor", "CPcor", 1),
-    Purpose("to find compounds that share a target", "map_target", "target mAP", 1),
+    Purpose("to look at: stains where they are", "pcc"),
+    Purpose("to find nuclei", "nuclei_f1"),
+    Purpose("to count cells", "cell_count_r"),
+    Purpose("to measure cells: features distributed as real ones", "feature_distance"),
+    Purpose("to profile compounds as real stains do", "cpcor"),
+    Purpose("to find compounds that share a target", "map_target"),
 ]
 ROLES = {"regression": "regression, same network", "pixel": "regression, pixel by pixel"}
 NOT_MEASURED, NONE_SUCH = "not measured", "\N{EN DASH}"
@@ -69,14 +67,14 @@ def side_by_side(own: pd.DataFrame, other: dict[str, float], better: int) -> str
 
 def beyond_chance(own: pd.DataFrame, better: int) -> str:
     """Say whether an arm betters what chance reaches one time in twenty, on each plate."""
-    known = own[np.isfinite(own["null_bound"])]
-    if known.empty:
+    bounded = own[np.isfinite(own["null_bound"])]
+    if bounded.empty:
         return "no chance level"
-    passed = (better * (known["value"] - known["null_bound"]) > 0).sum()
-    bound = f"{known['null_bound'].mean():.3f}"
-    if passed == len(known):
+    passed = (better * (bounded["value"] - bounded["null_bound"]) > 0).sum()
+    bound = f"{bounded['null_bound'].mean():.3f}"
+    if passed == len(bounded):
         return f"better than {bound}"
-    return f"within chance ({bound})" if passed == 0 else f"better on {passed} of {len(known)} plates ({bound})"
+    return f"within chance ({bound})" if passed == 0 else f"better on {passed} of {len(bounded)} plates ({bound})"
 
 
 def known(verdict: str) -> str:
@@ -99,28 +97,29 @@ def answer(rows: pd.DataFrame, purpose: Purpose, roles: dict[str, str], leaking:
     roles : {arm: network, regression or pixel}; others do not compete
     leaking : arms that are shown the target in sampling
     """
-    rows = rows[(rows["metric"] == purpose.metric) & np.isfinite(rows["value"])]
-    told = leaking if purpose.metric in TARGET_METRICS else ()
+    column = BY_KEY[purpose.metric]
+    rows = rows[(rows["metric"] == column.key) & np.isfinite(rows["value"])]
+    told = leaking if column.key in TARGET_METRICS else ()
     competing = [arm for arm, role in roles.items() if role in ("network", "regression") and arm not in told]
     means = rows[rows["arm"].isin(competing)].groupby("arm")["value"].mean()
     if means.empty:
         return None
-    best = means.idxmax() if purpose.better > 0 else means.idxmin()
+    best = means.idxmax() if column.better > 0 else means.idxmin()
     own = rows[rows["arm"] == best]
     interval = f" [{own['low'].iloc[0]:.3f}, {own['high'].iloc[0]:.3f}]" if len(own) == 1 else f", {len(own)} plates"
     found = {
-        "purpose": purpose.words, "measure": purpose.name + (" (less is better)" if purpose.better < 0 else ""),
+        "purpose": purpose.words, "measure": column.title + (" (less is better)" if column.better < 0 else ""),
         "best arm": best, "reaches": f"{means[best]:.3f}{interval}",
-        "chance": beyond_chance(own, purpose.better),
-        "look-up, no image": known(side_by_side(own, values_of(rows, "lookup"), purpose.better)),
+        "chance": beyond_chance(own, column.better),
+        "look-up, no image": known(side_by_side(own, values_of(rows, "lookup"), column.better)),
     }  # fmt: skip
     for role, words in ROLES.items():
         arm = next((name for name, its in roles.items() if its == role), None)
-        found[words] = "is the best arm" if arm == best else side_by_side(own, values_of(rows, arm), purpose.better)
+        found[words] = "is the best arm" if arm == best else side_by_side(own, values_of(rows, arm), column.better)
     replicates = values_of(rows, "real")
-    if purpose.metric == "feature_distance":  # its chance column holds what other real plates are apart
+    if column.key == "feature_distance":  # its chance column holds what other real plates are apart
         replicates = dict(zip(own["plate"], own["null"]))
-    found["real replicate plates"] = known(side_by_side(own, replicates, purpose.better))
+    found["real replicate plates"] = known(side_by_side(own, replicates, column.better))
     return found
 
 
@@ -129,7 +128,7 @@ def answers(frame: pd.DataFrame, roles: dict[str, str], leaking: Sequence[str]) 
 
     `frame` holds the metrics of all arms.
     """
-    rows = frame[(frame["subset"] == "full") & (frame["channel"] == "all") & (frame["space"] != "dino")]
+    rows = frame[(frame["subset"] == "full") & (frame["channel"] == "all") & (frame["space"] != EMBEDDED)]
     found = [answer(rows, purpose, roles, leaking) for purpose in PURPOSES]
     return pd.DataFrame([each for each in found if each])
 

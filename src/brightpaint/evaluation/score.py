@@ -116,18 +116,19 @@ def first_arm(arm: str) -> str:
     return "brightfield" if arm == "brightfield" else "real"
 
 
+def one_of(plate: str, arm: str, paths: Sequence[Path], what: str) -> Path:
+    """Return the file of a plate among an arm's tables of `what`, one a plate."""
+    found = [path for path in paths if path.stem == plate]
+    if len(found) != 1:
+        given = ", ".join(map(str, found or paths)) or None
+        raise ValueError(f"score: expected one table of {what} of plate {plate}, arm {arm}, found {given}")
+    return found[0]
+
+
 def distance_tables(args: argparse.Namespace, plate: str) -> dict[str, pd.DataFrame]:
     """Read the Inception features of one plate: real, painted and brightfield's."""
     named = {"real": args.real_inception, args.arm: args.inception, "brightfield": args.brightfield_inception}
-    tables = {}
-    for arm, paths in named.items():
-        found = [path for path in paths if path.stem == plate]
-        if len(found) != 1:
-            raise ValueError(
-                f"score: expected one table of Inception features of plate {plate}, arm {arm}, found {found}"
-            )
-        tables[arm] = store.read_table(found[0])
-    return tables
+    return {arm: store.read_table(one_of(plate, arm, paths, "Inception features")) for arm, paths in named.items()}
 
 
 def image_distance_rows(args: argparse.Namespace, plate: str, active: set[str] | None) -> Iterator[dict]:
@@ -142,15 +143,8 @@ def image_distance_rows(args: argparse.Namespace, plate: str, active: set[str] |
 def embedding_rows(args: argparse.Namespace, plate: str, active: set[str] | None) -> Iterator[dict]:
     """Give the distances of an arm's embeddings on one plate from the real ones, beside those of the other real plates."""
     named = {"real": args.real_embeddings, args.arm: args.embeddings}
-    tables = []
-    for arm, paths in named.items():
-        found = [path for path in paths if path.stem == plate]
-        if len(found) != 1:
-            given = ", ".join(map(str, found or paths))
-            raise ValueError(
-                f"score: expected one table of embeddings of plate {plate}, arm {arm}, found {given or None}"
-            )
-        tables.append(embedding_scores.read_embeddings(found[0]))
+    found = [one_of(plate, arm, paths, "embeddings") for arm, paths in named.items()]
+    tables = map(embedding_scores.read_embeddings, found)
     others = [embedding_scores.read_embeddings(path) for path in args.real_embeddings if path.stem != plate]
     return embedding_scores.plate_rows(plate, args.arm, *tables, others, active)
 

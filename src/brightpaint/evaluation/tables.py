@@ -209,9 +209,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     frame = pd.concat([store.read_table(path) for path in args.metrics], ignore_index=True)
     if list(dict.fromkeys(frame["arm"])) != args.arms:
         raise ValueError(f"tables: expected metrics of {args.arms}, found {list(dict.fromkeys(frame['arm']))}")
-    numbers = frame.select_dtypes("float").columns
-    text = frame.assign(**{name: [f"{value:.6g}" for value in frame[name]] for name in numbers})
-    store.write_table(text, args.tsv)
+    store.write_table(store.as_text(frame), args.tsv)
     with store.atomic(args.html) as temporary:
         temporary.write_text(page(frame, args.arms, args.leaking, args.roles))
 

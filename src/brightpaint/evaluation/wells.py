@@ -25,13 +25,13 @@ import pandas as pd
 from brightpaint import pages, store
 from brightpaint.cli import run
 from brightpaint.evaluation.uncertainty import field_uncertainty
+from brightpaint.plates.flag import ROBUST
 
 OUTLIER_SD = 3.0
 LEAST = {"pcc": 0.05, "nuclei_f1": 0.1, "uncertainty": 0.02}
 WORDS = {"pcc": "PCC", "nuclei_f1": "nuclei F1", "uncertainty": "uncertainty"}
 COUNT_SHARE, COUNT_CELLS = 0.3, 3
 FEW = 1 / 3
-ROBUST = 1.4826  # median absolute deviation to s.d. of a normal distribution
 WELL = "Metadata_Well"
 COLUMNS = [
     "arm",
@@ -239,8 +239,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         counts = count_wells(real, store.read_fields(medians[arm])) if real is not None and arm in medians else None
         tables[arm] = arm_table(arm, fields, scores, counts, flags)
     every = pd.concat(tables.values(), ignore_index=True)
-    numbers = every.select_dtypes("float").columns
-    store.write_table(every.assign(**{name: [f"{value:.6g}" for value in every[name]] for name in numbers}), args.tsv)
+    store.write_table(store.as_text(every), args.tsv)
     with store.atomic(args.html) as temporary:
         temporary.write_text(page(args.plate, tables, lost_wells(flags, fields), args.tsv.read_text()))
 

@@ -28,6 +28,7 @@ from brightpaint.store.stacks import StackWriter as StackWriter
 from brightpaint.store.stacks import open_stack as open_stack
 from brightpaint.store.tables import BATCH_ROWS as BATCH_ROWS
 from brightpaint.store.tables import Rows as Rows
+from brightpaint.store.tables import as_text as as_text
 from brightpaint.store.tables import open_bytes as open_bytes
 from brightpaint.store.tables import read_actives as read_actives
 from brightpaint.store.tables import read_bytes as read_bytes

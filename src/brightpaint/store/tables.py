@@ -28,6 +28,14 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
             frame.to_csv(temporary, sep=separator, index=False, lineterminator="\n")
 
 
+def as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Write floats with six significant digits (`nan` where there is none), so that the last bit is no difference."""
+    text = frame.copy()
+    for name in frame.select_dtypes("float"):
+        text[name] = [f"{value:.6g}" for value in frame[name]]
+    return text
+
+
 def read_table(path: str | Path, columns: Sequence[str] | None = None, *, required: Sequence[str] = ()) -> pd.DataFrame:
     """Read a table that brightpaint wrote: `columns`, or all, of which `required` must be there."""
     path = Path(path)
