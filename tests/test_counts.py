@@ -16,8 +16,8 @@ def medians(cells, sites=2):
     return pd.DataFrame(rows)
 
 
-def scored(real, predicted, active=None):
-    rows = pd.DataFrame(counts.plate_rows("P", "x", real, predicted, active))
+def scored(real, predicted, active=None, others=()):
+    rows = pd.DataFrame(counts.plate_rows("P", "x", real, predicted, others, active))
     return rows.set_index(["subset", "metric"])
 
 
@@ -36,6 +36,19 @@ def test_lost_and_invented_cells_have_a_sign():
         rows = scored(real, real.assign(Metadata_cells=real["Metadata_cells"] * factor))
         row = rows.loc[("full", "cell_count")]
         assert row["value"] == pytest.approx(expected) and row["low"] == pytest.approx(expected)
+
+
+def test_beside_the_difference_stands_what_other_real_plates_differ_by():
+    real = medians([10, 20, 30])
+    others = [
+        medians([12, 22, 32, 900]),
+        medians([8, 16, 24], sites=1),
+        medians([5, 5, 5]).assign(Metadata_perturbation="z"),
+    ]
+    # a tenth more and a fifth fewer cells a field of the same compounds; the third plate shares none
+    assert scored(real, real, others=others).loc[("full", "cell_count"), "null"] == pytest.approx((0.1 + 0.2) / 2)
+    assert np.isnan(scored(real, real).loc[("full", "cell_count"), "null"])
+    assert np.isnan(scored(medians([0, 0]), medians([1, 0]), others=others).loc[("full", "cell_count"), "null"])
 
 
 def test_unrelated_counts_are_within_chance_and_constant_ones_score_0():

@@ -149,7 +149,7 @@ def test_stages_that_need_perturbations_are_left_out_of_the_plan(tmp_path):
     jobs = planned(snakemake(folder, "-n").stdout)
     assert not {"select", "profile", "active", "active_figure", "feature_figure"} & set(jobs)
     assert jobs["cells"] == 2 and jobs["score"] == 4
-    assert jobs["worst"] == 2 and jobs["plate_page"] == 1
+    assert jobs["worst"] == 2 and jobs["noise"] == 2 and jobs["plate_page"] == 1
 
 
 def test_arms_that_are_shown_the_target_are_named_to_the_tables(tmp_path):
@@ -364,7 +364,7 @@ def test_more_sampling_steps_do_not_retrain(finished_study, tmp_path):
 
 def test_a_figure_setting_draws_figures_only(finished_study, tmp_path):
     jobs = changed(finished_study, tmp_path, lambda config: config["figures"].update(dpi=70))
-    drawn = {"montage", "loss", "active_figure", "quality_figure", "worst", "plate_page", "feature_figure"}
+    drawn = {"montage", "loss", "active_figure", "quality_figure", "worst", "noise", "plate_page", "feature_figure"}
     drawn |= {"closeup", "attention", "tsne", "uncertainty_figure", "sweep_figure", "outlines", "overlap_figure"}
     assert set(jobs) == drawn
 
@@ -468,6 +468,7 @@ def checksum(path: Path) -> str:
         "results/figures/montage/T2.jpg",
         "results/figures/active.png",
         "results/figures/worst/pert.jpg",
+        "results/figures/noise/pert.jpg",
         "results/uncertainty/pert/T2.tif",
         "results/figures/uncertainty/pert.png",
         "results/sweep/T2.parquet",

@@ -258,7 +258,7 @@ def study_results():
         outlined = [plate for plate in tested if measured_arms(plate)]
         results += expand("<results>/figures/outlines/{plate}.jpg", plate=outlined)
         shown = [arm for arm in STUDY.arms if STUDY.test_plates(arm) and STUDY.model_of(arm)["kind"] != "mean"]
-        results += expand("<results>/figures/worst/{arm}.jpg", arm=shown)
+        results += expand("<results>/figures/{gallery}/{arm}.jpg", gallery=["worst", "noise"], arm=shown)
         subsets = [subset for subset in ("full", "active") if feature_arms(subset)]
         results += expand("<results>/figures/features/{subset}.png", subset=subsets)
         results += expand("<results>/figures/overlap/{subset}.png", subset=subsets)

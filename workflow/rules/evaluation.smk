@@ -235,10 +235,27 @@ rule worst:
     params:
         settings=lambda wildcards: settings("worst", wildcards.arm),
         plates=lambda wildcards: STUDY.test_plates(wildcards.arm),
+        gallery="worst",
     shell:
-        "python -m brightpaint.evaluation.figures worst --settings {params.settings:q} --arm {wildcards.arm}"
+        "python -m brightpaint.evaluation.figures {params.gallery} --settings {params.settings:q} --arm {wildcards.arm}"
         " --scores {input.scores:q} --plates {params.plates:q} --real {input.real:q} --fields {input.fields:q}"
         " --predicted {input.predicted:q} --figure {output:q} 2> {log:q}"
+
+
+use rule worst as noise with:
+    output:
+        report(
+            "<results>/figures/noise/{arm}.jpg",
+            category="Worst fields",
+            caption="../report/noise.rst",
+            labels={"figure": "noisiest backgrounds", "arm": "{arm}"},
+        ),
+    log:
+        "<logs>/noise/{arm}.log",
+    params:
+        settings=lambda wildcards: settings("worst", wildcards.arm),
+        plates=lambda wildcards: STUDY.test_plates(wildcards.arm),
+        gallery="noise",
 
 
 rule uncertainty_figure:

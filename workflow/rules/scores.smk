@@ -45,7 +45,7 @@ def selection_to_score(wildcards):
 
 def replicates_to_score(wildcards):
     """Real field medians of every measured plate: what another plate's distance from the scored one is taken from."""
-    if not selection_to_score(wildcards):
+    if not medians_to_score()(wildcards):
         return []
     return expand("<results>/medians/real/{plate}.parquet", plate=STUDY.profile_plates("real"))
 

@@ -39,7 +39,8 @@ IMAGES = [
 ]  # fmt: skip
 CELLS = [
     Column("cell_count", "cells, difference", 0, 2, "cells that CellProfiler finds in the painted wells beyond those in the "
-           "real ones, as a share of these: 0 is right, 0.1 a tenth too many, -0.1 a tenth too few"),
+           "real ones, as a share of these: 0 is right, 0.1 a tenth too many, -0.1 a tenth too few. Chance: by what share the "
+           "other real plates differ in cells a field, without its sign"),
     Column("cell_count_r", "cells, r", 1, 3, "correlation over wells of painted and real cell counts. Chance: shuffled wells"),
     Column("nuclei_f1", "nuclei F1", 1, 3, "nuclei that CellProfiler finds in the painted and the real field with an "
            "intersection over union above one half: 2 x matches over all nuclei of both, mean over fields. Chance: the same "

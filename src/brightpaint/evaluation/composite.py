@@ -35,11 +35,24 @@ def crowded_part(images: np.ndarray, side: int = CLOSE_UP_PX) -> tuple[int, int]
     -------
     y, x in pixels; (0, 0) for a field no larger than the part
     """
+    means = part_means(images, side)
+    y, x = np.unravel_index(np.argmax(means), means.shape)
+    return int(y), int(x)
+
+
+def empty_part(images: np.ndarray, side: int = CLOSE_UP_PX) -> tuple[int, int]:
+    """Return the top left corner of the part with least stain: as `crowded_part`."""
+    means = part_means(images, side)
+    y, x = np.unravel_index(np.argmin(means), means.shape)
+    return int(y), int(x)
+
+
+def part_means(images: np.ndarray, side: int) -> np.ndarray:
+    """Return the mean stain of each `side` x `side` part of (C, H, W) z-scores, by its top left corner (y, x)."""
     height, width = images.shape[1:]
     side_y, side_x = min(side, height), min(side, width)
     level = np.clip(images, None, SHARPEST).mean(axis=0)
     means = uniform_filter(level.astype(np.float64), (side_y, side_x), mode="nearest")
     rows = slice(side_y // 2, side_y // 2 + height - side_y + 1)  # centres of the parts that lie within
     columns = slice(side_x // 2, side_x // 2 + width - side_x + 1)
-    y, x = np.unravel_index(np.argmax(means[rows, columns]), means[rows, columns].shape)
-    return int(y), int(x)
+    return means[rows, columns]

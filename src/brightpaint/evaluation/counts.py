@@ -6,7 +6,7 @@ must be seen in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -30,23 +30,43 @@ def well_counts(real: pd.DataFrame, predicted: pd.DataFrame, where: str) -> pd.D
     return joined.assign(real=joined["Metadata_cells"], predicted=found)
 
 
-def count_rows(fields: pd.DataFrame, seed: str) -> Iterator[dict]:
+def replicate_difference(real: pd.DataFrame, others: Sequence[pd.DataFrame]) -> float:
+    """Return by how much other real plates differ in cells a field, whichever way: the mean, as a share of this one's.
+
+    Parameters
+    ----------
+    real : fields of one plate with `Metadata_cells` and `Metadata_perturbation`
+    others : the same of other plates; of each its fields of the same perturbations
+
+    Returns
+    -------
+    at least 0; NaN where no other plate has such fields, or this one no cells
+    """
+    own, names = real["Metadata_cells"].mean(), set(real["Metadata_perturbation"])
+    alike = [other[other["Metadata_perturbation"].isin(names)]["Metadata_cells"] for other in others]
+    means = np.array([cells.mean() for cells in alike if len(cells)])
+    return float(np.mean(np.abs(means - own)) / own) if own > 0 and len(means) else np.nan
+
+
+def count_rows(fields: pd.DataFrame, others: Sequence[pd.DataFrame], seed: str) -> Iterator[dict]:
     """Score the counts of one plate's wells.
 
     Parameters
     ----------
     fields : from `well_counts`
+    others : field medians of other real plates
     seed : name from which the resampling is seeded
 
     Yields
     ------
-    rows of the metrics table: `cell_count`, cells too many (above 0) or too few as a share of the real ones, and
-    `cell_count_r`, the correlation over wells, with what shuffled wells give; intervals over wells
+    rows of the metrics table: `cell_count`, cells too many (above 0) or too few as a share of the real ones, with what
+    other real plates differ by, and `cell_count_r`, the correlation over wells, with what shuffled wells give; intervals
+    over wells
     """
     wells = fields.groupby("Metadata_Well")[["real", "predicted"]].sum()
     real, predicted = wells["real"].to_numpy(np.float64), wells["predicted"].to_numpy(np.float64)
     n = len(wells)
-    row = {"metric": "cell_count", "value": np.nan, "n": n}
+    row = {"metric": "cell_count", "value": np.nan, "n": n, "null": replicate_difference(fields, others)}
     if real.sum() > 0:
         low, high = metrics.bootstrap_ratio(predicted - real, real, wells.index, metrics.seeded(seed, "cell_count"))
         row.update(value=(predicted.sum() - real.sum()) / real.sum(), low=low, high=high)
@@ -63,10 +83,20 @@ def count_rows(fields: pd.DataFrame, seed: str) -> Iterator[dict]:
     yield row
 
 
-def plate_rows(plate: str, arm: str, real: pd.DataFrame, predicted: pd.DataFrame, active: set | None) -> Iterator[dict]:
-    """Score an arm's counts of one plate for the subsets that it covers: rows of the metrics table without `arm`."""
+def plate_rows(
+    plate: str,
+    arm: str,
+    real: pd.DataFrame,
+    predicted: pd.DataFrame,
+    others: Sequence[pd.DataFrame],
+    active: set | None,
+) -> Iterator[dict]:
+    """Score an arm's counts of one plate for the subsets that it covers: rows of the metrics table without `arm`.
+
+    `others` are the field medians of the other real plates, for the null.
+    """
     joined = well_counts(real, predicted, f"{arm}, medians")
     for subset, chosen in covered(real, joined, active, f"{arm}, medians").items():
         if chosen.any():
-            for row in count_rows(joined[chosen], f"{plate}/{subset}"):
+            for row in count_rows(joined[chosen], others, f"{plate}/{subset}"):
                 yield {**row, "plate": plate, "subset": subset, "space": "cellprofiler", "channel": "all"}

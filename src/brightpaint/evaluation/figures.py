@@ -1,4 +1,4 @@
-"""Draw the figures of the report: montages, worst fields, plates, quality, feature groups, training loss, actives.
+"""Draw the figures of the report: montages, galleries of failures, plates, quality, feature groups, training loss, actives.
 
 The same input gives the same bytes: no dates and no versions go into the files.
 """
@@ -21,8 +21,9 @@ from brightpaint import store  # noqa: E402
 from brightpaint.cli import run  # noqa: E402
 from brightpaint.evaluation.active_figure import active_figure  # noqa: E402
 from brightpaint.evaluation.columns import WITHOUT_PREDICTION  # noqa: E402
+from brightpaint.evaluation.failures import failures_montage, worst_fields  # noqa: E402
 from brightpaint.evaluation.heatmaps import feature_figure, feature_scores, plate_page  # noqa: E402
-from brightpaint.evaluation.montage import plate_montage, worst_fields, worst_montage  # noqa: E402
+from brightpaint.evaluation.montage import plate_montage  # noqa: E402
 from brightpaint.evaluation.overlap import overlap_figure, overlap_table  # noqa: E402
 from brightpaint.evaluation.plate_map import plate_map  # noqa: E402
 from brightpaint.evaluation.score import by_plate, read_active  # noqa: E402
@@ -30,6 +31,7 @@ from brightpaint.evaluation.score import by_plate, read_active  # noqa: E402
 # Okabe and Ito's colours, told apart by colour-blind readers.
 LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333"]
 STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "brightpaint"}
+FAILURES = {"worst": "pcc", "noise": "background_noise"}
 log = logging.getLogger(__name__)
 
 
@@ -124,9 +126,11 @@ def draw_plate(args: argparse.Namespace) -> plt.Figure:
     return plate_page(arms, counts, store.read_fields(args.fields))
 
 
-def draw_worst(args: argparse.Namespace) -> plt.Figure:
-    """Draw the fields on which one arm is worst."""
-    worst = worst_fields(store.read_table(args.scores), args.settings["worst"])
+def draw_failures(args: argparse.Namespace) -> plt.Figure:
+    """Draw the fields on which one arm is worst: of all by PCC, or in their background."""
+    metric = FAILURES[args.command]
+    scores = store.read_table(args.scores)
+    worst = worst_fields(scores, args.settings["worst"], metric)
     shown, plates = set(worst["Metadata_Plate"]), {}
     for plate, real, table, predicted in zip(args.plates, args.real, args.fields, args.predicted):
         if plate in shown:
@@ -134,7 +138,7 @@ def draw_worst(args: argparse.Namespace) -> plt.Figure:
             painted = store.open_gathered(predicted)
             plates[plate] = {"real": (store.open_stack(real).select(fields), fields), args.arm: painted}
     chosen = {key: args.settings[key] for key in ("channels", "pixel_size_um", "dpi")}
-    return worst_montage(worst, plates, **chosen)
+    return failures_montage(worst, plates, scores, metric=metric, **chosen)
 
 
 def draw_montage(args: argparse.Namespace) -> plt.Figure:
@@ -153,7 +157,8 @@ def draw_montage(args: argparse.Namespace) -> plt.Figure:
 DRAW = {
     "montage": draw_montage,
     "closeup": draw_montage,
-    "worst": draw_worst,
+    "worst": draw_failures,
+    "noise": draw_failures,
     "plate": draw_plate,
     "features": draw_features,
     "overlap": draw_overlap,
@@ -177,12 +182,13 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument("--fields", type=Path, required=True)
         one.add_argument("--predicted", type=Path, nargs="*", default=[], help="one stack an arm")
         one.add_argument("--arms", nargs="*", default=[])
-    worst = commands.add_parser("worst", help="the fields that an arm paints worst")
-    worst.add_argument("--arm", required=True)
-    worst.add_argument("--scores", type=Path, required=True, help="the arm's scores of single fields")
-    worst.add_argument("--plates", nargs="+", required=True)
-    for name in ("real", "fields", "predicted"):
-        worst.add_argument(f"--{name}", type=Path, nargs="+", required=True, help="one a plate")
+    for name, words in (("worst", "the fields that an arm paints worst"), ("noise", "the noisiest backgrounds")):
+        worst = commands.add_parser(name, help=words)
+        worst.add_argument("--arm", required=True)
+        worst.add_argument("--scores", type=Path, required=True, help="the arm's scores of single fields")
+        worst.add_argument("--plates", nargs="+", required=True)
+        for images in ("real", "fields", "predicted"):
+            worst.add_argument(f"--{images}", type=Path, nargs="+", required=True, help="one a plate")
     plate = commands.add_parser("plate", help="PCC and cells of each well")
     plate.add_argument("--plate", required=True)
     plate.add_argument("--fields", type=Path, required=True)

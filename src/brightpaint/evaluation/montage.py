@@ -82,7 +82,12 @@ def scale_bar_um(width_um: float) -> float:
 
 
 def montage(
-    panels: Sequence[Sequence[dict | None]], titles: Sequence[str], labels: Sequence[tuple[str, str]], *, dpi: int
+    panels: Sequence[Sequence[dict | None]],
+    titles: Sequence[str],
+    labels: Sequence[tuple[str, str]],
+    *,
+    dpi: int,
+    footer: str = "",
 ) -> plt.Figure:
     """Lay images out in rows and columns with labels.
 
@@ -93,6 +98,7 @@ def montage(
         or None for an empty place
     titles : one a column
     labels : (heading, label) of each row; a heading opens a new group of rows
+    footer : a sentence below all
     """
     height, width = next(panel["image"].shape for row in panels for panel in row if panel)
     panel_in = min(PANEL_IN, TALLEST_IN / len(panels) * width / height)
@@ -104,7 +110,8 @@ def montage(
         y += head if heading else 0
         starts.append(y)
         y += side[0] + gap
-    canvas = np.full((y + gap, left + len(titles) * (side[1] + gap), 3), 255, dtype=np.uint8)
+    foot = round(0.35 * dpi) if footer else 0
+    canvas = np.full((y + gap + foot, left + len(titles) * (side[1] + gap), 3), 255, dtype=np.uint8)
     figure = plt.figure(figsize=(canvas.shape[1] / dpi, canvas.shape[0] / dpi), dpi=dpi)
     axes = figure.add_axes((0, 0, 1, 1))
     for row, start, (heading, label) in zip(panels, starts, labels):
@@ -118,6 +125,7 @@ def montage(
                 _annotate(axes, panel, x, start, side)
     for column, title in enumerate(titles):
         axes.text(left + column * (side[1] + gap) + side[1] / 2, top / 2, title, ha="center", va="center", fontsize=11)
+    axes.text(left, y + gap + foot / 2, footer, ha="left", va="center", fontsize=10)
     axes.imshow(canvas, interpolation="nearest", aspect="auto")
     axes.set_axis_off()
     return figure
@@ -226,16 +234,21 @@ def draw_fields(
     channels: dict,
     dpi: int,
     corners: Sequence[tuple[int, int]] | None = None,
+    notes: Sequence[Sequence[str]] | None = None,
+    footer: str = "",
 ) -> plt.Figure:
     """Draw fields below one another: brightfield and the first source in one row, each further source in one more.
 
     Parameters
     ----------
     grey : one brightfield image (H, W) a field
-    stains : for each field {source: (C, H, W)}; where `real` is among them, the others bear their PCC with it
+    stains : for each field {source: (C, H, W)}
     headings, widths_um : one a field
     channels : `input` and `target` names; the middle input is what `grey` shows
     corners : top left corner of each field's close-up, framed in its brightfield
+    notes : for each field what stands on its predicted stains, one text a stain; without it their PCC with `real`
+        where that is among the sources
+    footer : a sentence below all
     """
     targets, middle = channels["target"], middle_input(channels)
     reference = next(iter(stains[0]))
@@ -249,12 +262,12 @@ def draw_fields(
             shares = zip((*corners[number], CLOSE_UP_PX), (*brightfield.shape, brightfield.shape[1]))
             first["box"] = [min(value / length, 1) for value, length in shares]
         for name, image in images.items():
-            notes = [""] * len(targets)
+            said = [""] * len(targets)
             if "real" in images and name != "real":
-                notes = [f"PCC {value:.2f}" for value in pcc(images["real"], image)]
+                said = notes[number] if notes else [f"PCC {value:.2f}" for value in pcc(images["real"], image)]
             stained = [
                 {"image": image[channel], "limits": limits[channel], "tint": TINTS.get(target, "white"), "note": note}
-                for channel, (target, note) in enumerate(zip(targets, notes))
+                for channel, (target, note) in enumerate(zip(targets, said))
             ]
             composite = {
                 "image": image[0],
@@ -263,60 +276,12 @@ def draw_fields(
             }  # fmt: skip
             panels.append([first if name == reference else None, *stained, composite])
             labels.append((heading if name == reference else "", name))
-    return montage(panels, [middle.replace("_", " "), *targets, "composite"], labels, dpi=dpi)
+    return montage(panels, [middle.replace("_", " "), *targets, "composite"], labels, dpi=dpi, footer=footer)
 
 
 def middle_input(channels: dict) -> str:
     """Return the brightfield plane that is shown: the middle one."""
     return channels["input"][len(channels["input"]) // 2]
-
-
-def worst_fields(scores: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Choose the fields with the lowest PCC, mean over the channels that can be compared.
-
-    Parameters
-    ----------
-    scores : one row a field and channel, of any number of plates (docs/contracts.md)
-    count : fields at most
-
-    Returns
-    -------
-    one row a field, the worst first: keys, `pcc`, `rank` from 1 and `fields`, of how many
-    """
-    means = scores.groupby(store.FIELD_KEYS)["pcc"].mean().dropna().sort_values(kind="stable")
-    worst = means.head(count).reset_index()
-    return worst.assign(rank=np.arange(1, len(worst) + 1), fields=len(means))
-
-
-def worst_montage(
-    worst: pd.DataFrame, plates: dict[str, dict], *, channels: dict, pixel_size_um: dict[str, float], dpi: int
-) -> plt.Figure:
-    """Draw the fields that an arm paints worst: brightfield and real stains above what was painted.
-
-    Parameters
-    ----------
-    worst : from `worst_fields`
-    plates : {plate: {"real": (stack, field table), arm: (stack, its rows)}}
-    pixel_size_um : of a raw pixel, by plate
-    """
-    grey, stains, headings, widths_um = [], [], [], []
-    for _, field in worst.iterrows():
-        sources = plates[field["Metadata_Plate"]]
-        real, fields = sources["real"]
-        row = fields.iloc[store.place_of(field, fields)]
-        place = real.channel_indices([middle_input(channels)])[0]
-        grey.append(standardise(real.images[row.name][place]))
-        stains.append(
-            {name: standardised_stains(*source, field, channels["target"]) for name, source in sources.items()}
-        )
-        rank = f"{field['rank']} of {field['fields']}: mean PCC {field['pcc']:.2f}"
-        headings.append(f"{rank}   {field['Metadata_Plate']} {heading_of(row)}")
-        widths_um.append(pixel_size_um[field["Metadata_Plate"]] * row["width_px"])
-    if not grey:
-        figure = plt.figure(figsize=(6, 1.5))
-        figure.text(0.5, 0.5, "no field has a stain to compare with", ha="center", va="center")
-        return figure
-    return draw_fields(grey, stains, headings, widths_um, channels=channels, dpi=dpi)
 
 
 def heading_of(field: pd.Series) -> str:

@@ -244,9 +244,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             tables.append(field_table(joined, scores, targets))
         if args.medians:
             pair = [read_medians(paths[place]) for paths in (args.real_medians, args.medians)]
-            rows += counts.plate_rows(plate, args.arm, *pair, active)
+            others = [read_medians(path) for path in args.replicates if path != args.real_medians[place]]
+            rows += counts.plate_rows(plate, args.arm, *pair, others, active)
             if features is not None:
-                others = [read_medians(path) for path in args.replicates if path != args.real_medians[place]]
                 rows += distance_scores.plate_rows(plate, args.arm, *pair, others, features, active)
         if args.masks:
             found, by_field = plate_overlaps(plate, args.arm, args.real_masks[place], args.masks[place], fields, active)
