@@ -1,0 +1,112 @@
+"""What reruns after a change, where a study of its own is needed: the rest of README's table is in test_workflow.py."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, TINY_PLATES, planned, snakemake, write_study
+
+pytestmark = pytest.mark.slow
+
+# What Snakemake asks of conda. No package is installed: the environment of these tests has them all.
+CONDA = """#!/bin/sh
+case "$1 $2" in
+"clean -y") ;;
+"info --json") echo '{"conda_prefix": "PREFIX", "platform": "linux-64"}' ;;
+"--version ") echo "conda 24.7.1" ;;
+"config --get") echo '{"get": {"channel_priority": "strict"}}' ;;
+"env create") for last; do :; done; mkdir -p "$last" ;;
+*) echo "conda: unexpected $*" >&2; exit 2 ;;
+esac
+"""
+
+
+@pytest.fixture
+def conda(tmp_path) -> Path:
+    """Write a stand-in for conda; return the folder to put on the PATH."""
+    folder = tmp_path / "conda" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "conda").write_text(CONDA.replace("PREFIX", str(folder.parent)))
+    (folder / "conda").chmod(0o755)
+    (folder / "activate").write_text("")
+    return folder
+
+
+@pytest.fixture
+def clone(tmp_path) -> Path:
+    """Copy the workflow, so that its environments can be changed."""
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    shutil.copy(ROOT / "Snakefile", folder)
+    for name in ("workflow", "envs", "resources/cellprofiler", "src"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("channels.tsv", "sources.tsv", "rates.tsv"):
+        shutil.copy(ROOT / "resources" / name, folder / "resources")
+    return folder
+
+
+def run_clone(clone: Path, folder: Path, path: str, *arguments: str) -> str:
+    """Run a copy of the workflow up to the index of one plate; return all that it says."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(clone / "Snakefile"), "--directory", str(folder)]
+    command += ["--configfile", str(folder / "config.yaml"), "--cores", "1", "resources/index/T1.parquet", *arguments]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{path}"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_a_changed_environment_reruns_its_jobs_with_conda_and_turning_conda_on_reruns_all(clone, conda, tmp_path):
+    folder = write_study(tmp_path / "study", {"source": {"layout": "simulated"}})
+    yaml = clone / "envs" / "brightpaint.yaml"
+
+    run = partial(run_clone, clone, folder, f"{conda}:{os.environ['PATH']}")
+    with_conda, both, why = (
+        ("--sdm", "conda"),
+        {"simulate": 1, "index": 1},
+        "Software environment definition has changed",
+    )
+    run()
+    assert planned(turned_on := run("-n", *with_conda)) == both and why in turned_on
+    spared = ("--rerun-triggers", "mtime", "params", "input", "code")  # as README says
+    assert "Nothing to be done" in run("-n", *with_conda, *spared)
+    run(*with_conda)
+    assert "Nothing to be done" in run("-n", *with_conda)
+    yaml.write_text(yaml.read_text() + "# another build\n")
+    assert planned(changed := run("-n", *with_conda)) == both and why in changed
+
+
+def test_a_changed_environment_reruns_nothing_without_conda(clone, tmp_path):
+    folder, yaml = (
+        write_study(tmp_path / "study", {"source": {"layout": "simulated"}}),
+        clone / "envs" / "brightpaint.yaml",
+    )
+    run = partial(run_clone, clone, folder, os.environ["PATH"])
+    run()
+    yaml.write_text(yaml.read_text() + "# another build\n")
+    assert "Nothing to be done" in run("-n")
+
+
+def test_a_study_plate_less_trains_again_where_it_took_part_and_prepares_nothing(tmp_path):
+    shared = {"source": {"layout": "simulated"}, "models": [{"name": "mean", "kind": "mean"}],
+              "arms": [{"name": "mean", "model": "mean", "folds": ["A", "B"]}]}  # fmt: skip
+    folds = [{"name": "A", "test": ["T2"]}, {"name": "B", "test": ["T1", "T4"]}]  # A trains on T1 and T4, B on T2
+    four = TINY_PLATES + "T4\tstudy\tsimulated\tsource_0\tB4\n"
+    folder = write_study(tmp_path, {**shared, "folds": folds}, four)
+    wanted = [f"results/models/mean/{fold}/weights.safetensors" for fold in "AB"]
+    snakemake(folder, "--cores", "2", *wanted)
+    made = {path: path.stat().st_mtime_ns for path in sorted((folder / "results" / "images").rglob("T4*"))}
+    assert made
+    folds[1]["test"] = ["T1"]
+    write_study(tmp_path, {**shared, "folds": folds})
+    assert planned(snakemake(folder, "-n", *wanted).stdout) == {"train": 1}
+    whole = planned(snakemake(folder, "-n").stdout)
+    assert whole["train"] == 1 and {"sample", "score", "montage"} <= set(whole)
+    assert not {"simulate", "index", "fetch", "illumination", "prepare", "quality"} & set(whole)
+    assert {path: path.stat().st_mtime_ns for path in made} == made  # a plate that left the study keeps its files
