@@ -1,4 +1,4 @@
-"""A study survives kill -9 at random moments: minutes to an hour, so `make test-all` alone runs it."""
+"""A study survives kill -9 at random moments: two kills in `make test`, more than thirty, in every rule, in `make test-all`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,20 @@ def unmade(finished, folder):
         *results.glob("images/pixel"),
     ]:
         shutil.rmtree(path)
+
+
+def test_a_killed_painting_and_a_killed_measurement_end_as_if_they_had_not_been(finished_study, tmp_path):
+    """The fast part of the campaign below: a kill of everything, and one of the jobs alone, at seeded random moments."""
+    folder, wanted, rng = tmp_path / "killed", "results/cells/pert/T2.parquet", np.random.default_rng(4)
+    shutil.copytree(finished_study, folder, symlinks=True)
+    for path in [*(folder / "results" / "images" / "pert").glob("T2*"), folder / wanted]:
+        path.unlink()
+    for rule, way in (("sample", "everything"), ("cellprofiler", "jobs")):
+        assert kills.hit(folder, rule, float(rng.uniform(0, 1)), way, wanted), f"no job of {rule} ran"
+        assert not (folder / wanted).exists()
+        kills.unlock(folder)
+    kills.finish(folder, "--rerun-incomplete", wanted)
+    assert kills.differences(finished_study, folder) == []
 
 
 @pytest.mark.exhaustive
