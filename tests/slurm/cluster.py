@@ -56,12 +56,9 @@ def stop(folder: Path) -> None:
 
 
 def command(folder: Path, *arguments: str) -> list[str]:
-    """Return the call that runs a study in `folder` by the SLURM profile with the test cluster's site lines."""
-    site = ["slurm_account=lab", "slurm_partition=main", "mem_mb=4000 * attempt", "runtime=60"]
-    gpu = [f"{rule}:slurm_partition=cards" for rule in ("train", "train_classifier", "sample")]
+    """Return the call that runs a study in `folder` by the SLURM profile as it is shipped."""
     called = [sys.executable, str(WATCHFUL), "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     called += ["--profile", str(ROOT / "slurm"), "--configfile", str(folder / "config.yaml")]
-    called += ["--set-resources", *gpu, "--default-resources", *site]
     return [*called, "--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10", *arguments]
 
 

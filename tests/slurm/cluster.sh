@@ -3,7 +3,8 @@
 #   cluster.sh start FOLDER     root on Debian, with the packages slurm-wlm slurmdbd munge mariadb-server
 #   cluster.sh stop FOLDER
 # Its two GPUs are /dev/null and /dev/zero: they are counted and granted like real ones. The node claims 8 CPUs and
-# 1 TB whatever the machine has, so that the rules' own resources can be asked for. Memory is watched by polling.
+# 1 TB whatever the machine has (NODE_CPUS, NODE_MB say otherwise), so that the rules' own resources can be asked for.
+# Memory is watched by polling. The partitions bear the names of the shipped profile; the GPUs' ends at four hours.
 set -euo pipefail
 what=${1:?start or stop}
 base=${2:?a folder for the state of the cluster}
@@ -134,9 +135,9 @@ AccountingStorageTRES=gres/gpu
 AccountingStoreFlags=job_comment
 JobCompType=jobcomp/none
 GresTypes=gpu
-NodeName=$host NodeAddr=127.0.0.1 CPUs=8 Boards=1 SocketsPerBoard=1 CoresPerSocket=8 ThreadsPerCore=1 RealMemory=1000000 Gres=gpu:2 State=UNKNOWN
-PartitionName=main Nodes=$host Default=YES MaxTime=3-00:00:00 State=UP
-PartitionName=cards Nodes=$host Default=NO MaxTime=3-00:00:00 State=UP
+NodeName=$host NodeAddr=127.0.0.1 CPUs=${NODE_CPUS:-8} Boards=1 SocketsPerBoard=1 CoresPerSocket=${NODE_CPUS:-8} ThreadsPerCore=1 RealMemory=${NODE_MB:-1000000} Gres=gpu:2 State=UNKNOWN
+PartitionName=cpu Nodes=$host Default=YES MaxTime=1-00:00:00 State=UP
+PartitionName=gpu Nodes=$host Default=NO MaxTime=04:00:00 State=UP
 END
     echo "Name=gpu File=/dev/null,/dev/zero" >"$base/gres.conf"
     mkdir -p "$config"
@@ -151,7 +152,7 @@ start_slurm() {
     sacctmgr -i add user root Account=lab DefaultAccount=lab >/dev/null
     /usr/sbin/slurmctld -c
     /usr/sbin/slurmd -N "$host"
-    until_true 120 sh -c '[ "$(sinfo -h -o %T -p main)" = idle ]'
+    until_true 120 sh -c '[ "$(sinfo -h -o %T -p cpu)" = idle ]'
 }
 
 if [ "$what" = stop ]; then

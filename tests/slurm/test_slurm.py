@@ -237,8 +237,8 @@ def finished(disturbed, cellprofiler) -> dict:
     low = [
         "--set-resources",
         "select:mem_mb=350 * attempt",
-        "train:slurm_partition=cards",
-        "sample:slurm_partition=cards",
+        "train:slurm_partition=gpu",
+        "sample:slurm_partition=gpu",
     ]
     cluster.run(disturbed["folder"], *low, timeout_s=LONG)
     return {**disturbed, "resumed": since}
@@ -263,12 +263,12 @@ def test_the_study_is_finished_and_sacct_shows_what_was_asked_for(finished):
     rules = set(done["rule"].dropna())
     assert {"simulate", "index", "fetch", "prepare", "train", "sample", "gather", "select", "active", "score"} <= rules
     train = done[done["Comment"].eq("rule_train_wildcards_pert_A")].iloc[-1]
-    assert "gres/gpu=1" in train["ReqTRES"] and "mem=16000M" in train["ReqTRES"]
-    assert train["Partition"] == "cards" and train["Timelimit"] == "2-00:00:00"
+    assert "gres/gpu=1" in train["ReqTRES"] and "mem=6312M" in train["ReqTRES"]
+    assert train["Partition"] == "gpu" and train["Timelimit"] == "02:00:00"
     floor = done[done["Comment"].eq("rule_train_wildcards_mean_A")].iloc[-1]
     assert "gpu" not in floor["ReqTRES"]
     prepare = done[done["Comment"].eq("rule_prepare_wildcards_T1")].iloc[-1]
-    assert "cpu=4" in prepare["ReqTRES"] and "mem=4000M" in prepare["ReqTRES"] and prepare["Partition"] == "main"
+    assert "cpu=4" in prepare["ReqTRES"] and "mem=4000M" in prepare["ReqTRES"] and prepare["Partition"] == "cpu"
 
 
 def test_one_part_is_measured_by_one_job(finished):

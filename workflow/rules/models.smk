@@ -19,8 +19,8 @@ rule train:
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
-        mem_mb=by_attempt(16000),
-        runtime=2880,
+        mem_mb=by_attempt(limits.training_mb(CONFIG)),
+        runtime=limits.training_minutes(CONFIG),
     params:
         settings=lambda wildcards: settings("train", wildcards.model, wildcards.fold),
     shell:
@@ -48,8 +48,8 @@ rule train_classifier:
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
-        mem_mb=by_attempt(16000),
-        runtime=2880,
+        mem_mb=by_attempt(limits.training_mb(CONFIG)),
+        runtime=limits.training_minutes(CONFIG),
     params:
         settings=lambda wildcards: settings("train_classifier", wildcards.classifier, wildcards.fold),
     shell:
@@ -97,8 +97,8 @@ rule sample:
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
-        mem_mb=by_attempt(16000),
-        runtime=720,
+        mem_mb=by_attempt(limits.painting_mb(CONFIG)),
+        runtime=limits.painting_minutes(CONFIG),
     params:
         settings=lambda wildcards: settings("sample", wildcards.arm),
         parts=lambda wildcards: len(sampling_parts(wildcards.arm)),
@@ -132,8 +132,8 @@ rule uncertainty:
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
-        mem_mb=by_attempt(16000),
-        runtime=720,
+        mem_mb=by_attempt(limits.painting_mb(CONFIG)),
+        runtime=limits.painting_minutes(CONFIG),
     params:
         settings=lambda wildcards: settings("uncertainty", wildcards.arm),
         parts=lambda wildcards: len(sampling_parts(wildcards.arm)),

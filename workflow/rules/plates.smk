@@ -110,7 +110,7 @@ rule illumination:
         "<benchmarks>/illumination/{plate}.tsv"
     conda:
         "../../envs/brightpaint.yaml"
-    threads: 4
+    threads: CONFIG["compute"]["threads"]
     resources:
         mem_mb=by_attempt(4000),
         runtime=by_attempt(120),
@@ -136,7 +136,7 @@ rule prepare:
         "<benchmarks>/prepare/{plate}.tsv"
     conda:
         "../../envs/brightpaint.yaml"
-    threads: 4
+    threads: CONFIG["compute"]["threads"]
     resources:
         mem_mb=by_attempt(4000),
         runtime=by_attempt(120),
@@ -161,7 +161,7 @@ rule quality:
         "<benchmarks>/quality/{plate}.tsv"
     conda:
         "../../envs/brightpaint.yaml"
-    threads: 4
+    threads: CONFIG["compute"]["threads"]
     resources:
         mem_mb=by_attempt(4000),
         runtime=by_attempt(120),

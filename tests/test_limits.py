@@ -1,0 +1,47 @@
+"""What a cluster is asked for: the paper's study at the upper end, a small one within what small sites grant."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from brightpaint import limits
+from brightpaint.config import validate
+from conftest import ROOT, TINY
+
+
+def study(name=None, **changes):
+    config = yaml.safe_load((ROOT / "config" / name).read_text()) if name else TINY
+    return validate({**config, **changes}, ROOT / "workflow" / "schemas" / "config.schema.yaml", "config")
+
+
+def test_the_papers_study_asks_for_two_days_and_16_gb():
+    paper = study("config.yaml")
+    assert limits.training_minutes(paper) == 2880 and limits.painting_minutes(paper) == 720
+    assert limits.training_mb(paper) == 16000
+
+
+def test_the_demo_fits_a_partition_of_four_hours_and_a_node_of_16_gb_beside_another_job():
+    demo = study("demo.yaml")
+    assert max(limits.training_minutes(demo), limits.painting_minutes(demo)) <= 240
+    assert max(limits.training_mb(demo), limits.painting_mb(demo)) <= 8500
+
+
+def test_limits_grow_with_images_and_pixels_between_their_ends():
+    half = {"images": 125_000, "batch": 1, "crop_px": None}
+    prepared = study(train=half, prepare={"size_px": 512})
+    assert limits.training_minutes(prepared | {"compute": {"device": "auto"}}) == 1440
+    assert limits.training_mb(prepared) == 11000
+    tiny = study(compute={"device": "auto"})
+    assert limits.training_minutes(tiny) == 120 and limits.painting_minutes(tiny) == 120
+    assert limits.training_mb(tiny) == pytest.approx(
+        6312, abs=1
+    )  # 4 crops of 64 px: a thirty-second of the paper's batch
+    huge = study(train={"images": 10**7}, prepare={"size_px": 1024})
+    assert limits.training_minutes(huge) == 2880 and limits.training_mb(huge) == 16000
+
+
+def test_a_study_told_to_use_the_cpu_is_given_the_time_of_one():
+    small = {"images": 1000, "crop_px": 128}
+    assert limits.training_minutes(study(train=small, compute={"device": "auto"})) == 120
+    assert limits.training_minutes(study(train=small, compute={"device": "cpu"})) == 144  # 2,880 x 200 / 4,000
