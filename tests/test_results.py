@@ -1,0 +1,86 @@
+"""Every file that is kept is asked for by name: one that a failed job took away is missed, whatever stands after it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from conftest import planned, snakemake, write_study
+
+FLEETING = re.compile(r"^(results/parts|resources/raw)/")
+ARMS = [
+    {"name": "pert", "model": "pert", "folds": ["A"], "steps": 3, "samples": 2},
+    {"name": "guided", "model": "pert", "folds": ["A"], "steps": 3, "classifier": "guide"},
+    {"name": "mean", "model": "mean", "folds": ["A"]},
+    {"name": "pixel", "model": "pixel", "folds": ["A"], "profile": False},
+]
+EVERYTHING = {
+    "arms": ARMS,
+    "classifiers": [{"name": "guide", "label": "target", "width": 8}],
+    "sweep": {"fields": 3, "points": [{"sampler": "ddim", "steps": 2}]},
+    "embed": {"weights": "facebook/dino-vits8"},
+    "fid": {"weights": "inception.pth"},
+    "cellprofiler": {"pipeline": "slim", "parts": 2, "segmentation": "cellpose"},
+}
+GIVEN = {
+    "folds": [{"name": "given", "predict": ["T3"]}],
+    "models": [{"name": "pert", "label": "perturbation", "weights": "given.safetensors"}],
+    "arms": [{"name": "pert", "model": "pert", "folds": ["given"], "samples": 2}],
+}
+UNLABELLED = {
+    "perturbations": False,
+    "models": [{"name": "pert"}, {"name": "mean", "kind": "mean"}, {"name": "pixel", "kind": "pixel"}],
+}
+
+
+def jobs_of(plan: str) -> list[tuple[str, list[str], list[str]]]:
+    """Return (rule, inputs, outputs) of each job of a dry run."""
+    found = []
+    for text in re.split(r"^(?:local)?rule ", plan, flags=re.MULTILINE)[1:]:
+        listed = {key: re.search(rf"^    {key}: (.*)$", text, re.MULTILINE) for key in ("input", "output")}
+        found.append((text.split(":")[0], *(line[1].split(", ") if line else [] for line in listed.values())))
+    return found
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, EVERYTHING, GIVEN, UNLABELLED], ids=["tiny", "all stages", "predict", "no labels"]
+)
+def test_no_job_is_needed_only_by_what_follows_it(tmp_path, changes):
+    folder = write_study(tmp_path, {"source": {"layout": "simulated"}, **changes})
+    for name in ("given.safetensors", "inception.pth"):
+        (folder / name).touch()
+    jobs = jobs_of(snakemake(folder, "-n").stdout)
+    asked = set(next(inputs for rule, inputs, _ in jobs if rule == "all"))
+    overlooked = [
+        (rule, kept)
+        for rule, _, outputs in jobs
+        if (kept := [name for name in outputs if not FLEETING.match(name)]) and not asked & set(kept)
+    ]
+    assert not overlooked
+
+
+def test_what_is_asked_for_adds_no_job(tmp_path):
+    """The files that are kept lie on the way to what a user reads: naming them plans nothing more."""
+    folder = write_study(tmp_path, {"source": {"layout": "simulated"}, **EVERYTHING})
+    (folder / "inception.pth").touch()
+    jobs = jobs_of(snakemake(folder, "-n").stdout)
+    needed, read = (
+        {name for rule, inputs, _ in jobs if rule != "all" for name in inputs},
+        ("figures/", "tables/", "predicted/"),
+    )
+    ends = [outputs for rule, _, outputs in jobs if rule != "all" and not set(outputs) & needed]
+    assert all(any(f"results/{kind}" in name for kind in read for name in outputs) for outputs in ends), ends
+
+
+def test_a_file_that_a_failed_job_took_away_is_made_again_though_the_tables_stand(finished_study, tmp_path):
+    folder = finished_study / "results" / "metrics"
+    for name in ("mean.parquet", "mean.fields.parquet"):
+        (folder / name).rename(tmp_path / name)
+    try:
+        jobs = planned(snakemake(finished_study, "-n").stdout)
+    finally:
+        for name in ("mean.parquet", "mean.fields.parquet"):
+            (tmp_path / name).rename(folder / name)
+    assert jobs["score"] == 1 and {"tables", "paper_table", "plate_page"} <= set(jobs)
+    assert not {"sample", "train", "cellprofiler", "prepare"} & set(jobs)
