@@ -14,5 +14,5 @@ if ! timeout 5 sinfo >/dev/null 2>&1; then
 fi
 snakemake --profile slurm --configfile config/demo.yaml --slurm-init-seconds-before-status-checks 5 "$@"
 workflow/report/make.sh config/demo.yaml results/demo
-sacct -X -P -n --starttime "$began" --format Comment,State,Partition,ReqTRES,Timelimit,ElapsedRaw |
+sacct -X -P -n --starttime "$began" --format Comment,State,Partition,ReqTRES,Timelimit |
     sed -E 's/_wildcards_[^|]*//' | sort | uniq -c | sort -k2
