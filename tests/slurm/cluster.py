@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -70,12 +71,17 @@ def environment() -> dict[str, str]:
     return found
 
 
+def heed_ctrl_c() -> None:
+    """Let SIGINT end this process: what a script starts in the background ignores it, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def begin(folder: Path, *arguments: str) -> subprocess.Popen:
     """Start Snakemake on the cluster, in a session of its own; its output goes to snakemake.log in `folder`."""
     with open(folder / "snakemake.log", "a") as log:
         process = subprocess.Popen(
             command(folder, *arguments), stdout=log, stderr=subprocess.STDOUT, env=environment(),
-            cwd=folder, start_new_session=True,
+            cwd=folder, start_new_session=True, preexec_fn=heed_ctrl_c,
         )  # fmt: skip
     STARTED.append(process)
     return process
