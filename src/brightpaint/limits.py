@@ -6,7 +6,10 @@ hours, nodes at less than 16 GB. So the paper's study is the upper end, and smal
 
 from __future__ import annotations
 
+from brightpaint.sweep_config import evaluations
+
 PAPER_PX, PAPER_BATCH, PAPER_IMAGES = 512, 2, 250_000
+PAPER_STEPS, PAPER_PARTS = 2000, 24  # evaluations of the network a field; parts of a plate of 2,304 fields
 TRAINING_MIN, PAINTING_MIN, LEAST_MIN = (
     2880,
     720,
@@ -30,9 +33,19 @@ def training_minutes(config: dict) -> int:
     return _minutes(TRAINING_MIN, share, config)
 
 
-def painting_minutes(config: dict) -> int:
-    """Return the time limit of one part of a plate's painting, which goes on where it was after it: 120 to 720 minutes."""
-    return _minutes(PAINTING_MIN, config["prepare"]["size_px"] ** 2 / PAPER_PX**2, config)
+def painting_minutes(config: dict, arm: dict) -> int:
+    """Return the time limit of one part of a plate's painting, which goes on where it was after it: 120 to 720 minutes.
+
+    It is that of a plate of 2,304 fields: how many there are is not known when a study is planned.
+
+    Parameters
+    ----------
+    config : the study's settings, defaults filled in
+    arm : one of its `arms`, or a point of its sweep
+    """
+    fields = PAPER_PARTS / config["sample"]["parts"]
+    share = fields * evaluations(arm) / PAPER_STEPS * config["prepare"]["size_px"] ** 2 / PAPER_PX**2
+    return _minutes(PAINTING_MIN, share, config)
 
 
 def training_mb(config: dict) -> int:

@@ -224,6 +224,11 @@ def gpus(wildcards):
     return 0 if floor else CONFIG["compute"]["gpus"]
 
 
+def painting_minutes(wildcards):
+    """Time limit of one part of an arm's painting."""
+    return limits.painting_minutes(CONFIG, STUDY.entry("arms", wildcards.arm))
+
+
 def by_attempt(amount):
     """Resource function: `amount`, and as much again with every retry (retries stand in the profile)."""
     return lambda wildcards, attempt: amount * attempt

@@ -98,7 +98,7 @@ rule sample:
     resources:
         gpu=gpus,
         mem_mb=by_attempt(limits.painting_mb(CONFIG)),
-        runtime=limits.painting_minutes(CONFIG),
+        runtime=painting_minutes,
     params:
         settings=lambda wildcards: settings("sample", wildcards.arm),
         parts=lambda wildcards: len(sampling_parts(wildcards.arm)),
@@ -133,7 +133,7 @@ rule uncertainty:
     resources:
         gpu=gpus,
         mem_mb=by_attempt(limits.painting_mb(CONFIG)),
-        runtime=limits.painting_minutes(CONFIG),
+        runtime=painting_minutes,
     params:
         settings=lambda wildcards: settings("uncertainty", wildcards.arm),
         parts=lambda wildcards: len(sampling_parts(wildcards.arm)),
