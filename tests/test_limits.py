@@ -22,13 +22,17 @@ def arm(sampler, steps):
 def test_the_papers_study_asks_for_two_days_and_16_gb():
     paper = study("config.yaml")
     assert limits.training_minutes(paper) == 2880
-    assert {limits.painting_minutes(paper, one) for one in paper["arms"] if one["steps"] == 2000} == {720}
+    assert {limits.painting_minutes(paper, one, "diffusion") for one in paper["arms"] if one["steps"] == 2000} == {720}
     assert limits.training_mb(paper) == 16000
 
 
 def test_the_demo_fits_a_partition_of_four_hours_and_a_node_of_16_gb_beside_another_job():
     demo = study("demo.yaml")
-    assert limits.training_minutes(demo) <= 240 >= max(limits.painting_minutes(demo, one) for one in demo["arms"])
+    assert (
+        limits.training_minutes(demo)
+        <= 240
+        >= max(limits.painting_minutes(demo, one, "diffusion") for one in demo["arms"])
+    )
     assert max(limits.training_mb(demo), limits.painting_mb(demo)) <= 8500
 
 
@@ -38,7 +42,7 @@ def test_limits_grow_with_images_and_pixels_between_their_ends():
     assert limits.training_minutes(prepared | {"compute": {"device": "auto"}}) == 1440
     assert limits.training_mb(prepared) == 11000
     tiny = study(compute={"device": "auto"})
-    assert limits.training_minutes(tiny) == 120 == limits.painting_minutes(tiny, arm("ddim", 20))
+    assert limits.training_minutes(tiny) == 120 == limits.painting_minutes(tiny, arm("ddim", 20), "diffusion")
     assert limits.training_mb(tiny) == pytest.approx(
         6312, abs=1
     )  # 4 crops of 64 px: a thirty-second of the paper's batch
@@ -54,8 +58,12 @@ def test_a_study_told_to_use_the_cpu_is_given_the_time_of_one():
 
 def test_a_painting_is_given_time_by_its_steps_and_by_the_fields_of_a_part():
     config = study(prepare={"size_px": 512}, sample={"parts": 24}, compute={"device": "auto"})
-    minutes = [limits.painting_minutes(config, arm("ddim", steps)) for steps in (10, 1000, 2000)]
+    minutes = [limits.painting_minutes(config, arm("ddim", steps), "diffusion") for steps in (10, 1000, 2000)]
     assert minutes == [120, 360, 720]
-    assert limits.painting_minutes(config, arm("heun", 500)) == 360  # two evaluations a step, but the last
+    assert limits.painting_minutes(config, arm("heun", 500), "diffusion") == 360  # two evaluations a step, but the last
     whole = config | {"sample": {"parts": 1}}
-    assert limits.painting_minutes(whole, arm("ddim", 40)) == 346  # 720 x 24 x 40 / 2,000
+    assert limits.painting_minutes(whole, arm("ddim", 40), "diffusion") == 346  # 720 x 24 x 40 / 2,000
+    kinds = {
+        kind: limits.painting_minutes(whole, arm("ddim", 2000), kind) for kind in ("diffusion", "regression", "mean")
+    }
+    assert kinds == {"diffusion": 720, "regression": 120, "mean": 120}  # floors keep the steps of the schema's default

@@ -6,6 +6,7 @@ hours, nodes at less than 16 GB. So the paper's study is the upper end, and smal
 
 from __future__ import annotations
 
+from brightpaint.config import NETWORKS
 from brightpaint.sweep_config import evaluations
 
 PAPER_PX, PAPER_BATCH, PAPER_IMAGES = 512, 2, 250_000
@@ -33,7 +34,7 @@ def training_minutes(config: dict) -> int:
     return _minutes(TRAINING_MIN, share, config)
 
 
-def painting_minutes(config: dict, arm: dict) -> int:
+def painting_minutes(config: dict, arm: dict, kind: str) -> int:
     """Return the time limit of one part of a plate's painting, which goes on where it was after it: 120 to 720 minutes.
 
     It is that of a plate of 2,304 fields: how many there are is not known when a study is planned.
@@ -42,9 +43,11 @@ def painting_minutes(config: dict, arm: dict) -> int:
     ----------
     config : the study's settings, defaults filled in
     arm : one of its `arms`, or a point of its sweep
+    kind : of its model: regression passes once, the closed-form floors pass no network
     """
+    passes = evaluations(arm) if kind == "diffusion" else int(kind in NETWORKS)
     fields = PAPER_PARTS / config["sample"]["parts"]
-    share = fields * evaluations(arm) / PAPER_STEPS * config["prepare"]["size_px"] ** 2 / PAPER_PX**2
+    share = fields * passes / PAPER_STEPS * config["prepare"]["size_px"] ** 2 / PAPER_PX**2
     return _minutes(PAINTING_MIN, share, config)
 
 

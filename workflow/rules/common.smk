@@ -226,7 +226,8 @@ def gpus(wildcards):
 
 def painting_minutes(wildcards):
     """Time limit of one part of an arm's painting."""
-    return limits.painting_minutes(CONFIG, STUDY.entry("arms", wildcards.arm))
+    arm = STUDY.entry("arms", wildcards.arm)
+    return limits.painting_minutes(CONFIG, arm, STUDY.model_of(wildcards.arm)["kind"])
 
 
 def by_attempt(amount):
