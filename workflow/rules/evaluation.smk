@@ -237,7 +237,7 @@ rule worst:
         plates=lambda wildcards: STUDY.test_plates(wildcards.arm),
         gallery="worst",
     shell:
-        "python -m brightpaint.evaluation.figures {params.gallery} --settings {params.settings:q} --arm {wildcards.arm}"
+        "python -m brightpaint.evaluation.figures {params.gallery:q} --settings {params.settings:q} --arm {wildcards.arm}"
         " --scores {input.scores:q} --plates {params.plates:q} --real {input.real:q} --fields {input.fields:q}"
         " --predicted {input.predicted:q} --figure {output:q} 2> {log:q}"
 
