@@ -141,9 +141,8 @@ def train(variant: str, seed: int, data: TrainingImages, plate: Plate, args: arg
     for mark in sorted(args.marks):
         while spent < mark or len(training.losses) == since:
             started = time.process_time()
-            if (
-                spent > CALIBRATED_S
-            ):  # as many images as the time will have been enough for: the rate's cosine follows it
+            # As many images as the time will have been enough for: the cosine of the learning rate follows it.
+            if spent > CALIBRATED_S:
                 chosen["images"] = max(training.seen + 1, round(training.seen * max(args.marks) / spent))
             training.step(*next(batches))
             spent += time.process_time() - started

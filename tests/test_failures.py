@@ -66,7 +66,7 @@ def draw(folder, command, scores="s.parquet", name="w.jpg"):
 
 
 def words(folder, metric):
-    """Draw a gallery, and return its text with the images themselves."""
+    """Draw a gallery, and return what is written in it."""
     scores = store.read_table(folder / "s.parquet")
     sources = {name: (store.open_stack(folder / f"{name}.tif"), store.read_fields(folder / f"{name}.parquet"))
                for name in ("real", "one")}  # fmt: skip

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -52,26 +50,21 @@ def clone(tmp_path) -> Path:
     return folder
 
 
-def run_clone(clone: Path, folder: Path, path: str, *arguments: str) -> str:
+def run_clone(clone: Path, folder: Path, *arguments: str) -> str:
     """Run a copy of the workflow up to the index of one plate; return all that it says."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(clone / "Snakefile"), "--directory", str(folder)]
-    command += ["--configfile", str(folder / "config.yaml"), "--cores", "1", "resources/index/T1.parquet", *arguments]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{path}"}
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    copied = ("--snakefile", str(clone / "Snakefile"))
+    return snakemake(folder, "--cores", "1", *arguments, *copied, "resources/index/T1.parquet").stdout
 
 
-def test_a_changed_environment_reruns_its_jobs_with_conda_and_turning_conda_on_reruns_all(clone, conda, tmp_path):
+def test_a_changed_environment_reruns_its_jobs_with_conda_and_turning_conda_on_reruns_all(
+    clone, conda, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PATH", f"{conda}:{os.environ['PATH']}")
     folder = write_study(tmp_path / "study", {"source": {"layout": "simulated"}})
     yaml = clone / "envs" / "brightpaint.yaml"
-
-    run = partial(run_clone, clone, folder, f"{conda}:{os.environ['PATH']}")
-    with_conda, both, why = (
-        ("--sdm", "conda"),
-        {"simulate": 1, "index": 1},
-        "Software environment definition has changed",
-    )
+    run = partial(run_clone, clone, folder)
+    with_conda, both = ("--sdm", "conda"), {"simulate": 1, "index": 1}
+    why = "Software environment definition has changed"
     run()
     assert planned(turned_on := run("-n", *with_conda)) == both and why in turned_on
     spared = ("--rerun-triggers", "mtime", "params", "input", "code")  # as README says
@@ -83,11 +76,8 @@ def test_a_changed_environment_reruns_its_jobs_with_conda_and_turning_conda_on_r
 
 
 def test_a_changed_environment_reruns_nothing_without_conda(clone, tmp_path):
-    folder, yaml = (
-        write_study(tmp_path / "study", {"source": {"layout": "simulated"}}),
-        clone / "envs" / "brightpaint.yaml",
-    )
-    run = partial(run_clone, clone, folder, os.environ["PATH"])
+    folder = write_study(tmp_path / "study", {"source": {"layout": "simulated"}})
+    yaml, run = clone / "envs" / "brightpaint.yaml", partial(run_clone, clone, folder)
     run()
     yaml.write_text(yaml.read_text() + "# another build\n")
     assert "Nothing to be done" in run("-n")

@@ -14,6 +14,7 @@ from pathlib import Path
 from brightpaint import store
 from brightpaint.config import NETWORKS, Study
 from brightpaint.extent import Extent
+from brightpaint.limits import training_px
 from brightpaint.sweep_config import evaluations
 
 TRAINING_PASSES = 3  # forward, and twice as much backward (Kaplan et al. 2020, section 2.1)
@@ -121,7 +122,7 @@ def _classifier_flop(width: int | None, inputs: int, targets: int, size_px: int)
 def _training(found: Costs, study: Study, extents: dict[str, Extent]) -> None:
     """Add every training that the arms need, once a fold."""
     train, wanted = study.config["train"], set()
-    size_px = train["crop_px"] or study.config["prepare"]["size_px"]
+    size_px = training_px(study.config)
     for arm in study.arms:
         model, classifier = study.model_of(arm), study.entry("arms", arm)["classifier"]
         for fold in study.entry("arms", arm)["folds"]:

@@ -21,6 +21,11 @@ SMALL_MB, LARGE_MB = 6000, 16000  # torch with CUDA is most of the first, batche
 CORE_S_PER_GPU_S = 200
 
 
+def training_px(config: dict) -> int:
+    """Return the side of the images that are trained on: that of the crops, or of whole fields."""
+    return config["train"]["crop_px"] or config["prepare"]["size_px"]
+
+
 def training_minutes(config: dict) -> int:
     """Return the time limit of a training, which goes on where it was after it: 120 to 2,880 minutes.
 
@@ -28,9 +33,7 @@ def training_minutes(config: dict) -> int:
     ----------
     config : the study's settings, defaults filled in
     """
-    train = config["train"]
-    side = train["crop_px"] or config["prepare"]["size_px"]
-    share = train["images"] * side**2 / (PAPER_IMAGES * PAPER_PX**2)
+    share = config["train"]["images"] * training_px(config) ** 2 / (PAPER_IMAGES * PAPER_PX**2)
     return _minutes(TRAINING_MIN, share, config)
 
 
@@ -53,8 +56,7 @@ def painting_minutes(config: dict, arm: dict, kind: str) -> int:
 
 def training_mb(config: dict) -> int:
     """Return the memory of a training: 6,000 to 16,000 MB, by the pixels of a batch."""
-    train = config["train"]
-    return _megabytes(train["batch"] * (train["crop_px"] or config["prepare"]["size_px"]) ** 2)
+    return _megabytes(config["train"]["batch"] * training_px(config) ** 2)
 
 
 def painting_mb(config: dict) -> int:

@@ -12,7 +12,6 @@ def reported_results():
     painted = [arm for arm in STUDY.arms if STUDY.model_of(arm)["kind"] in NETWORKS]
     results += [f"<results>/predicted/{arm}/{plate}" for arm in painted for plate in STUDY.predict_plates(arm)]
     several = [arm["name"] for arm in CONFIG["arms"] if arm["samples"] > 1]
-    results += [f"<results>/uncertainty/{arm}/{plate}.tif" for arm in several for plate in STUDY.predict_plates(arm)]
     results += [f"<results>/figures/uncertainty/{arm}.png" for arm in several if STUDY.test_plates(arm)]
     if SWEPT:
         results += [f"<results>/figures/sweep/{STUDY.sweep_plate}.png"]
@@ -30,17 +29,13 @@ def reported_results():
         subsets = [subset for subset in ("full", "active") if feature_arms(subset)]
         results += expand("<results>/figures/features/{subset}.png", subset=subsets)
         results += expand("<results>/figures/overlap/{subset}.png", subset=subsets)
-        measured = [arm for arm in scored_arms() if arm not in ("lookup", "brightfield") and STUDY.profiled(arm)]
-        results += [f"<results>/cells/{arm}/{plate}.parquet" for arm in measured for plate in STUDY.profile_plates(arm)]
         results += ["<results>/tables/cells.html"] if measured_medians() else []
         if CONFIG["perturbations"]:
             results += ["<results>/figures/active.png"]
         results += expand(
             "<results>/figures/tsne/{space}.png", space=[s for s in ("cellprofiler", "dino") if tsne_arms(s)]
         )
-        seen = STUDY.seen_arms("embed")
-        results += [f"<results>/embeddings/{arm}/{plate}.parquet" for arm in seen for plate in STUDY.seen_plates(arm)]
-        results += expand("<results>/figures/attention/{plate}.jpg", plate=tested if seen else [])
+        results += expand("<results>/figures/attention/{plate}.jpg", plate=tested if STUDY.seen_arms("embed") else [])
     return results
 
 
@@ -91,16 +86,18 @@ def kept_images():
 
 
 def kept_scores():
-    """Cells, medians, profiles and scores of every arm, and what was chosen by them; embeddings are asked for above."""
-    measured = [arm for arm in scored_arms() if arm not in ("lookup", "brightfield") and STUDY.profiled(arm)]
-    cells = [f"{arm}/{plate}" for arm in measured for plate in STUDY.profile_plates(arm)] if len(measured) > 1 else []
-    cells += [f"{point}/{STUDY.sweep_plate}" for point in (SWEPT if sweep_measured() else [])]
-    ends = ["cells/{cells}.parquet", "masks/{cells}.tif", "medians/{cells}.parquet"]
-    kept = expand([f"<results>/{end}" for end in ends], cells=cells)
+    """Cells, medians, profiles, embeddings and scores of every arm, and what was chosen by them."""
+    measured = measured_to_score()
+    swept = [f"{point}/{STUDY.sweep_plate}" for point in (SWEPT if sweep_measured() else [])]
+    cells = [f"{arm}/{plate}" for arm in measured for plate in STUDY.profile_plates(arm)] + swept
+    kept = expand(["<results>/cells/{cells}.parquet", "<results>/masks/{cells}.tif"], cells=cells)
+    kept += measured_medians() + expand("<results>/medians/{cells}.parquet", cells=swept)
     if segmented():
         kept += expand("<results>/cellpose/{cells}/{part}.csv", cells=cells, part=parts("cellprofiler"))
     kept += expand("<results>/metrics/{arm}{end}.parquet", arm=scored_arms(), end=["", ".fields"])
     tested = {plate for arm in STUDY.arms for plate in STUDY.test_plates(arm)}
+    embedded = [f"{arm}/{plate}" for arm in STUDY.seen_arms("embed") for plate in STUDY.seen_plates(arm)]
+    kept += expand("<results>/embeddings/{embedded}.parquet", embedded=embedded)
     seen = [(arm, plate) for arm in STUDY.seen_arms("fid") for plate in STUDY.seen_plates(arm)]
     kept += [
         f"<results>/inception/{arm}/{plate}.parquet" for arm, plate in seen if arm != "brightfield" or plate in tested

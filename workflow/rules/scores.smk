@@ -236,9 +236,14 @@ def paper_arms():
     return [arm for arm in described if arm["folds"]]
 
 
+def measured_to_score():
+    """Arms to score whose cells are measured, `real` first."""
+    return [arm for arm in scored_arms() if arm not in ("lookup", "brightfield") and STUDY.profiled(arm)]
+
+
 def measured_medians():
     """Field medians of every measured arm: the real plates, then the arms' test plates."""
-    measured = [arm for arm in scored_arms() if arm not in ("lookup", "brightfield") and STUDY.profiled(arm)]
+    measured = measured_to_score()
     pairs = [(arm, plate) for arm in measured for plate in STUDY.profile_plates(arm)] if len(measured) > 1 else []
     return [f"<results>/medians/{arm}/{plate}.parquet" for arm, plate in pairs]
 
