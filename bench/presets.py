@@ -8,13 +8,15 @@ objective can be told apart. Learning rate, batch, clipping and warm-up are the 
 Each line has PCC, SSIM and the distance of features: the mean over features of the difference of medians over
 fields, in MADs of the real fields. The features are of whole fields (power in four bands, quantiles, skewness, local s.d.
 and correlation with DNA of each stain), no cells: CellProfiler finds few whole ones in fields of 128 px. `loss` is the
-mean training loss since the line before, `fall` its fall as a share, so that it can be seen where it has flattened.
+mean training loss since the line before.
+
+A third plate validates (`validation.Validation`), and as in the workflow the weights of the least loss there are those that paint.
+`fall` is the share by which that least loss has fallen since the line before: where marks double and it is small, the
+loss has flattened. `--flat 0.02` ends a training there.
 
     python bench/presets.py --folder /tmp/bench_presets --marks 30 60 120 --seeds 1 2 3
-    python bench/presets.py --folder /tmp/bench_presets --marks 288 324 360 --decay cosine --width 8 --crop 32 --variants fast paper
-
-The second is for where the losses have flattened: at a constant learning rate that of `paper` still falls by an eighth
-with each doubling of the time after 480 CPU seconds, so the rate follows a cosine down to 0 at the last mark.
+    python bench/presets.py --folder /tmp/bench_presets --marks 60 120 240 480 960 1920 3840 --flat 0.02 --width 8 \\
+        --train '{"crop_px": 64, "batch": 4, "ema_images": 10000}' --variants fast paper
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from brightpaint.models.objectives import Denoising, build_denoiser
 from brightpaint.models.sample import field_noise, load_module
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.training import Training
+from brightpaint.models.validation import Validation
 from brightpaint.seeds import seed_of
 
 ROOT = Path(__file__).parent.parent
@@ -50,16 +53,16 @@ VARIANTS = {"fast": ("fast", "v"), "paper": ("paper", "eps"), "paper-v": ("paper
 TRAIN = {"images": 10**9, "batch": 8, "crop_px": None, "learning_rate": 1e-3, "warmup_images": 200,
          "decay": "constant", "clip_norm": 1.0, "ema_images": 400, "validate_every_images": 10**9}  # fmt: skip
 CALIBRATED_S = 5
+VALIDATIONS = 8  # between two marks
+PLATES = ("SIM001", "SIM002", "SIM003")  # one trains, one validates, one tests
 BANDS = (0, 1 / 32, 1 / 16, 1 / 8, 1)  # cycles a pixel
 
 
 def make_plates(folder: Path) -> None:
-    """Make a training and a test plate of 16 fields of 128 px by the workflow."""
+    """Make three plates of 16 fields of 128 px by the workflow."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = (ROOT / "config" / "demo_plates.tsv").read_text().splitlines(keepends=True)
-    (folder / "plates.tsv").write_text(
-        "".join(line for line in lines if line.split()[0] in ("plate", "SIM001", "SIM003"))
-    )
+    (folder / "plates.tsv").write_text("".join(line for line in lines if line.split()[0] in ("plate", *PLATES)))
     study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     del study["pathvars"]
     study["plates"], study["folds"] = "plates.tsv", [{"name": "A", "test": ["SIM003"]}]
@@ -68,7 +71,7 @@ def make_plates(folder: Path) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     command += ["--configfile", str(folder / "config.yaml"), "--cores", "1", "--show-failed-logs"]
-    wanted = [f"results/fields/{plate}.parquet" for plate in ("SIM001", "SIM003")]
+    wanted = [f"results/fields/{plate}.parquet" for plate in PLATES]
     done = subprocess.run([*command, *wanted], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
@@ -129,28 +132,43 @@ class Recorded(Training):
         self.losses.append(float(loss))
 
 
-def train(variant: str, seed: int, data: TrainingImages, plate: Plate, args: argparse.Namespace):
-    """Train one variant, and yield its scores after each number of CPU seconds."""
+def images_of(results: Path, plate: str) -> TrainingImages:
+    """Open the fields of one plate, unlabelled, to train on or to validate."""
+    stack, fields = results / "images" / "real" / f"{plate}.tif", results / "fields" / f"{plate}.parquet"
+    return TrainingImages([stack], [fields], channels=CHANNELS, label="none")
+
+
+def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.Namespace):
+    """Train one variant, and yield its scores after each number of CPU seconds, until its loss is flat."""
     preset, objective = VARIANTS[variant]
     settings = {"preset": preset, "width": args.width, "objective": objective}
     torch.manual_seed(seed_of(seed, "weights"))
     model = build_denoiser(settings, CHANNELS, 0)
-    chosen = {**TRAIN, "decay": args.decay, "crop_px": args.crop, "seed": seed}
-    training = Recorded(model, Denoising(3, objective, "l2", 0.0), chosen)
-    batches, spent, before, since = training.batches(data), 0.0, None, 0
-    for mark in sorted(args.marks):
-        while spent < mark or len(training.losses) == since:
-            started = time.process_time()
-            # As many images as the time will have been enough for: the cosine of the learning rate follows it.
-            if spent > CALIBRATED_S:
-                chosen["images"] = max(training.seen + 1, round(training.seen * max(args.marks) / spent))
-            training.step(*next(batches))
-            spent += time.process_time() - started
+    chosen = {**TRAIN, **args.train, "seed": seed}
+    rule = Denoising(3, objective, "l2", 0.0)
+    training = Recorded(model, rule, chosen)
+    validation = Validation(images_of(results, PLATES[1]), rule, chosen, training.how)
+    batches, spent, before, since = training.batches(images_of(results, PLATES[0])), 0.0, None, 0
+    for last, mark in itertools.pairwise([0.0, *sorted(args.marks)]):
+        for until in np.linspace(last, mark, VALIDATIONS + 1)[1:]:
+            while spent < until:
+                started = time.process_time()
+                # As many images as the time will have been enough for: the cosine of the learning rate follows it.
+                if spent > CALIBRATED_S:
+                    chosen["images"] = max(training.seen + 1, round(training.seen * max(args.marks) / spent))
+                training.step(*next(batches))
+                spent += time.process_time() - started
+            training.validate(validation)
         since, loss = len(training.losses), float(np.mean(training.losses[since:]))
-        painter = load_module(Path(variant), build_denoiser(settings, CHANNELS, 0), training.mean, torch.device("cpu"))
+        best = load_module(Path(variant), build_denoiser(settings, CHANNELS, 0), training.best, torch.device("cpu"))
+        fall = None if before is None else 1 - training.best_loss / before
+        now = training.history[-1]["validation_loss"]
         yield {"variant": variant, "seed": seed, "cpu_s": mark, "images": training.seen, "loss": loss,
-               "fall": None if before is None else 1 - loss / before, **plate.score(painter, args.steps, seed)}  # fmt: skip
-        before = loss
+               "validation_now": now, "validation": training.best_loss, "fall": fall,
+               **plate.score(best, args.steps, seed)}  # fmt: skip
+        if args.flat is not None and fall is not None and fall < args.flat:
+            return
+        before = training.best_loss
 
 
 def main() -> None:
@@ -160,22 +178,23 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--marks", type=float, nargs="+", default=[30, 60, 120], help="CPU seconds of training")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
-    parser.add_argument("--decay", choices=["constant", "cosine"], default="constant", help="of the learning rate")
+    parser.add_argument("--train", type=json.loads, default={}, help="JSON of train settings other than TRAIN's")
+    parser.add_argument(
+        "--flat", type=float, help="end a training where its validation loss fell by less than this share"
+    )
     parser.add_argument("--width", type=int, default=16)
-    parser.add_argument("--crop", type=int, help="side of random crops to train on, px; whole fields without it")
     parser.add_argument("--steps", type=int, default=20, help="DDIM steps of every variant")
     args = parser.parse_args()
     torch.set_num_threads(1)
     make_plates(args.folder)
     results = args.folder / "results"
-    paths = [results / "images" / "real" / "SIM001.tif"], [results / "fields" / "SIM001.parquet"]
-    data, plate, lines = TrainingImages(*paths, channels=CHANNELS, label="none"), Plate(results, "SIM003"), []
+    plate, lines = Plate(results, PLATES[2]), []
     for seed, variant in itertools.product(args.seeds, args.variants):
-        for line in train(variant, seed, data, plate, args):
+        for line in train(variant, seed, results, plate, args):
             lines.append(line)
             shown = {key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()}
             print(json.dumps({"bench": "presets", "width": args.width, **shown}), flush=True)
-    numbers = ["images", "loss", "pcc", "ssim", "feature_distance"]
+    numbers = ["images", "loss", "validation", "pcc", "ssim", "feature_distance"]
     for (variant, mark), part in pd.DataFrame(lines).groupby(["variant", "cpu_s"]):
         shown = {name: [round(part[name].mean(), 4), round(part[name].std(), 4)] for name in numbers}
         print(json.dumps({"bench": "presets", "variant": variant, "cpu_s": mark, "mean and s.d.": shown}), flush=True)

@@ -59,6 +59,17 @@ def test_a_batch_is_a_window_of_its_field_turned_alike_in_all_channels(plates):
         assert label == {"DMSO": 1, "cpd1": 2}[data.fields["Metadata_perturbation"][number]]
 
 
+def test_a_training_of_any_length_begins_at_once(plates):
+    """A list of the sizes of all batches took 70 s and gigabytes for 10^9 images."""
+    data = TrainingImages(*zip(*plates), channels=CHANNELS, label="none")
+    settings = {**SETTINGS, "images": 10**12, "batch": 4, "crop_px": 16}
+    run = training.Training(torch.nn.Linear(1, 1), Denoising(1, "v", "l2", 0.0), settings)
+    batches = run.batches(data)
+    images, labels, count = next(batches)
+    batches.close()
+    assert (len(images), len(labels), count) == (4, 4, 4)
+
+
 def test_augment_makes_each_of_the_eight_orientations_that_the_paper_does():
     image = np.arange(4.0).reshape(1, 2, 2)
     seen = {augment(image, np.random.default_rng(seed)).tobytes() for seed in range(100)}

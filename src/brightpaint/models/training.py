@@ -69,15 +69,16 @@ class Training:
         """Yield this process's part of each batch that is left, its labels, and the size of the whole batch."""
         settings, total = self.settings, self.settings["images"]
         firsts = range(self.seen, total, settings["batch"])
-        counts = [min(settings["batch"], total - first) for first in firsts]
 
-        def read(item):
-            first, count = item
-            return data.batch(settings["seed"], first, count, settings["crop_px"], compute.mine(count)[0])
+        def size(first: int) -> int:
+            return min(settings["batch"], total - first)
 
-        made = compute.ahead(read, zip(firsts, counts), self.how.prefetch, self.how.device.type == "cuda")
-        for (images, labels), count in zip(made, counts):
-            yield images, labels, count
+        def read(first: int):
+            return data.batch(settings["seed"], first, size(first), settings["crop_px"], compute.mine(size(first))[0])
+
+        made = compute.ahead(read, firsts, self.how.prefetch, self.how.device.type == "cuda")
+        for (images, labels), first in zip(made, firsts):
+            yield images, labels, size(first)
 
     def step(self, images: torch.Tensor, labels: torch.Tensor, count: int) -> None:
         """Take one gradient step on a batch of `count` images, and follow it with the running mean.
