@@ -1,8 +1,9 @@
 """How fast the models train and paint here: one JSON line a figure.
 
-Each line holds `preset`, `width`, `size_px`, `batch`, `device`, `threads`, the seconds of one forward pass, of one
-training step and of painting one field, each an image, and the share of the forward pass's arithmetic that a plain
-matrix product reaches on the same device in the same run (the limit to measure against). Two more lines hold
+Each line holds `preset`, `width`, `size_px`, `batch`, `device`, `threads` and `precision`. The first holds the seconds of one
+forward pass, of one training step and of painting one field, each an image, and the arithmetic rate of the forward pass as a
+share of what a plain matrix product of the same type reaches in the same run: the limit to measure against, on a
+GPU that of bfloat16 unless `--precision` says otherwise. Two more lines hold
 `training_images_per_s` of whole training steps that read their batches from a plate stack, with and without `prefetch`.
 
     python bench/models.py --preset fast --width 32 --size 256
@@ -19,6 +20,7 @@ import argparse
 import json
 import tempfile
 import time
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -57,28 +59,33 @@ def seconds(work, repeats: int, device: torch.device) -> float:
     return min(times)
 
 
-def matmul_flop_per_s(repeats: int, device: torch.device, side: int = 2048) -> float:
-    """Return the arithmetic rate of a float32 matrix product."""
-    a, b = torch.randn(side, side, device=device), torch.randn(side, side, device=device)
-    return 2 * side**3 / seconds(lambda: a @ b, repeats, device)
+def matmul_flop_per_s(repeats: int, how: Compute) -> float:
+    """Return the arithmetic rate of a matrix product in the type in which the network is computed."""
+    side = 8192 if how.device.type == "cuda" else 2048  # a GPU is not busy with less
+    a, b = (torch.randn(side, side, device=how.device, dtype=how.dtype) for _ in range(2))
+    return 2 * side**3 / seconds(lambda: a @ b, repeats, how.device)
 
 
-def measure(preset: str, width: int | None, size_px: int, batch: int, steps: int, repeats: int, device) -> dict:
-    """Measure one preset at one size."""
+def measure(preset: str, width: int | None, size_px: int, batch: int, steps: int, repeats: int, how: Compute) -> dict:
+    """Measure one preset at one size; forward pass and training step as `how` says, painting as `sample` paints."""
     torch.manual_seed(0)
-    denoiser = build_denoiser({"preset": preset, "width": width, "objective": "eps"}, CHANNELS, 0).to(device)
-    x, y = (torch.randn(batch, count, size_px, size_px, device=device) for count in (3, 5))
+    device = how.device
+    denoiser = how.place(build_denoiser({"preset": preset, "width": width, "objective": "eps"}, CHANNELS, 0))
+    called = how.runnable(denoiser)
+    x, y = (how.send(torch.randn(batch, count, size_px, size_px)) for count in (3, 5))
     gamma = torch.full((batch,), 0.5, dtype=torch.float64, device=device)
     labels = torch.zeros(batch, dtype=torch.int64, device=device)
     optimiser = torch.optim.Adam(denoiser.parameters())
 
     def forward():
-        with torch.no_grad():
-            denoiser(x, y, gamma, labels)
+        with torch.no_grad(), how.autocast():
+            called(x, y, gamma, labels)
 
     def train():
         optimiser.zero_grad()
-        loss(denoiser, x, y, labels, gamma, torch.randn_like(y), "eps").backward()
+        with how.autocast():
+            found = loss(called, x, y, labels, gamma, torch.randn_like(y), "eps")
+        found.backward()
         optimiser.step()
 
     def paint():
@@ -88,7 +95,7 @@ def measure(preset: str, width: int | None, size_px: int, batch: int, steps: int
     spent = {name: seconds(work, repeats, device) / batch for name, work in
              [("forward_s", forward), ("train_step_s", train), (f"paint_{steps}_steps_s", paint)]}  # fmt: skip
     rate = forward_flop(spec_of(preset, width), 3, 5, size_px) / spent["forward_s"]
-    return {**spent, "forward_share_of_matmul": rate / matmul_flop_per_s(repeats, device)}
+    return {**spent, "forward_share_of_matmul": rate / matmul_flop_per_s(repeats, how)}
 
 
 def training_images(folder: Path, size_px: int, fields: int = 16) -> TrainingImages:
@@ -103,7 +110,7 @@ def training_images(folder: Path, size_px: int, fields: int = 16) -> TrainingIma
     return TrainingImages([folder / "P.tif"], [folder / "P.parquet"], channels=CHANNELS, label="none")
 
 
-def measure_training(args: argparse.Namespace, device: torch.device, prefetch: int) -> dict:
+def measure_training(args: argparse.Namespace, how: Compute) -> dict:
     """Measure whole training steps: reading, sending, gradient, optimiser, running mean."""
     train = {
         "images": 10**6,
@@ -114,16 +121,14 @@ def measure_training(args: argparse.Namespace, device: torch.device, prefetch: i
         "seed": 0,
     }
     settings = {**train, "decay": "constant", "clip_norm": 1.0, "ema_images": 1000}
-    how = Compute(device, precision=args.precision, compile=args.compile, prefetch=prefetch)
     model = build_denoiser({"preset": args.preset, "width": args.width, "objective": "eps"}, CHANNELS, 0)
     training = Training(model, Denoising(3, "eps", "l2", 0.1), settings, how)
     with tempfile.TemporaryDirectory() as folder:
         batches = training.batches(training_images(Path(folder), args.size))
         training.step(*next(batches))
-        spent = seconds(lambda: [training.step(*batch) for batch in islice(batches, args.repeats)], 2, device)
+        spent = seconds(lambda: [training.step(*batch) for batch in islice(batches, args.repeats)], 2, how.device)
         batches.close()
-    return {"prefetch": prefetch, "precision": str(how.dtype), "compile": args.compile,
-            "training_images_per_s": args.repeats * args.batch / spent}  # fmt: skip
+    return {"prefetch": how.prefetch, "training_images_per_s": args.repeats * args.batch / spent}
 
 
 def measure_reference(args: argparse.Namespace, device: torch.device, figures: dict, images_per_s: float) -> dict:
@@ -159,13 +164,15 @@ def main(argv=None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     device = pick_device(args.device)
-    figures = measure(args.preset, args.width, args.size, args.batch, args.steps, args.repeats, device)
+    how = Compute(device, precision=args.precision, compile=args.compile)
+    figures = measure(args.preset, args.width, args.size, args.batch, args.steps, args.repeats, how)
     shown = {"preset": args.preset, "width": args.width, "size_px": args.size, "batch": args.batch}
-    shown |= {"device": str(device), "threads": args.threads}
+    named = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    shown |= {"device": named, "threads": args.threads, "precision": str(how.dtype), "compile": args.compile}
     print(json.dumps({**shown, **figures}), flush=True)
     rates = []
     for prefetch in (0, args.prefetch):
-        trained = measure_training(args, device, prefetch)
+        trained = measure_training(args, replace(how, prefetch=prefetch))
         rates.append(trained["training_images_per_s"])
         print(json.dumps({**shown, **trained}), flush=True)
     if args.reference:
