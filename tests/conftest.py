@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,40 @@ def planned(output: str) -> dict[str, int]:
             jobs[words[0]] = int(words[1])
     jobs.pop("all", None)
     return jobs
+
+
+# Two thousand jobs that do nothing, with the least that a rule of ours has: what planning costs Snakemake itself.
+PLAIN = """
+rule all:
+    input: expand("out/{n}.txt", n=range(1000))
+rule second:
+    input: "mid/{n}.txt"
+    output: "out/{n}.txt"
+    log: "logs/second/{n}.log"
+    shell: "cp {input} {output} 2> {log}"
+rule first:
+    output: "mid/{n}.txt"
+    log: "logs/first/{n}.log"
+    shell: "echo {wildcards.n} > {output} 2> {log}"
+"""
+
+
+def child_seconds(work: Callable):
+    """Return what `work()` returns and the CPU seconds of the processes that it started and waited for."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = work()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return result, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.fixture(scope="session")
+def plain_planning_s(tmp_path_factory) -> float:
+    """CPU seconds that Snakemake takes here to plan PLAIN: the unit of the limits on our own plans."""
+    folder = tmp_path_factory.mktemp("plain")
+    (folder / "Snakefile").write_text(PLAIN)
+    command = [sys.executable, "-m", "snakemake", "--directory", str(folder), "--snakefile", str(folder / "Snakefile")]
+    run = lambda: subprocess.run([*command, "-n", "--quiet", "rules"], check=True, capture_output=True)  # noqa: E731
+    return child_seconds(run)[1]
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ import yaml
 from brightpaint import checks, costs, plan
 from brightpaint.config import Study
 from brightpaint.extent import extents
-from conftest import ROOT, TINY, planned, snakemake, write_study
+from conftest import ROOT, TINY, child_seconds, planned, snakemake, write_study
 
 SCHEMAS = ROOT / "workflow" / "schemas"
 RATES = costs.read_rates(ROOT / "resources" / "rates.tsv")
@@ -209,7 +208,8 @@ def test_a_config_that_is_not_there_is_a_sentence(tmp_path):
 
 
 @pytest.mark.slow
-def test_ten_plates_three_folds_and_seven_arms_are_planned_in_ten_seconds(tmp_path):
+def test_ten_plates_three_folds_and_seven_arms_are_planned_in_time(tmp_path, plain_planning_s):
+    """2.9 times the plain plan when written; seconds alone would judge the machine and what else runs on it."""
     names = [f"P{number}" for number in range(10)]
     plates = "plate\trole\tproject\tsource\tbatch\n"
     plates += "".join(f"{name}\tstudy\tcpg0016-jump\tsource_2\tB{name}\n" for name in names)
@@ -219,12 +219,10 @@ def test_ten_plates_three_folds_and_seven_arms_are_planned_in_ten_seconds(tmp_pa
     changes = {"source": {"layout": "gallery"}, "folds": folds, "models": models, "arms": arms}
     changes |= {"sample": {"parts": 32}, "cellprofiler": {"parts": 24}}
     folder = write_study(tmp_path, changes, plates)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    jobs = planned(snakemake(folder, "-n", "--quiet", "rules").stdout)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done, spent = child_seconds(lambda: snakemake(folder, "-n", "--quiet", "rules"))
+    jobs = planned(done.stdout)
     assert jobs["train"] == 21 and jobs["sample"] == 7 * 3 * 32 and jobs["fetch"] == 10
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert spent < 10  # CPU seconds: other work does not count
+    assert spent < 5 * plain_planning_s
 
 
 def test_further_samples_and_the_points_of_a_sweep_are_counted(tmp_path):
