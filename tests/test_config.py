@@ -36,10 +36,19 @@ def test_defaults_are_filled_in_from_the_schema(load):
     assert study.config["train"]["batch"] == 2
     assert study.config["prepare"]["size_px"] == 512
     assert study.config["models"][1] == {
-        "name": "mean", "kind": "mean", "label": "none", "preset": "fast", "width": None, "objective": "eps",
+        "name": "mean", "kind": "mean", "label": "none", "preset": "fast", "width": None, "objective": "v",
         "loss": "l2", "subset": "all", "weights": None,
     }  # fmt: skip
     assert study.config["train"]["seed"] == 0  # a default behind a $ref
+
+
+def test_the_objective_is_the_preset_s_own_unless_one_is_given(load):
+    models = [{"name": "ours"}, {"name": "published", "preset": "paper"}, {"name": "mixed", "preset": "paper", "objective": "v"},
+              {"name": "eps", "objective": "eps"}]  # fmt: skip
+    study = load(models=models, arms=[{"name": "ours", "model": "ours", "folds": ["A"]}])
+    assert {model["name"]: (model["preset"], model["objective"]) for model in study.config["models"]} == {
+        "ours": ("fast", "v"), "published": ("paper", "eps"), "mixed": ("paper", "v"), "eps": ("fast", "eps"),
+    }  # fmt: skip
 
 
 def test_held_out_perturbations_are_a_share_names_or_a_file_of_names(load, tmp_path):

@@ -21,6 +21,7 @@ import jsonschema
 import yaml
 
 from brightpaint import sweep_config
+from brightpaint.models.presets import PRESETS
 from brightpaint.plates.choice import chosen_wells, overlap
 
 README = "config/README.md explains every key"
@@ -196,6 +197,7 @@ class Study:
         for key in ("nuclei", "cells"):
             filled["cellpose"][key] = expand(filled["cellpose"][key], f"config: cellpose.{key}")
         for model in filled["models"]:
+            model["objective"] = model["objective"] or PRESETS[model["preset"]].objective
             if model["weights"]:
                 model["weights"] = expand(model["weights"], f"config: models.{model['name']}.weights")
         for fold in filled["folds"]:

@@ -22,6 +22,7 @@ class Spec:
     dropout : share of activations dropped in each residual block
     noise_input : what the network is told of the noise level, `gamma` or `log_snr`
     label_sd : s.d. of the untrained label embeddings
+    objective : what a network of this preset is trained on, where the config does not say: `eps` or `v` (`diffusion.loss`)
     """
 
     width: int
@@ -34,6 +35,7 @@ class Spec:
     dropout: float
     noise_input: str
     label_sd: float
+    objective: str
 
     @property
     def embedding(self) -> int:
@@ -47,8 +49,8 @@ class Spec:
 
 
 PRESETS = {
-    "paper": Spec(64, (1, 2, 4, 8), 2, 1, True, 2, 32, 0.2, "gamma", 1.0),
-    "fast": Spec(32, (1, 2, 4, 4), 1, 2, False, 8, 32, 0.0, "log_snr", 0.0),
+    "paper": Spec(64, (1, 2, 4, 8), 2, 1, True, 2, 32, 0.2, "gamma", 1.0, "eps"),
+    "fast": Spec(32, (1, 2, 4, 4), 1, 2, False, 8, 32, 0.0, "log_snr", 0.0, "v"),
 }
 
 
