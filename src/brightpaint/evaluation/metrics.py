@@ -41,15 +41,13 @@ def pcc(real: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     (...) float64 in [-1, 1]. A constant prediction carries nothing and counts 0; against a constant
     real image nothing can be said: NaN.
     """
-    left = np.asarray(real, dtype=np.float64)
-    right = np.asarray(predicted, dtype=np.float64)
-    left = left - left.mean(axis=(-2, -1), keepdims=True)
-    right = right - right.mean(axis=(-2, -1), keepdims=True)
+    sides = [np.asarray(side, dtype=np.float64) for side in (real, predicted)]
+    left, right = (side - side.mean(axis=(-2, -1), keepdims=True) for side in sides)
     powers = [np.sqrt(np.sum(side**2, axis=(-2, -1))) for side in (left, right)]
-    product = powers[0] * powers[1]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value = np.where(product > 0, np.sum(left * right, axis=(-2, -1)) / product, 0.0)
-    return np.where(powers[0] > 0, np.clip(value, -1, 1), np.nan)
+    varies = [power > 1e-12 * np.sqrt(np.sum(side**2, axis=(-2, -1))) for power, side in zip(powers, sides)]
+    product = np.where(varies[0] & varies[1], powers[0] * powers[1], 1.0)
+    value = np.where(varies[1], np.sum(left * right, axis=(-2, -1)) / product, 0.0)
+    return np.where(varies[0], np.clip(value, -1, 1), np.nan)
 
 
 def mse(real: np.ndarray, predicted: np.ndarray) -> np.ndarray:
