@@ -2,8 +2,8 @@
 
 Both are trained for the same CPU seconds on the same plate and painted by the same sampler with the same noise; after
 30, 60, 120, ... s the running mean of the weights paints the plate that no training saw. `paper` is the published network
-and objective (eps); `paper-v` is the same network with `fast`'s objective and output, so that network and
-objective can be told apart. Learning rate, batch, clipping and warm-up are the same for all.
+and objective (eps); `paper-v` is the same network with `fast`'s objective and output and `fast-eps` is `fast` with the
+published objective, so that network and objective can be told apart. Learning rate, batch, clipping and warm-up are the same for all.
 
 Each line has PCC, SSIM and the distance of features: the mean over features of the difference of medians over
 fields, in MADs of the real fields. The features are of whole fields (power in four bands, quantiles, skewness, local s.d.
@@ -49,7 +49,7 @@ from brightpaint.seeds import seed_of
 
 ROOT = Path(__file__).parent.parent
 CHANNELS = {"input": ["Brightfield_L", "Brightfield", "Brightfield_H"], "target": ["DNA", "RNA", "ER", "AGP", "Mito"]}
-VARIANTS = {"fast": ("fast", "v"), "paper": ("paper", "eps"), "paper-v": ("paper", "v")}
+VARIANTS = {"fast": ("fast", "v"), "paper": ("paper", "eps"), "paper-v": ("paper", "v"), "fast-eps": ("fast", "eps")}
 TRAIN = {"images": 10**9, "batch": 8, "crop_px": None, "learning_rate": 1e-3, "warmup_images": 200,
          "decay": "constant", "clip_norm": 1.0, "ema_images": 400, "validate_every_images": 10**9}  # fmt: skip
 CALIBRATED_S = 5
@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--marks", type=float, nargs="+", default=[30, 60, 120], help="CPU seconds of training")
-    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=["fast", "paper", "paper-v"])
     parser.add_argument("--train", type=json.loads, default={}, help="JSON of train settings other than TRAIN's")
     parser.add_argument(
         "--flat", type=float, help="end a training where its validation loss fell by less than this share"

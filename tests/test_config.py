@@ -51,6 +51,16 @@ def test_the_objective_is_the_preset_s_own_unless_one_is_given(load):
     }  # fmt: skip
 
 
+def test_a_mean_of_samples_is_an_arm_of_a_diffusion_model_and_has_no_spread(load):
+    arm = {"model": "pert", "folds": ["A"]}
+    study = load(arms=[{"name": "pert", **arm, "samples": 4}, {"name": "pert_mean", **arm, "mean_of": 4}])
+    assert [entry["mean_of"] for entry in study.config["arms"]] == [1, 4]
+    with pytest.raises(ValueError, match="arm pert: mean_of 4 with samples 2: .* give the mean an arm of its own"):
+        load(arms=[{"name": "pert", **arm, "samples": 2, "mean_of": 4}])
+    with pytest.raises(ValueError, match="arm mean: mean_of 2, but model mean paints without noise; give mean_of: 1"):
+        load(arms=[{"name": "mean", "model": "mean", "folds": ["A"], "mean_of": 2}])
+
+
 def test_held_out_perturbations_are_a_share_names_or_a_file_of_names(load, tmp_path):
     (tmp_path / "held.txt").write_text("# never stained\ncpd2\n\ncpd1\n")
     given = [[], 0.2, ["cpd3"], "held.txt"]

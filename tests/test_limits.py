@@ -61,6 +61,10 @@ def test_a_painting_is_given_time_by_its_steps_and_by_the_fields_of_a_part():
     minutes = [limits.painting_minutes(config, arm("ddim", steps), "diffusion") for steps in (10, 1000, 2000)]
     assert minutes == [120, 360, 720]
     assert limits.painting_minutes(config, arm("heun", 500), "diffusion") == 360  # two evaluations a step, but the last
+    assert limits.painting_minutes(config, arm("ddim", 125) | {"mean_of": 8}, "diffusion") == 360
+    assert (
+        limits.painting_minutes(config, arm("ddim", 500), "diffusion", samples=3) == 540
+    )  # further ones, for their spread
     whole = config | {"sample": {"parts": 1}}
     assert limits.painting_minutes(whole, arm("ddim", 40), "diffusion") == 346  # 720 x 24 x 40 / 2,000
     kinds = {

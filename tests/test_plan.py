@@ -230,6 +230,8 @@ def test_further_samples_and_the_points_of_a_sweep_are_counted(tmp_path):
     arms = [{**TINY["arms"][0], "samples": 4}, *TINY["arms"][1:]]
     several = costs_in(tmp_path / "several", {"arms": arms})
     assert several.flop["sample"] == plain and several.flop["uncertainty"] == pytest.approx(3 * plain)
+    mean = costs_in(tmp_path / "mean", {"arms": [{**TINY["arms"][0], "mean_of": 4}, *TINY["arms"][1:]]})
+    assert mean.flop["sample"] == pytest.approx(4 * plain) and not mean.flop["uncertainty"]
     points = [{"sampler": "ddim", "steps": 6}, {"sampler": "heun", "steps": 3}]
     swept = costs_in(tmp_path / "swept", {"sweep": {"fields": 4, "points": points}})
     one = plain / (3 * 16)  # three steps, 8 fields of each of two plates

@@ -53,6 +53,23 @@ def test_parts_do_not_change_a_byte(tmp_path, sampler, eta):
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
+def test_a_mean_of_samples_is_their_mean_and_lies_nearer_the_real_stains(tmp_path, monkeypatch):
+    found, noise, samples = painted(tmp_path / "mean.tif", mean_of=4).astype(float), sample.field_noise, []
+    for number in range(4):
+        monkeypatch.setattr(sample, "field_noise", lambda row, seed, _=0, number=number: noise(row, seed, number))
+        samples.append(painted(tmp_path / f"sample{number}.tif").astype(float))
+    np.testing.assert_allclose(found, np.mean(samples, axis=0), atol=4e-3)  # float16 on the way
+    real = np.array(store.open_stack(labelled_plates()[2][0]).images).astype(float)[:, 2:]
+    errors = [np.mean((images - real) ** 2) for images in (*samples, found)]
+    assert errors[-1] < min(errors[:-1])
+
+
+def test_parts_of_a_mean_of_samples_do_not_change_a_byte(tmp_path):
+    whole = painted(tmp_path / "whole.tif", mean_of=2, batch=3)
+    parts = [painted(tmp_path / f"{part}.tif", part=part, parts=3, mean_of=2, batch=3) for part in (1, 2, 3)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
 def test_neighbours_and_order_in_a_batch_do_not_change_a_byte(tmp_path):
     first = painted(tmp_path / "a.tif")
     stack, table = labelled_plates()[2]

@@ -36,7 +36,8 @@ def test_points_are_the_arm_with_other_sampling():
     )
     assert [arm["name"] for arm in arms] == ["sweep_ddim_5_level", "sweep_heun_10_karras_eta0p5_label1p5"]
     assert arms[0]["label_scale"] == 2 and arms[1]["label_scale"] == 1.5  # the arm's, where a point names none
-    assert arms[0]["model"] == "pert" and arms[0]["seed"] == 9 and arms[0]["samples"] == 1
+    assert arms[0]["model"] == "pert" and arms[0]["seed"] == 9
+    assert arms[0]["samples"] == arms[0]["mean_of"] == 1
     assert point_arms(study()) == []
 
 

@@ -433,8 +433,14 @@ class Study:
                 yield f"{where}: there is no classifier {arm['classifier']}"
             if missing or arm["model"] not in models:
                 continue
-            if arm["samples"] > 1 and models[arm["model"]]["kind"] != "diffusion":
-                yield f"{where}: samples {arm['samples']}, but model {arm['model']} paints without noise; give samples: 1"
+            for key in ("samples", "mean_of"):
+                if arm[key] > 1 and models[arm["model"]]["kind"] != "diffusion":
+                    yield f"{where}: {key} {arm[key]}, but model {arm['model']} paints without noise; give {key}: 1"
+            if arm["samples"] > 1 and arm["mean_of"] > 1:
+                yield (
+                    f"{where}: mean_of {arm['mean_of']} with samples {arm['samples']}: the spread is that of single samples; "
+                    "give the mean an arm of its own"
+                )
             unlabelled = models[arm["model"]]["label"] == "none"
             if unlabelled and (arm["sampling_label"] == "swapped" or arm["label_scale"] != 1):
                 yield f"{where}: model {arm['model']} has no label to swap or to guide by"

@@ -37,7 +37,7 @@ def training_minutes(config: dict) -> int:
     return _minutes(TRAINING_MIN, share, config)
 
 
-def painting_minutes(config: dict, arm: dict, kind: str) -> int:
+def painting_minutes(config: dict, arm: dict, kind: str, samples: int = 1) -> int:
     """Return the time limit of one part of a plate's painting, which goes on where it was after it: 120 to 720 minutes.
 
     It is that of a plate of 2,304 fields: how many there are is not known when a study is planned.
@@ -47,8 +47,9 @@ def painting_minutes(config: dict, arm: dict, kind: str) -> int:
     config : the study's settings, defaults filled in
     arm : one of its `arms`, or a point of its sweep
     kind : of its model: regression passes once, the closed-form floors pass no network
+    samples : how often each field is painted
     """
-    passes = evaluations(arm) if kind == "diffusion" else int(kind in NETWORKS)
+    passes = samples * evaluations(arm) if kind == "diffusion" else int(kind in NETWORKS)
     fields = PAPER_PARTS / config["sample"]["parts"]
     share = fields * passes / PAPER_STEPS * config["prepare"]["size_px"] ** 2 / PAPER_PX**2
     return _minutes(PAINTING_MIN, share, config)

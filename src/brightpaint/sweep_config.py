@@ -13,10 +13,10 @@ POINT = ("sampler", "steps", "spacing", "eta", "label_scale")
 
 
 def evaluations(point: dict) -> int:
-    """Return how often sampling evaluates the network for one field: Heun's rule twice a step but for the last, and
-    classifier-free guidance doubles all."""
+    """Return how often sampling evaluates the network for one field: Heun's rule twice a step but for the last,
+    classifier-free guidance doubles all, and a mean of samples takes each of them."""
     once = 2 * point["steps"] - 1 if point["sampler"] == "heun" else point["steps"]
-    return once * (1 if point["label_scale"] in (1, None) else 2)
+    return once * (1 if point["label_scale"] in (1, None) else 2) * point.get("mean_of", 1)
 
 
 def point_name(point: dict) -> str:
@@ -38,7 +38,7 @@ def point_arms(config: dict) -> list[dict]:
     chosen, base = config["sweep"], base_arm(config)
     if not chosen["points"] or base is None:
         return []
-    shared = {"folds": [chosen["fold"] or base["folds"][0]], "samples": 1}
+    shared = {"folds": [chosen["fold"] or base["folds"][0]], "samples": 1, "mean_of": 1}
     if chosen["seed"] is not None:
         shared["seed"] = chosen["seed"]
     given = [{key: point[key] for key in POINT if point[key] is not None} for point in chosen["points"]]

@@ -118,6 +118,7 @@ def stage_settings(stage, name):
         arm = STUDY.entry("arms", name)
         keys = ("sampler", "steps", "spacing", "eta", "sampling_label", "label_scale", "guidance_scale", "seed")
         chosen = {key: arm[key] for key in (*keys, "guidance_interval")}
+        chosen |= {"mean_of": arm["mean_of"]} if arm["mean_of"] > 1 else {}
         return {**chosen, "batch": CONFIG["sample"]["batch"], "subset": STUDY.model_of(name)["subset"]}
     if stage == "uncertainty":
         return {**stage_settings("sample", name), "samples": STUDY.entry("arms", name)["samples"]}
@@ -224,10 +225,15 @@ def gpus(wildcards):
     return 0 if floor else CONFIG["compute"]["gpus"]
 
 
-def painting_minutes(wildcards):
+def painting_minutes(wildcards, samples=1):
     """Time limit of one part of an arm's painting."""
     arm = STUDY.entry("arms", wildcards.arm)
-    return limits.painting_minutes(CONFIG, arm, STUDY.model_of(wildcards.arm)["kind"])
+    return limits.painting_minutes(CONFIG, arm, STUDY.model_of(wildcards.arm)["kind"], samples)
+
+
+def spread_minutes(wildcards):
+    """Time limit of one part of an arm's further samples."""
+    return painting_minutes(wildcards, STUDY.entry("arms", wildcards.arm)["samples"] - 1)
 
 
 def by_attempt(amount):

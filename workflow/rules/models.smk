@@ -133,7 +133,7 @@ rule uncertainty:
     resources:
         gpu=gpus,
         mem_mb=by_attempt(limits.painting_mb(CONFIG)),
-        runtime=painting_minutes,
+        runtime=spread_minutes,
     params:
         settings=lambda wildcards: settings("uncertainty", wildcards.arm),
         parts=lambda wildcards: len(sampling_parts(wildcards.arm)),

@@ -246,9 +246,23 @@ def paint_part(args: argparse.Namespace, wrap: Callable | None = None, made_of: 
         store.write_table(pd.DataFrame([{"part": args.part, **cost}]), args.seconds)
 
 
+def mean_painter(paint: Callable, samples: int) -> Callable:
+    """Return `paint(x, rows)` that gives the mean of samples 0 to `samples` - 1: nearer the real stains, and blurred."""
+
+    def painted(x: np.ndarray, rows: list[int]) -> np.ndarray:
+        total = paint(x, rows)
+        for sample in range(1, samples):
+            total = total + paint(x, rows, sample)
+        return total / samples
+
+    return painted
+
+
 def main(argv=None) -> None:
     """Paint one part of a plate."""
-    paint_part(parser(main.__doc__).parse_args(argv))
+    args = parser(main.__doc__).parse_args(argv)
+    samples = args.settings.get("mean_of", 1)
+    paint_part(args, (lambda paint, _: mean_painter(paint, samples)) if samples > 1 else None)
 
 
 if __name__ == "__main__":
