@@ -1,9 +1,10 @@
-"""`fast` against `paper` at equal training time, on a CPU: width 16, fields of 128 px, 16 to train on, a held-out plate.
+"""`fast` against `paper` at equal training time: width 16, fields of 128 px, 16 to train on, a held-out plate.
 
-Both are trained for the same CPU seconds on the same plate and painted by the same sampler with the same noise; after
-30, 60, 120, ... s the running mean of the weights paints the plate that no training saw. `paper` is the published network
-and objective (eps); `paper-v` is the same network with `fast`'s objective and output and `fast-eps` is `fast` with the
-published objective, so that network and objective can be told apart. Learning rate, batch, clipping and warm-up are the same for all.
+Both are trained for the same seconds (on a CPU those of the process, on a GPU by the clock) on the same plate and painted
+by the same sampler with the same noise; after 30, 60, 120, ... s the running mean of the weights paints the plate that no
+training saw. `paper` is the published network and objective (eps); `paper-v` is the same network with `fast`'s objective
+and output, `fast-eps` is `fast` with the published objective, so that network and objective can be told apart. Learning
+rate, batch, clipping and warm-up are the same for all.
 
 Each line has PCC, SSIM and the distance of features: the mean over features of the difference of medians over
 fields, in MADs of the real fields. The features are of whole fields (power in four bands, quantiles, skewness, local s.d.
@@ -13,6 +14,8 @@ mean training loss since the line before.
 A third plate validates (`validation.Validation`), and as in the workflow the weights of the least loss there are those that paint.
 `fall` is the share by which that least loss has fallen since the line before: where marks double and it is small, the
 loss has flattened. `--flat 0.02` ends a training there.
+
+The plates are made by the workflow once a folder; another machine that is given the folder needs no Snakemake.
 
     python bench/presets.py --folder /tmp/bench_presets --marks 30 60 120 --seeds 1 2 3
     python bench/presets.py --folder /tmp/bench_presets --marks 60 120 240 480 960 1920 3840 --flat 0.02 --width 8 \\
@@ -39,6 +42,7 @@ from brightpaint import store
 from brightpaint.evaluation.metrics import pcc, ssim
 from brightpaint.intensity import standardise
 from brightpaint.models import sampler
+from brightpaint.models.compute import Compute, pick_device
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.objectives import Denoising, build_denoiser
 from brightpaint.models.sample import field_noise, load_module
@@ -54,12 +58,13 @@ TRAIN = {"images": 10**9, "batch": 8, "crop_px": None, "learning_rate": 1e-3, "w
          "decay": "constant", "clip_norm": 1.0, "ema_images": 400, "validate_every_images": 10**9}  # fmt: skip
 CALIBRATED_S = 5
 VALIDATIONS = 8  # between two marks
+STEPS_ON_GPU = 20  # between two looks at the clock, which waits for the GPU
 PLATES = ("SIM001", "SIM002", "SIM003")  # one trains, one validates, one tests
 BANDS = (0, 1 / 32, 1 / 16, 1 / 8, 1)  # cycles a pixel
 
 
 def make_plates(folder: Path) -> None:
-    """Make three plates of 16 fields of 128 px by the workflow."""
+    """Make three plates of 16 fields of 128 px by the workflow, unless the folder holds them."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = (ROOT / "config" / "demo_plates.tsv").read_text().splitlines(keepends=True)
     (folder / "plates.tsv").write_text("".join(line for line in lines if line.split()[0] in ("plate", *PLATES)))
@@ -72,6 +77,8 @@ def make_plates(folder: Path) -> None:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     command += ["--configfile", str(folder / "config.yaml"), "--cores", "1", "--show-failed-logs"]
     wanted = [f"results/fields/{plate}.parquet" for plate in PLATES]
+    if all((folder / path).exists() for path in wanted):
+        return
     done = subprocess.run([*command, *wanted], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
@@ -111,12 +118,14 @@ class Plate:
         self.real = [standardise(field.astype(np.float32)) for field in read(CHANNELS["target"])]
         self.described = np.array([features(field) for field in self.real])
 
-    def score(self, denoiser, steps: int, seed: int) -> dict:
+    def score(self, denoiser, steps: int, seed: int, device: torch.device) -> dict:
         """Paint every field by DDIM, and compare."""
         sources = [field_noise(row, seed) for _, row in self.fields.iterrows()]
         noise = lambda: torch.stack([torch.randn(self.real[0].shape, generator=source) for source in sources])  # noqa: E731
-        path, labels = Schedule().path(steps, "karras"), torch.zeros(len(self.x), dtype=torch.int64)
-        stains = sampler.sample(sampler.clipped(denoiser), self.x, labels, path, noise, sampler="ddim").numpy()
+        path, labels = Schedule().path(steps, "karras"), torch.zeros(len(self.x), dtype=torch.int64, device=device)
+        draw = lambda: noise().to(device)  # noqa: E731
+        stains = sampler.sample(sampler.clipped(denoiser), self.x.to(device), labels, path, draw, sampler="ddim")
+        stains = stains.cpu().numpy()
         painted = [standardise(field) for field in stains]
         pairs = list(zip(self.real, painted))
         similarity = [ssim(a, b, data_range=15) for pair in pairs for a, b in zip(*pair)]
@@ -129,7 +138,7 @@ class Recorded(Training):
     """A training that keeps every loss, where the workflow's keeps a line of history in place of many."""
 
     def _record(self, loss: torch.Tensor, count: int, weight: float, rate: float) -> None:
-        self.losses.append(float(loss))
+        self.losses.append(loss)
 
 
 def images_of(results: Path, plate: str) -> TrainingImages:
@@ -139,33 +148,39 @@ def images_of(results: Path, plate: str) -> TrainingImages:
 
 
 def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.Namespace):
-    """Train one variant, and yield its scores after each number of CPU seconds, until its loss is flat."""
+    """Train one variant, and yield its scores after each number of seconds, until its loss is flat."""
+    device = pick_device(args.device)
+    on_gpu = device.type == "cuda"
     preset, objective = VARIANTS[variant]
     settings = {"preset": preset, "width": args.width, "objective": objective}
     torch.manual_seed(seed_of(seed, "weights"))
     model = build_denoiser(settings, CHANNELS, 0)
     chosen = {**TRAIN, **args.train, "seed": seed}
     rule = Denoising(3, objective, "l2", 0.0)
-    training = Recorded(model, rule, chosen)
-    validation = Validation(images_of(results, PLATES[1]), rule, chosen, training.how)
-    batches, spent, before, since = training.batches(images_of(results, PLATES[0])), 0.0, None, 0
+    how, clock = Compute(device, prefetch=args.prefetch), time.perf_counter if on_gpu else time.process_time
+    training = Recorded(model, rule, chosen, how)
+    validation = Validation(images_of(results, PLATES[1]), rule, chosen, how)
+    batches, spent, before = training.batches(images_of(results, PLATES[0])), 0.0, None
     for last, mark in itertools.pairwise([0.0, *sorted(args.marks)]):
         for until in np.linspace(last, mark, VALIDATIONS + 1)[1:]:
             while spent < until:
-                started = time.process_time()
+                started = clock()
                 # As many images as the time will have been enough for: the cosine of the learning rate follows it.
                 if spent > CALIBRATED_S:
                     chosen["images"] = max(training.seen + 1, round(training.seen * max(args.marks) / spent))
-                training.step(*next(batches))
-                spent += time.process_time() - started
+                for _ in range(STEPS_ON_GPU if on_gpu else 1):
+                    training.step(*next(batches))
+                if on_gpu:
+                    torch.cuda.synchronize(device)
+                spent += clock() - started
             training.validate(validation)
-        since, loss = len(training.losses), float(np.mean(training.losses[since:]))
-        best = load_module(Path(variant), build_denoiser(settings, CHANNELS, 0), training.best, torch.device("cpu"))
+        loss, training.losses = float(torch.stack(training.losses).mean()), []
+        best = load_module(Path(variant), build_denoiser(settings, CHANNELS, 0), training.best, device)
         fall = None if before is None else 1 - training.best_loss / before
         now = training.history[-1]["validation_loss"]
-        yield {"variant": variant, "seed": seed, "cpu_s": mark, "images": training.seen, "loss": loss,
+        yield {"variant": variant, "seed": seed, "seconds": mark, "images": training.seen, "loss": loss,
                "validation_now": now, "validation": training.best_loss, "fall": fall,
-               **plate.score(best, args.steps, seed)}  # fmt: skip
+               **plate.score(best, args.steps, seed, device)}  # fmt: skip
         if args.flat is not None and fall is not None and fall < args.flat:
             return
         before = training.best_loss
@@ -176,7 +191,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--marks", type=float, nargs="+", default=[30, 60, 120], help="CPU seconds of training")
+    parser.add_argument("--marks", type=float, nargs="+", default=[30, 60, 120], help="seconds of training")
+    parser.add_argument("--device", default="cpu", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--prefetch", type=int, default=0, help="threads that read batches ahead")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=["fast", "paper", "paper-v"])
     parser.add_argument("--train", type=json.loads, default={}, help="JSON of train settings other than TRAIN's")
     parser.add_argument(
@@ -186,6 +203,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="DDIM steps of every variant")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    named = torch.cuda.get_device_name() if pick_device(args.device).type == "cuda" else "cpu"
     make_plates(args.folder)
     results = args.folder / "results"
     plate, lines = Plate(results, PLATES[2]), []
@@ -193,11 +211,11 @@ def main() -> None:
         for line in train(variant, seed, results, plate, args):
             lines.append(line)
             shown = {key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()}
-            print(json.dumps({"bench": "presets", "width": args.width, **shown}), flush=True)
+            print(json.dumps({"bench": "presets", "width": args.width, "device": named, **shown}), flush=True)
     numbers = ["images", "loss", "validation", "pcc", "ssim", "feature_distance"]
-    for (variant, mark), part in pd.DataFrame(lines).groupby(["variant", "cpu_s"]):
+    for (variant, mark), part in pd.DataFrame(lines).groupby(["variant", "seconds"]):
         shown = {name: [round(part[name].mean(), 4), round(part[name].std(), 4)] for name in numbers}
-        print(json.dumps({"bench": "presets", "variant": variant, "cpu_s": mark, "mean and s.d.": shown}), flush=True)
+        print(json.dumps({"bench": "presets", "variant": variant, "seconds": mark, "mean and s.d.": shown}), flush=True)
 
 
 if __name__ == "__main__":
