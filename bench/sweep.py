@@ -3,7 +3,7 @@
 The study's own weights, plates and cells are used as they are; Snakemake paints the points and nothing else:
 
     python bench/sweep.py config/demo.yaml --arm pert --fields 12 > sweep.yaml
-    snakemake --cores 2 --configfile sweep.yaml results/demo/tables/sweep/SIM003.html
+    snakemake results/demo/tables/sweep/SIM003.html --cores 2 --configfile sweep.yaml
 
 The reference costs 2000 evaluations a field: 140 CPU-s at 256 px without a GPU.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from brightpaint import store
-from conftest import ROOT, planned
+from conftest import ROOT, planned, snakemake
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`(my_\w+\.(?:tsv|yaml))`")
@@ -82,6 +83,26 @@ def given_weights(tmp_path) -> Path:
     tensors = build_denoiser(settings, channels, 2).state_dict()
     store.write_weights(tmp_path / "given" / "w.safetensors", tensors, meta)
     return tmp_path / "given" / "w.safetensors"
+
+
+def test_no_command_names_a_file_behind_the_config():
+    """--configfile takes every word that follows it: the target was read as a second config."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("config/*"), *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.py")]
+    behind = re.compile(r"--configfile [\w./]+ +[\w./<{]+[\w/]")
+    assert behind.search("snakemake --configfile a.yaml results/x.tsv")
+    found = {page.name: behind.findall(page.read_text()) for page in pages if page.is_file()}
+    assert sum(page.name == "README.md" for page in pages) >= 2 and not {
+        name: what for name, what in found.items() if what
+    }
+
+
+def test_the_readme_s_one_file_is_planned(tmp_path):
+    command = re.search(
+        r"`snakemake (results/demo/\S+) (--cores 2 --configfile config/demo.yaml)`", (ROOT / "README.md").read_text()
+    )
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    jobs = planned(snakemake(tmp_path, command[1], *command[2].split(), "-n").stdout)
+    assert jobs["score"] == 1 and jobs["train"] == 1 and "montage" not in jobs
 
 
 def test_what_is_no_weights_file_is_refused_by_name(tmp_path):
