@@ -73,6 +73,13 @@ def test_what_is_asked_for_adds_no_job(tmp_path):
     assert all(any(f"results/{kind}" in name for kind in read for name in outputs) for outputs in ends), ends
 
 
+def test_a_finished_study_is_asked_for_by_what_is_read_alone(finished_study):
+    """Every kept file named is a line from its rule to `all` in the picture that opens the report."""
+    jobs = jobs_of(snakemake(finished_study, "-n", "--forceall").stdout)
+    asked = next(inputs for rule, inputs, _ in jobs if rule == "all")
+    assert len(asked) > 20 and all(re.match(r"results/(figures|tables|predicted)/", name) for name in asked)
+
+
 def test_a_file_that_a_failed_job_took_away_is_made_again_though_the_tables_stand(finished_study, tmp_path):
     folder = finished_study / "results" / "metrics"
     for name in ("mean.parquet", "mean.fields.parquet"):

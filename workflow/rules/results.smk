@@ -39,14 +39,22 @@ def reported_results():
     return results
 
 
-def study_results():
-    """Everything that the configuration asks for.
+def study_results(wildcards):
+    """Input function: what a user reads, and of the files on the way to it those that are not there.
 
-    The files on the way are named too: Snakemake takes away what a failed job had made, and does not miss a file that
-    only stands between others, so that old tables would pass for new ones.
+    Snakemake takes away what a failed job had made, and does not miss a file that only stands between others, so that
+    old tables would pass for new ones. Files that are there are reached through what follows from them; named here,
+    each would be one more line to `all` in the report's picture of the workflow.
     """
-    files = reported_results() + kept_of_plates() + kept_of_models() + kept_images()
-    return list(dict.fromkeys(files + (kept_scores() if len(scored_arms()) > 1 else [])))
+    kept = kept_of_plates() + kept_of_models() + kept_images() + (kept_scores() if len(scored_arms()) > 1 else [])
+    return list(dict.fromkeys(reported_results() + [file for file in kept if not is_there(file)]))
+
+
+def is_there(file):
+    """Whether a file of the study exists; its folder may be a path variable."""
+    for name in ("results", "resources"):
+        file = file.replace(f"<{name}>", CONFIG["pathvars"][name])
+    return Path(file).exists()
 
 
 def kept_of_plates():
