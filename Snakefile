@@ -27,4 +27,4 @@ rule all:
     """Everything that the configuration asks for; then `snakemake --report report.html`."""
     default_target: True
     input:
-        study_results,
+        study_results(),
