@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from brightpaint import checks, costs, plan
+from brightpaint import checks, costs, plan, store
 from brightpaint.config import Study
 from brightpaint.extent import extents
 from conftest import ROOT, TINY, child_seconds, planned, snakemake, write_study
@@ -150,6 +150,20 @@ def test_short_parts_are_told_how_few_would_do(tmp_path):
     assert "sample.parts: 8 makes 16 jobs of 60.0 minutes" in said[0] and "would do" not in said[0]
     short = plan.parts_said(study, {"sample": 48}, {"sample": (4.0, 0.0)})[0]
     assert "15.0 minutes in the mean; on a cluster 4 would do" in short
+
+
+def test_given_weights_cost_what_their_own_network_does(tmp_path):
+    """The config cannot say what was trained elsewhere: its preset, `fast` by default, is not that of the weights."""
+    own = {"kind": "diffusion", "preset": "paper", "width": 16, "objective": "eps", "label": "none"}
+    path = tmp_path / "given.safetensors"
+    store.write_weights(path, {}, {"settings": own, "channels": {}, "label_map": {}, "versions": {}})
+    given, *floors = TINY["models"]
+    elsewhere = costs_in(tmp_path / "given", {"models": [{"name": "pert", "weights": str(path)}, *floors]})
+    here = costs_in(tmp_path / "paper", {"models": [{**given, "preset": "paper", "width": 16}, *floors]})
+    assert elsewhere.flop["sample"] == here.flop["sample"] > 0 and not elsewhere.flop["train"]
+    path.write_text("no")
+    with pytest.raises(ValueError, match="given.safetensors: not a brightpaint weights file"):
+        costs_in(tmp_path / "wrong", {"models": [{"name": "pert", "weights": str(path)}, *floors]})
 
 
 def test_what_is_missing_is_said_with_what_to_type(tmp_path, monkeypatch):

@@ -51,6 +51,14 @@ def test_every_text_is_sound(name, text):
     assert len(parts["html_body"]) > 200 and "None" not in body and "{" not in body
 
 
+def test_methods_say_of_given_weights_no_more_than_is_known():
+    """Preset, label and objective of the config are not theirs: what was trained elsewhere stands in the file."""
+    words = rendered("workflow.rst", config("predict"))
+    line = next(line for line in words.splitlines() if line.startswith("- ``given``: weights"))
+    assert "``weights.safetensors``" in line and "brightpaint.models.describe" in line
+    assert "preset" not in line and "label" not in line and "objective" not in line
+
+
 def test_methods_hold_the_settings_values():
     settings = config("demo")
     settings["train"]["images"], settings["prepare"]["size_px"], settings["active"]["alpha"] = 123456, 320, 0.07

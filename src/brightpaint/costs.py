@@ -145,9 +145,16 @@ def share_of(study: Study, name: str, rates: dict[str, float]) -> float:
     return rates["active_share"] if study.model_of(name)["subset"] == "active" else 1.0
 
 
+def network_of(model: dict) -> dict:
+    """Return a model's `kind`, `preset` and `width`: those of given weights stand in their file, not in the config."""
+    path = Path(model["weights"]) if model["weights"] else None
+    own = store.read_weights(path, tensors=False)[1].get("settings", {}) if path and path.is_file() else model
+    return {key: own.get(key) for key in ("kind", "preset", "width")}
+
+
 def sampling_flop(study: Study, name: str) -> float:
     """Floating-point operations to paint one field by an arm; 0 for the closed-form floors."""
-    arm, model = study.entry("arms", name), study.model_of(name)
+    arm, model = study.entry("arms", name), network_of(study.model_of(name))
     size_px = study.config["prepare"]["size_px"]
     if model["kind"] not in NETWORKS:
         return 0.0

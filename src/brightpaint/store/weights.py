@@ -17,10 +17,11 @@ def write_weights(path: str | Path, tensors: dict, meta: dict) -> None:
         save_file(plain, str(temporary), metadata={"brightpaint": json.dumps(meta, sort_keys=True)})
 
 
-def read_weights(path: str | Path) -> tuple[dict, dict]:
+def read_weights(path: str | Path, *, tensors: bool = True) -> tuple[dict, dict]:
     """Read `(tensors, meta)`; a file that brightpaint did not write is an error (no pickle is ever loaded).
 
-    What the tensors and `meta` must hold is for their reader to check (`models.weights`).
+    What the tensors and `meta` must hold is for their reader to check (`models.weights`). Without `tensors` only the
+    head of the file is read, and there are none.
     """
     from safetensors import safe_open
 
@@ -29,7 +30,7 @@ def read_weights(path: str | Path) -> tuple[dict, dict]:
             meta = json.loads((handle.metadata() or {}).get("brightpaint", "null"))
             if not isinstance(meta, dict):
                 raise ValueError("its metadata lack brightpaint's entry")
-            tensors = {name: handle.get_tensor(name) for name in handle.keys()}
+            found = {name: handle.get_tensor(name) for name in handle.keys()} if tensors else {}
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{path}: there is no such weights file; train the model, or correct models.weights"
@@ -39,7 +40,7 @@ def read_weights(path: str | Path) -> tuple[dict, dict]:
             f"{path}: not a brightpaint weights file ({error}); expected safetensors: delete it and train again, or "
             "correct models.weights"
         ) from error
-    return tensors, meta
+    return found, meta
 
 
 def read_tensors(path: str | Path, what: str) -> dict:
