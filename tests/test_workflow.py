@@ -38,6 +38,16 @@ def test_the_paper_study_is_planned_quickly_and_without_the_network(tmp_path, pl
     assert jobs["train_classifier"] == 4
 
 
+def test_a_training_takes_the_place_of_its_shell(planning):
+    """Else SLURM's SIGTERM ends the shell, the job with it, and kills a training that was saving itself (tests/slurm)."""
+    classifier = {"classifiers": [{"name": "guide", "label": "target", "width": 8}]}
+    arms = [{"name": "guided", "model": "pert", "folds": ["A"], "steps": 3, "classifier": "guide"}]
+    write_study(planning, {"source": {"layout": "simulated"}, **classifier, "arms": arms})
+    said = snakemake(planning, "-n", "-p").stdout
+    started = re.findall(r"^Shell command: (.*) brightpaint\.models\.(train\w*) ", said, re.MULTILINE)
+    assert sorted(started) == [("exec $(launch 1)", "train"), ("exec $(launch 1)", "train_classifier")]
+
+
 def many_plates() -> pd.DataFrame:
     """The JUMP plate list, or one as long where it is not here: 141 TARGET2 plates of 11 sources."""
     folder = os.environ.get("BRIGHTPAINT_REAL_DATA")

@@ -167,6 +167,7 @@ def disturbed(slurm, tmp_path_factory) -> dict:
     cluster.wait_for(lambda: not training.is_running(), 600, "the end of the cancelled training")
 
     training = held_up(folder)
+    second.send_signal(signal.SIGSTOP)  # else the next attempt empties the log, before it is read on a busy machine
     for job in running("train"):
         subprocess.run(["scontrol", "update", f"JobId={job}", "TimeLimit=1"], check=True)
     seen["undisturbed"] = pool.submit(
@@ -177,6 +178,7 @@ def disturbed(slurm, tmp_path_factory) -> dict:
     cluster.wait_for(lambda: not training.is_running(), 600, "the end of the training")  # sacct says TIMEOUT at once
     seen["timed out"], seen["log"] = timed_out[0], (folder / "logs/train/pert/A.log").read_text()
     seen["images"] = [seen_at_last_stop(folder)]
+    second.send_signal(signal.SIGCONT)
 
     training = held_up(folder)
     os.killpg(second.pid, signal.SIGINT)

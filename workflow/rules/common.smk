@@ -43,7 +43,8 @@ shell.prefix(
     # Not params: what changes no result must rerun nothing.
     f"export BRIGHTPAINT_DEVICE={CONFIG['compute']['device']} BRIGHTPAINT_WORKERS={CONFIG['source']['workers']}; "
     f"export BRIGHTPAINT_COMPUTE={computing()}; "
-    # What starts a training: python, or torchrun with one process a GPU.
+    # What starts a training: python, or torchrun with one process a GPU. Rules `exec` it: a shell in between dies of SIGTERM
+    # at once, its job counts as ended, and SLURM kills what is left of it before the training has saved itself.
     'launch() ( if [ "$1" -gt 1 ]; then echo "python -m torch.distributed.run --standalone --nproc-per-node $1 -m"; '
     'else echo "python -m"; fi ); '
     # glibc gives every large tensor's memory back and asks for it again, a quarter of the CPU of sampling; this keeps it.

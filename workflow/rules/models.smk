@@ -24,7 +24,7 @@ rule train:
     params:
         settings=lambda wildcards: settings("train", wildcards.model, wildcards.fold),
     shell:
-        "$(launch {resources.gpu}) brightpaint.models.train --settings {params.settings:q}"
+        "exec $(launch {resources.gpu}) brightpaint.models.train --settings {params.settings:q}"
         ' --device $BRIGHTPAINT_DEVICE --compute "$BRIGHTPAINT_COMPUTE"'
         " --threads {threads} --stacks {input.stacks:q} --fields {input.fields:q} --active {input.active:q}"
         " --weights {output.weights:q} --history {output.history:q} 2> {log:q}"
@@ -53,7 +53,7 @@ rule train_classifier:
     params:
         settings=lambda wildcards: settings("train_classifier", wildcards.classifier, wildcards.fold),
     shell:
-        "$(launch {resources.gpu}) brightpaint.models.train_classifier --settings {params.settings:q}"
+        "exec $(launch {resources.gpu}) brightpaint.models.train_classifier --settings {params.settings:q}"
         ' --device $BRIGHTPAINT_DEVICE --compute "$BRIGHTPAINT_COMPUTE"'
         " --threads {threads} --stacks {input.stacks:q} --fields {input.fields:q} --active {input.active:q}"
         " --weights {output.weights:q} --history {output.history:q} 2> {log:q}"
