@@ -163,7 +163,7 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
     batches, spent, before = training.batches(images_of(results, PLATES[0])), 0.0, None
     for last, mark in itertools.pairwise([0.0, *sorted(args.marks)]):
         for until in np.linspace(last, mark, VALIDATIONS + 1)[1:]:
-            while spent < until:
+            while spent < until or not training.losses:
                 started = clock()
                 # As many images as the time will have been enough for: the cosine of the learning rate follows it.
                 if spent > CALIBRATED_S:
