@@ -121,9 +121,9 @@ class Plate:
     def score(self, denoiser, steps: int, seed: int, device: torch.device) -> dict:
         """Paint every field by DDIM, and compare."""
         sources = [field_noise(row, seed) for _, row in self.fields.iterrows()]
-        noise = lambda: torch.stack([torch.randn(self.real[0].shape, generator=source) for source in sources])  # noqa: E731
+        shape = self.real[0].shape
+        draw = lambda: torch.stack([torch.randn(shape, generator=source) for source in sources]).to(device)  # noqa: E731
         path, labels = Schedule().path(steps, "karras"), torch.zeros(len(self.x), dtype=torch.int64, device=device)
-        draw = lambda: noise().to(device)  # noqa: E731
         stains = sampler.sample(sampler.clipped(denoiser), self.x.to(device), labels, path, draw, sampler="ddim")
         stains = stains.cpu().numpy()
         painted = [standardise(field) for field in stains]

@@ -171,9 +171,9 @@ def _predicted(found: Costs, study: Study, arm: str, plate: str, extent: Extent,
     """Add painting, scoring and measuring one plate by one arm."""
     fields, targets = extent.tiles * share_of(study, arm, rates), len(study.config["channels"]["target"])
     stack = _stack_bytes(study, fields, targets)
-    further = study.entry("arms", arm)["samples"] - 1
-    found.flop["sample"] += fields * sampling_flop(study, arm)
-    found.flop["uncertainty"] += further * fields * sampling_flop(study, arm)
+    further, once = study.entry("arms", arm)["samples"] - 1, fields * sampling_flop(study, arm)
+    found.flop["sample"] += once
+    found.flop["uncertainty"] += further * once
     found.kept += stack * (2 if further else 1)
     found.between += stack
     if plate not in study.test_plates(arm):
