@@ -141,9 +141,14 @@ class Recorded(Training):
         self.losses.append(loss)
 
 
-def images_of(results: Path, plate: str) -> TrainingImages:
-    """Open the fields of one plate, unlabelled, to train on or to validate."""
+def images_of(results: Path, plate: str, count: int | None = None, seed: int = 1) -> TrainingImages:
+    """Open the fields of one plate, or `count` of them, others for each seed, unlabelled, to train on or to validate."""
     stack, fields = results / "images" / "real" / f"{plate}.tif", results / "fields" / f"{plate}.parquet"
+    if count is not None:
+        table = store.read_fields(fields)
+        rows = (np.linspace(0, len(table), count, endpoint=False).astype(int) + seed - 1) % len(table)
+        fields = results / f"{plate}_{count}_{seed}.parquet"
+        store.write_table(table.iloc[sorted(rows)], fields)
     return TrainingImages([stack], [fields], channels=CHANNELS, label="none")
 
 
@@ -160,7 +165,7 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
     how, clock = Compute(device, prefetch=args.prefetch), time.perf_counter if on_gpu else time.process_time
     training = Recorded(model, rule, chosen, how)
     validation = Validation(images_of(results, PLATES[1]), rule, chosen, how)
-    batches, spent, before = training.batches(images_of(results, PLATES[0])), 0.0, None
+    batches, spent, before = training.batches(images_of(results, PLATES[0], args.fields, seed)), 0.0, None
     for last, mark in itertools.pairwise([0.0, *sorted(args.marks)]):
         for until in np.linspace(last, mark, VALIDATIONS + 1)[1:]:
             while spent < until or not training.losses:
@@ -200,6 +205,7 @@ def main() -> None:
         "--flat", type=float, help="end a training where its validation loss fell by less than this share"
     )
     parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--fields", type=int, help="train on so many fields of the plate, not on all")
     parser.add_argument("--steps", type=int, default=20, help="DDIM steps of every variant")
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -59,7 +59,7 @@ class Training:
     def __init__(self, model: nn.Module, objective, settings: dict, how: Compute | None = None):
         self.how = how or Compute()
         self.model, self.objective, self.settings = self.how.place(model), objective, settings
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings["learning_rate"])
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings["learning_rate"], fused=True)
         self.called = self.how.runnable(self.model)
         self.mean = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         self.best, self.best_loss = None, None
