@@ -15,6 +15,7 @@ A third plate validates (`validation.Validation`), and as in the workflow the we
 `fall` is the share by which that least loss has fallen since the line before: where marks double and it is small, the
 loss has flattened. `--flat 0.02` ends a training there.
 
+A training is kept in the folder at each mark: a killed command typed again, or one with later marks, goes on there.
 The plates are made by the workflow once a folder; another machine that is given the folder needs no Snakemake.
 
     python bench/presets.py --folder /tmp/bench_presets --marks 30 60 120 --seeds 1 2 3
@@ -152,6 +153,43 @@ def images_of(results: Path, plate: str, count: int | None = None, seed: int = 1
     return TrainingImages([stack], [fields], channels=CHANNELS, label="none")
 
 
+def is_flat(line: dict, share: float | None) -> bool:
+    """Return whether the validation loss fell by less than this share since the mark before."""
+    return share is not None and line["fall"] is not None and line["fall"] < share
+
+
+class Kept:
+    """A training as it stood at its last mark, in the folder: the same command, or one with later marks, goes on there.
+
+    Attributes
+    ----------
+    lines : its scores so far, a line a mark
+    spent : its seconds of training
+    """
+
+    def __init__(self, training: Recorded, variant: str, seed: int, args: argparse.Namespace):
+        # Under a cosine the last mark decides every learning rate; else marks can be added.
+        end = args.marks[-1] if {**TRAIN, **args.train}["decay"] == "cosine" else None
+        made_from = [args.width, args.fields, args.steps, args.train, args.device, end]
+        name = f"{variant}_{seed}_{store.digest(made_from)[:12]}.safetensors"
+        self.training, self.path, self.lines, self.spent = training, args.folder / "states" / name, [], 0.0
+        if not self.path.exists():
+            return
+        tensors, meta = store.read_weights(self.path)
+        self.lines, self.spent = meta["lines"], meta["spent"]
+        marks = [line["seconds"] for line in self.lines]
+        if any(mine != asked for mine, asked in zip(marks, args.marks)):
+            raise SystemExit(f"{self.path}: expected marks {args.marks}, found {marks}; delete it to begin anew")
+        training.restore(tensors, meta)
+
+    def save(self, spent: float, line: dict) -> None:
+        """Keep the training as it is now, in place of what was kept."""
+        self.lines, self.spent = [*self.lines, line], spent
+        tensors, meta = self.training.state()
+        self.path.parent.mkdir(exist_ok=True)
+        store.write_weights(self.path, tensors, {**meta, "lines": self.lines, "spent": spent})
+
+
 def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.Namespace):
     """Train one variant, and yield its scores after each number of seconds, until its loss is flat."""
     device = pick_device(args.device)
@@ -164,15 +202,22 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
     rule = Denoising(3, objective, "l2", 0.0)
     how, clock = Compute(device, prefetch=args.prefetch), time.perf_counter if on_gpu else time.process_time
     training = Recorded(model, rule, chosen, how)
-    validation = Validation(images_of(results, PLATES[1]), rule, chosen, how)
-    batches, spent, before = training.batches(images_of(results, PLATES[0], args.fields, seed)), 0.0, None
-    for last, mark in itertools.pairwise([0.0, *sorted(args.marks)]):
+    validation, before = Validation(images_of(results, PLATES[1]), rule, chosen, how), None
+    kept = Kept(training, variant, seed, args)
+    for line in kept.lines[: len(args.marks)]:
+        yield line
+        if is_flat(line, args.flat):
+            return
+        before = line["validation"]
+    batches, spent = training.batches(images_of(results, PLATES[0], args.fields, seed)), kept.spent
+    marks = [0.0, *args.marks]
+    for last, mark in itertools.pairwise(marks[len(kept.lines) :]):
         for until in np.linspace(last, mark, VALIDATIONS + 1)[1:]:
             while spent < until or not training.losses:
                 started = clock()
                 # As many images as the time will have been enough for: the cosine of the learning rate follows it.
                 if spent > CALIBRATED_S:
-                    chosen["images"] = max(training.seen + 1, round(training.seen * max(args.marks) / spent))
+                    chosen["images"] = max(training.seen + 1, round(training.seen * args.marks[-1] / spent))
                 for _ in range(STEPS_ON_GPU if on_gpu else 1):
                     training.step(*next(batches))
                 if on_gpu:
@@ -183,10 +228,12 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
         best = load_module(Path(variant), build_denoiser(settings, CHANNELS, 0), training.best, device)
         fall = None if before is None else 1 - training.best_loss / before
         now = training.history[-1]["validation_loss"]
-        yield {"variant": variant, "seed": seed, "seconds": mark, "images": training.seen, "loss": loss,
-               "validation_now": now, "validation": training.best_loss, "fall": fall,
-               **plate.score(best, args.steps, seed, device)}  # fmt: skip
-        if args.flat is not None and fall is not None and fall < args.flat:
+        line = {"variant": variant, "seed": seed, "seconds": mark, "images": training.seen, "loss": loss,
+                "validation_now": now, "validation": training.best_loss, "fall": fall,
+                **plate.score(best, args.steps, seed, device)}  # fmt: skip
+        kept.save(spent, line)
+        yield line
+        if is_flat(line, args.flat):
             return
         before = training.best_loss
 
@@ -208,6 +255,7 @@ def main() -> None:
     parser.add_argument("--fields", type=int, help="train on so many fields of the plate, not on all")
     parser.add_argument("--steps", type=int, default=20, help="DDIM steps of every variant")
     args = parser.parse_args()
+    args.marks = sorted(args.marks)
     torch.set_num_threads(1)
     named = torch.cuda.get_device_name() if pick_device(args.device).type == "cuda" else "cpu"
     make_plates(args.folder)

@@ -1,10 +1,17 @@
-"""A benchmark that does not run measures nothing: those of seconds are run, at the least size."""
+"""A benchmark that does not run measures nothing: those of seconds are run, at the least size, of others what keeps their work."""
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+import torch
+
+from brightpaint.models.compute import Compute
+from brightpaint.models.objectives import Denoising, build_denoiser
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,3 +33,36 @@ def test_models_prints_a_line_for_the_network_and_two_for_its_training():
     assert all(0 < network[name] < 60 for name in figures)
     assert [line["prefetch"] for line in trainings] == [0, 2]
     assert all(line["training_images_per_s"] > 0 for line in trainings)
+
+
+def test_presets_goes_on_with_a_kept_training_and_refuses_other_marks(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    import presets
+
+    args = argparse.Namespace(width=8, fields=None, steps=2, train={}, device="cpu", marks=[1.0, 2.0], folder=tmp_path)
+
+    def begin():
+        torch.manual_seed(1)
+        model = build_denoiser({"preset": "fast", "width": 8, "objective": "v"}, presets.CHANNELS, 0)
+        return presets.Recorded(model, Denoising(3, "v", "l2", 0.0), {**presets.TRAIN, "seed": 1}, Compute())
+
+    def step(training):
+        training.step(
+            torch.linspace(-1, 1, 2 * 8 * 16 * 16).reshape(2, 8, 16, 16), torch.zeros(2, dtype=torch.int64), 2
+        )
+        training.losses = []
+
+    first = begin()
+    kept = presets.Kept(first, "fast", 1, args)
+    assert kept.lines == [] and kept.spent == 0
+    step(first)
+    kept.save(1.25, {"seconds": 1.0, "fall": None})
+    again = begin()
+    kept = presets.Kept(again, "fast", 1, args)
+    assert kept.lines == [{"seconds": 1.0, "fall": None}] and kept.spent == 1.25 and again.seen == 2
+    step(first)
+    step(again)
+    assert all(torch.equal(value, again.mean[name]) for name, value in first.mean.items())
+    args.marks = [1.5, 2.0]
+    with pytest.raises(SystemExit, match=r"expected marks \[1.5, 2.0\], found \[1.0\]; delete it to begin anew"):
+        presets.Kept(begin(), "fast", 1, args)
