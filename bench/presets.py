@@ -169,8 +169,9 @@ class Kept:
 
     def __init__(self, training: Recorded, variant: str, seed: int, args: argparse.Namespace):
         # Under a cosine the last mark decides every learning rate; else marks can be added.
-        end = args.marks[-1] if {**TRAIN, **args.train}["decay"] == "cosine" else None
-        made_from = [args.width, args.fields, args.steps, args.train, args.device, end]
+        settings, device = {**TRAIN, **args.train}, training.how.device.type
+        end = args.marks[-1] if settings["decay"] == "cosine" else None
+        made_from = [args.width, args.fields, args.steps, settings, device, end]
         name = f"{variant}_{seed}_{store.digest(made_from)[:12]}.safetensors"
         self.training, self.path, self.lines, self.spent = training, args.folder / "states" / name, [], 0.0
         if not self.path.exists():
@@ -202,14 +203,14 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
     rule = Denoising(3, objective, "l2", 0.0)
     how, clock = Compute(device, prefetch=args.prefetch), time.perf_counter if on_gpu else time.process_time
     training = Recorded(model, rule, chosen, how)
-    validation, before = Validation(images_of(results, PLATES[1]), rule, chosen, how), None
+    validation = Validation(images_of(results, PLATES[1]), rule, chosen, how)
     kept = Kept(training, variant, seed, args)
     for line in kept.lines[: len(args.marks)]:
         yield line
         if is_flat(line, args.flat):
             return
-        before = line["validation"]
     batches, spent = training.batches(images_of(results, PLATES[0], args.fields, seed)), kept.spent
+    batches = itertools.chain([next(batches)], batches)  # begun now: they end at images, which is guessed below
     marks = [0.0, *args.marks]
     for last, mark in itertools.pairwise(marks[len(kept.lines) :]):
         for until in np.linspace(last, mark, VALIDATIONS + 1)[1:]:
@@ -226,7 +227,7 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
             training.validate(validation)
         loss, training.losses = float(torch.stack(training.losses).mean()), []
         best = load_module(Path(variant), build_denoiser(settings, CHANNELS, 0), training.best, device)
-        fall = None if before is None else 1 - training.best_loss / before
+        fall = 1 - training.best_loss / kept.lines[-1]["validation"] if kept.lines else None
         now = training.history[-1]["validation_loss"]
         line = {"variant": variant, "seed": seed, "seconds": mark, "images": training.seen, "loss": loss,
                 "validation_now": now, "validation": training.best_loss, "fall": fall,
@@ -235,7 +236,6 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
         yield line
         if is_flat(line, args.flat):
             return
-        before = training.best_loss
 
 
 def main() -> None:

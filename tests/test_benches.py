@@ -1,12 +1,14 @@
 """A benchmark that does not run measures nothing: those of seconds are run, at the least size, of others what keeps their work."""
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -66,3 +68,37 @@ def test_presets_goes_on_with_a_kept_training_and_refuses_other_marks(tmp_path, 
     args.marks = [1.5, 2.0]
     with pytest.raises(SystemExit, match=r"expected marks \[1.5, 2.0\], found \[1.0\]; delete it to begin anew"):
         presets.Kept(begin(), "fast", 1, args)
+
+
+class Fields:
+    """Made-up fields in place of a plate's, to train on and to validate."""
+
+    inputs = 3
+
+    def __len__(self):
+        return 4
+
+    def batch(self, seed, first, count, crop_px, mine):
+        return np.zeros((count, 8, 16, 16), np.float32), np.zeros(count, np.int64)
+
+    def fixed(self, number, crop_px):
+        return str(number), np.zeros((8, 16, 16), np.float32), 0
+
+
+def test_presets_extends_a_training_that_is_faster_than_before(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    import presets
+
+    monkeypatch.setattr(presets, "images_of", lambda *_: Fields())
+    monkeypatch.setattr(presets, "CALIBRATED_S", 0)
+    plate = argparse.Namespace(score=lambda *_: {})
+
+    def images_by_mark(step_s, marks):
+        clock = itertools.count(0, step_s)
+        monkeypatch.setattr(presets.time, "process_time", lambda: next(clock))
+        args = argparse.Namespace(width=8, fields=None, steps=2, train={"batch": 2}, device="cpu", marks=marks)
+        args.folder, args.prefetch, args.flat = tmp_path, 0, None
+        return [(line["seconds"], line["images"]) for line in presets.train("fast", 1, tmp_path, plate, args)]
+
+    assert images_by_mark(1.0, [2.0]) == [(2.0, 4)]
+    assert images_by_mark(0.5, [2.0, 4.0]) == [(2.0, 4), (4.0, 12)]
