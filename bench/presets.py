@@ -12,8 +12,14 @@ and correlation with DNA of each stain), no cells: CellProfiler finds few whole 
 mean training loss since the line before.
 
 A third plate validates (`validation.Validation`), and as in the workflow the weights of the least loss there are those that paint.
+`validation_eps` and `validation_v` are the losses of eps and of v there, whatever the variant was trained on: the same
+images, noise and levels for all.
 `fall` is the share by which that least loss has fallen since the line before: where marks double and it is small, the
 loss has flattened. `--flat 0.02` ends a training there.
+
+`--cool` adds a second line at a mark: a copy of the training goes on from there for a quarter of its images while its
+learning rate falls to 0, so that what a constant rate leaves unsettled is settled; `fall` compares it with the cooled copy before.
+`validation_before` is the loss an eighth before the end of it (or before the mark).
 
 A training is kept in the folder at each mark: a killed command typed again, or one with later marks, goes on there.
 The plates are made by the workflow once a folder; another machine that is given the folder needs no Snakemake.
@@ -31,6 +37,7 @@ import json
 import subprocess
 import sys
 import time
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +65,8 @@ VARIANTS = {"fast": ("fast", "v"), "paper": ("paper", "eps"), "paper-v": ("paper
 TRAIN = {"images": 10**9, "batch": 8, "crop_px": None, "learning_rate": 1e-3, "warmup_images": 200,
          "decay": "constant", "clip_norm": 1.0, "ema_images": 400, "validate_every_images": 10**9}  # fmt: skip
 CALIBRATED_S = 5
-VALIDATIONS = 8  # between two marks
+VALIDATIONS = 8  # between two marks, and while cooling
+COOLED = 0.25  # of its images so far is how long a training cools
 STEPS_ON_GPU = 20  # between two looks at the clock, which waits for the GPU
 PLATES = ("SIM001", "SIM002", "SIM003")  # one trains, one validates, one tests
 BANDS = (0, 1 / 32, 1 / 16, 1 / 8, 1)  # cycles a pixel
@@ -153,9 +161,10 @@ def images_of(results: Path, plate: str, count: int | None = None, seed: int = 1
     return TrainingImages([stack], [fields], channels=CHANNELS, label="none")
 
 
-def is_flat(line: dict, share: float | None) -> bool:
-    """Return whether the validation loss fell by less than this share since the mark before."""
-    return share is not None and line["fall"] is not None and line["fall"] < share
+def is_flat(line: dict, args: argparse.Namespace) -> bool:
+    """Return whether a mark's last line says that the validation loss fell by less than `--flat` since the mark before."""
+    is_last = line["cooled"] == (line["seconds"] in args.cool)
+    return is_last and args.flat is not None and line["fall"] is not None and line["fall"] < args.flat
 
 
 class Kept:
@@ -171,24 +180,49 @@ class Kept:
         # Under a cosine the last mark decides every learning rate; else marks can be added.
         settings, device = {**TRAIN, **args.train}, training.how.device.type
         end = args.marks[-1] if settings["decay"] == "cosine" else None
-        made_from = [args.width, args.fields, args.steps, settings, device, end]
+        made_from = [args.width, args.fields, args.steps, settings, device, end, args.cool]
         name = f"{variant}_{seed}_{store.digest(made_from)[:12]}.safetensors"
         self.training, self.path, self.lines, self.spent = training, args.folder / "states" / name, [], 0.0
         if not self.path.exists():
             return
         tensors, meta = store.read_weights(self.path)
         self.lines, self.spent = meta["lines"], meta["spent"]
-        marks = [line["seconds"] for line in self.lines]
+        marks = self.marks()
         if any(mine != asked for mine, asked in zip(marks, args.marks)):
             raise SystemExit(f"{self.path}: expected marks {args.marks}, found {marks}; delete it to begin anew")
         training.restore(tensors, meta)
 
-    def save(self, spent: float, line: dict) -> None:
+    def marks(self) -> list[float]:
+        """Return the marks that are behind it."""
+        return [line["seconds"] for line in self.lines if not line["cooled"]]
+
+    def fall(self, loss: float, cooled: bool) -> float | None:
+        """Return by which share this loss is less than that of the line before of the same kind, None for the first."""
+        before = [line["validation"] for line in self.lines if line["cooled"] == cooled]
+        return 1 - loss / before[-1] if before else None
+
+    def save(self, spent: float, lines: list[dict]) -> None:
         """Keep the training as it is now, in place of what was kept."""
-        self.lines, self.spent = [*self.lines, line], spent
+        self.lines, self.spent = [*self.lines, *lines], spent
         tensors, meta = self.training.state()
         self.path.parent.mkdir(exist_ok=True)
         store.write_weights(self.path, tensors, {**meta, "lines": self.lines, "spent": spent})
+
+
+def cooled(training: Recorded, data: TrainingImages, validation: Validation) -> Recorded:
+    """Return a copy of a training that went on for COOLED of its images, its learning rate falling to 0 meanwhile."""
+    tensors, meta = training.state()
+    # Past its warm-up a cosine falls from the peak to 0: so the copy's warm-up ends where it begins.
+    ends = {"decay": "cosine", "warmup_images": training.seen, "images": round(training.seen * (1 + COOLED))}
+    copy = Recorded(deepcopy(training.model), training.objective, {**training.settings, **ends}, training.how)
+    copy.restore(tensors, {**meta, "history": list(meta["history"])})
+    due = list(np.linspace(training.seen, ends["images"], VALIDATIONS + 1)[1:])
+    for batch in copy.batches(data):
+        copy.step(*batch)
+        if copy.seen >= due[0]:
+            copy.validate(validation)
+            due.pop(0)
+    return copy
 
 
 def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.Namespace):
@@ -202,17 +236,32 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
     chosen = {**TRAIN, **args.train, "seed": seed}
     rule = Denoising(3, objective, "l2", 0.0)
     how, clock = Compute(device, prefetch=args.prefetch), time.perf_counter if on_gpu else time.process_time
-    training = Recorded(model, rule, chosen, how)
-    validation = Validation(images_of(results, PLATES[1]), rule, chosen, how)
+    training, unseen = Recorded(model, rule, chosen, how), images_of(results, PLATES[1])
+    validation = Validation(unseen, rule, chosen, how)
+    # The losses of all variants in both units.
+    both = {name: Validation(unseen, Denoising(3, name, "l2", 0.0), chosen, how) for name in ("eps", "v")}
     kept = Kept(training, variant, seed, args)
-    for line in kept.lines[: len(args.marks)]:
-        yield line
-        if is_flat(line, args.flat):
-            return
-    batches, spent = training.batches(images_of(results, PLATES[0], args.fields, seed)), kept.spent
+
+    def scored(training: Recorded, mark: float, is_cooled: bool) -> dict:
+        loss, training.losses = float(torch.stack(training.losses).mean()), []
+        best = load_module(Path(variant), build_denoiser(settings, CHANNELS, 0), training.best, device)
+        checks = [entry["validation_loss"] for entry in training.history if "validation_loss" in entry]
+        return {"variant": variant, "seed": seed, "seconds": mark, "cooled": is_cooled, "images": training.seen,
+                "loss": loss, "validation_before": checks[-2], "validation_now": checks[-1],
+                "validation": training.best_loss, "fall": kept.fall(training.best_loss, is_cooled),
+                **{f"validation_{name}": other.loss(best) for name, other in both.items()},
+                **plate.score(best, args.steps, seed, device)}  # fmt: skip
+
+    for line in kept.lines:
+        if line["seconds"] <= args.marks[-1]:
+            yield line
+            if is_flat(line, args):
+                return
+    data, spent = images_of(results, PLATES[0], args.fields, seed), kept.spent
+    batches = training.batches(data)
     batches = itertools.chain([next(batches)], batches)  # begun now: they end at images, which is guessed below
     marks = [0.0, *args.marks]
-    for last, mark in itertools.pairwise(marks[len(kept.lines) :]):
+    for last, mark in itertools.pairwise(marks[len(kept.marks()) :]):
         for until in np.linspace(last, mark, VALIDATIONS + 1)[1:]:
             while spent < until or not training.losses:
                 started = clock()
@@ -225,16 +274,13 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
                     torch.cuda.synchronize(device)
                 spent += clock() - started
             training.validate(validation)
-        loss, training.losses = float(torch.stack(training.losses).mean()), []
-        best = load_module(Path(variant), build_denoiser(settings, CHANNELS, 0), training.best, device)
-        fall = 1 - training.best_loss / kept.lines[-1]["validation"] if kept.lines else None
-        now = training.history[-1]["validation_loss"]
-        line = {"variant": variant, "seed": seed, "seconds": mark, "images": training.seen, "loss": loss,
-                "validation_now": now, "validation": training.best_loss, "fall": fall,
-                **plate.score(best, args.steps, seed, device)}  # fmt: skip
-        kept.save(spent, line)
-        yield line
-        if is_flat(line, args.flat):
+        lines = [scored(training, mark, False)]
+        yield lines[0]
+        if mark in args.cool:
+            lines.append(scored(cooled(training, data, validation), mark, True))
+            yield lines[1]
+        kept.save(spent, lines)
+        if is_flat(lines[-1], args):
             return
 
 
@@ -251,11 +297,18 @@ def main() -> None:
     parser.add_argument(
         "--flat", type=float, help="end a training where its validation loss fell by less than this share"
     )
+    parser.add_argument(
+        "--cool", type=float, nargs="*", default=[], help="marks at which a copy goes on with a falling learning rate"
+    )
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--fields", type=int, help="train on so many fields of the plate, not on all")
     parser.add_argument("--steps", type=int, default=20, help="DDIM steps of every variant")
     args = parser.parse_args()
-    args.marks = sorted(args.marks)
+    args.marks, args.cool = sorted(args.marks), sorted(args.cool)
+    if missing := set(args.cool) - set(args.marks):
+        parser.error(f"--cool {sorted(missing)[0]:g}: expected some of the marks {args.marks}")
+    if args.cool and args.train.get("decay") == "cosine":
+        parser.error("--cool: expected a constant learning rate, found the decay cosine")
     torch.set_num_threads(1)
     named = torch.cuda.get_device_name() if pick_device(args.device).type == "cuda" else "cpu"
     make_plates(args.folder)
@@ -266,10 +319,11 @@ def main() -> None:
             lines.append(line)
             shown = {key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()}
             print(json.dumps({"bench": "presets", "width": args.width, "device": named, **shown}), flush=True)
-    numbers = ["images", "loss", "validation", "pcc", "ssim", "feature_distance"]
-    for (variant, mark), part in pd.DataFrame(lines).groupby(["variant", "seconds"]):
+    numbers = ["images", "loss", "validation", "validation_eps", "validation_v", "pcc", "ssim", "feature_distance"]
+    for (variant, mark, is_cooled), part in pd.DataFrame(lines).groupby(["variant", "seconds", "cooled"]):
         shown = {name: [round(part[name].mean(), 4), round(part[name].std(), 4)] for name in numbers}
-        print(json.dumps({"bench": "presets", "variant": variant, "seconds": mark, "mean and s.d.": shown}), flush=True)
+        of = {"bench": "presets", "variant": variant, "seconds": mark, "cooled": bool(is_cooled)}
+        print(json.dumps({**of, "mean and s.d.": shown}), flush=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import torch
 
 from brightpaint.models.compute import Compute
 from brightpaint.models.objectives import Denoising, build_denoiser
+from brightpaint.models.validation import Validation
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,6 +43,7 @@ def test_presets_goes_on_with_a_kept_training_and_refuses_other_marks(tmp_path, 
     import presets
 
     args = argparse.Namespace(width=8, fields=None, steps=2, train={}, device="cpu", marks=[1.0, 2.0], folder=tmp_path)
+    args.cool = []
 
     def begin():
         torch.manual_seed(1)
@@ -58,10 +60,12 @@ def test_presets_goes_on_with_a_kept_training_and_refuses_other_marks(tmp_path, 
     kept = presets.Kept(first, "fast", 1, args)
     assert kept.lines == [] and kept.spent == 0
     step(first)
-    kept.save(1.25, {"seconds": 1.0, "fall": None})
+    line = {"seconds": 1.0, "cooled": False, "validation": 0.5, "fall": None}
+    kept.save(1.25, [line])
     again = begin()
     kept = presets.Kept(again, "fast", 1, args)
-    assert kept.lines == [{"seconds": 1.0, "fall": None}] and kept.spent == 1.25 and again.seen == 2
+    assert kept.lines == [line] and kept.spent == 1.25 and again.seen == 2
+    assert kept.fall(0.4, cooled=False) == pytest.approx(0.2) and kept.fall(0.4, cooled=True) is None
     step(first)
     step(again)
     assert all(torch.equal(value, again.mean[name]) for name, value in first.mean.items())
@@ -93,12 +97,41 @@ def test_presets_extends_a_training_that_is_faster_than_before(tmp_path, monkeyp
     monkeypatch.setattr(presets, "CALIBRATED_S", 0)
     plate = argparse.Namespace(score=lambda *_: {})
 
-    def images_by_mark(step_s, marks):
+    def images_by_mark(step_s, marks, cool=()):
         clock = itertools.count(0, step_s)
         monkeypatch.setattr(presets.time, "process_time", lambda: next(clock))
         args = argparse.Namespace(width=8, fields=None, steps=2, train={"batch": 2}, device="cpu", marks=marks)
-        args.folder, args.prefetch, args.flat = tmp_path, 0, None
+        args.folder, args.prefetch, args.flat, args.cool = tmp_path, 0, None, list(cool)
         return [(line["seconds"], line["images"]) for line in presets.train("fast", 1, tmp_path, plate, args)]
 
     assert images_by_mark(1.0, [2.0]) == [(2.0, 4)]
     assert images_by_mark(0.5, [2.0, 4.0]) == [(2.0, 4), (4.0, 12)]
+    assert images_by_mark(1.0, [4.0, 8.0], cool=[4.0, 8.0]) == [(4.0, 8), (4.0, 10), (8.0, 16), (8.0, 20)]
+    assert images_by_mark(1.0, [4.0, 8.0, 12.0], cool=[4.0, 8.0])[-1] == (12.0, 24)
+
+
+def test_presets_cools_a_copy_of_a_training(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    import presets
+
+    torch.manual_seed(1)
+    model = build_denoiser({"preset": "fast", "width": 8, "objective": "v"}, presets.CHANNELS, 0)
+    rule, settings = Denoising(3, "v", "l2", 0.0), {**presets.TRAIN, "seed": 1, "batch": 2, "warmup_images": 4}
+    training, validation = (
+        presets.Recorded(model, rule, settings, Compute()),
+        Validation(Fields(), rule, settings, Compute()),
+    )
+    batches = training.batches(Fields())
+    for _ in range(20):
+        training.step(*next(batches))
+    training.validate(validation)
+    training.losses = []
+    before = {name: value.clone() for name, value in training.model.state_dict().items()}
+    cooled = presets.cooled(training, Fields(), validation)
+    assert cooled.seen == 50 and len(cooled.losses) == 5
+    assert cooled.optimiser.param_groups[0]["lr"] == 0
+    assert training.seen == 40 and len(training.history) == 1 and len(cooled.history) == 6
+    assert all(torch.equal(value, before[name]) for name, value in training.model.state_dict().items())
+    assert any(not torch.equal(value, before[name]) for name, value in cooled.model.state_dict().items())
+    training.step(*next(batches))
+    assert training.optimiser.param_groups[0]["lr"] == 1e-3
