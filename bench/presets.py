@@ -180,7 +180,7 @@ class Kept:
         # Under a cosine the last mark decides every learning rate; else marks can be added.
         settings, device = {**TRAIN, **args.train}, training.how.device.type
         end = args.marks[-1] if settings["decay"] == "cosine" else None
-        made_from = [args.width, args.fields, args.steps, settings, device, end, args.cool]
+        made_from = [args.width, args.fields, args.steps, settings, device, end]
         name = f"{variant}_{seed}_{store.digest(made_from)[:12]}.safetensors"
         self.training, self.path, self.lines, self.spent = training, args.folder / "states" / name, [], 0.0
         if not self.path.exists():
@@ -190,6 +190,11 @@ class Kept:
         marks = self.marks()
         if any(mine != asked for mine, asked in zip(marks, args.marks)):
             raise SystemExit(f"{self.path}: expected marks {args.marks}, found {marks}; delete it to begin anew")
+        asked, found = set(args.cool) & set(marks), {line["seconds"] for line in self.lines if line["cooled"]}
+        if asked != found & set(args.marks):
+            raise SystemExit(
+                f"{self.path}: expected cooled {sorted(asked)}, found {sorted(found)}; delete it to begin anew"
+            )
         training.restore(tensors, meta)
 
     def marks(self) -> list[float]:
@@ -238,18 +243,18 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
     how, clock = Compute(device, prefetch=args.prefetch), time.perf_counter if on_gpu else time.process_time
     training, unseen = Recorded(model, rule, chosen, how), images_of(results, PLATES[1])
     validation = Validation(unseen, rule, chosen, how)
-    # The losses of all variants in both units.
-    both = {name: Validation(unseen, Denoising(3, name, "l2", 0.0), chosen, how) for name in ("eps", "v")}
+    other = "v" if objective == "eps" else "eps"
+    validation_of_other = Validation(unseen, Denoising(3, other, "l2", 0.0), chosen, how)
     kept = Kept(training, variant, seed, args)
 
     def scored(training: Recorded, mark: float, is_cooled: bool) -> dict:
         loss, training.losses = float(torch.stack(training.losses).mean()), []
         best = load_module(Path(variant), build_denoiser(settings, CHANNELS, 0), training.best, device)
-        checks = [entry["validation_loss"] for entry in training.history if "validation_loss" in entry]
+        before, now = (entry["validation_loss"] for entry in training.history[-2:])
         return {"variant": variant, "seed": seed, "seconds": mark, "cooled": is_cooled, "images": training.seen,
-                "loss": loss, "validation_before": checks[-2], "validation_now": checks[-1],
+                "loss": loss, "validation_before": before, "validation_now": now,
                 "validation": training.best_loss, "fall": kept.fall(training.best_loss, is_cooled),
-                **{f"validation_{name}": other.loss(best) for name, other in both.items()},
+                f"validation_{objective}": training.best_loss, f"validation_{other}": validation_of_other.loss(best),
                 **plate.score(best, args.steps, seed, device)}  # fmt: skip
 
     for line in kept.lines:

@@ -97,17 +97,23 @@ def test_presets_extends_a_training_that_is_faster_than_before(tmp_path, monkeyp
     monkeypatch.setattr(presets, "CALIBRATED_S", 0)
     plate = argparse.Namespace(score=lambda *_: {})
 
-    def images_by_mark(step_s, marks, cool=()):
+    def images_by_mark(step_s, marks, cool=(), folder=tmp_path):
         clock = itertools.count(0, step_s)
         monkeypatch.setattr(presets.time, "process_time", lambda: next(clock))
         args = argparse.Namespace(width=8, fields=None, steps=2, train={"batch": 2}, device="cpu", marks=marks)
-        args.folder, args.prefetch, args.flat, args.cool = tmp_path, 0, None, list(cool)
+        args.folder, args.prefetch, args.flat, args.cool = folder, 0, None, list(cool)
         return [(line["seconds"], line["images"]) for line in presets.train("fast", 1, tmp_path, plate, args)]
 
     assert images_by_mark(1.0, [2.0]) == [(2.0, 4)]
     assert images_by_mark(0.5, [2.0, 4.0]) == [(2.0, 4), (4.0, 12)]
-    assert images_by_mark(1.0, [4.0, 8.0], cool=[4.0, 8.0]) == [(4.0, 8), (4.0, 10), (8.0, 16), (8.0, 20)]
-    assert images_by_mark(1.0, [4.0, 8.0, 12.0], cool=[4.0, 8.0])[-1] == (12.0, 24)
+    other = tmp_path / "cooled"
+    other.mkdir()
+    cooled = [(4.0, 8), (4.0, 10), (8.0, 16), (8.0, 20)]
+    assert images_by_mark(1.0, [4.0, 8.0], [4.0, 8.0], other) == cooled
+    assert images_by_mark(1.0, [4.0, 8.0, 12.0], [4.0, 8.0, 12.0], other) == [*cooled, (12.0, 24), (12.0, 30)]
+    assert images_by_mark(1.0, [4.0, 8.0, 12.0, 16.0], [4.0, 8.0, 12.0], other)[-1] == (16.0, 32)
+    with pytest.raises(SystemExit, match=r"expected cooled \[4.0\], found \[4.0, 8.0, 12.0\]; delete it to begin anew"):
+        images_by_mark(1.0, [4.0, 8.0, 12.0], [4.0], other)
 
 
 def test_presets_cools_a_copy_of_a_training(monkeypatch):
@@ -117,10 +123,8 @@ def test_presets_cools_a_copy_of_a_training(monkeypatch):
     torch.manual_seed(1)
     model = build_denoiser({"preset": "fast", "width": 8, "objective": "v"}, presets.CHANNELS, 0)
     rule, settings = Denoising(3, "v", "l2", 0.0), {**presets.TRAIN, "seed": 1, "batch": 2, "warmup_images": 4}
-    training, validation = (
-        presets.Recorded(model, rule, settings, Compute()),
-        Validation(Fields(), rule, settings, Compute()),
-    )
+    training = presets.Recorded(model, rule, settings, Compute())
+    validation = Validation(Fields(), rule, settings, Compute())
     batches = training.batches(Fields())
     for _ in range(20):
         training.step(*next(batches))
