@@ -14,6 +14,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+# Before torch: networks as small as a test's gain nothing from a second thread, and two that wait for one another on a
+# busy machine made a test six times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parent.parent
 
 # Small enough for a minute or two of CPU, and still every stage: two study plates, one predict plate.
