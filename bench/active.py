@@ -11,11 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
+import studies
 import yaml
 
 ROOT = Path(__file__).parent.parent
@@ -25,18 +24,11 @@ def run(folder: Path, seed: int, cores: int, layout: str) -> Path:
     """Run the demo's study up to the table of actives and the real arm's metrics; return its folder."""
     study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     plates = (ROOT / "config" / "demo_plates.tsv").read_text().replace("standard", layout)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "plates.tsv").write_text(plates)
     study.pop("pathvars")
     study["plates"] = "plates.tsv"
     study["simulate"]["seed"] = seed
-    (folder / "config.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    command += ["--configfile", str(folder / "config.yaml"), "--cores", str(cores), "--show-failed-logs"]
     wanted = ["results/active/perturbations.tsv", *(["results/metrics/real.parquet"] if layout == "standard" else [])]
-    done = subprocess.run([*command, *wanted], capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
+    studies.make(folder, study, plates, wanted, cores)
     return folder
 
 

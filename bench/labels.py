@@ -20,12 +20,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import studies
 import yaml
 from scipy import stats
 
@@ -83,17 +82,10 @@ def run(folder: Path, seed: int, cores: int, guided: bool) -> None:
     config = study(seed, guided)
     folder.mkdir(parents=True, exist_ok=True)
     plates = (ROOT / "config" / "demo_plates.tsv").read_text().splitlines(keepends=True)
-    (folder / "plates.tsv").write_text("".join(line for line in plates if "predict" not in line))
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     (folder / "cells.cppipe").write_text(pipeline())
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    command += ["--configfile", str(folder / "config.yaml"), "--cores", str(cores), "--show-failed-logs"]
     arms = ["real", "lookup", *(arm["name"] for arm in config["arms"])]
-    done = subprocess.run(
-        [*command, *(f"results/metrics/{arm}.parquet" for arm in arms)], capture_output=True, text=True
-    )
-    if done.returncode:
-        raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
+    wanted = [f"results/metrics/{arm}.parquet" for arm in arms]
+    studies.make(folder, config, "".join(line for line in plates if "predict" not in line), wanted, cores)
 
 
 def scores(folder: Path, seed: int) -> list[dict]:

@@ -19,7 +19,9 @@ loss has flattened. `--flat 0.02` ends a training there.
 
 `--cool` adds a second line at a mark: a copy of the training goes on from there for a quarter of its images while its
 learning rate falls to 0, so that what a constant rate leaves unsettled is settled; `fall` compares it with the cooled copy before.
-`validation_before` is the loss an eighth before the end of it (or before the mark).
+`validation_before` is the loss an eighth before the end of it (or before the mark). `continued`, a line a seed, is where the
+loss, PCC and feature distance of its cooled copies would end if their last two gains went on as a geometric series; null
+where gains do not shrink or are fewer than two. It means something where the marks cooled double.
 
 A training is kept in the folder at each mark: a killed command typed again, or one with later marks, goes on there.
 The plates are made by the workflow once a folder; another machine that is given the folder needs no Snakemake.
@@ -34,14 +36,13 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import subprocess
-import sys
 import time
 from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import studies
 import torch
 import yaml
 from scipy import ndimage, stats
@@ -74,23 +75,17 @@ BANDS = (0, 1 / 32, 1 / 16, 1 / 8, 1)  # cycles a pixel
 
 def make_plates(folder: Path) -> None:
     """Make three plates of 16 fields of 128 px by the workflow, unless the folder holds them."""
-    folder.mkdir(parents=True, exist_ok=True)
+    wanted = [f"results/fields/{plate}.parquet" for plate in PLATES]
+    if all((folder / path).exists() for path in wanted):
+        return
     lines = (ROOT / "config" / "demo_plates.tsv").read_text().splitlines(keepends=True)
-    (folder / "plates.tsv").write_text("".join(line for line in lines if line.split()[0] in ("plate", *PLATES)))
+    plates = "".join(line for line in lines if line.split()[0] in ("plate", *PLATES))
     study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
     del study["pathvars"]
     study["plates"], study["folds"] = "plates.tsv", [{"name": "A", "test": ["SIM003"]}]
     study["simulate"] = {"seed": 1, "rows": 4, "columns": 4, "size_px": 128, "cells_per_field": 8}
     study["illumination"], study["prepare"] = {"size_px": 32}, {"size_px": 128}
-    (folder / "config.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    command += ["--configfile", str(folder / "config.yaml"), "--cores", "1", "--show-failed-logs"]
-    wanted = [f"results/fields/{plate}.parquet" for plate in PLATES]
-    if all((folder / path).exists() for path in wanted):
-        return
-    done = subprocess.run([*command, *wanted], capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
+    studies.make(folder, study, plates, wanted)
 
 
 def features(field: np.ndarray) -> np.ndarray:
@@ -230,6 +225,18 @@ def cooled(training: Recorded, data: TrainingImages, validation: Validation) -> 
     return copy
 
 
+def continued(values: list[float]) -> float | None:
+    """Return where values end whose last two gains go on as a geometric series; None where they do not shrink."""
+    if len(values) < 3:
+        return None
+    earlier, gain = values[-2] - values[-3], values[-1] - values[-2]
+    if gain == 0 or gain * earlier < 0:
+        return values[-1]
+    if abs(gain) >= abs(earlier):
+        return None
+    return values[-1] + gain**2 / (earlier - gain)
+
+
 def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.Namespace):
     """Train one variant, and yield its scores after each number of seconds, until its loss is flat."""
     device = pick_device(args.device)
@@ -329,6 +336,9 @@ def main() -> None:
         shown = {name: [round(part[name].mean(), 4), round(part[name].std(), 4)] for name in numbers}
         of = {"bench": "presets", "variant": variant, "seconds": mark, "cooled": bool(is_cooled)}
         print(json.dumps({**of, "mean and s.d.": shown}), flush=True)
+    for (variant, seed), part in pd.DataFrame(lines).query("cooled").groupby(["variant", "seed"]):
+        ends = {name: continued(list(part[name])) for name in ("validation", "pcc", "feature_distance")}
+        print(json.dumps({"bench": "presets", "variant": variant, "seed": seed, "continued": ends}), flush=True)
 
 
 if __name__ == "__main__":

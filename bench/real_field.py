@@ -16,14 +16,13 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pandas as pd
+import studies
 import torch
 import yaml
 
@@ -55,16 +54,9 @@ def study() -> dict:
 
 def prepare(folder: Path) -> dict:
     """Make the stack of each quarter by the workflow; return the study's settings with defaults filled in."""
-    folder.mkdir(parents=True, exist_ok=True)
     rows = "".join(f"quarter{number}\tstudy\tBR00143976\t{number}\n" for number in QUARTERS)
-    (folder / "plates.tsv").write_text("plate\trole\tbarcode\tregion\n" + rows)
-    (folder / "config.yaml").write_text(yaml.safe_dump(study(), sort_keys=False))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    command += ["--configfile", str(folder / "config.yaml"), "--cores", "1", "--show-failed-logs"]
     wanted = [f"results/fields/quarter{number}.parquet" for number in QUARTERS]
-    done = subprocess.run([*command, *wanted], capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
+    studies.make(folder, study(), "plate\trole\tbarcode\tregion\n" + rows, wanted)
     return Study.load(study(), ROOT / "workflow" / "schemas", folder).config
 
 

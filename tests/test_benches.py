@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+import yaml
 
 from brightpaint.models.compute import Compute
 from brightpaint.models.objectives import Denoising, build_denoiser
@@ -36,6 +38,21 @@ def test_models_prints_a_line_for_the_network_and_two_for_its_training():
     assert all(0 < network[name] < 60 for name in figures)
     assert [line["prefetch"] for line in trainings] == [0, 2]
     assert all(line["training_images_per_s"] > 0 for line in trainings)
+
+
+def test_a_study_is_made_by_the_python_that_runs_the_bench(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # no environment is activated
+    import studies
+
+    study = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    del study["pathvars"]
+    study |= {"plates": "plates.tsv", "simulate": {"rows": 2, "columns": 2, "size_px": 64, "cells_per_field": 2}}
+    plates = (ROOT / "config" / "demo_plates.tsv").read_text()
+    studies.make(tmp_path, study, plates, ["resources/truth/SIM001.tsv"])
+    assert len(pd.read_csv(tmp_path / "resources" / "truth" / "SIM001.tsv", sep="\t")) == 4
+    with pytest.raises(SystemExit, match="MissingRuleException"):
+        studies.make(tmp_path, study, plates, ["resources/truth/SIM009.tsv"])
 
 
 def test_presets_goes_on_with_a_kept_training_and_refuses_other_marks(tmp_path, monkeypatch):
@@ -95,6 +112,7 @@ def test_presets_extends_a_training_that_is_faster_than_before(tmp_path, monkeyp
 
     monkeypatch.setattr(presets, "images_of", lambda *_: Fields())
     monkeypatch.setattr(presets, "CALIBRATED_S", 0)
+    monkeypatch.setattr(presets, "VALIDATIONS", 2)
     plate = argparse.Namespace(score=lambda *_: {})
 
     def images_by_mark(step_s, marks, cool=(), folder=tmp_path):
@@ -114,6 +132,25 @@ def test_presets_extends_a_training_that_is_faster_than_before(tmp_path, monkeyp
     assert images_by_mark(1.0, [4.0, 8.0, 12.0, 16.0], [4.0, 8.0, 12.0], other)[-1] == (16.0, 32)
     with pytest.raises(SystemExit, match=r"expected cooled \[4.0\], found \[4.0, 8.0, 12.0\]; delete it to begin anew"):
         images_by_mark(1.0, [4.0, 8.0, 12.0], [4.0], other)
+
+
+@pytest.mark.parametrize(
+    ("values", "end"),
+    [
+        ([0.3, 0.4, 0.45], 0.5),  # gains of 0.1, 0.05, 0.025, ...
+        ([1, 8, 4, 2], 0),  # only the last three count
+        ([0.3, 0.4, 0.4], 0.4),
+        ([0.3, 0.4, 0.35], 0.35),  # turned back: no trend to go on with
+        ([0.3, 0.3, 0.35], None),  # gains that grow, or stay, end nowhere
+        ([0.3, 0.35, 0.4], None),
+        ([0.3, 0.4], None),
+    ],
+)
+def test_presets_continues_gains_that_shrink(monkeypatch, values, end):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    import presets
+
+    assert presets.continued(values) == (end if end is None else pytest.approx(end))
 
 
 def test_presets_cools_a_copy_of_a_training(monkeypatch):
