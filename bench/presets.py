@@ -332,11 +332,12 @@ def main() -> None:
             shown = {key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()}
             print(json.dumps({"bench": "presets", "width": args.width, "device": named, **shown}), flush=True)
     numbers = ["images", "loss", "validation", "validation_eps", "validation_v", "pcc", "ssim", "feature_distance"]
-    for (variant, mark, is_cooled), part in pd.DataFrame(lines).groupby(["variant", "seconds", "cooled"]):
+    table = pd.DataFrame(lines)
+    for (variant, mark, is_cooled), part in table.groupby(["variant", "seconds", "cooled"]):
         shown = {name: [round(part[name].mean(), 4), round(part[name].std(), 4)] for name in numbers}
         of = {"bench": "presets", "variant": variant, "seconds": mark, "cooled": bool(is_cooled)}
         print(json.dumps({**of, "mean and s.d.": shown}), flush=True)
-    for (variant, seed), part in pd.DataFrame(lines).query("cooled").groupby(["variant", "seed"]):
+    for (variant, seed), part in table[table["cooled"]].groupby(["variant", "seed"]):
         ends = {name: continued(list(part[name])) for name in ("validation", "pcc", "feature_distance")}
         print(json.dumps({"bench": "presets", "variant": variant, "seed": seed, "continued": ends}), flush=True)
 

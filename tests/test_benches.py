@@ -1,6 +1,7 @@
 """A benchmark that does not run measures nothing: those of seconds are run, at the least size, of others what keeps their work."""
 
 import argparse
+import importlib
 import itertools
 import json
 import os
@@ -40,6 +41,12 @@ def test_models_prints_a_line_for_the_network_and_two_for_its_training():
     assert all(line["training_images_per_s"] > 0 for line in trainings)
 
 
+@pytest.fixture
+def presets(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    return importlib.import_module("presets")
+
+
 def test_a_study_is_made_by_the_python_that_runs_the_bench(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "bench"))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")  # no environment is activated
@@ -55,10 +62,7 @@ def test_a_study_is_made_by_the_python_that_runs_the_bench(tmp_path, monkeypatch
         studies.make(tmp_path, study, plates, ["resources/truth/SIM009.tsv"])
 
 
-def test_presets_goes_on_with_a_kept_training_and_refuses_other_marks(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "bench"))
-    import presets
-
+def test_presets_goes_on_with_a_kept_training_and_refuses_other_marks(presets, tmp_path):
     args = argparse.Namespace(width=8, fields=None, steps=2, train={}, device="cpu", marks=[1.0, 2.0], folder=tmp_path)
     args.cool = []
 
@@ -106,10 +110,7 @@ class Fields:
         return str(number), np.zeros((8, 16, 16), np.float32), 0
 
 
-def test_presets_extends_a_training_that_is_faster_than_before(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "bench"))
-    import presets
-
+def test_presets_extends_a_training_that_is_faster_than_before(presets, tmp_path, monkeypatch):
     monkeypatch.setattr(presets, "images_of", lambda *_: Fields())
     monkeypatch.setattr(presets, "CALIBRATED_S", 0)
     monkeypatch.setattr(presets, "VALIDATIONS", 2)
@@ -146,17 +147,11 @@ def test_presets_extends_a_training_that_is_faster_than_before(tmp_path, monkeyp
         ([0.3, 0.4], None),
     ],
 )
-def test_presets_continues_gains_that_shrink(monkeypatch, values, end):
-    monkeypatch.syspath_prepend(str(ROOT / "bench"))
-    import presets
-
+def test_presets_continues_gains_that_shrink(presets, values, end):
     assert presets.continued(values) == (end if end is None else pytest.approx(end))
 
 
-def test_presets_cools_a_copy_of_a_training(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "bench"))
-    import presets
-
+def test_presets_cools_a_copy_of_a_training(presets):
     torch.manual_seed(1)
     model = build_denoiser({"preset": "fast", "width": 8, "objective": "v"}, presets.CHANNELS, 0)
     rule, settings = Denoising(3, "v", "l2", 0.0), {**presets.TRAIN, "seed": 1, "batch": 2, "warmup_images": 4}
