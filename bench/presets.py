@@ -169,6 +169,7 @@ class Kept:
     ----------
     lines : its scores so far, a line a mark
     spent : its seconds of training
+    uncooled : its last mark, if it is to be cooled there and was not
     """
 
     def __init__(self, training: Recorded, variant: str, seed: int, args: argparse.Namespace):
@@ -178,6 +179,7 @@ class Kept:
         made_from = [args.width, args.fields, args.steps, settings, device, end]
         name = f"{variant}_{seed}_{store.digest(made_from)[:12]}.safetensors"
         self.training, self.path, self.lines, self.spent = training, args.folder / "states" / name, [], 0.0
+        self.uncooled = None
         if not self.path.exists():
             return
         tensors, meta = store.read_weights(self.path)
@@ -186,7 +188,8 @@ class Kept:
         if any(mine != asked for mine, asked in zip(marks, args.marks)):
             raise SystemExit(f"{self.path}: expected marks {args.marks}, found {marks}; delete it to begin anew")
         asked, found = set(args.cool) & set(marks), {line["seconds"] for line in self.lines if line["cooled"]}
-        if asked != found & set(args.marks):
+        self.uncooled = marks[-1] if marks[-1] in asked - found else None
+        if asked - {self.uncooled} != found & set(args.marks):
             raise SystemExit(
                 f"{self.path}: expected cooled {sorted(asked)}, found {sorted(found)}; delete it to begin anew"
             )
@@ -264,12 +267,14 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
                 f"validation_{objective}": training.best_loss, f"validation_{other}": validation_of_other.loss(best),
                 **plate.score(best, args.steps, seed, device)}  # fmt: skip
 
+    data, spent = images_of(results, PLATES[0], args.fields, seed), kept.spent
+    if kept.uncooled is not None:
+        kept.save(spent, [scored(cooled(training, data, validation), kept.uncooled, True)])
     for line in kept.lines:
         if line["seconds"] <= args.marks[-1]:
             yield line
             if is_flat(line, args):
                 return
-    data, spent = images_of(results, PLATES[0], args.fields, seed), kept.spent
     batches = training.batches(data)
     batches = itertools.chain([next(batches)], batches)  # begun now: they end at images, which is guessed below
     marks = [0.0, *args.marks]

@@ -95,6 +95,28 @@ def test_presets_goes_on_with_a_kept_training_and_refuses_other_marks(presets, t
         presets.Kept(begin(), "fast", 1, args)
 
 
+def test_presets_cools_a_kept_training_later_only_at_its_last_mark(presets, tmp_path, monkeypatch):
+    monkeypatch.setattr(presets, "images_of", lambda *_: Fields())
+    monkeypatch.setattr(presets, "VALIDATIONS", 2)
+    plate, train = argparse.Namespace(score=lambda *_: {}), {"batch": 2, "warmup_images": 4}
+    args = argparse.Namespace(width=8, fields=None, steps=2, train=train, device="cpu", folder=tmp_path)
+    args.prefetch, args.flat = 0, None
+
+    def lines(marks, cool):
+        clock = itertools.count(0, 0.5)
+        monkeypatch.setattr(presets.time, "process_time", lambda: next(clock))
+        args.marks, args.cool = marks, cool
+        return list(presets.train("fast", 1, tmp_path, plate, args))
+
+    at_once = lines([1.0, 2.0], [2.0])
+    (tmp_path / "states").rename(tmp_path / "of_at_once")
+    lines([1.0, 2.0], [])
+    assert lines([1.0, 2.0], [2.0]) == at_once == lines([1.0, 2.0], [2.0])
+    assert [(line["seconds"], line["cooled"]) for line in at_once] == [(1.0, False), (2.0, False), (2.0, True)]
+    with pytest.raises(SystemExit, match=r"expected cooled \[1.0, 2.0\], found \[2.0\]; delete it to begin anew"):
+        lines([1.0, 2.0, 3.0], [1.0, 2.0])
+
+
 class Fields:
     """Made-up fields in place of a plate's, to train on and to validate."""
 
