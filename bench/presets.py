@@ -12,6 +12,7 @@ and correlation with DNA of each stain), no cells: CellProfiler finds few whole 
 mean training loss since the line before.
 
 A third plate validates (`validation.Validation`), and as in the workflow the weights of the least loss there are those that paint.
+`pcc_of_last` and so on are what the last running mean paints, whatever its loss there.
 `validation_eps` and `validation_v` are the losses of eps and of v there, whatever the variant was trained on: the same
 images, noise and levels for all.
 `fall` is the share by which that least loss has fallen since the line before: where marks double and it is small, the
@@ -23,7 +24,8 @@ learning rate falls to 0, so that what a constant rate leaves unsettled is settl
 loss, PCC and feature distance of its cooled copies would end if their last two gains went on as a geometric series; null
 where gains do not shrink or are fewer than two. It means something where the marks cooled double.
 
-A training is kept in the folder at each mark: a killed command typed again, or one with later marks, goes on there.
+A training is kept in the folder at each mark: a killed command typed again, or one with later marks, goes on there, and
+the last mark of a kept one can be cooled later.
 The plates are made by the workflow once a folder; another machine that is given the folder needs no Snakemake.
 
     python bench/presets.py --folder /tmp/bench_presets --marks 30 60 120 --seeds 1 2 3
@@ -259,13 +261,15 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
 
     def scored(training: Recorded, mark: float, is_cooled: bool) -> dict:
         loss, training.losses = float(torch.stack(training.losses).mean()), []
-        best = load_module(Path(variant), build_denoiser(settings, CHANNELS, 0), training.best, device)
+        load = lambda tensors: load_module(Path(variant), build_denoiser(settings, CHANNELS, 0), tensors, device)  # noqa: E731
+        best, last = load(training.best), plate.score(load(training.mean), args.steps, seed, device)
         before, now = (entry["validation_loss"] for entry in training.history[-2:])
         return {"variant": variant, "seed": seed, "seconds": mark, "cooled": is_cooled, "images": training.seen,
                 "loss": loss, "validation_before": before, "validation_now": now,
                 "validation": training.best_loss, "fall": kept.fall(training.best_loss, is_cooled),
                 f"validation_{objective}": training.best_loss, f"validation_{other}": validation_of_other.loss(best),
-                **plate.score(best, args.steps, seed, device)}  # fmt: skip
+                **plate.score(best, args.steps, seed, device),
+                **{f"{name}_of_last": value for name, value in last.items()}}  # fmt: skip
 
     data, spent = images_of(results, PLATES[0], args.fields, seed), kept.spent
     if kept.uncooled is not None:
