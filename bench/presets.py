@@ -206,9 +206,9 @@ class Kept:
         before = [line["validation"] for line in self.lines if line["cooled"] == cooled]
         return 1 - loss / before[-1] if before else None
 
-    def save(self, spent: float, lines: list[dict]) -> None:
-        """Keep the training as it is now, in place of what was kept."""
-        self.lines, self.spent = [*self.lines, *lines], spent
+    def save(self, spent: float, line: dict) -> None:
+        """Keep the training as it is now with one line more, in place of what was kept."""
+        self.lines, self.spent = [*self.lines, line], spent
         tensors, meta = self.training.state()
         self.path.parent.mkdir(exist_ok=True)
         store.write_weights(self.path, tensors, {**meta, "lines": self.lines, "spent": spent})
@@ -262,18 +262,26 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
     def scored(training: Recorded, mark: float, is_cooled: bool) -> dict:
         loss, training.losses = float(torch.stack(training.losses).mean()), []
         load = lambda tensors: load_module(Path(variant), build_denoiser(settings, CHANNELS, 0), tensors, device)  # noqa: E731
-        best, last = load(training.best), plate.score(load(training.mean), args.steps, seed, device)
         before, now = (entry["validation_loss"] for entry in training.history[-2:])
+        best = load(training.best)
+        painted = last = plate.score(best, args.steps, seed, device)
+        if now != training.best_loss:  # else the last running mean is the best
+            last = plate.score(load(training.mean), args.steps, seed, device)
         return {"variant": variant, "seed": seed, "seconds": mark, "cooled": is_cooled, "images": training.seen,
                 "loss": loss, "validation_before": before, "validation_now": now,
                 "validation": training.best_loss, "fall": kept.fall(training.best_loss, is_cooled),
                 f"validation_{objective}": training.best_loss, f"validation_{other}": validation_of_other.loss(best),
-                **plate.score(best, args.steps, seed, device),
+                **painted,
                 **{f"{name}_of_last": value for name, value in last.items()}}  # fmt: skip
 
     data, spent = images_of(results, PLATES[0], args.fields, seed), kept.spent
+
+    def cool(mark: float) -> dict:
+        kept.save(spent, scored(cooled(training, data, validation), mark, True))
+        return kept.lines[-1]
+
     if kept.uncooled is not None:
-        kept.save(spent, [scored(cooled(training, data, validation), kept.uncooled, True)])
+        cool(kept.uncooled)
     for line in kept.lines:
         if line["seconds"] <= args.marks[-1]:
             yield line
@@ -295,13 +303,11 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
                     torch.cuda.synchronize(device)
                 spent += clock() - started
             training.validate(validation)
-        lines = [scored(training, mark, False)]
-        yield lines[0]
+        kept.save(spent, scored(training, mark, False))
+        yield kept.lines[-1]
         if mark in args.cool:
-            lines.append(scored(cooled(training, data, validation), mark, True))
-            yield lines[1]
-        kept.save(spent, lines)
-        if is_flat(lines[-1], args):
+            yield cool(mark)
+        if is_flat(kept.lines[-1], args):
             return
 
 

@@ -82,7 +82,7 @@ def test_presets_goes_on_with_a_kept_training_and_refuses_other_marks(presets, t
     assert kept.lines == [] and kept.spent == 0
     step(first)
     line = {"seconds": 1.0, "cooled": False, "validation": 0.5, "fall": None}
-    kept.save(1.25, [line])
+    kept.save(1.25, line)
     again = begin()
     kept = presets.Kept(again, "fast", 1, args)
     assert kept.lines == [line] and kept.spent == 1.25 and again.seen == 2
