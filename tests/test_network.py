@@ -2,10 +2,14 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from brightpaint.models import network
+from brightpaint.models.classifier import Classifier, classifier_spec
+from brightpaint.models.diffusion import Denoiser
 from brightpaint.models.network import Block, ConditionEncoder, UNet, group_norm, sinusoid
 from brightpaint.models.presets import PRESETS, spec_of
+from brightpaint.models.schedule import Schedule
 
 
 def inputs(batch=2, planes=2, targets=3, size=(24, 40)):
@@ -124,17 +128,112 @@ def test_null_label_is_the_zero_vector_and_is_never_trained():
 
 
 def test_sinusoid_values():
-    values = sinusoid(torch.tensor([0.0, 2.0]), 4, 100.0)
+    values = sinusoid(torch.tensor([0.0, 2.0]), network.frequencies(4, 100.0))
     np.testing.assert_allclose(values[0], [1, 1, 0, 0], atol=1e-7)
     np.testing.assert_allclose(values[1], [np.cos(2), np.cos(0.2), np.sin(2), np.sin(0.2)], rtol=1e-6)
 
 
 def test_log_snr_tells_levels_apart_where_gamma_does_not():
     gammas = torch.tensor([1e-4, 1e-3], dtype=torch.float64)
-    told = {name: sinusoid(g, 32, period) for name, g, period in
+    told = {name: sinusoid(g, network.frequencies(32, period)) for name, g, period in
             [("gamma", gammas, 10000.0), ("log_snr", network.log_snr(gammas), 30.0)]}  # fmt: skip
     apart = {name: float((value[0] - value[1]).norm()) for name, value in told.items()}
     assert apart["log_snr"] > 100 * apart["gamma"]
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_attention_takes_the_fused_kernel_and_equals_the_formula_written_out(layout):
+    """The fused kernel alone is allowed: it refuses tokens whose last dimension is not dense, and torch then raises."""
+    attention = shaken(network.Attention(spec_of("paper", 8), 64)).to(memory_format=layout)
+    h = torch.randn(2, 64, 6, 5).contiguous(memory_format=layout).requires_grad_()
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        mixed = attention(h, None)
+        mixed.sum().backward()
+    tokens = nn.functional.linear(attention.norm(h).flatten(2).transpose(1, 2), *parts_of(attention.qkv))
+    q, k, v = (part.unflatten(2, (2, 32)).transpose(1, 2) for part in tokens.chunk(3, dim=2))  # (B, heads, H * W, 32)
+    weights = (q @ k.transpose(2, 3) / 32**0.5).softmax(dim=3)
+    answers = (weights @ v).transpose(1, 2).flatten(2)
+    expected = h + nn.functional.linear(answers, *parts_of(attention.out)).transpose(1, 2).reshape(h.shape)
+    torch.testing.assert_close(mixed, expected, rtol=0, atol=1e-6)
+    assert torch.isfinite(h.grad).all()
+
+
+def parts_of(convolution):
+    """Return weight and bias of a 1 x 1 convolution as those of a linear layer."""
+    return convolution.weight[:, :, 0, 0], convolution.bias
+
+
+def test_the_classifier_s_pooling_takes_the_fused_kernel():
+    classifier = Classifier(classifier_spec(8), 2, 2, 3)
+    x, y, gamma, _ = inputs(2, 2, 2)
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        assert torch.isfinite(classifier(x, y, gamma)).all()
+
+
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+def test_networks_are_finite_at_both_ends_of_the_noise_levels(preset):
+    denoiser = Denoiser(shaken(UNet(spec_of(preset, 8), 2, 3, 1)).eval(), "eps" if preset == "paper" else "preconditioned")
+    classifier = shaken(Classifier(classifier_spec(8), 2, 3, 3)).eval()
+    x, y, _, labels = inputs()
+    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    with torch.no_grad():
+        assert torch.isfinite(denoiser(x, y, ends, labels)).all()
+        assert torch.isfinite(classifier(x, y, ends)).all()
+
+
+def test_the_bounds_of_log_snr_change_no_level_that_is_trained_or_sampled():
+    schedule = Schedule()
+    levels = torch.tensor([*schedule.gammas[1:], *schedule.path(50, "karras")[:-1]], dtype=torch.float64)
+    assert torch.equal(network.bounded_log_snr(levels), network.log_snr(levels))
+    low, high = network.bounded_log_snr(torch.tensor([0.0, 1.0])).tolist()
+    reached = network.log_snr(levels)
+    assert low < reached.min() < low + 0.1 and high - 0.1 < reached.max() < high
+
+
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+def test_in_bfloat16_neighbouring_noise_levels_stay_apart(preset):
+    """bfloat16 holds 8 bits: gammas near 0 would all be embedded alike."""
+    encoder = network.NoiseEncoder(spec_of(preset, 16))
+    levels = torch.from_numpy(Schedule().gammas[[1500, 2000]])
+    with torch.no_grad():
+        plain = encoder(levels)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half = encoder(levels)
+    assert half.dtype == torch.float32 and torch.equal(half, plain) and (plain[0] != plain[1]).any()
+
+
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+def test_in_bfloat16_noise_adagn_and_the_last_convolution_are_float32_and_the_rest_is_not(preset):
+    unet, classifier = UNet(spec_of(preset, 8), 2, 3, 1), Classifier(classifier_spec(8), 2, 3, 3)
+    shaken(unet), shaken(classifier)
+    x, y, gamma, labels = inputs()
+    found = {}
+    for module in (unet, classifier):
+        for name, layer in module.named_modules():
+            if isinstance(layer, (nn.Linear, nn.Conv2d)):
+                layer.register_forward_hook(lambda _, __, out, name=name: found.setdefault(name, set()).add(out.dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs = unet(x, y, gamma, labels), classifier(x, y, gamma)
+    assert {output.dtype for output in outputs} == {torch.float32}
+    full = {name for name, dtypes in found.items() if dtypes == {torch.float32}}
+    exempt = {name for name in found if "noise." in name or name.endswith("condition") or name in ("last", "pool.out")}
+    assert full == exempt and all(found[name] == {torch.bfloat16} for name in found.keys() - exempt)
+    assert {parameter.dtype for parameter in unet.parameters()} == {torch.float32}
+
+
+def test_frequencies_are_on_the_device_and_not_in_the_weights():
+    unet = UNet(spec_of("fast", 8), 2, 3, 1)
+    assert [name for name, _ in unet.named_buffers()] == ["encoder.noise.frequencies"]
+    assert set(unet.state_dict()) == {name for name, _ in unet.named_parameters()}
+
+
+@pytest.mark.parametrize("preset", ["paper", "fast"])
+def test_a_forward_pass_waits_for_nothing(preset):
+    """On the meta device no value can be read: `.item()`, `float(tensor)`, `bool(tensor)` raise."""
+    with torch.device("meta"):
+        unet, classifier = UNet(spec_of(preset, 8), 2, 3, 1), Classifier(classifier_spec(8), 2, 3, 3)
+        unet(*(tensor.to("meta") for tensor in inputs()))
+        classifier(*(tensor.to("meta") for tensor in inputs()[:3]))
 
 
 def test_unknown_preset_is_an_error():

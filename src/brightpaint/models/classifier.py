@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from brightpaint.models.network import Encoder, group_norm
+from brightpaint.models.network import Encoder, group_norm, unreduced
 from brightpaint.models.presets import PRESETS, Spec
 
 # The published width; log-SNR in place of gamma, as in `fast`.
@@ -41,7 +41,8 @@ class AttentionPool(nn.Module):
         qkv = self.qkv(tokens).reshape(batch, count, 3, self.heads, channels // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, tokens, channels of a head)
         pooled = F.scaled_dot_product_attention(q[:, :, :1], k, v)
-        return self.out(pooled.reshape(batch, channels))
+        with unreduced(pooled):
+            return self.out(pooled.reshape(batch, channels).float())
 
 
 class Classifier(nn.Module):

@@ -1,4 +1,4 @@
-"""On what a training runs: device, precision, and the processes of one job. Nothing here is drawn at random.
+"""On what networks are trained and paint: device, precision, a job's processes. Nothing here is drawn at random.
 
 Several GPUs: `torchrun` starts one process a GPU and says in the environment which is which (RANK, LOCAL_RANK,
 WORLD_SIZE). Each process computes its part of every batch, torch's DistributedDataParallel averages the gradients,
@@ -39,7 +39,7 @@ def pick_device(device: str) -> torch.device:
 
 @dataclass(frozen=True)
 class Compute:
-    """How a training is computed. The defaults are those of a plain CPU run.
+    """How a training or a painting is computed. The defaults are those of a plain CPU run.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Compute:
     precision : `float32`, `bfloat16` (autocast: weights, optimiser and losses stay float32), or `auto`, which is
         bfloat16 on a GPU and float32 on a CPU
     compile : whether torch.compile translates the network on a GPU
-    prefetch : threads that read batches ahead; 0 reads each when it is needed
+    prefetch : threads that read a training's batches ahead; 0 reads each when it is needed
     save_every_s : seconds between saves of an unfinished training
     """
 
@@ -63,6 +63,10 @@ class Compute:
         chosen = {"auto": "bfloat16" if self.device.type == "cuda" else "float32"}.get(self.precision, self.precision)
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[chosen]
 
+    def __str__(self) -> str:
+        """Say what may change a result in its last bits: `cuda, bfloat16`."""
+        return f"{self.device.type}, {str(self.dtype).removeprefix('torch.')}"
+
     @property
     def layout(self) -> torch.memory_format:
         """Channels last where tensor cores want it: bfloat16; else as written."""
@@ -76,13 +80,28 @@ class Compute:
         """Return the model on the device, its convolutions in the layout that suits the precision."""
         return model.to(self.device).to(memory_format=self.layout)
 
+    def compiled(self, model: nn.Module) -> nn.Module:
+        """Return the model, compiled as asked."""
+        return torch.compile(model, backend=COMPILERS[self.device.type]) if self.compile else model
+
     def runnable(self, model: nn.Module) -> nn.Module:
         """Return what is called in a training step: the model, compiled and shared between processes as asked."""
-        called = torch.compile(model, backend=COMPILERS[self.device.type]) if self.compile else model
+        called = self.compiled(model)
         if world() == 1:
             return called
         gpus = [self.device.index] if self.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(called, device_ids=gpus)
+        # The only buffers are constants, the same in every process: there is nothing to broadcast at each step.
+        return nn.parallel.DistributedDataParallel(called, device_ids=gpus, broadcast_buffers=False)
+
+    def painting(self, model: nn.Module) -> Callable:
+        """Return what is called to paint: the placed model, compiled as asked, in its precision."""
+        called = self.compiled(self.place(model))
+
+        def call(*inputs):
+            with self.autocast():
+                return called(*inputs)
+
+        return call
 
     def send(self, images: torch.Tensor) -> torch.Tensor:
         """Return images (B, C, H, W) as float32 on the device; from pinned memory the copy does not wait."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,10 @@ from torch import nn
 from brightpaint.cli import run
 from brightpaint.models.presets import PRESETS, Spec, spec_of
 from brightpaint.models.schedule import log_snr
+
+# Just beyond what training and sampling reach (-10.03 at gamma_T, 13.82 at level 1): the ends, gamma 0 and 1, where
+# log-SNR is infinite, are embedded nearly as the outermost levels that the network knows, and no other level changes.
+LOG_SNR_RANGE = (-10.1, 13.9)
 
 
 def group_norm(channels: int, spec: Spec) -> nn.GroupNorm:
@@ -34,21 +39,30 @@ def zeroed(layer: nn.Module) -> nn.Module:
     return layer
 
 
-def sinusoid(values: torch.Tensor, width: int, longest: float) -> torch.Tensor:
-    """Return cosines and sines of `values` at geometric angular frequencies from 1 to 1 / `longest`.
-
-    Parameters
-    ----------
-    values : (B,)
-
-    Returns
-    -------
-    (B, width) float32
-    """
+def frequencies(width: int, longest: float) -> torch.Tensor:
+    """Return (width // 2,) float64 geometric angular frequencies from 1 to 1 / `longest`."""
     half = width // 2
-    steps = torch.arange(half, dtype=torch.float64, device=values.device)
-    angles = values.double()[:, None] * torch.exp(-math.log(longest) * steps / half)
+    return torch.exp(-math.log(longest) * torch.arange(half, dtype=torch.float64) / half)
+
+
+def sinusoid(values: torch.Tensor, frequencies: torch.Tensor) -> torch.Tensor:
+    """Return cosines and sines of `values` (B,) at F angular `frequencies`: (B, 2 F) float32."""
+    angles = values.double()[:, None] * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=1).float()
+
+
+def bounded_log_snr(gamma: torch.Tensor) -> torch.Tensor:
+    """Return log-SNR (B,) float64, finite at every gamma from 0 to 1."""
+    return log_snr(gamma).clamp(*LOG_SNR_RANGE)
+
+
+def unreduced(tensor: torch.Tensor) -> AbstractContextManager:
+    """Return a context in which what is computed beside `tensor` stays float32, also where autocast is on.
+
+    bfloat16 holds 8 bits, 0.4%: too few for noise levels, for the scale and shift that they set, and for the output.
+    """
+    kind = tensor.device.type
+    return nullcontext() if kind == "meta" else torch.autocast(kind, enabled=False)  # meta knows no autocast
 
 
 class ConditionEncoder(nn.Module):
@@ -70,15 +84,16 @@ class NoiseEncoder(nn.Module):
 
     def __init__(self, spec: Spec):
         super().__init__()
-        self.spec = spec
+        self.told = {"gamma": torch.Tensor.double, "log_snr": bounded_log_snr}[spec.noise_input]
+        longest = {"gamma": 10000.0, "log_snr": 30.0}[spec.noise_input]
+        self.register_buffer("frequencies", frequencies(spec.width, longest), persistent=False)  # not among the weights
         self.layers = nn.Sequential(
             nn.Linear(spec.width, spec.embedding), nn.SiLU(), nn.Linear(spec.embedding, spec.embedding)
         )
 
     def forward(self, gamma: torch.Tensor) -> torch.Tensor:
-        if self.spec.noise_input == "gamma":
-            return self.layers(sinusoid(gamma, self.spec.width, 10000.0))
-        return self.layers(sinusoid(log_snr(gamma), self.spec.width, 30.0))  # log-SNR spans -10 to 14
+        with unreduced(gamma):
+            return self.layers(sinusoid(self.told(gamma), self.frequencies))  # (B,) -> (B, E)
 
 
 class Block(nn.Module):
@@ -101,7 +116,8 @@ class Block(nn.Module):
     def forward(self, h: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         inner = resampled(F.silu(self.norm_in(h)), self.resample)
         inner = self.conv_in(inner)
-        scale, shift = self.condition(F.silu(embedding))[:, :, None, None].chunk(2, dim=1)
+        with unreduced(embedding):
+            scale, shift = self.condition(F.silu(embedding))[:, :, None, None].chunk(2, dim=1)
         inner = self.norm_out(inner) * (1 + scale) + shift  # AdaGN; paper 000, eq. 4
         inner = self.conv_out(self.dropout(F.silu(inner)))
         return self.skip(resampled(h, self.resample)) + inner
@@ -138,7 +154,8 @@ class Attention(nn.Module):
     def forward(self, h: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
         batch, channels, height, width = h.shape
         qkv = self.qkv(self.norm(h)).reshape(batch, 3, self.heads, channels // self.heads, height * width)
-        q, k, v = qkv.transpose(3, 4).unbind(1)  # (B, heads, H * W, channels of a head)
+        # (B, heads, H * W, channels of a head); torch's fused kernels refuse tokens that are not dense in memory
+        q, k, v = (part.transpose(2, 3).contiguous() for part in qkv.unbind(1))
         mixed = F.scaled_dot_product_attention(q, k, v)
         return h + self.out(mixed.transpose(2, 3).reshape(h.shape))
 
@@ -242,7 +259,8 @@ class UNet(nn.Module):
         h, skipped, embedding = self.encoder(torch.cat([x, y], dim=1), gamma, labels)
         for stage, join in zip(self.stages, self.joined):
             h = stage(torch.cat([h, skipped.pop()], dim=1) if join else h, embedding)
-        out = F.pixel_shuffle(self.last(F.silu(self.norm(h))), self.spec.patch_px)
+        with unreduced(h):
+            out = F.pixel_shuffle(self.last(F.silu(self.norm(h.float()))), self.spec.patch_px)
         return out[..., : y.shape[-2], : y.shape[-1]]
 
 

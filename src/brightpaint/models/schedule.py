@@ -8,7 +8,7 @@ prints leaves gamma_T = 0.36 and could not start from pure noise.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import torch
@@ -47,7 +47,7 @@ class Schedule:
         (count,) float64 on the generator's device
         """
         device = generator.device
-        gammas = torch.as_tensor(self.gammas, device=device)
+        gammas = on_device(self, device)
         t = torch.randint(2, self.levels + 1, (count,), generator=generator, device=device)
         share = torch.rand(count, generator=generator, device=device, dtype=torch.float64)
         return gammas[t - 1] + share * (gammas[t] - gammas[t - 1])
@@ -71,6 +71,12 @@ class Schedule:
             raise ValueError(f"spacing {spacing!r}: expected level or karras")
         visited = np.round(np.linspace(self.levels, 0, steps + 1)).astype(int)
         return [float(gamma) for gamma in self.gammas[visited]]
+
+
+@cache
+def on_device(schedule: Schedule, device: torch.device) -> torch.Tensor:
+    """Return the schedule's gammas (T + 1,) float64 on the device, copied there once: a copy a step would wait."""
+    return torch.as_tensor(schedule.gammas, device=device)
 
 
 def log_snr(gamma: torch.Tensor) -> torch.Tensor:

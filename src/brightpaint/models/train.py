@@ -118,8 +118,7 @@ def describe(settings: dict, labels: dict, how: Compute | None = None) -> dict:
     versions = {"brightpaint": brightpaint.__version__, "torch": str(torch.__version__)}
     own = {key: value for key, value in settings.items() if key != "channels"}
     if how:
-        precision = str(how.dtype).removeprefix("torch.")
-        versions["computed"] = f"{how.device.type}, {precision}, {compute.world()} process(es)"
+        versions["computed"] = f"{how}, {compute.world()} process(es)"
     return {"settings": own, "channels": settings["channels"], "label_map": labels, "versions": versions}
 
 
