@@ -108,10 +108,18 @@ def train_arguments(folder: Path, plates: list[tuple[Path, Path]], settings: dic
 
 
 def sample_arguments(
-    weights: Path, plate: tuple[Path, Path], out: Path, part: int = 1, parts: int = 1, classifier=(), **changes
+    weights: Path,
+    plate: tuple[Path, Path],
+    out: Path,
+    part: int = 1,
+    parts: int = 1,
+    classifier=(),
+    how=None,
+    **changes,
 ) -> list[str]:
-    """Return the command line of `sample`."""
+    """Return the command line of `sample`; `how` is what `--compute` says, None to leave it out."""
     words = ["--settings", json.dumps({**SAMPLING, **changes}), "--device", "cpu", "--threads", "1"]
+    words += [] if how is None else ["--compute", json.dumps(how)]
     words += ["--weights", weights, "--classifier", *classifier, "--stack", plate[0], "--fields", plate[1], "--active"]
     words += ["--part", f"{part:03d}", "--parts", parts, "--predicted", out, "--seconds", out.with_suffix(".tsv")]
     return [str(word) for word in words]

@@ -60,7 +60,10 @@ def test_trained_and_sampled_through_the_commands(kind, tmp_path):
     train.main(train_arguments(tmp_path, made, {**SETTINGS, "kind": kind}))
     tensors, meta = store.read_weights(tmp_path / "weights.safetensors")
     assert meta["settings"]["kind"] == kind and meta["channels"] == CHANNELS and meta["label_map"] == {}
-    sample.main(sample_arguments(tmp_path / "weights.safetensors", made[0], tmp_path / "out.tif", **SAMPLING))
+    words = sample_arguments(tmp_path / "weights.safetensors", made[0], tmp_path / "out.tif", **SAMPLING)
+    words[words.index("cpu")] = "cuda"  # a floor asks for no GPU
+    sample.main(words)
+    assert store.read_table(tmp_path / "out.tsv")["computed"].tolist() == ["cpu, float32"]
     painted = store.open_stack(tmp_path / "out.tif")
     expected = baselines.predict(kind, tensors, data.field(0)[:2])
     np.testing.assert_allclose(painted.images[0], expected, atol=2e-3)

@@ -21,7 +21,8 @@ def make_parts(folder, fields, count, size_px=8, channels=CHANNELS):
         with store.StackWriter(path, shape, channels, key="part", meta=meta) as writer:
             for place, row in enumerate(rows):
                 writer.write(place, np.full(shape[1:], row))
-        store.write_table(pd.DataFrame([{"part": part, "fields": len(rows), "wall_s": 2.5}]), path.with_suffix(".tsv"))
+        cost = {"part": part, "fields": len(rows), "wall_s": 2.5, "computed": "cpu, float32"}
+        store.write_table(pd.DataFrame([cost]), path.with_suffix(".tsv"))
         paths.append(path)
     return paths
 
@@ -47,6 +48,7 @@ def test_parts_are_joined_in_the_order_of_the_field_table(tmp_path, plate, count
     assert rows["Metadata_Well"].tolist() == fields["Metadata_Well"].tolist()
     seconds = store.read_table(tmp_path / "seconds.tsv")
     assert seconds["fields"].sum() == 6 and seconds["part"].tolist() == list(range(1, count + 1))
+    assert set(seconds["computed"]) == {"cpu, float32"}
     annotations = {"Source", "Batch", "perturbation", "target", "control_type"}
     assert set(rows.columns) == set(store.FIELD_KEYS) | {f"Metadata_{name}" for name in annotations}
 

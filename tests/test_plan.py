@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from brightpaint import checks, costs, plan, store
@@ -164,6 +165,18 @@ def test_given_weights_cost_what_their_own_network_does(tmp_path):
     path.write_text("no")
     with pytest.raises(ValueError, match="given.safetensors: not a brightpaint weights file"):
         costs_in(tmp_path / "wrong", {"models": [{"name": "pert", "weights": str(path)}, *floors]})
+
+
+@pytest.mark.parametrize("own, study_s, fits", [({}, 15, True), ({}, 40, False), ({"cutoff": 40}, 40, True)])
+def test_given_weights_must_be_of_the_study_s_cutoff(tmp_path, own, study_s, fits):
+    store.write_weights(
+        tmp_path / "given.safetensors", {"w": torch.zeros(1)}, {"settings": {"kind": "diffusion", **own}}
+    )
+    models = [{**TINY["models"][0], "weights": "given.safetensors"}, *TINY["models"][1:]]
+    prepare = {**TINY["prepare"], "cutoff": study_s}
+    (check,) = checks.weights(study_in(tmp_path, {"models": models, "prepare": prepare}), tmp_path)
+    assert check.there == fits
+    assert fits or "cut off at 15 s.d.; set prepare.cutoff (40) to it, or correct models.pert.weights" in check.said
 
 
 def test_what_is_missing_is_said_with_what_to_type(tmp_path, monkeypatch):

@@ -214,6 +214,106 @@ def test_killed_sampling_goes_on_with_the_next_field(tmp_path, monkeypatch):
     np.testing.assert_array_equal(resumed, painted(tmp_path / "b.tif"))
 
 
+# --- how it is computed ---
+
+
+def recorded(path):
+    """Return how a part says that it was painted."""
+    return store.read_table(path.with_suffix(".tsv"))["computed"].tolist()
+
+
+def test_compute_s_defaults_on_a_cpu_are_float32_and_change_no_byte(tmp_path):
+    plain, told = tmp_path / "plain.tif", tmp_path / "told.tif"
+    painted(plain)
+    painted(told, how={"precision": "auto", "compile": False, "prefetch": 2, "save_every_s": 300})
+    assert plain.read_bytes() == told.read_bytes()
+    assert recorded(plain) == recorded(told) == ["cpu, float32"]
+
+
+@pytest.mark.parametrize("guided", [False, True])
+def test_bfloat16_in_channels_last_paints_the_same_within_its_precision(tmp_path, guided):
+    changes = {"classifier": [classifier_weights()] if guided else [], "sampler": "ddpm", "guidance_scale": 2.0}
+    plain = painted(tmp_path / "plain.tif", **changes)
+    half = painted(tmp_path / "half.tif", how={"precision": "bfloat16"}, **changes)
+    assert recorded(tmp_path / "half.tif") == ["cpu, bfloat16"]
+    assert (half != plain).any() and np.abs(half.astype(float) - plain).mean() < 0.03  # of stains of s.d. 1
+
+
+def test_compiled_networks_paint_the_same(tmp_path):
+    changes = {"classifier": [classifier_weights()], "sampler": "ddpm"}
+    compiled = painted(tmp_path / "compiled.tif", how={"compile": True}, **changes)
+    assert recorded(tmp_path / "compiled.tif") == ["cpu, float32, compiled"]
+    np.testing.assert_allclose(compiled, painted(tmp_path / "plain.tif", **changes), atol=4e-3)  # stored as float16
+
+
+def test_regression_paints_in_the_precision_asked_for(tmp_path):
+    settings = {**SETTINGS, "kind": "regression", "images": 200}
+    train.main(train_arguments(tmp_path, labelled_plates()[:2], settings))
+    weights = tmp_path / "weights.safetensors"
+    plain = painted(tmp_path / "plain.tif", weights)
+    half = painted(tmp_path / "half.tif", weights, how={"precision": "bfloat16"})
+    assert (half != plain).any() and np.abs(half.astype(float) - plain).mean() < 0.03
+    assert recorded(tmp_path / "half.tif") == ["cpu, bfloat16"]
+
+
+def test_a_part_is_painted_in_one_precision(tmp_path, monkeypatch):
+    """What an earlier run painted in another precision is set aside, not gone on with."""
+    paint, calls = sample.paint_rows, []
+
+    def killed(painter, *rest):
+        def failing(x, chosen):
+            calls.append(chosen)
+            if len(calls) == 3:
+                raise RuntimeError("killed")
+            return painter(x, chosen)
+
+        return paint(failing, *rest)
+
+    monkeypatch.setattr(sample, "paint_rows", killed)
+    with pytest.raises(RuntimeError):
+        painted(tmp_path / "a.tif", how={"precision": "bfloat16"})
+    np.testing.assert_array_equal(painted(tmp_path / "a.tif"), painted(tmp_path / "b.tif"))
+
+
+# --- the cut-off belongs to the weights ---
+
+
+def of_cutoff(folder, cutoff, source=None):
+    """Return a copy of the weights that says it was trained on images cut off there."""
+    tensors, meta = store.read_weights(source or labelled_weights())
+    path = folder / f"cut_{cutoff}.safetensors"
+    store.write_weights(path, tensors, {**meta, "settings": {**meta["settings"], "cutoff": cutoff}})
+    return path
+
+
+def test_stains_are_cut_off_where_the_weights_say(tmp_path):
+    plain = painted(tmp_path / "plain.tif")
+    low = painted(tmp_path / "low.tif", weights=of_cutoff(tmp_path, 0.5), cutoff=0.5)
+    assert np.abs(plain).max() > 1 and np.abs(low).max() == 0.5
+    stains = plain.astype(float)
+    assert np.corrcoef(low.ravel(), np.clip(stains, -0.5, 0.5).ravel())[0, 1] > 0.8
+
+
+def test_a_cutoff_beyond_15_lets_brighter_stains_through(tmp_path):
+    train.main(train_arguments(tmp_path, labelled_plates()[:2], {**SETTINGS, "kind": "regression", "images": 200}))
+    tensors, meta = store.read_weights(tmp_path / "weights.safetensors")
+    tensors["network.last.bias"] += 30.0
+    store.write_weights(tmp_path / "bright.safetensors", tensors, meta)
+    wide = of_cutoff(tmp_path, 40, tmp_path / "bright.safetensors")
+    assert painted(tmp_path / "old.tif", tmp_path / "bright.safetensors").max() == 15
+    assert 15 < painted(tmp_path / "new.tif", wide, cutoff=40).max() <= 40
+
+
+def test_weights_of_another_cutoff_than_the_study_s_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="cut off at 15 s.d.* study's at 40.*set prepare.cutoff to 15, or train"):
+        painted(tmp_path / "a.tif", cutoff=40)
+    with pytest.raises(ValueError, match="cut off at 40 s.d.* study's at 15.*set prepare.cutoff to 40, or train"):
+        painted(tmp_path / "a.tif", weights=of_cutoff(tmp_path, 40))
+    for wrong in (0, -1, "15", True, float("inf")):
+        with pytest.raises(ValueError, match="its cutoff is .*; expected a number of s.d. above 0"):
+            painted(tmp_path / "a.tif", weights=of_cutoff(tmp_path, wrong), cutoff=wrong)
+
+
 def test_weights_of_other_channels_are_refused_with_the_difference_named(tmp_path):
     for channels, named in ((("BF", "DNA", "ER"), "missing .'BF_L'."), (("BF_L", "BF", "DNA", "ER", "RNA"), "'RNA'")):
         plate = make_plate(tmp_path, f"P{len(channels)}", 2, channels=channels)

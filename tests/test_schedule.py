@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from brightpaint.models.schedule import Schedule, log_snr
+from brightpaint.models.schedule import Schedule, bounded_log_snr, log_snr
 
 
 def test_gammas_start_at_one_fall_and_end_where_the_paper_s_code_ends():
@@ -59,3 +59,12 @@ def test_karras_path_spaces_the_seventh_root_of_sigma_evenly():
 def test_unknown_spacing_is_an_error():
     with pytest.raises(ValueError, match="level or karras"):
         Schedule().path(5, "even")
+
+
+def test_the_bounds_of_log_snr_change_no_level_that_is_trained_or_sampled():
+    schedule = Schedule()
+    levels = torch.tensor([*schedule.gammas[1:], *schedule.path(50, "karras")[:-1]], dtype=torch.float64)
+    assert torch.equal(bounded_log_snr(levels), log_snr(levels))
+    low, high = bounded_log_snr(torch.tensor([0.0, 1.0])).tolist()
+    reached = log_snr(levels)
+    assert low < reached.min() < low + 0.1 and high - 0.1 < reached.max() < high

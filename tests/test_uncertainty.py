@@ -55,6 +55,18 @@ def test_spread_is_the_standard_deviation_of_the_standardised_samples(tmp_path, 
     assert wanted.mean() > 0.02 and found.shape == drawn.shape
 
 
+def test_spread_is_of_samples_standardised_to_the_study_s_cutoff_in_the_precision_asked_for(tmp_path):
+    shift = np.zeros((1, 1, 8, 8), np.float32)
+    shift[0, 0, 0, 0] = 1.0  # one pixel: 7.9 s.d. above the mean
+    plain = uncertainty.spread_painter(lambda x, rows, sample: -shift, lambda rows: shift, 2, 15)(None, [0])
+    cut = uncertainty.spread_painter(lambda x, rows, sample: -shift, lambda rows: shift, 2, 2)(None, [0])
+    np.testing.assert_allclose(plain[0, 0, 0, 0], 2**0.5 * 63**0.5, rtol=1e-4)
+    np.testing.assert_allclose(cut[0, 0, 0, 0], 2**0.5 * 2, rtol=1e-5)
+    half = spread(tmp_path, "half", how={"precision": "bfloat16"})
+    assert (half != spread(tmp_path)).any()
+    assert store.read_table(tmp_path / "half.tsv")["computed"].tolist() == ["cpu, bfloat16"]
+
+
 def test_samples_differ_by_name_and_number():
     row = store.read_fields(labelled_plates()[2][1]).iloc[0]
     seeds = [sample.field_noise(row, 0, number).initial_seed() for number in range(5)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import runpy
@@ -46,6 +47,17 @@ def test_a_training_takes_the_place_of_its_shell(planning):
     said = snakemake(planning, "-n", "-p").stdout
     started = re.findall(r"^Shell command: (.*) brightpaint\.models\.(train\w*) ", said, re.MULTILINE)
     assert sorted(started) == [("exec $(launch 1)", "train"), ("exec $(launch 1)", "train_classifier")]
+
+
+def test_a_cutoff_of_one_s_own_belongs_to_training_and_painting_and_the_default_changes_no_setting(planning):
+    def cutoffs() -> dict:
+        said = snakemake(planning, "-n", "-p").stdout
+        found = re.findall(r"brightpaint\.models\.(train|sample) --settings '(.*?)'", said)
+        return {(name, json.loads(text).get("cutoff")) for name, text in found}
+
+    assert cutoffs() == {("train", None), ("sample", None)}
+    write_study(planning, {"source": {"layout": "simulated"}, "prepare": {"size_px": 128, "cutoff": 40}})
+    assert cutoffs() == {("train", 40), ("sample", 40)}
 
 
 def many_plates() -> pd.DataFrame:

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from brightpaint import store
 from brightpaint.config import NETWORKS, Study
 from brightpaint.features.cellpose_segment import find_python
 from brightpaint.features.cellprofiler import find_command
+from brightpaint.intensity import CUTOFF
 
 REMEMBERED_S = 200  # the plugin looks after 180 s at the latest
 
@@ -105,12 +107,22 @@ def slurm() -> Check | None:
 
 
 def weights(study: Study, root: Path) -> Iterator[Check]:
-    """Check that weights which models name by path are there."""
+    """Check that weights which models name by path are there, and were trained on images cut off as the study's are."""
+    here = study.config["prepare"]["cutoff"]
     for model in study.config["models"]:
         if path := model["weights"]:
-            there = (root / path).exists()
-            missing = f"{path} is not there; correct models.{model['name']}.weights"
-            yield Check(f"weights of {model['name']}", there, path if there else missing)
+            problem = weights_problem(root / path, here)
+            said = f"{path} {problem} models.{model['name']}.weights" if problem else path
+            yield Check(f"weights of {model['name']}", not problem, said)
+
+
+def weights_problem(path: Path, cutoff: float) -> str:
+    """Return what is wrong with given weights in a study whose images are cut off there, or nothing."""
+    if not path.exists():
+        return "is not there; correct"
+    own = store.read_weights(path, tensors=False)[1].get("settings", {}).get("cutoff", CUTOFF)
+    told = f"was trained on images cut off at {own} s.d.; set prepare.cutoff ({cutoff}) to it, or correct"
+    return "" if own == cutoff else told
 
 
 def images(study: Study, root: Path) -> Iterator[Check]:

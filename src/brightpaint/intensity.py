@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+CUTOFF = 15  # largest |z-score| of prepared images, where settings and weights name none (the paper's)
 
-def standardise(images: np.ndarray, cutoff: float = 15.0) -> np.ndarray:
+
+def standardise(images: np.ndarray, cutoff: float = CUTOFF) -> np.ndarray:
     """Bring each image to mean 0 and s.d. 1, then clip it to [-cutoff, cutoff] (paper, section 4.2).
 
     Parameters

@@ -14,6 +14,7 @@ from brightpaint import limits
 from brightpaint.config import NETWORKS, Study
 from brightpaint.features import loaded_objects, own_pipeline
 from brightpaint.features.pipeline import read as read_pipeline
+from brightpaint.intensity import CUTOFF
 from brightpaint.sweep_config import POINT, base_arm, reference
 
 try:
@@ -29,7 +30,7 @@ PAINTED = "|".join(STUDY.arms + SWEPT)
 
 
 def computing():
-    """JSON of how a training is computed, for the shell prefix, which Snakemake formats: braces are doubled."""
+    """JSON of how networks are computed, for the shell prefix, which Snakemake formats: braces are doubled."""
     keys = ("precision", "compile", "prefetch", "save_every_s")
     chosen = json.dumps({key: CONFIG["compute"][key] for key in keys}, sort_keys=True)
     return shlex.quote(chosen).replace("{", "{{").replace("}", "}}")
@@ -74,6 +75,11 @@ def pick(section, *keys):
     return {key: CONFIG[section][key] for key in keys}
 
 
+def cutoff_unless_default():
+    """The images' cut-off where it is not CUTOFF, which is what settings and weights mean that name none."""
+    return {} if CONFIG["prepare"]["cutoff"] == CUTOFF else pick("prepare", "cutoff")
+
+
 def stage_settings(stage, name):
     channels = CONFIG["channels"]
     if stage == "simulate":
@@ -110,7 +116,7 @@ def stage_settings(stage, name):
     if stage == "train":
         model = STUDY.entry("models", name)
         chosen = {key: model[key] for key in ("kind", "label", "preset", "width", "objective", "loss", "subset")}
-        return {**chosen, **CONFIG["train"], "channels": channels}
+        return {**chosen, **CONFIG["train"], **cutoff_unless_default(), "channels": channels}
     if stage == "train_classifier":
         entry = STUDY.entry("classifiers", name)
         chosen = {key: entry[key] for key in ("label", "width", "subset")}
@@ -120,7 +126,7 @@ def stage_settings(stage, name):
         keys = ("sampler", "steps", "spacing", "eta", "sampling_label", "label_scale", "guidance_scale", "seed")
         chosen = {key: arm[key] for key in (*keys, "guidance_interval")}
         chosen |= {"mean_of": arm["mean_of"]} if arm["mean_of"] > 1 else {}
-        return {**chosen, "batch": CONFIG["sample"]["batch"], "subset": STUDY.model_of(name)["subset"]}
+        return {**chosen, **cutoff_unless_default(), "batch": CONFIG["sample"]["batch"], "subset": STUDY.model_of(name)["subset"]}
     if stage == "uncertainty":
         return {**stage_settings("sample", name), "samples": STUDY.entry("arms", name)["samples"]}
     if stage == "sweep":

@@ -104,6 +104,7 @@ rule sample:
         parts=lambda wildcards: len(sampling_parts(wildcards.arm)),
     shell:
         "keep_memory python -m brightpaint.models.sample --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        ' --compute "$BRIGHTPAINT_COMPUTE"'
         " --threads {threads} --weights {input.weights:q} --classifier {input.classifier:q}"
         " --stack {input.stack:q} --fields {input.fields:q} --active {input.active:q}"
         " --part {wildcards.part} --parts {params.parts}"
@@ -139,6 +140,7 @@ rule uncertainty:
         parts=lambda wildcards: len(sampling_parts(wildcards.arm)),
     shell:
         "keep_memory python -m brightpaint.models.uncertainty --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        ' --compute "$BRIGHTPAINT_COMPUTE"'
         " --threads {threads} --weights {input.weights:q} --classifier {input.classifier:q}"
         " --stack {input.stack:q} --fields {input.fields:q} --active {input.active:q} --drawn {input.drawn:q}"
         " --part {wildcards.part} --parts {params.parts}"

@@ -65,7 +65,8 @@ class Compute:
 
     def __str__(self) -> str:
         """Say what may change a result in its last bits: `cuda, bfloat16`."""
-        return f"{self.device.type}, {str(self.dtype).removeprefix('torch.')}"
+        precision = str(self.dtype).removeprefix("torch.")
+        return f"{self.device.type}, {precision}" + (", compiled" if self.compile else "")
 
     @property
     def layout(self) -> torch.memory_format:

@@ -21,17 +21,24 @@ from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.cli import run
+from brightpaint.config import NETWORKS
 from brightpaint.models import baselines, sampler
+from brightpaint.models.compute import Compute, pick_device
 from brightpaint.models.data import check_rows, seed_of
 from brightpaint.models.diffusion import Denoise
 from brightpaint.models.labels import active_rows, shown_indices
 from brightpaint.models.objectives import build_regressor
 from brightpaint.models.schedule import Schedule
-from brightpaint.models.train import build_denoiser, pick_device
+from brightpaint.models.train import build_denoiser
 from brightpaint.models.train_classifier import build_classifier
-from brightpaint.models.weights import read_model
+from brightpaint.models.weights import check_cutoff, cutoff_of, read_model
 
 log = logging.getLogger(__name__)
+
+
+def computing(args: argparse.Namespace, kind: str) -> Compute:
+    """Return how a kind of model paints on this command line: the closed-form floors need no GPU."""
+    return Compute(pick_device(args.device), **args.compute) if kind in NETWORKS else Compute()
 
 
 def selected_fields(fields: pd.DataFrame, actives: list[Path], subset: str) -> np.ndarray:
@@ -78,7 +85,9 @@ def field_noise(row: pd.Series, seed: int, sample: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed_of(*(row[key] for key in store.FIELD_KEYS), seed, *further))
 
 
-def load_guide(paths: list[Path], settings: dict, channels: dict, fields: pd.DataFrame, device) -> Callable | None:
+def load_guide(
+    paths: list[Path], settings: dict, channels: dict, fields: pd.DataFrame, how: Compute
+) -> Callable | None:
     """Return `wrap(denoise, rows)` that adds classifier guidance for these field rows, or None without a classifier.
 
     A field whose label the classifier never saw is left unguided.
@@ -91,12 +100,12 @@ def load_guide(paths: list[Path], settings: dict, channels: dict, fields: pd.Dat
             f"{paths[0]} was trained on channels {meta['channels']}, but the denoiser on {channels}; train both on the same"
         )
     module = build_classifier(meta["settings"], channels, len(meta["label_map"]))
-    classifier = load_module(paths[0], module, tensors, device)
+    classifier = how.painting(load_module(paths[0], module, tensors, how.device))
     shown = "swapped" if settings["sampling_label"] == "swapped" else "own"
     classes = shown_indices(fields, meta["settings"]["label"], meta["label_map"], shown) - 1
 
     def wrap(denoise, rows):
-        wanted = torch.from_numpy(classes[rows]).to(device)
+        wanted = torch.from_numpy(classes[rows]).to(how.device)
         return sampler.guided(denoise, classifier, wanted, settings["guidance_scale"])
 
     return wrap
@@ -110,56 +119,62 @@ def guide_all(denoise: Denoise, guide: Callable | None, rows: list[int], setting
     return sampler.within(strong, denoise, *interval) if interval else strong
 
 
-def diffusion_painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame) -> Callable:
+def diffusion_painter(
+    args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute
+) -> Callable:
     """Return `paint(x, rows, sample=0)`, (B, C_input, H, W) float32 and B field rows -> (B, C_target, H, W) float32."""
-    settings, trained, device = args.settings, meta["settings"], pick_device(args.device)
+    settings, trained, cutoff = args.settings, meta["settings"], cutoff_of(meta["settings"])
     channels, numbers = meta["channels"], meta["label_map"]
-    denoiser = load_module(args.weights, build_denoiser(trained, channels, len(numbers)), tensors, device)
+    denoiser = build_denoiser(trained, channels, len(numbers))
+    denoiser = how.painting(load_module(args.weights, denoiser, tensors, how.device))
     labels = shown_indices(fields, trained["label"], numbers, settings["sampling_label"])
     if trained["label"] != "none" and settings["sampling_label"] != "none":
         log.info("%d of %d fields have no label that was seen in training: null", (labels == 0).sum(), len(fields))
-    guide = load_guide(args.classifier, settings, channels, fields, device)
+    guide = load_guide(args.classifier, settings, channels, fields, how)
     path = Schedule().path(settings["steps"], settings["spacing"])
 
     def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
         sources = [field_noise(fields.iloc[row], settings["seed"], sample) for row in rows]
         shape = (len(channels["target"]), *x.shape[-2:])
-        denoise = sampler.clipped(guide_all(denoiser, guide, rows, settings))
+        denoise = sampler.clipped(guide_all(denoiser, guide, rows, settings), cutoff)
         stains = sampler.sample(
             denoise,
-            torch.from_numpy(x).to(device),
-            torch.from_numpy(labels[rows]).to(device),
+            how.send(torch.from_numpy(x)),
+            torch.from_numpy(labels[rows]).to(how.device),
             path,
-            lambda: torch.stack([torch.randn(shape, generator=source) for source in sources]).to(device),
+            lambda: how.send(torch.stack([torch.randn(shape, generator=source) for source in sources])),
             sampler=settings["sampler"],
             eta=settings["eta"],
         )
-        return stains.clamp(-sampler.CUTOFF, sampler.CUTOFF).cpu().numpy()
+        return stains.clamp(-cutoff, cutoff).cpu().numpy()
 
     return paint
 
 
-def regression_painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame) -> Callable:
+def regression_painter(
+    args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute
+) -> Callable:
     """Return `paint(x, rows)` of a network that paints in one pass, without noise."""
-    trained, device, numbers = meta["settings"], pick_device(args.device), meta["label_map"]
-    regressor = load_module(args.weights, build_regressor(trained, meta["channels"], len(numbers)), tensors, device)
+    trained, numbers, cutoff = meta["settings"], meta["label_map"], cutoff_of(meta["settings"])
+    regressor = build_regressor(trained, meta["channels"], len(numbers))
+    regressor = how.painting(load_module(args.weights, regressor, tensors, how.device))
     labels = shown_indices(fields, trained["label"], numbers, args.settings["sampling_label"])
 
     def paint(x: np.ndarray, rows: list[int]) -> np.ndarray:
         with torch.no_grad():
-            stains = regressor(torch.from_numpy(x).to(device), torch.from_numpy(labels[rows]).to(device))
-        return stains.clamp(-sampler.CUTOFF, sampler.CUTOFF).cpu().numpy()
+            stains = regressor(how.send(torch.from_numpy(x)), torch.from_numpy(labels[rows]).to(how.device))
+        return stains.clamp(-cutoff, cutoff).cpu().numpy()
 
     return paint
 
 
-def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame) -> Callable:
+def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
     """Return `paint(x, rows)` for any kind of model."""
     kind = meta["settings"]["kind"]
     if kind == "diffusion":
-        return diffusion_painter(args, tensors, meta, fields)
+        return diffusion_painter(args, tensors, meta, fields, how)
     if kind == "regression":
-        return regression_painter(args, tensors, meta, fields)
+        return regression_painter(args, tensors, meta, fields, how)
     return lambda x, rows: np.stack([baselines.predict(kind, tensors, field) for field in x])
 
 
@@ -204,6 +219,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--settings", type=json.loads, required=True)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--compute", type=json.loads, default={}, help="JSON: precision, compile")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--classifier", type=Path, nargs="*", default=[])
@@ -232,18 +248,20 @@ def paint_part(args: argparse.Namespace, wrap: Callable | None = None, made_of: 
     check_rows(stack, fields, args.fields)
     tensors, meta = read_model(args.weights)
     check_channels(meta["channels"], stack, args.weights)
+    check_cutoff(meta["settings"], settings, args.weights)
+    how = computing(args, meta["settings"]["kind"])
     chosen = selected_fields(fields, args.active, settings["subset"])
     rows = chosen[store.part_rows(len(chosen), args.part, args.parts)]
     targets, keys = meta["channels"]["target"], rows_digest(fields.iloc[rows])
     made_from = [store.fingerprint(path) for path in (args.weights, *args.classifier, args.stack)]
     shape = (len(rows), len(targets), *stack.images.shape[-2:])
-    key = store.digest(settings, made_from, keys, *made_of)
+    key = store.digest(settings, made_from, keys, str(how), *made_of)  # a part is painted in one precision
     with store.StackWriter(args.predicted, shape, targets, key=key, meta={"rows": keys}) as writer:
-        paint = painter(args, tensors, meta, fields)
+        paint = painter(args, tensors, meta, fields, how)
         log.info("%d of %d fields", len(rows), len(chosen))
         paint = wrap(paint, fields) if wrap else paint
         cost = paint_rows(paint, stack, meta["channels"]["input"], rows, writer, settings["batch"])
-        store.write_table(pd.DataFrame([{"part": args.part, **cost}]), args.seconds)
+        store.write_table(pd.DataFrame([{"part": args.part, **cost, "computed": str(how)}]), args.seconds)
 
 
 def mean_painter(paint: Callable, samples: int) -> Callable:

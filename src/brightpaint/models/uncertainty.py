@@ -19,6 +19,7 @@ from brightpaint import store
 from brightpaint.cli import run
 from brightpaint.intensity import standardise
 from brightpaint.models.sample import paint_part, parser
+from brightpaint.models.weights import cutoff_of
 
 
 class Spread:
@@ -60,13 +61,16 @@ def read_drawn(path: Path, fields: pd.DataFrame) -> Callable[[list[int]], np.nda
     return drawn
 
 
-def spread_painter(paint: Callable, drawn: Callable, samples: int) -> Callable:
-    """Return `paint(x, rows)` that gives the s.d. over `samples` samples in place of an image: (B, C, H, W) float32."""
+def spread_painter(paint: Callable, drawn: Callable, samples: int, cutoff: float) -> Callable:
+    """Return `paint(x, rows)` that gives the s.d. over `samples` samples in place of an image: (B, C, H, W) float32.
+
+    Each sample is standardised and clipped to +-`cutoff`, as for scoring.
+    """
 
     def painted(x: np.ndarray, rows: list[int]) -> np.ndarray:
-        spread = Spread(standardise(drawn(rows)))
+        spread = Spread(standardise(drawn(rows), cutoff))
         for sample in range(1, samples):
-            spread.add(standardise(paint(x, rows, sample)))
+            spread.add(standardise(paint(x, rows, sample), cutoff))
         return spread.sd()
 
     return painted
@@ -82,7 +86,7 @@ def main(argv=None) -> None:
         raise ValueError(f"samples {samples}: a spread needs 2 samples at least; set the arm's samples in the config")
     paint_part(
         args,
-        lambda paint, fields: spread_painter(paint, read_drawn(args.drawn, fields), samples),
+        lambda paint, fields: spread_painter(paint, read_drawn(args.drawn, fields), samples, cutoff_of(args.settings)),
         [store.fingerprint(args.drawn)],
     )
 

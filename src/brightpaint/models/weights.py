@@ -5,11 +5,13 @@ A weights file may come from somebody else (`models.weights`), so nothing in it 
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
 
 from brightpaint import store
+from brightpaint.intensity import CUTOFF
 from brightpaint.models.presets import PRESETS
 
 KINDS = ("diffusion", "regression", "mean", "pixel")
@@ -35,6 +37,24 @@ def read_model(path: str | Path, kinds: tuple[str, ...] = KINDS) -> tuple[dict, 
     return tensors, meta
 
 
+def cutoff_of(settings: dict) -> float:
+    """Return the largest |z-score| of the images that these settings, a model's or an arm's, are about."""
+    return settings.get("cutoff", CUTOFF)
+
+
+def check_cutoff(trained: dict, settings: dict, path: Path) -> None:
+    """Raise ValueError unless the weights were trained on images cut off where the study's are.
+
+    Brighter stains than the weights know would be painted too dark, and the scores would blame the model.
+    """
+    own, here = cutoff_of(trained), cutoff_of(settings)
+    if own != here:
+        raise ValueError(
+            f"{path} was trained on images cut off at {own:g} s.d., but the study's at {here:g}; "
+            f"set prepare.cutoff to {own:g}, or train on these images"
+        )
+
+
 def problems(tensors: dict, meta: dict, kinds: tuple[str, ...]):
     """Yield what is wrong with a weights file, the reason of the others first."""
     settings, channels, labels = (meta.get(key) for key in ("settings", "channels", "label_map"))
@@ -51,6 +71,9 @@ def problems(tensors: dict, meta: dict, kinds: tuple[str, ...]):
     width = settings.get("width")
     if width is not None and not (isinstance(width, int) and 1 <= width <= LARGEST_WIDTH):
         yield f"its width is {width!r}; expected a number of channels from 1 to {LARGEST_WIDTH}"
+    cutoff = cutoff_of(settings)
+    if type(cutoff) not in (int, float) or not (cutoff > 0 and math.isfinite(cutoff)):
+        yield f"its cutoff is {cutoff!r}; expected a number of s.d. above 0"
     yield from channel_problems(channels)
     if sorted(map(str, labels.values())) != sorted(str(n) for n in range(1, len(labels) + 1)):
         yield f"its label_map numbers {len(labels)} labels {sorted(map(str, labels.values()))[:8]}; expected 1 to n, each once"
