@@ -126,7 +126,8 @@ def stage_settings(stage, name):
         keys = ("sampler", "steps", "spacing", "eta", "sampling_label", "label_scale", "guidance_scale", "seed")
         chosen = {key: arm[key] for key in (*keys, "guidance_interval")}
         chosen |= {"mean_of": arm["mean_of"]} if arm["mean_of"] > 1 else {}
-        return {**chosen, **cutoff_unless_default(), "batch": CONFIG["sample"]["batch"], "subset": STUDY.model_of(name)["subset"]}
+        chosen |= {**cutoff_unless_default(), "subset": STUDY.model_of(name)["subset"]}
+        return {**chosen, **pick("sample", "batch")}
     if stage == "uncertainty":
         return {**stage_settings("sample", name), "samples": STUDY.entry("arms", name)["samples"]}
     if stage == "sweep":
