@@ -90,7 +90,8 @@ def measure(preset: str, width: int | None, size_px: int, batch: int, steps: int
 
     def paint():
         path = Schedule().path(steps)
-        sampler.sample(sampler.clipped(denoiser), x, labels, path, lambda: torch.randn_like(y), sampler="ddim")
+        told = sampler.at_levels(denoiser, path, device)
+        sampler.walk(sampler.clipped(told), torch.randn_like(y), x, labels, path, sampler="ddim")
 
     spent = {name: seconds(work, repeats, device) / batch for name, work in
              [("forward_s", forward), ("train_step_s", train), (f"paint_{steps}_steps_s", paint)]}  # fmt: skip

@@ -128,10 +128,10 @@ class Plate:
         """Paint every field by DDIM, and compare."""
         sources = [field_noise(row, seed) for _, row in self.fields.iterrows()]
         shape = self.real[0].shape
-        draw = lambda: torch.stack([torch.randn(shape, generator=source) for source in sources]).to(device)  # noqa: E731
+        start = torch.stack([torch.randn(shape, generator=source) for source in sources]).to(device)
         path, labels = Schedule().path(steps, "karras"), torch.zeros(len(self.x), dtype=torch.int64, device=device)
-        stains = sampler.sample(sampler.clipped(denoiser), self.x.to(device), labels, path, draw, sampler="ddim")
-        stains = stains.cpu().numpy()
+        told = sampler.clipped(sampler.at_levels(denoiser, path, device))
+        stains = sampler.walk(told, start, self.x.to(device), labels, path, sampler="ddim").cpu().numpy()
         painted = [standardise(field) for field in stains]
         pairs = list(zip(self.real, painted))
         similarity = [ssim(a, b, data_range=15) for pair in pairs for a, b in zip(*pair)]

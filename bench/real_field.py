@@ -109,10 +109,10 @@ class Bench:
                 painted = module(x, labels)[0].numpy()
         else:
             module = load_module(weights, build_denoiser(meta["settings"], meta["channels"], 0), tensors, x.device)
-            source = field_noise(fields.iloc[0], seed)
-            painted = sampler.sample(
-                sampler.clipped(module), x, labels, Schedule().path(steps, "level"),
-                lambda: torch.randn(real.shape, generator=source)[None], sampler="ddim")[0].numpy()  # fmt: skip
+            path = Schedule().path(steps, "level")
+            start = torch.randn(real.shape, generator=field_noise(fields.iloc[0], seed))[None]
+            told = sampler.clipped(sampler.at_levels(module, path, x.device))
+            painted = sampler.walk(told, start, x, labels, path, sampler="ddim")[0].numpy()
         return [round(float(value), 4) for value in pcc(standardise(real), standardise(painted))]
 
     def run(self, kind: str, quarters: tuple, test: int, images: int, seed: int, steps: tuple) -> dict:

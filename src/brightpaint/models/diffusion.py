@@ -13,8 +13,6 @@ from typing import Callable
 import torch
 from torch import nn
 
-# denoise(x, y, gamma, labels) -> eps; every sampler and every guidance sees only this.
-Denoise = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 RESIDUAL_SD = 0.25
 
 

@@ -25,7 +25,6 @@ from brightpaint.config import NETWORKS
 from brightpaint.models import baselines, sampler
 from brightpaint.models.compute import Compute, pick_device
 from brightpaint.models.data import check_rows, seed_of
-from brightpaint.models.diffusion import Denoise
 from brightpaint.models.labels import active_rows, shown_indices
 from brightpaint.models.objectives import build_regressor
 from brightpaint.models.schedule import Schedule
@@ -101,6 +100,7 @@ def load_guide(
         )
     module = build_classifier(meta["settings"], channels, len(meta["label_map"]))
     classifier = how.painting(load_module(paths[0], module, tensors, how.device))
+    classifier = sampler.at_levels(classifier, sampling_path(settings), how.device)
     shown = "swapped" if settings["sampling_label"] == "swapped" else "own"
     classes = shown_indices(fields, meta["settings"]["label"], meta["label_map"], shown) - 1
 
@@ -111,9 +111,15 @@ def load_guide(
     return wrap
 
 
-def guide_all(denoise: Denoise, guide: Callable | None, rows: list[int], settings: dict) -> Denoise:
+def sampling_path(settings: dict) -> list[float]:
+    """Return the gammas that an arm's sampling visits, from that of pure noise to 1."""
+    return Schedule().path(settings["steps"], settings["spacing"])
+
+
+def guide_all(denoise: sampler.Denoise, guide: Callable | None, rows: list[int], settings: dict) -> sampler.Denoise:
     """Wrap a denoiser with the guidance that an arm asks for, within its interval of noise."""
-    strong = sampler.classifier_free(denoise, settings["label_scale"])
+    labelled = settings["sampling_label"] != "none"
+    strong = sampler.classifier_free(denoise, settings["label_scale"]) if labelled else denoise
     strong = guide(strong, rows) if guide else strong
     interval = settings["guidance_interval"]
     return sampler.within(strong, denoise, *interval) if interval else strong
@@ -131,20 +137,26 @@ def diffusion_painter(
     if trained["label"] != "none" and settings["sampling_label"] != "none":
         log.info("%d of %d fields have no label that was seen in training: null", (labels == 0).sum(), len(fields))
     guide = load_guide(args.classifier, settings, channels, fields, how)
-    path = Schedule().path(settings["steps"], settings["spacing"])
+    path = sampling_path(settings)
+    told = sampler.at_levels(denoiser, path, how.device)
 
     def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
         sources = [field_noise(fields.iloc[row], settings["seed"], sample) for row in rows]
         shape = (len(channels["target"]), *x.shape[-2:])
-        denoise = sampler.clipped(guide_all(denoiser, guide, rows, settings), cutoff)
-        stains = sampler.sample(
-            denoise,
+
+        def draw():
+            noise = torch.stack([torch.randn(shape, generator=source) for source in sources])
+            return how.send(noise.pin_memory() if how.device.type == "cuda" else noise)
+
+        stains = sampler.walk(
+            sampler.clipped(guide_all(told, guide, rows, settings), cutoff),
+            draw(),
             how.send(torch.from_numpy(x)),
             torch.from_numpy(labels[rows]).to(how.device),
             path,
-            lambda: how.send(torch.stack([torch.randn(shape, generator=source) for source in sources])),
             sampler=settings["sampler"],
             eta=settings["eta"],
+            draw=draw,
         )
         return stains.clamp(-cutoff, cutoff).cpu().numpy()
 

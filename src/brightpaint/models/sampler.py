@@ -1,8 +1,11 @@
-"""Samplers: one update rule between two noise levels, and the loop that walks it from noise to image.
+"""Samplers: one update rule between two noise levels, and the loop that walks it between noise and image.
 
 Ancestral sampling (paper 000, eq. 8; Ho et al. 2020) and DDIM (Song et al. 2021) differ only in how much noise
 the rule puts back; Heun (Karras et al. 2022) and DPM-Solver++(2M) (Lu et al. 2022) hand it a better eps. Guidance is a
 wrapper round the denoiser: no sampler knows of it.
+
+All images of a batch are at one level, a number known before the walk starts: it is a Python float everywhere here, and
+`at_levels` alone turns it into the tensor that a network is told. So nothing in a step waits for the device.
 """
 
 from __future__ import annotations
@@ -13,8 +16,8 @@ from typing import Callable
 
 import torch
 
-from brightpaint.models.diffusion import Denoise
-
+# denoise(x, y, gamma, labels) -> eps, gamma a float: every sampler and every guidance sees only this.
+Denoise = Callable[[torch.Tensor, torch.Tensor, float, torch.Tensor], torch.Tensor]
 SAMPLERS = ("ddpm", "ddim", "dpmpp", "heun")
 CUTOFF = 15.0  # largest |z-score| of a prepared image; predictions of clean stains are clipped to it at every step
 
@@ -34,7 +37,7 @@ def step(
     Parameters
     ----------
     y : (B, C, H, W) stains at `gamma_from`
-    gamma_from, gamma_to : the levels; gamma_to < gamma_from walks upwards, towards noise (eta 0)
+    gamma_from, gamma_to : the levels, in (0, 1]; gamma_to < gamma_from walks upwards, towards noise (eta 0)
     eps : the noise found in `y`
     eta : 0 is deterministic; 1 has the mean of ancestral sampling
     noise : standard normal, like `y`; None adds no noise
@@ -45,8 +48,12 @@ def step(
     -------
     (B, C, H, W) stains at `gamma_to`
     """
+    if eta and gamma_to < gamma_from:
+        raise ValueError(
+            f"from gamma {gamma_from} to {gamma_to} with eta {eta}: upwards no noise is put back; set eta to 0"
+        )
     alpha = gamma_from / gamma_to
-    variance = eta**2 * (1 - gamma_to) / (1 - gamma_from) * (1 - alpha)
+    variance = eta**2 * (1 - gamma_to) / (1 - gamma_from) * (1 - alpha) if gamma_from < 1 else 0.0
     clean = (y - math.sqrt(1 - gamma_from) * eps) / math.sqrt(gamma_from)
     moved = math.sqrt(gamma_to) * clean + math.sqrt(max(1 - gamma_to - variance, 0.0)) * eps
     if noise is None:
@@ -54,13 +61,39 @@ def step(
     return moved + math.sqrt(1 - alpha if large_variance else variance) * noise
 
 
+def at_levels(network: Callable, path: Sequence[float], device: torch.device) -> Callable:
+    """Let a network that is told its noise level by a tensor be asked at the levels of a path, by their numbers.
+
+    The levels are laid on the device once, here: a tensor made in every step would make the host wait for the device.
+
+    Parameters
+    ----------
+    network : (x, y, gamma, ...) with gamma (B,) float64, as denoiser and classifier are
+    path : gammas
+
+    Returns
+    -------
+    (x, y, gamma, ...) with gamma one of `path`
+    """
+    levels = dict(zip(path, torch.tensor(path, dtype=torch.float64, device=device).unbind()))
+
+    def asked(x, y, gamma, *condition):
+        return network(x, y, levels[gamma].expand(len(y)), *condition)
+
+    return asked
+
+
 def clipped(denoise: Denoise, cutoff: float = CUTOFF) -> Denoise:
-    """Wrap a denoiser so that the clean stains it implies stay within +- `cutoff`, as in the paper's code."""
+    """Wrap a denoiser so that the clean stains it implies stay within +- `cutoff`, as in the paper's code.
+
+    At gamma 1 there is nothing to bound: the clean stains are `y`, whatever eps is.
+    """
 
     def bounded(x, y, gamma, labels):
-        level = gamma.double()[:, None, None, None]
-        signal, noise = level.sqrt().float(), (1 - level).sqrt().float()
         eps = denoise(x, y, gamma, labels)
+        if gamma >= 1:
+            return eps
+        signal, noise = math.sqrt(gamma), math.sqrt(1 - gamma)
         clean = (y - noise * eps) / signal
         outside = clean.abs() > cutoff
         return torch.where(outside, (y - signal * clean.clamp(-cutoff, cutoff)) / noise, eps)
@@ -77,21 +110,21 @@ def guided(denoise: Denoise, log_probability: Callable, classes: torch.Tensor, s
     Parameters
     ----------
     log_probability : (x, y, gamma) -> (B, K) log-probabilities of classes 0 to K - 1
-    classes : (B,) int64, the class wanted of each field; negative for a field to leave unguided
+    classes : (B,) int64, the class wanted of each field; negative for a field to leave unguided. Looked at here and
+        now, once a batch: a batch with nothing to guide is handed back as it came, which changes no value
     scale : s
     """
+    if scale == 0 or not bool((classes >= 0).any()):
+        return denoise
+    wanted, unwanted = classes.clamp(min=0)[:, None], classes < 0
 
     def guide(x, y, gamma, labels):
         eps = denoise(x, y, gamma, labels)
-        if scale == 0 or not (classes >= 0).any():
-            return eps
         with torch.enable_grad():
             variable = y.detach().requires_grad_()
-            table = log_probability(x, variable, gamma)
-            chosen = table.gather(1, classes.clamp(min=0)[:, None])[:, 0]
-            gradient = torch.autograd.grad(torch.where(classes >= 0, chosen, 0.0).sum(), variable)[0]
-        noise = (1 - gamma.double()).sqrt().float()[:, None, None, None]
-        return eps - scale * noise * gradient
+            chosen = log_probability(x, variable, gamma).gather(1, wanted)[:, 0]
+            gradient = torch.autograd.grad(chosen.masked_fill(unwanted, 0.0).sum(), variable)[0]
+        return eps - scale * math.sqrt(1 - gamma) * gradient
 
     return guide
 
@@ -100,13 +133,13 @@ def classifier_free(denoise: Denoise, scale: float) -> Denoise:
     """Wrap a denoiser with classifier-free guidance: eps_null + s (eps_label - eps_null) (Ho & Salimans 2022, eq. 6).
 
     Their weight w is s - 1: 1 is the labelled model itself, more goes further from what it paints without a label.
-    A batch without labels is not guided; each guided evaluation is two of the network.
+    Each guided evaluation is two of the network.
     """
+    if scale == 1:
+        return denoise
 
     def guide(x, y, gamma, labels):
         eps = denoise(x, y, gamma, labels)
-        if scale == 1 or not (labels > 0).any():
-            return eps
         unlabelled = denoise(x, y, gamma, torch.zeros_like(labels))
         return unlabelled + scale * (eps - unlabelled)
 
@@ -120,7 +153,7 @@ def within(guide: Denoise, denoise: Denoise, low: float, high: float) -> Denoise
     """
 
     def limited(x, y, gamma, labels):
-        sigma = math.sqrt((1 - float(gamma[0])) / float(gamma[0]))  # one level a batch in sampling
+        sigma = math.sqrt((1 - gamma) / gamma)
         return (guide if low <= sigma <= high else denoise)(x, y, gamma, labels)
 
     return limited
@@ -132,8 +165,8 @@ def second_order(
     """Return the eps of DPM-Solver++(2M)'s extrapolated clean stains, and the clean stains that `eps` implies.
 
     With lambda = log sqrt(gamma / (1 - gamma)), h its step and r = h_before / h (Lu et al. 2022, Algorithm 2):
-    D = (1 + 1 / 2r) clean - 1 / 2r clean_before. The first step has nothing before it and the last goes to
-    lambda = infinity: both are of first order, which is DDIM.
+    D = (1 + 1 / 2r) clean - 1 / 2r clean_before. The first step has nothing before it, and no noise is
+    lambda = infinity: the step to it, and upwards the two from it on, are of first order, which is DDIM.
 
     Parameters
     ----------
@@ -143,7 +176,7 @@ def second_order(
     """
     before, here, after = gammas
     clean = (y - math.sqrt(1 - here) * eps) / math.sqrt(here)
-    if clean_before is None or after >= 1:
+    if clean_before is None or max(gammas) >= 1:
         return eps, clean
     lambdas = [0.5 * (math.log(gamma) - math.log1p(-gamma)) for gamma in gammas]
     weight = 0.5 * (lambdas[2] - lambdas[1]) / (lambdas[1] - lambdas[0])  # 1 / 2r
@@ -151,50 +184,63 @@ def second_order(
     return (y - math.sqrt(here) * extrapolated) / math.sqrt(1 - here), clean
 
 
-def sample(
+def check_path(path: Sequence[float]) -> None:
+    """Raise ValueError unless these are gammas in (0, 1] that rise all the way, towards the image, or fall all the way."""
+    pairs = list(zip(path[:-1], path[1:]))
+    one_way = all(a < b for a, b in pairs) or all(a > b for a, b in pairs)
+    if not path or not one_way or min(path) <= 0 or max(path) > 1:
+        raise ValueError(f"path {list(path)}: expected gammas in (0, 1] that rise all the way or fall all the way")
+
+
+def walk(
     denoise: Denoise,
+    y: torch.Tensor,
     x: torch.Tensor,
     labels: torch.Tensor,
     path: Sequence[float],
-    draw: Callable[[], torch.Tensor],
     *,
     sampler: str,
     eta: float = 0.0,
+    draw: Callable[[], torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    """Paint stains from noise (paper 000, Algorithm 2).
+    """Walk stains along a path of noise levels: down from noise to image (paper 000, Algorithm 2), or up, which inverts.
 
     Parameters
     ----------
-    denoise : (x, y, gamma, labels) -> eps
+    denoise : (x, y, gamma, labels) -> eps, asked at every level but the last (by `heun` there too, unless it is 1)
+    y : (B, C_target, H, W) stains at `path[0]`: standard normal where sampling starts, a latent, or an image at gamma 1
     x : (B, C_input, H, W) brightfield, z-scores
     labels : (B,) int64
-    path : gammas from that of pure noise to 1, see `Schedule.path`
-    draw : returns standard normal noise (B, C_target, H, W), new at each call
+    path : gammas; from that of pure noise to 1 to paint, see `Schedule.path`, and the same backwards to invert
     sampler : `ddpm` (ancestral, variance 1 - alpha; eq. 8 exactly when `path` visits every level), `ddim`,
-        `dpmpp` (DPM-Solver++(2M)) or `heun` (two evaluations a step, but for the last)
+        `dpmpp` (DPM-Solver++(2M)) or `heun` (two evaluations a step, but one to gamma 1)
     eta : for `ddim`, the share of ancestral noise
+    draw : returns standard normal noise like `y`, new at each call; asked only by `ddpm` and by eta > 0, which
+        can't walk upwards
 
     Returns
     -------
-    (B, C_target, H, W) stains, z-scores
+    (B, C_target, H, W) stains at `path[-1]`; z-scores at gamma 1
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler {sampler!r}: expected one of {', '.join(SAMPLERS)}")
-    ancestral = sampler == "ddpm"
+    check_path(path)
     eta = {"ddpm": 1.0, "ddim": eta}.get(sampler, 0.0)
-    y, clean = draw(), None
-
-    def found(stains, gamma):
-        return denoise(x, stains, torch.full((len(y),), gamma, dtype=torch.float64, device=y.device), labels)
-
+    if eta > 0 and path[-1] < path[0]:
+        raise ValueError(
+            f"sampler {sampler} with eta {eta}: upwards no noise is put back; walk by ddim of eta 0, dpmpp or heun"
+        )
+    if eta > 0 and draw is None:
+        raise ValueError(f"sampler {sampler} with eta {eta} puts noise back; give `draw`, its source")
+    clean = None
     with torch.no_grad():
         for place, (gamma_from, gamma_to) in enumerate(zip(path[:-1], path[1:])):
-            eps = found(y, gamma_from)
+            eps = denoise(x, y, gamma_from, labels)
             if sampler == "heun" and gamma_to < 1:  # Karras et al. 2022, Algorithm 1: the mean of both ends' slopes
-                eps = (eps + found(step(y, gamma_from, gamma_to, eps, 0.0), gamma_to)) / 2
+                eps = (eps + denoise(x, step(y, gamma_from, gamma_to, eps, 0.0), gamma_to, labels)) / 2
             if sampler == "dpmpp":
                 before = path[place - 1] if place else gamma_from
                 eps, clean = second_order(y, eps, clean, (before, gamma_from, gamma_to))
             noise = draw() if eta > 0 and gamma_to < 1 else None
-            y = step(y, gamma_from, gamma_to, eps, eta, noise=noise, large_variance=ancestral)
+            y = step(y, gamma_from, gamma_to, eps, eta, noise=noise, large_variance=sampler == "ddpm")
     return y
