@@ -83,6 +83,19 @@ def test_neighbours_and_order_in_a_batch_do_not_change_a_byte(tmp_path):
     np.testing.assert_array_equal(few, first[order])
 
 
+def test_a_field_without_a_label_is_painted_to_the_byte_alike_among_labelled_ones_and_among_its_own(tmp_path):
+    """Classifier-free guidance gives the network twice the images, whether or not any of a batch has a label."""
+    stack, table = renamed(tmp_path, labelled_plates()[2], Metadata_perturbation=["never stained", "DMSO"] * 4)
+    mixed = painted(tmp_path / "a.tif", plate=(stack, table), label_scale=2.0)
+    images, fields, own = np.array(store.open_stack(stack).images), store.read_fields(table), [0, 2, 6]
+    with store.StackWriter(tmp_path / "few.tif", (3, 4, 32, 32), (*INPUTS, "DNA", "ER"), key="few") as writer:
+        for number, row in enumerate(own):
+            writer.write(number, images[row])
+    store.write_table(fields.iloc[own], tmp_path / "few.parquet")
+    few = painted(tmp_path / "b.tif", plate=(tmp_path / "few.tif", tmp_path / "few.parquet"), label_scale=2.0)
+    np.testing.assert_array_equal(few, mixed[own])
+
+
 def test_batch_size_changes_no_more_than_rounding(tmp_path):
     one, four = (painted(tmp_path / f"{batch}.tif", batch=batch).astype(float) for batch in (1, 4))
     np.testing.assert_allclose(one, four, atol=5e-3)

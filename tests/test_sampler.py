@@ -286,6 +286,23 @@ def batch(count=3, size_px=16):
     return [torch.randn(count, 2, size_px, size_px, generator=generator) for _ in range(2)]
 
 
+def test_classifier_free_guidance_is_one_pass_of_both_halves_and_equals_two_passes():
+    denoiser, _ = modules("fast")
+    (x, y), labels, calls = batch(), torch.tensor([1, 0, 3]), []
+
+    def counted(x, y, gamma, labels):
+        calls.append((len(x), gamma.shape, labels.tolist()))
+        return denoiser(x, y, gamma, labels)
+
+    with torch.no_grad():
+        eps = classifier_free(at_levels(counted, [0.4], x.device), 2.5)(x, y, 0.4, labels)
+        gamma = torch.full((3,), 0.4, dtype=torch.float64)
+        shown, null = denoiser(x, y, gamma, labels), denoiser(x, y, gamma, torch.zeros_like(labels))
+    assert calls == [(6, (6,), [1, 0, 3, 0, 0, 0])]
+    assert (shown - null).abs().max() > 1e-3
+    torch.testing.assert_close(eps, null + 2.5 * (shown - null), rtol=0, atol=2e-5)
+
+
 class Watch(TorchDispatchMode):
     """Fail where the host asks a tensor for its value, or makes a tensor of a number that it holds."""
 

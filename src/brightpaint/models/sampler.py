@@ -133,14 +133,15 @@ def classifier_free(denoise: Denoise, scale: float) -> Denoise:
     """Wrap a denoiser with classifier-free guidance: eps_null + s (eps_label - eps_null) (Ho & Salimans 2022, eq. 6).
 
     Their weight w is s - 1: 1 is the labelled model itself, more goes further from what it paints without a label.
-    Each guided evaluation is two of the network.
+    Each guided evaluation is one of the network on twice the images: the batch with its labels, then without. It is so
+    for a batch without labels too, since a network's last bits depend on how many images it is given.
     """
     if scale == 1:
         return denoise
 
     def guide(x, y, gamma, labels):
-        eps = denoise(x, y, gamma, labels)
-        unlabelled = denoise(x, y, gamma, torch.zeros_like(labels))
+        both = torch.cat([labels, torch.zeros_like(labels)])
+        eps, unlabelled = denoise(torch.cat([x, x]), torch.cat([y, y]), gamma, both).chunk(2)
         return unlabelled + scale * (eps - unlabelled)
 
     return guide
