@@ -193,6 +193,33 @@ def test_an_arm_of_the_active_subset_has_no_full_rows(folder):
     assert set(frame["subset"]) == {"active"} and value(frame, "pcc", subset="active", column="n") == 6
 
 
+def test_an_active_perturbation_that_the_plate_lacks_brings_no_full_rows_back(folder):
+    """The actives are found on other plates: one may lie on no well of this one."""
+    actives = store.read_actives(folder.root / "active.tsv")
+    elsewhere = pd.DataFrame({"Metadata_perturbation": ["elsewhere"], "active": [1]})
+    store.write_table(pd.concat([actives, elsewhere]), folder.root / "active.tsv")
+    folder.predict("active", lambda images: images, rows=range(2, 8))
+    profiles = store.read_table(folder.root / "profiles/real.parquet")
+    chosen = profiles["Metadata_Plate"].eq("P1") & profiles["Metadata_perturbation"].isin(
+        [f"c{n:02d}" for n in range(2, 8)]
+    )
+    store.write_table(profiles[chosen], folder.root / "painted.parquet")
+    frame = folder.score("active", profiles=["profiles/real.parquet", "painted.parquet"])
+    assert set(frame["subset"]) == {"active"} and value(frame, "cpcor", subset="active") == pytest.approx(1)
+    everything = pd.DataFrame({"Metadata_perturbation": [f"c{n:02d}" for n in range(2, 12)], "active": 1})
+    store.write_table(pd.concat([everything, elsewhere]), folder.root / "active.tsv")
+    folder.predict("whole", lambda images: images)
+    store.write_table(profiles[profiles["Metadata_Plate"].eq("P1")], folder.root / "painted.parquet")
+    frame = folder.score("whole", profiles=["profiles/real.parquet", "painted.parquet"])
+    assert {"full", "active"} == set(frame["subset"]), "where all of the plate is active, the subset is the whole"
+
+
+def test_an_arm_without_dmso_is_not_asked_for_failed_phenotypes():
+    real = field_table("P1")
+    painted, actives = real.iloc[2:8], {f"c{n:02d}" for n in range(2, 8)} | {"elsewhere"}
+    assert list(score.failed_rows("P1", ["P0"], real, painted, pd.DataFrame(), actives)) == []
+
+
 def test_missing_and_foreign_fields_are_errors(folder):
     folder.predict("short", lambda images: images, rows=range(7))
     with pytest.raises(ValueError, match="5 of 12 fields are not predicted, plate P1, well B02"):

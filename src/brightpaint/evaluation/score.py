@@ -69,6 +69,14 @@ def next_plates(plate: str, plates: Sequence[str]) -> list[str]:
     return [*names[place + 1 :], *names[:place]][:REPLICATES]
 
 
+def paints_all(real: set[str], painted: set[str], active: set[str] | None) -> bool:
+    """Return whether an arm predicts more of a plate's perturbations than the active ones, by their names.
+
+    Names that it lacks do not tell: a perturbation without cells has no profile, and an active one may lie elsewhere.
+    """
+    return active is None or not painted <= active or real <= active
+
+
 def profile_rows(
     plate: str,
     arm: str,
@@ -90,8 +98,8 @@ def profile_rows(
     subsets = {"full": set(truth.index)}
     if active is not None:
         subsets["active"] = active & set(truth.index)
-        if set(painted.index) <= active < set(truth.index):
-            del subsets["full"]
+    if not paints_all(set(truth.index), set(painted.index), active):
+        del subsets["full"]
     for subset, names in subsets.items():
         left, right = (frame[frame.index.isin(names)] for frame in (truth, painted))
         elsewhere = {name: frame[frame.index.isin(names)] for name, frame in real.items() if name != plate}
@@ -157,8 +165,21 @@ def read_truth(args: argparse.Namespace) -> tuple[pd.DataFrame | None, list[pd.D
     return truth, [store.read_table(path) for path in (args.wells[0], args.wells[-1])]
 
 
-def failed_rows(plate: str, training: Sequence[str], real: pd.DataFrame, painted: pd.DataFrame, truth: pd.DataFrame):
-    """Say how often the arm paints a phenotype that failed, on a plate whose training plates are known."""
+def failed_rows(
+    plate: str,
+    training: Sequence[str],
+    real: pd.DataFrame,
+    painted: pd.DataFrame,
+    truth: pd.DataFrame,
+    active: set[str] | None,
+) -> Iterator[dict]:
+    """Say how often the arm paints a phenotype that failed, on a plate whose training plates are known.
+
+    An arm on the active subset gives no rows: it paints no DMSO, from which the way to a phenotype is measured.
+    """
+    shown = [set(frame.loc[frame["Metadata_Plate"] == plate, "Metadata_perturbation"]) for frame in (real, painted)]
+    if not paints_all(*shown, active):
+        return
     for row in painted_rows(plate, training, real, painted, truth):
         yield {**row, "plate": plate, "subset": "full", "space": "cellprofiler", "channel": "all"}
 
@@ -260,7 +281,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             rows += profile_rows(plate, args.arm, real, (predicted or [real])[-1], fields, active, space)
         training = args.settings.get("training", {}).get(plate)
         if truth is not None and training:
-            rows += failed_rows(plate, training, *wells, truth)
+            rows += failed_rows(plate, training, *wells, truth, active)
     frame = pd.DataFrame(rows).assign(arm=args.arm).reindex(columns=[*KEYS, *NUMBERS, "n"])
     store.write_table(frame.astype(dict.fromkeys(NUMBERS, "float64") | {"n": "int64"}), args.metrics)
     store.write_table(pd.concat(tables[1:] or tables, ignore_index=True), args.by_field)
