@@ -34,8 +34,8 @@ from brightpaint.models import sampler
 from brightpaint.models.compute import Compute
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.diffusion import loss
-from brightpaint.models.network import forward_flop
 from brightpaint.models.objectives import Denoising
+from brightpaint.models.operations import unet_flop
 from brightpaint.models.presets import spec_of
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.train import build_denoiser, pick_device
@@ -95,7 +95,7 @@ def measure(preset: str, width: int | None, size_px: int, batch: int, steps: int
 
     spent = {name: seconds(work, repeats, device) / batch for name, work in
              [("forward_s", forward), ("train_step_s", train), (f"paint_{steps}_steps_s", paint)]}  # fmt: skip
-    rate = forward_flop(spec_of(preset, width), 3, 5, size_px) / spent["forward_s"]
+    rate = unet_flop(spec_of(preset, width), 3, 5, size_px) / spent["forward_s"]
     return {**spent, "forward_share_of_matmul": rate / matmul_flop_per_s(repeats, how)}
 
 

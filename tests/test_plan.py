@@ -11,13 +11,13 @@ import pytest
 import torch
 import yaml
 
-from brightpaint import checks, costs, plan, store
+from brightpaint import checks, costs, painting, plan, store
 from brightpaint.config import Study
 from brightpaint.extent import extents
 from conftest import ROOT, TINY, child_seconds, planned, snakemake, write_study
 
 SCHEMAS = ROOT / "workflow" / "schemas"
-RATES = costs.read_rates(ROOT / "resources" / "rates.tsv")
+RATES = painting.read_rates(ROOT / "resources" / "rates.tsv")
 
 
 def study_in(folder: Path, changes: dict | None = None) -> Study:
@@ -59,7 +59,7 @@ def test_the_paper_has_23_040_fields_and_367_gb_to_fetch(tmp_path):
     assert sum(extent.fields for extent in sizes.values()) == 23040
     found = costs.costs(study, sizes, RATES)
     assert found.download == 23040 * 8 * 998 * 998 * 2
-    one = costs.network_flop(study, study.entry("models", "pert"), 512)
+    one = painting.network_flop(study, study.entry("models", "pert"), 512)
     assert one / 1e12 == pytest.approx(1.68, abs=0.01)  # as computed from the published code
     assert found.flop["train"] == pytest.approx(15 * 250000 * 3 * one)  # seven networks on two folds, one on the third
 
@@ -129,8 +129,8 @@ def test_training_grows_with_images_and_the_crops_area(tmp_path):
 
 def test_floors_cost_no_network_and_the_regression_paints_in_one_pass(tmp_path):
     study = study_in(tmp_path, {"models": [{**TINY["models"][0], "kind": "regression"}, *TINY["models"][1:]]})
-    assert costs.sampling_flop(study, "mean") == 0
-    assert costs.sampling_flop(study, "pert") == costs.network_flop(study, study.entry("models", "pert"), 128)
+    assert painting.sampling_flop(study, "mean") == 0
+    assert painting.sampling_flop(study, "pert") == painting.network_flop(study, study.entry("models", "pert"), 128)
 
 
 def test_a_job_has_hours_of_a_card_only_where_there_is_one():

@@ -1,23 +1,19 @@
 """What a study costs: hours of CPU and GPU by rule, bytes to fetch and to hold, from measured rates and its settings.
 
-Networks are counted in floating-point operations (`network.forward_flop`); a training step is taken for three forward
+Networks are counted in floating-point operations (`painting.py`); a training step is taken for three forward
 passes. All else scales with fields, pixels and cells. Rates and where they come from stand in resources/rates.tsv.
 """
 
 from __future__ import annotations
 
-import functools
 from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from brightpaint import store
 from brightpaint.config import NETWORKS, Study
 from brightpaint.extent import Extent
 from brightpaint.limits import training_px
-from brightpaint.sweep_config import evaluations
+from brightpaint.painting import TRAINING_PASSES, classifier_flop, network_flop, sampling_flop
 
-TRAINING_PASSES = 3  # forward, and twice as much backward (Kaplan et al. 2020, section 2.1)
 VALIDATION_IMAGES = 128  # passes of one validation, see models/validation.py
 
 
@@ -36,12 +32,6 @@ class Costs:
     def peak(self) -> float:
         """Most bytes at once if everything is done abreast: all raw plates, or all parts beside all results."""
         return self.kept + max(self.raw, self.between)
-
-
-def read_rates(path: Path) -> dict[str, float]:
-    """Read resources/rates.tsv: {rate: value}."""
-    table = store.read_table(path, ["rate", "value"])
-    return dict(zip(table["rate"], table["value"].astype(float)))
 
 
 def costs(study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> Costs:
@@ -83,42 +73,6 @@ def _plate(found: Costs, study: Study, plate: str, extent: Extent, rates: dict[s
     found.kept += _stack_bytes(study, extent.tiles, extent.channels)
 
 
-def network_flop(study: Study, model: dict, size_px: int) -> float:
-    """Floating-point operations of one image through a model's network."""
-    channels = study.config["channels"]
-    return _network_flop(model["preset"], model["width"], len(channels["input"]), len(channels["target"]), size_px)
-
-
-@functools.cache
-def _network_flop(preset: str, width: int | None, inputs: int, targets: int, size_px: int) -> int:
-    from brightpaint.models.network import forward_flop
-    from brightpaint.models.presets import spec_of
-
-    return forward_flop(spec_of(preset, width), inputs, targets, size_px)
-
-
-def classifier_flop(study: Study, entry: dict, size_px: int) -> float:
-    """Floating-point operations of one image through a classifier."""
-    channels = study.config["channels"]
-    return _classifier_flop(entry["width"], len(channels["input"]), len(channels["target"]), size_px)
-
-
-@functools.cache
-def _classifier_flop(width: int | None, inputs: int, targets: int, size_px: int) -> int:
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from brightpaint.models.classifier import Classifier, classifier_spec
-
-    with torch.device("meta"):
-        network = Classifier(classifier_spec(width), inputs, targets, 2).eval()
-        x, y = torch.empty(1, inputs, size_px, size_px), torch.empty(1, targets, size_px, size_px)
-        gamma = torch.empty(1, dtype=torch.float64)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(x, y, gamma)
-    return counter.get_total_flops()
-
-
 def _training(found: Costs, study: Study, extents: dict[str, Extent]) -> None:
     """Add every training that the arms need, once a fold."""
     train, wanted = study.config["train"], set()
@@ -143,28 +97,6 @@ def _training(found: Costs, study: Study, extents: dict[str, Extent]) -> None:
 def share_of(study: Study, name: str, rates: dict[str, float]) -> float:
     """Share of a plate's fields that an arm predicts: not known before the actives are, so the paper's."""
     return rates["active_share"] if study.model_of(name)["subset"] == "active" else 1.0
-
-
-def network_of(model: dict) -> dict:
-    """Return a model's `kind`, `preset` and `width`: those of given weights stand in their file, not in the config."""
-    path = Path(model["weights"]) if model["weights"] else None
-    own = store.read_weights(path, tensors=False)[1].get("settings", {}) if path and path.is_file() else model
-    return {key: own.get(key) for key in ("kind", "preset", "width")}
-
-
-def sampling_flop(study: Study, name: str) -> float:
-    """Floating-point operations to paint one field by an arm; 0 for the closed-form floors."""
-    arm, model = study.entry("arms", name), network_of(study.model_of(name))
-    size_px = study.config["prepare"]["size_px"]
-    if model["kind"] not in NETWORKS:
-        return 0.0
-    if model["kind"] == "regression":
-        return network_flop(study, model, size_px)
-    total = evaluations(arm) * network_flop(study, model, size_px)
-    if arm["classifier"] and arm["guidance_scale"]:  # one pass forward, and back to its input
-        entry = study.entry("classifiers", arm["classifier"])
-        total += TRAINING_PASSES * evaluations(arm) * classifier_flop(study, entry, size_px)
-    return total
 
 
 def _predicted(found: Costs, study: Study, arm: str, plate: str, extent: Extent, rates: dict[str, float]) -> None:

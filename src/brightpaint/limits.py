@@ -1,21 +1,23 @@
 """What a cluster is asked for on behalf of a network: minutes and memory, in proportion to the study's images.
 
 A limit that fits the paper's study is refused or never starts for a small one: partitions of cards often end at a few
-hours, nodes at less than 16 GB. So the paper's study is the upper end, and smaller ones ask for less.
+hours, nodes at less than 16 GB. So smaller studies ask for less than the paper's, which is the upper end of a training's
+time and of memory. A painting's time has no upper end: guidance or a mean of samples takes several times the paper's.
 """
 
 from __future__ import annotations
 
-from brightpaint.config import NETWORKS
-from brightpaint.sweep_config import evaluations
+import math
+
+from brightpaint.config import Study, plate_tiles
+from brightpaint.painting import sampling_flop
 
 PAPER_PX, PAPER_BATCH, PAPER_IMAGES = 512, 2, 250_000
-PAPER_STEPS, PAPER_PARTS = 2000, 24  # evaluations of the network a field; parts of a plate of 2,304 fields
-TRAINING_MIN, PAINTING_MIN, LEAST_MIN = (
-    2880,
-    720,
-    120,
-)  # twice the paper's 24 hours; a part of a plate; start and waiting
+PLATE_FIELDS = 2304  # of a plate whose fields are not known when a study is planned, as the paper's
+TRAINING_MIN, LEAST_MIN = 2880, 120  # twice the paper's 24 hours; start and waiting
+SLACK = (
+    1.875  # of a painting's limit over its planned minutes: 12 hours for a part of the paper's plate, planned as 6.4
+)
 SMALL_MB, LARGE_MB = 6000, 16000  # torch with CUDA is most of the first, batches and activations the rest
 # A GPU does the published 14 TFLOP/s, a core 67 GFLOP/s (resources/rates.tsv).
 CORE_S_PER_GPU_S = 200
@@ -34,25 +36,36 @@ def training_minutes(config: dict) -> int:
     config : the study's settings, defaults filled in
     """
     share = config["train"]["images"] * training_px(config) ** 2 / (PAPER_IMAGES * PAPER_PX**2)
-    return _minutes(TRAINING_MIN, share, config)
+    slower = CORE_S_PER_GPU_S if config["compute"]["device"] == "cpu" else 1
+    return max(LEAST_MIN, round(TRAINING_MIN * min(1.0, share * slower)))
 
 
-def painting_minutes(config: dict, arm: dict, kind: str, samples: int = 1) -> int:
-    """Return the time limit of one part of a plate's painting, which goes on where it was after it: 120 to 720 minutes.
+def painting_minutes(
+    study: Study, name: str, rates: dict[str, float], *, plate: str, parts: int, samples: int = 1
+) -> int:
+    """Return the time limit of one part of a plate's painting, which goes on where it was after it: 120 minutes or more.
 
-    It is that of a plate of 2,304 fields: how many there are is not known when a study is planned.
+    It is in proportion to the plan's own account of the part, for a plate of 2,304 fields (how many there are is not known
+    when a study is planned) or the fields of the sweep. More `sample.parts` make it shorter.
 
     Parameters
     ----------
-    config : the study's settings, defaults filled in
-    arm : one of its `arms`, or a point of its sweep
-    kind : of its model: regression passes once, the closed-form floors pass no network
+    study : its settings
+    name : an arm of its, or a point of its sweep
+    rates : from resources/rates.tsv (`painting.read_rates`)
+    plate : which is painted; it may be cut into tiles
+    parts : of it
     samples : how often each field is painted
     """
-    passes = samples * evaluations(arm) if kind == "diffusion" else int(kind in NETWORKS)
-    fields = PAPER_PARTS / config["sample"]["parts"]
-    share = fields * passes / PAPER_STEPS * config["prepare"]["size_px"] ** 2 / PAPER_PX**2
-    return _minutes(PAINTING_MIN, share, config)
+    rows, columns = study.config["prepare"]["grid"]
+    fields = PLATE_FIELDS * len(plate_tiles(study.plates[plate], rows * columns))
+    if name in [point["name"] for point in study.sweep_points]:
+        fields = min(fields, study.config["sweep"]["fields"])
+    batch = study.config["sample"]["batch"]
+    flop = samples * math.ceil(fields / parts / batch) * batch * sampling_flop(study, name)  # the last batch is padded
+    on_cpu = study.config["compute"]["device"] == "cpu"
+    rate = rates["cpu_gflops"] * 1e9 if on_cpu else rates["gpu_tflops"] * 1e12
+    return max(LEAST_MIN, round(SLACK * flop / rate / 60))
 
 
 def training_mb(config: dict) -> int:
@@ -63,11 +76,6 @@ def training_mb(config: dict) -> int:
 def painting_mb(config: dict) -> int:
     """Return the memory of a painting: as a training's of a quarter of the pixels, since no gradients are kept."""
     return _megabytes(config["sample"]["batch"] * config["prepare"]["size_px"] ** 2 / 4)
-
-
-def _minutes(most: int, share: float, config: dict) -> int:
-    slower = CORE_S_PER_GPU_S if config["compute"]["device"] == "cpu" else 1
-    return max(LEAST_MIN, round(most * min(1.0, share * slower)))
 
 
 def _megabytes(pixels: float) -> int:

@@ -19,8 +19,9 @@ import yaml
 from brightpaint import cli
 from brightpaint.checks import Check, checks
 from brightpaint.config import NETWORKS, Study
-from brightpaint.costs import Costs, costs, read_rates
+from brightpaint.costs import Costs, costs
 from brightpaint.extent import Extent, extents
+from brightpaint.painting import read_rates
 
 ROOT = Path(__file__).parents[2]
 LEAST_MINUTES = 30  # of a part: starts and polls of the cluster stay under 5% of it (docs/performance.md)

@@ -12,11 +12,16 @@ PREFIX = "sweep_"  # the schema refuses it in names of arms
 POINT = ("sampler", "steps", "spacing", "eta", "label_scale")
 
 
-def evaluations(point: dict) -> int:
-    """Return how often sampling evaluates the network for one field: Heun's rule twice a step but for the last,
-    classifier-free guidance doubles all, and a mean of samples takes each of them."""
+def steps_walked(point: dict) -> int:
+    """Return how often sampling asks for eps for one field: Heun's rule twice a step but for the last, and a mean of
+    samples for each of them."""
     once = 2 * point["steps"] - 1 if point["sampler"] == "heun" else point["steps"]
-    return once * (1 if point["label_scale"] in (1, None) else 2) * point.get("mean_of", 1)
+    return once * point.get("mean_of", 1)
+
+
+def evaluations(point: dict) -> int:
+    """Return how often sampling evaluates the network for one field: classifier-free guidance does so twice."""
+    return steps_walked(point) * (1 if point["label_scale"] in (1, None) else 2)
 
 
 def point_name(point: dict) -> str:

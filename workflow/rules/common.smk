@@ -15,6 +15,7 @@ from brightpaint.config import NETWORKS, Study
 from brightpaint.features import loaded_objects, own_pipeline
 from brightpaint.features.pipeline import read as read_pipeline
 from brightpaint.intensity import CUTOFF
+from brightpaint.painting import read_rates
 from brightpaint.sweep_config import POINT, base_arm, reference
 
 try:
@@ -24,6 +25,7 @@ except ValueError as error:
 CONFIG = STUDY.config
 NO_IMAGES = ("real", "lookup", "brightfield")  # arms that paint nothing
 config.update(CONFIG)  # the report fills its texts from `config`: give it the defaults too
+RATES = read_rates(ROOT / "resources" / "rates.tsv")
 RESOURCES = CONFIG["pathvars"]["resources"]
 SWEPT = [point["name"] for point in STUDY.sweep_points]
 PAINTED = "|".join(STUDY.arms + SWEPT)
@@ -235,8 +237,8 @@ def gpus(wildcards):
 
 def painting_minutes(wildcards, samples=1):
     """Time limit of one part of an arm's painting."""
-    arm = STUDY.entry("arms", wildcards.arm)
-    return limits.painting_minutes(CONFIG, arm, STUDY.model_of(wildcards.arm)["kind"], samples)
+    count = len(sampling_parts(wildcards.arm))
+    return limits.painting_minutes(STUDY, wildcards.arm, RATES, plate=wildcards.plate, parts=count, samples=samples)
 
 
 def spread_minutes(wildcards):

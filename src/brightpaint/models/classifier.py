@@ -7,22 +7,12 @@ the stains alone. Class k of its output is label number k + 1: the null label is
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from brightpaint.models.network import Encoder, group_norm, unreduced
-from brightpaint.models.presets import PRESETS, Spec
-
-# The published width; log-SNR in place of gamma, as in `fast`.
-SPEC = replace(PRESETS["paper"], width=128, noise_input="log_snr")
-
-
-def classifier_spec(width: int | None) -> Spec:
-    """Return the classifier's Spec, with another first-level width if one is given."""
-    return replace(SPEC, width=width) if width else SPEC
+from brightpaint.models.presets import Spec
 
 
 class AttentionPool(nn.Module):

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from brightpaint.cli import run
+from brightpaint.models.operations import unet_flop
 from brightpaint.models.presets import PRESETS, Spec, spec_of
 from brightpaint.models.schedule import bounded_log_snr
 
@@ -260,19 +261,6 @@ def parameter_count(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def forward_flop(spec: Spec, inputs: int, targets: int, size_px: int) -> int:
-    """Count the floating-point operations of one forward pass (2 a multiply-add), without computing it."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with torch.device("meta"):
-        network = UNet(spec, inputs, targets, 0).eval()
-        x, y = torch.empty(1, inputs, size_px, size_px), torch.empty(1, targets, size_px, size_px)
-        gamma, labels = torch.empty(1, dtype=torch.float64), torch.zeros(1, dtype=torch.int64)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(x, y, gamma, labels)
-    return counter.get_total_flops()
-
-
 def main(argv=None) -> None:
     """Print the size of a preset."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -286,7 +274,7 @@ def main(argv=None) -> None:
     spec = spec_of(args.preset, args.width)
     with torch.device("meta"):
         parameters = parameter_count(UNet(spec, args.inputs, args.targets, args.labels))
-    flop = forward_flop(spec, args.inputs, args.targets, args.size)
+    flop = unet_flop(spec, args.inputs, args.targets, args.size)
     print(f"{args.preset}: {parameters / 1e6:.1f} M parameters ({parameters})")
     print(f"forward pass at {args.size} px: {flop / 1e12:.2f} TFLOP ({flop / 2e9:.0f} GMAC)")
 

@@ -1,4 +1,4 @@
-"""The shapes of the networks: `paper` as published, `fast` brightpaint's own."""
+"""The shapes of the networks: `paper` as published, `fast` brightpaint's own; and of the classifiers that guide."""
 
 from __future__ import annotations
 
@@ -59,3 +59,12 @@ def spec_of(preset: str, width: int | None = None) -> Spec:
     if preset not in PRESETS:
         raise ValueError(f"preset {preset!r}: expected one of {sorted(PRESETS)}")
     return replace(PRESETS[preset], width=width) if width else PRESETS[preset]
+
+
+# Of a classifier: the published width; log-SNR in place of gamma, as in `fast`.
+CLASSIFIER = replace(PRESETS["paper"], width=128, noise_input="log_snr")
+
+
+def classifier_spec(width: int | None) -> Spec:
+    """Return the classifier's Spec, with another first-level width if one is given."""
+    return replace(CLASSIFIER, width=width) if width else CLASSIFIER

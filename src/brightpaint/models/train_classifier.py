@@ -12,8 +12,9 @@ import torch
 from brightpaint import store
 from brightpaint.cli import run
 from brightpaint.models import compute
-from brightpaint.models.classifier import Classifier, classifier_spec
+from brightpaint.models.classifier import Classifier
 from brightpaint.models.objectives import Classification
+from brightpaint.models.presets import classifier_spec
 from brightpaint.models.train import open_data, parse, train_network
 from brightpaint.seeds import seed_of
 

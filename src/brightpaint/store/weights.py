@@ -26,7 +26,7 @@ def read_weights(path: str | Path, *, tensors: bool = True) -> tuple[dict, dict]
     from safetensors import safe_open
 
     try:
-        with safe_open(str(path), framework="pt") as handle:
+        with safe_open(str(path), framework="pt" if tensors else "np") as handle:  # the head needs no torch
             meta = json.loads((handle.metadata() or {}).get("brightpaint", "null"))
             if not isinstance(meta, dict):
                 raise ValueError("its metadata lack brightpaint's entry")

@@ -1,0 +1,87 @@
+"""Floating-point operations of the networks, counted from their Spec: what a plan and a cluster's limits are made of.
+
+Torch could count them by itself, but loading it takes over a second, and every job of a cluster reads the Snakefile again.
+So this follows `network.py` and `classifier.py` layer by layer; a test holds it to torch's own count. A multiply-add is two
+operations, and nothing but convolutions, linear layers and attention counts, as in torch's counter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from brightpaint.models.presets import Spec
+
+
+def conv(inputs: int, outputs: int, side: int, kernel: int = 3) -> int:
+    """Operations of a convolution whose output is `side` by `side`."""
+    return 2 * inputs * outputs * kernel**2 * side**2
+
+
+def block(spec: Spec, inputs: int, outputs: int, side: int) -> int:
+    """Operations of a residual block whose output is `side` by `side`."""
+    skip = conv(inputs, outputs, side, 1) if inputs != outputs else 0
+    condition = 2 * spec.embedding * 2 * outputs
+    return conv(inputs, outputs, side) + condition + conv(outputs, outputs, side) + skip
+
+
+def attention(channels: int, side: int) -> int:
+    """Operations of self-attention over all positions, with its projections."""
+    return 2 * channels * 4 * channels * side**2 + 4 * channels * side**4
+
+
+def inner_side(spec: Spec, size_px: int) -> int:
+    """Side of the first level: the image padded to the network's stride, in blocks of pixels."""
+    return -(-size_px // spec.stride_px) * spec.stride_px // spec.patch_px
+
+
+def encoder_stages(spec: Spec, images: int, size_px: int) -> Iterator[tuple[int, int, bool]]:
+    """Yield (operations, channels out, whether the upward half takes it) of each stage of `Encoder`, the middle apart."""
+    side, every, deepest = inner_side(spec, size_px), spec.residual_resampling, len(spec.multipliers) - 1
+    channels = spec.width * spec.multipliers[0]
+    yield conv(images * spec.patch_px**2, channels, side), channels, every
+    for level, multiplier in enumerate(spec.multipliers):
+        for number in range(spec.blocks):
+            wide, last = spec.width * multiplier, number == spec.blocks - 1
+            yield block(spec, channels, wide, side), wide, every or (last and level < deepest)
+            channels = wide
+        if level < deepest:
+            side //= 2
+            yield block(spec, channels, channels, side) if every else 0, channels, every
+
+
+def encoder_flop(spec: Spec, images: int, size_px: int) -> tuple[int, list[int], int, int]:
+    """Return the operations of `Encoder`, the channels of its skips, and channels and side of its output.
+
+    Parameters
+    ----------
+    images : channels of its input, brightfield and stains
+    """
+    stages = list(encoder_stages(spec, images, size_px))
+    channels, side = stages[-1][1], inner_side(spec, size_px) // 2 ** (len(spec.multipliers) - 1)
+    noise = 2 * spec.width * spec.embedding + 2 * spec.embedding**2
+    middle = 2 * block(spec, channels, channels, side) + attention(channels, side)
+    skips = [wide for _, wide, kept in stages if kept]
+    return noise + sum(flop for flop, _, _ in stages) + middle, skips, channels, side
+
+
+def unet_flop(spec: Spec, inputs: int, targets: int, size_px: int) -> int:
+    """Return the operations of one forward pass of the U-Net on one image of `size_px` by `size_px`."""
+    total, skips, channels, side = encoder_flop(spec, inputs + targets, size_px)
+    every = spec.residual_resampling
+    for level in reversed(range(len(spec.multipliers))):
+        wide, top = spec.width * spec.multipliers[level], level == len(spec.multipliers) - 1
+        for number in range(spec.blocks + 1 if every else (0 if top else spec.blocks)):
+            joined = skips.pop() if every or number == 0 else 0
+            total += block(spec, channels + joined, wide, side)
+            channels = wide
+        if level:
+            side *= 2
+            total += block(spec, channels, channels, side) if every else 0
+    return total + conv(channels, targets * spec.patch_px**2, side)
+
+
+def classifier_flop(spec: Spec, inputs: int, targets: int, classes: int, size_px: int) -> int:
+    """Return the operations of one forward pass of the classifier on one image: the encoder, then attention pooling."""
+    total, _, channels, side = encoder_flop(spec, inputs + targets, size_px)
+    tokens = side**2 + 1
+    return total + 2 * tokens * channels * 3 * channels + 4 * channels * tokens + 2 * channels * classes

@@ -1,0 +1,62 @@
+"""What painting one field by an arm costs, in floating-point operations: the one account that plan and limits both read.
+
+A cluster's time limits are asked for whenever the Snakefile is read, so nothing here loads torch.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from brightpaint.config import NETWORKS, Study
+from brightpaint.models import operations
+from brightpaint.models.presets import classifier_spec, spec_of
+from brightpaint.sweep_config import evaluations, steps_walked
+
+TRAINING_PASSES = 3  # forward, and twice as much backward (Kaplan et al. 2020, section 2.1)
+
+
+def read_rates(path: Path) -> dict[str, float]:
+    """Read resources/rates.tsv: {rate: value}."""
+    with open(path, newline="", encoding="utf-8") as handle:
+        return {row["rate"]: float(row["value"]) for row in csv.DictReader(handle, delimiter="\t")}
+
+
+def network_flop(study: Study, model: dict, size_px: int) -> int:
+    """Floating-point operations of one image through a model's network."""
+    channels = study.config["channels"]
+    sizes = len(channels["input"]), len(channels["target"]), size_px
+    return operations.unet_flop(spec_of(model["preset"], model["width"]), *sizes)
+
+
+def classifier_flop(study: Study, entry: dict, size_px: int) -> int:
+    """Floating-point operations of one image through a classifier; its few classes cost nothing to speak of."""
+    channels = study.config["channels"]
+    sizes = len(channels["input"]), len(channels["target"])
+    return operations.classifier_flop(classifier_spec(entry["width"]), *sizes, 2, size_px)
+
+
+def network_of(model: dict) -> dict:
+    """Return a model's `kind`, `preset` and `width`: those of given weights stand in their file, not in the config."""
+    path = Path(model["weights"]) if model["weights"] else None
+    if not (path and path.is_file()):
+        return {key: model[key] for key in ("kind", "preset", "width")}
+    from brightpaint import store  # not before it is needed: it loads pandas
+
+    own = store.read_weights(path, tensors=False)[1].get("settings", {})
+    return {key: own.get(key) for key in ("kind", "preset", "width")}
+
+
+def sampling_flop(study: Study, name: str) -> float:
+    """Floating-point operations to paint one field by an arm; 0 for the closed-form floors."""
+    arm, model = study.entry("arms", name), network_of(study.model_of(name))
+    size_px = study.config["prepare"]["size_px"]
+    if model["kind"] not in NETWORKS:
+        return 0.0
+    if model["kind"] == "regression":
+        return network_flop(study, model, size_px)
+    total = evaluations(arm) * network_flop(study, model, size_px)
+    if arm["classifier"] and arm["guidance_scale"]:  # one pass forward, and back to its input
+        entry = study.entry("classifiers", arm["classifier"])
+        total += TRAINING_PASSES * steps_walked(arm) * classifier_flop(study, entry, size_px)
+    return total
