@@ -24,10 +24,11 @@ def gather(folder, *parts):
     return folder / "cells.parquet"
 
 
-def test_compartments_are_joined_by_parent_and_fields_by_file_name(tmp_path):
-    rows = write_tables(tmp_path / "t", [3, 0, 4], plate="007", order=-1)
+@pytest.mark.parametrize("plate", ["007", "NA", "1e5"])
+def test_compartments_are_joined_by_parent_and_fields_by_file_name(tmp_path, plate):
+    rows = write_tables(tmp_path / "t", [3, 0, 4], plate=plate, order=-1)
     frame = store.read_table(part(tmp_path, "p", rows.iloc[::-1], tmp_path / "t"))
-    assert len(frame) == 7 and set(frame["Metadata_Plate"]) == {"007"}
+    assert len(frame) == 7 and set(frame["Metadata_Plate"]) == {plate}
     for name in ("F0", "F2"):
         nuclei = frame[f"Nuclei_Intensity_{name}_DNA"]
         assert (nuclei == frame[f"Cells_Intensity_{name}_DNA"]).all()

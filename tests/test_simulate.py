@@ -431,6 +431,15 @@ def test_two_plates_of_a_batch_share_metadata_and_layout_but_no_cells(plate, tmp
     assert not np.array_equal(one, two)
 
 
+def test_barcodes_of_a_batch_stay_as_they_are(tmp_path):
+    columns = ["Metadata_Well", "Metadata_perturbation", "Metadata_control_type"]
+    layout = pd.DataFrame([["A01", "DMSO", "negcon"], ["A02", "0012", ""]], columns=columns)
+    for barcode in ("NA", "001"):
+        simulate.write_metadata(tmp_path, {"batch": "B1", "barcode": barcode, "layout": "standard"}, layout)
+    lines = (tmp_path / "metadata/platemaps/B1/barcode_platemap.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["Assay_Plate_Barcode", "001", "NA"]
+
+
 def test_a_predict_plate_has_brightfield_alone_and_the_same_as_with_stains(plate, tmp_path):
     mirror, truth = plate
     again = simulate.simulate_plate(settings(plate={"role": "predict"}), tmp_path)

@@ -112,6 +112,30 @@ def test_tables_come_back_the_same_bytes_each_time(tmp_path, name):
         store.read_table(tmp_path / name, ["x", "y"])
 
 
+@pytest.mark.parametrize("name", ["t.parquet", "t.tsv", "t.csv"])
+def test_annotations_come_back_as_they_were_written(tmp_path, name):
+    """A compound may be called 0012, NA or 1e5: names that pandas takes for numbers, gaps and truths."""
+    odd = ["0012", "NA", "nan", "1e5", "TRUE", "", " x"]
+    text = ["Metadata_Plate", "Metadata_Well", "Metadata_Batch", "Metadata_perturbation", "Metadata_target", "Metadata_mine",
+            "Channel", "feature", "plate", "arm"]  # fmt: skip
+    frame = pd.DataFrame(dict.fromkeys(text, odd)).assign(
+        Metadata_Site=range(7), Metadata_cells=[1, np.nan, 2, 3, 4, 5, 6], y_px=[0.5] * 6 + [2], active=[0, 1] * 3 + [1]
+    )
+    store.write_table(frame, tmp_path / name)
+    pd.testing.assert_frame_equal(store.read_table(tmp_path / name), frame)
+    for one in ("0012", "NA", ""):
+        alone = frame.assign(**dict.fromkeys(text, one))
+        store.write_table(alone, tmp_path / name)
+        pd.testing.assert_frame_equal(store.read_table(tmp_path / name, required=["active"]), alone)
+
+
+def test_every_column_of_the_tables_of_actives_is_what_it_was(tmp_path):
+    frame = pd.DataFrame({"Metadata_perturbation": ["0012", "NA"], "shift": [np.nan, 1.5], "active": [0, 1]})
+    store.write_table(store.as_text(frame), tmp_path / "a.tsv")
+    found = store.read_actives(tmp_path / "a.tsv")
+    assert found["Metadata_perturbation"].tolist() == ["0012", "NA"] and np.isnan(found["shift"][0])
+
+
 def test_a_broken_parquet_is_named(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1 broken")
     with pytest.raises(ValueError, match="t.parquet: not a readable parquet file .*; delete it and rerun"):

@@ -105,7 +105,7 @@ def annotate(joined: pd.DataFrame, keys: pd.DataFrame, rows: pd.DataFrame) -> pd
 
 def read_load_data(folder: Path) -> pd.DataFrame:
     """Read the table of a measured part's images."""
-    return pd.read_csv(folder / "load_data.csv", dtype={"Metadata_Plate": str, "Metadata_Well": str})
+    return store.read_table(folder / "load_data.csv")
 
 
 def read_tables(folder: Path) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:

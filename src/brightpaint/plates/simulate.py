@@ -161,7 +161,7 @@ def write_metadata(workspace: Path, plate: dict, layout: pd.DataFrame) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         path, rows = maps / "barcode_platemap.csv", {}
         if path.exists():
-            known = pd.read_csv(path, dtype=str)
+            known = store.read_table(path)
             rows = dict(zip(known["Assay_Plate_Barcode"], known["Plate_Map_Name"]))
         rows = sorted({**rows, plate["barcode"]: name}.items())
         store.write_table(pd.DataFrame(rows, columns=["Assay_Plate_Barcode", "Plate_Map_Name"]), path)

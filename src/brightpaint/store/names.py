@@ -12,6 +12,16 @@ import pandas as pd
 # One field of view, or one tile of it where large fields are cut (tile 1 is the whole field otherwise).
 FIELD_KEYS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Tile"]
 
+# Numbers among the columns Metadata_*; all others are annotations: text, as it was written (`0012`, `NA`, `1e5`).
+NUMERIC_METADATA = ["Metadata_Site", "Metadata_Tile", "Metadata_cells", "Metadata_fields", "Metadata_fields_empty"]
+# Columns that hold names without bearing the prefix.
+NAMES = ["plate", "arm", "Channel", "channel", "alias", "feature", "source", "Assay_Plate_Barcode", "Plate_Map_Name"]
+
+
+def is_text(column: str) -> bool:
+    """Return whether a table's column holds text, whatever its cells look like."""
+    return column in NAMES or (column.startswith("Metadata_") and column not in NUMERIC_METADATA)
+
 
 def describe_field(row: pd.Series | dict, channel: str = "") -> str:
     """Name a field as every error message does: plate, well, site, tile and channel."""

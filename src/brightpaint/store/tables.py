@@ -13,7 +13,7 @@ from typing import BinaryIO
 import pandas as pd
 
 from brightpaint.atomic import atomic
-from brightpaint.store.names import FIELD_KEYS, describe_field
+from brightpaint.store.names import FIELD_KEYS, NUMERIC_METADATA, describe_field, is_text
 
 BATCH_ROWS = 512  # rows of a long table that are in memory at once, where it is read or written in batches
 
@@ -37,7 +37,11 @@ def as_text(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_table(path: str | Path, columns: Sequence[str] | None = None, *, required: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a table that brightpaint wrote: `columns`, or all, of which `required` must be there."""
+    """Read a table that brightpaint wrote: `columns`, or all, of which `required` must be there.
+
+    In a `.tsv` or `.csv` keys, annotations and names are text whatever they look like (`names.is_text`); what the other
+    columns hold is told from their cells.
+    """
     path = Path(path)
     if path.suffix == ".parquet":
         _check_parquet(path, [*(columns or []), *required])
@@ -45,22 +49,22 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None, *, requir
             return pd.read_parquet(path, columns=list(columns) if columns else None)
         except Exception as error:
             raise ValueError(f"{path}: not a readable parquet file ({error}); delete it and rerun") from error
-    separator = "," if path.suffix == ".csv" else "\t"
     try:
-        frame = pd.read_csv(
-            path,
-            sep=separator,
-            dtype={"Metadata_Plate": str},
-            keep_default_na=False,
-            na_values=["nan"],
-            index_col=False,
-        )
+        frame = _read_text(path)
     except (ValueError, pd.errors.ParserError) as error:
         raise ValueError(f"{path}: not a readable table ({error}); delete it and rerun") from error
     missing = [name for name in [*(columns or []), *required] if name not in frame.columns]
     if missing:
         raise ValueError(f"{path}: columns {missing} are missing; found {list(frame.columns)}; delete it and rerun")
     return frame[list(columns)] if columns else frame
+
+
+def _read_text(path: Path) -> pd.DataFrame:
+    options = {"sep": "," if path.suffix == ".csv" else "\t", "keep_default_na": False, "index_col": False}
+    header = pd.read_csv(path, nrows=0, **options).columns
+    text = [name for name in header if is_text(name)]
+    numbers = {name: ["nan", ""] if name in NUMERIC_METADATA else ["nan"] for name in header if name not in text}
+    return pd.read_csv(path, dtype=dict.fromkeys(text, str), na_values=numbers, **options)
 
 
 def _check_parquet(path: Path, columns: Sequence[str] | None) -> None:
