@@ -26,7 +26,9 @@ def study(name=None, **changes):
 def shipped(monkeypatch, tmp_path):
     """Load a study that brightpaint ships; the user's own CSV, which predict.yaml asks for, has one field."""
     (tmp_path / "config").symlink_to(ROOT / "config")
-    (tmp_path / "images.csv").write_text("plate,well,site,channel,file\nMyPlate,A01,1,Brightfield,a.tif\n")
+    channels = ("Brightfield_L", "Brightfield", "Brightfield_H")
+    rows = ["plate,well,site,channel,file", *(f"MyPlate,a1,1,{channel},{channel}.tif" for channel in channels)]
+    (tmp_path / "images.csv").write_text("\n".join(rows) + "\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BRIGHTPAINT_REAL_DATA", "/nowhere")
     return lambda name: Study.load(yaml.safe_load((ROOT / "config" / name).read_text()), SCHEMAS)

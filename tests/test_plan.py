@@ -75,6 +75,62 @@ def test_wells_sites_and_tiles_of_a_row_count(tmp_path):
     assert (sizes["T2"].fields, sizes["T2"].known) == (384 * 9, "a guess")
 
 
+OWN_PLATES = """plate\trole\tbarcode\twells\tsites
+001\tstudy\t\t\t
+1e5\tpredict\t\ta1,B1:b2\t
+T\tpredict\t1\tA01,b1\t2
+"""
+ODD = [("a1", "1"), ("A1", "01"), ("A01", "1.0"), ("A01", "2"), (" b01", "2"), ("B02", "3"), ("C3", "1")]
+
+
+def own_study(folder, plates=OWN_PLATES, **source):
+    """A study of the user's own CSV, in which a well is written as people write it; each file is there."""
+    channels = {"input": ["Brightfield"], "target": ["DNA"]}
+    lines = ["plate,well,site,channel,file,perturbation"]
+    for plate in ("001", "1e5", "1"):
+        fields = [ODD[0], *ODD[3:]] if plate == "001" else [ODD[1 + (plate == "1")], *ODD[3:]]
+        for well, site in fields:
+            for channel in ("BF", "DNA", "Mito"):
+                name = f"{plate}_{well.strip()}_{site}_{channel}.tif"
+                (folder / name).write_bytes(b"II*\0")
+                lines.append(f"{plate},{well},{site},{channel},{name},{'0012' if well == 'C3' else ''}")
+    (folder / "images.csv").write_text("\n".join(lines) + "\n")
+    (folder / "out.txt").write_text("001/a1/2\n1/b01/02\n0012\n")
+    changes = {
+        "source": {"layout": "table", "url": str(folder), "table": "images.csv", "missing": "skip", **source},
+        "channels": channels,
+    }
+    changes["folds"] = [{"name": "A", "predict": ["1e5", "T"]}]
+    write_study(folder, changes, plates)
+    return Study.load(yaml.safe_load((folder / "config.yaml").read_text()), SCHEMAS, folder)
+
+
+@pytest.mark.parametrize("exclude", [None, "out.txt"])
+def test_ones_own_fields_are_counted_as_the_index_lists_them(tmp_path, monkeypatch, exclude):
+    from brightpaint.plates.index import index_plate
+
+    study = own_study(tmp_path, exclude=exclude)
+    sizes = sizes_of(study, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for plate in study.plates:
+        settings = {"source": study.config["source"], "plate": study.plates[plate], "channels": study.channels(plate)}
+        listed, _ = index_plate(settings)
+        fields = listed[["Metadata_Well", "Metadata_Site"]].drop_duplicates()
+        assert sizes[plate].fields == len(fields) and sizes[plate].known == "its table"
+    found = {plate: extent.fields for plate, extent in sizes.items()}
+    assert found == ({"001": 3, "1e5": 4, "T": 1} if exclude else {"001": 5, "1e5": 4, "T": 2})
+
+
+def test_a_plan_names_what_ones_own_table_lacks(tmp_path):
+    study = own_study(tmp_path, OWN_PLATES + "2\tpredict\t\t\t\n")
+    study.config["folds"][0]["predict"].append("2")
+    with pytest.raises(ValueError, match="images.csv: no row of plate 2; found 001, 1, 1e5"):
+        sizes_of(study, tmp_path)
+    (tmp_path / "images.csv").unlink()
+    with pytest.raises(ValueError, match="source.table: cannot read .*images.csv"):
+        sizes_of(study, tmp_path)
+
+
 def test_an_index_that_has_been_made_is_believed(tmp_path):
     import pandas as pd
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from brightpaint import store
 from brightpaint.config import Study
+from brightpaint.plates import index
 from brightpaint.plates.choice import chosen_sites, chosen_wells
 
 WELLS = 384  # of a plate in the gallery
@@ -50,9 +51,9 @@ def _raw(study: Study, row: dict, channels: int, sources, root: Path) -> tuple[i
     layout = config["source"]["layout"]
     source = dict(sources.loc[row["source"]]) if row.get("source") in sources.index else UNKNOWN
     raw_px = config["simulate"]["size_px"] if layout == "simulated" else int(source["raw_px"])
-    index = root / config["pathvars"]["resources"] / "index" / f"{plate}.parquet"
-    if index.exists():
-        files = store.read_table(index, ["Metadata_Well", "Metadata_Site", "size"])
+    made = root / config["pathvars"]["resources"] / "index" / f"{plate}.parquet"
+    if made.exists():
+        files = store.read_table(made, ["Metadata_Well", "Metadata_Site", "size"])
         fields = len(files[["Metadata_Well", "Metadata_Site"]].drop_duplicates())
         return fields, raw_px, int(files["size"].sum()), "its index"
     wells, sites = chosen_wells(row), chosen_sites(row)
@@ -61,17 +62,16 @@ def _raw(study: Study, row: dict, channels: int, sources, root: Path) -> tuple[i
         chosen = len(wells) if wells else simulate["rows"] * simulate["columns"]
         return chosen * (len(sites) if sites else simulate["sites"]), raw_px, None, "simulate"
     if layout == "table":
-        return _listed(config["source"]["table"], row, raw_px, root)
+        return _listed(study, plate, root), raw_px, None, "its table"
     how = "source" if row.get("source") in sources.index else "a guess"
     count = (len(wells) if wells else WELLS) * (len(sites) if sites else int(source["sites"]))
     return count, raw_px, None, how
 
 
-def _listed(path: str, row: dict, raw_px: int, root: Path) -> tuple[int, int, None, str]:
-    """Return what the user's own CSV lists of a plate."""
-    listed = store.read_table(root / path, ["plate", "well", "site"]).astype(str)
-    own = listed[listed["plate"].eq(row.get("barcode", row["plate"]))]
-    wells, sites = chosen_wells(row), chosen_sites(row)
-    own = own[own["well"].isin(wells)] if wells else own
-    own = own[own["site"].isin(list(map(str, sites)))] if sites else own
-    return len(own[["well", "site"]].drop_duplicates()), raw_px, None, "its table"
+def _listed(study: Study, plate: str, root: Path) -> int:
+    """Return how many fields of a plate the user's own CSV lists, read as the rule index reads it."""
+    source = dict(study.config["source"])
+    source |= {key: str(root / source[key]) for key in ("table", "compounds", "exclude") if source[key]}
+    settings = {"source": source, "plate": study.plates[plate], "channels": study.channels(plate)}
+    files, _, gone = index.list_named(settings, None)
+    return len(set(files.fields()) - gone)

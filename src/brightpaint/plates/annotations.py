@@ -15,6 +15,8 @@ from typing import BinaryIO
 
 import pandas as pd
 
+from brightpaint.plates.choice import WELL
+
 ANNOTATIONS = ["Metadata_perturbation", "Metadata_target", "Metadata_control_type"]
 NOTHING = {"", "NA", "N/A", "nan", "NaN", "None"}
 DMSO = "DMSO"
@@ -24,7 +26,7 @@ CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 def normal_well(text: str, where: str) -> str:
     """Return a well's name with a capital row and two digits (`a1` -> `A01`)."""
-    match = re.fullmatch(r"([A-Za-z]{1,2})0*([1-9][0-9]?)", text.strip())
+    match = re.fullmatch(WELL, text.strip())
     if not match:
         raise ValueError(f"{where}: expected a well such as A01, found {text!r}; correct the well's name")
     return f"{match[1].upper()}{int(match[2]):02d}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+WELL = r"([A-Za-z]{1,2})0*([1-9][0-9]?)"  # as people write it: a1, A1, A01
+
 
 def row_number(letters: str) -> int:
     """Return a row's number from its letters: A is 1, Z 26, AA 27."""
@@ -26,7 +28,7 @@ def parse_wells(text: str) -> list[str]:
     """Return the wells that `text` names one by one or as blocks (`A01:D06`), in order of row and column."""
     wells = set()
     for part in text.split(","):
-        corners = [re.fullmatch(r"([A-Za-z]{1,2})0*([1-9][0-9]?)", corner.strip()) for corner in part.split(":")]
+        corners = [re.fullmatch(WELL, corner.strip()) for corner in part.split(":")]
         if None in corners or len(corners) > 2:
             raise ValueError(f"wells: expected wells such as A01 or blocks such as A01:D06, found {part!r}")
         rows, columns = (
@@ -55,5 +57,5 @@ def overlap(one: dict, other: dict) -> bool:
 def excluded_fields(names: set[str], plate: dict) -> set[tuple[str, int]]:
     """Return the (well, site) of those `names` that are fields of this plate: `plate/well/site`."""
     own = {plate["plate"], plate.get("barcode", plate["plate"])}
-    parts = [re.fullmatch(r"([^/]+)/([A-Z]{1,2}[0-9]{2})/([1-9][0-9]*)", name) for name in names]
-    return {(match[2], int(match[3])) for match in parts if match and match[1] in own}
+    parts = [re.fullmatch(rf"([^/]+)/{WELL}/0*([1-9][0-9]*)", name) for name in names]
+    return {(f"{part[2].upper()}{int(part[3]):02d}", int(part[4])) for part in parts if part and part[1] in own}

@@ -239,6 +239,19 @@ def choose(files: Files, wells: pd.DataFrame, settings: dict, excluded: set[str]
     return wells
 
 
+def list_named(settings: dict, source) -> tuple[Files, pd.DataFrame, set[tuple[str, int]]]:
+    """Return (files, wells, gone) that a plate's tables name and the study wants, before any file is looked for.
+
+    `gone` are the (well, site) that `source.exclude` names. A plan counts the user's own CSV by this, without a `source`.
+    """
+    own = settings["source"]["layout"] == "table"
+    files, wells = table_plate(settings) if own else gallery_plate(source, settings)
+    check_fields(files, wells, settings["plate"]["plate"])
+    excluded = excluded_names(settings)
+    wells = choose(files, wells, settings, excluded)
+    return files, wells, choice.excluded_fields(excluded, settings["plate"])
+
+
 def list_plate(settings: dict) -> tuple[Files, pd.DataFrame, pd.DataFrame]:
     """Return (files, wells, missing) of a plate: `files` of whole fields, `wells` as annotated.
 
@@ -254,12 +267,8 @@ def list_plate(settings: dict) -> tuple[Files, pd.DataFrame, pd.DataFrame]:
     """
     source, plate = sources.open_source(settings["source"]), settings["plate"]
     own = settings["source"]["layout"] == "table"
-    files, wells = table_plate(settings) if own else gallery_plate(source, settings)
-    check_fields(files, wells, plate["plate"])
-    excluded = excluded_names(settings)
-    wells = choose(files, wells, settings, excluded)
+    files, wells, gone = list_named(settings, source)
     files.note(source.find(files.keys()))
-    gone = choice.excluded_fields(excluded, plate)
     fields = [field for field in expected_fields(files, wells, plate, every_well=not own) if field not in gone]
     missing = find_missing(files, fields, plate["plate"])
     if len(missing) and settings["source"]["missing"] == "error":
