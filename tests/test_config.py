@@ -85,6 +85,43 @@ def test_a_regression_may_take_a_label(load):
     assert load(models=models).config["models"][0]["kind"] == "regression"
 
 
+@pytest.mark.parametrize(
+    ("guidance", "label"),
+    [
+        ({"classifier": "guide"}, "none"),
+        ({"classifier": "guide", "guidance_scale": 0}, "none"),
+        ({"label_scale": 2.5}, "perturbation"),
+        ({"label_scale": 0}, "none"),
+        ({"guidance_interval": [0.1, 2]}, "perturbation"),
+        ({"guidance_scale": 3}, "none"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["regression", "mean", "pixel"])
+def test_guidance_of_what_paints_without_noise_is_refused(load, kind, guidance, label):
+    """It would be swallowed: the classifier trained and left aside, and the arm marked as one that is told the target."""
+    models = [{"name": "m", "kind": kind, "label": label if kind == "regression" else "none"}]
+    arm = {"name": "x", "model": "m", "folds": ["A"]}
+    changes = {"models": models, "classifiers": [{"name": "guide", "label": "target"}]}
+    load(**changes, arms=[arm])
+    key, value = next(iter(guidance.items()))
+    with pytest.raises(ValueError) as error:
+        load(**changes, arms=[arm | guidance])
+    sentence = (
+        f"arm x: {key} {value}, but model m of kind {kind} paints without noise, which is what guidance acts on; "
+    )
+    assert f"{sentence}leave {key} out, or name a model of kind diffusion" in str(error.value)
+    assert "has no label" not in str(error.value)
+
+
+def test_a_label_that_a_model_has_not_is_neither_swapped_nor_guided_by(load):
+    for kind, change in (
+        ("diffusion", {"label_scale": 2}),
+        *((k, {"sampling_label": "swapped"}) for k in ("mean", "diffusion")),
+    ):
+        with pytest.raises(ValueError, match="arm x: model m has no label to swap or to guide by"):
+            load(models=[{"name": "m", "kind": kind}], arms=[{"name": "x", "model": "m", "folds": ["A"], **change}])
+
+
 def test_plates_of_folds_and_arms(load):
     study = load()
     assert study.training_plates("A") == ["P1", "P2"]

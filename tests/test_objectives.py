@@ -87,3 +87,10 @@ def test_a_held_out_perturbation_is_painted_with_the_null_label(tmp_path):
     held = store.read_fields(labelled_plates()[2][1])["Metadata_perturbation"].eq("cpd1").to_numpy()
     np.testing.assert_array_equal(shown[held], null[held])
     assert (shown[~held] != null[~held]).any()
+
+
+@pytest.mark.parametrize("asked", [{"label_scale": 2.0}, {"guidance_interval": [0.1, 2.0]}])
+def test_given_weights_of_a_regression_are_guided_by_nothing(tmp_path, asked):
+    """The config knows the kind of given weights from their file alone, so this is refused where they are read."""
+    with pytest.raises(ValueError, match="regression.safetensors is of kind regression, which paints without noise"):
+        paint(tmp_path / "a.tif", regression_weights(), **asked)

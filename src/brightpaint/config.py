@@ -441,8 +441,9 @@ class Study:
                     f"{where}: mean_of {arm['mean_of']} with samples {arm['samples']}: the spread is that of single samples; "
                     "give the mean an arm of its own"
                 )
-            unlabelled = models[arm["model"]]["label"] == "none"
-            if unlabelled and (arm["sampling_label"] == "swapped" or arm["label_scale"] != 1):
+            yield from _unguided(arm, models[arm["model"]])
+            unlabelled, noisy = models[arm["model"]]["label"] == "none", models[arm["model"]]["kind"] == "diffusion"
+            if unlabelled and (arm["sampling_label"] == "swapped" or (noisy and arm["label_scale"] != 1)):
                 yield f"{where}: model {arm['model']} has no label to swap or to guide by"
             served = [plate for name in arm["folds"] for plate in folds[name]["test"] + folds[name]["predict"]]
             for plate in sorted({plate for plate in served if served.count(plate) > 1}):
@@ -474,6 +475,18 @@ class Study:
                 if shared and overlap(plate, self.plates[other]):
                     yield f"plates {other} and {name}: tile {min(shared)} of {barcode} is in both regions"
             others.append(name)
+
+
+def _unguided(arm: dict, model: dict) -> Iterable[str]:
+    """Say which guidance an arm asks for of a model that paints without noise: it would be swallowed."""
+    if model["kind"] == "diffusion":
+        return
+    for key, nothing in {"classifier": None, "label_scale": 1, "guidance_scale": 1, "guidance_interval": None}.items():
+        if arm[key] != nothing:
+            yield (
+                f"arm {arm['name']}: {key} {arm[key]}, but model {model['name']} of kind {model['kind']} paints without noise, "
+                f"which is what guidance acts on; leave {key} out, or name a model of kind diffusion"
+            )
 
 
 def plate_tiles(plate: dict, count: int) -> list[int]:

@@ -182,9 +182,14 @@ def regression_painter(
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
     """Return `paint(x, rows)` for any kind of model."""
-    kind = meta["settings"]["kind"]
+    kind, settings = meta["settings"]["kind"], args.settings
     if kind == "diffusion":
         return diffusion_painter(args, tensors, meta, fields, how)
+    if args.classifier or args.settings["label_scale"] != 1 or args.settings["guidance_interval"]:
+        raise ValueError(
+            f"{args.weights} is of kind {kind}, which paints without noise: nothing can guide it; leave classifier, label_scale "
+            "and guidance_interval out of its arm"
+        )
     if kind == "regression":
         return regression_painter(args, tensors, meta, fields, how)
     return lambda x, rows: np.stack([baselines.predict(kind, tensors, field) for field in x])
