@@ -69,10 +69,3 @@ def test_names_that_only_look_alike_are_left_alone(tmp_path):
     (tmp_path / ".t.tsv.abcdefgh.tsv").touch()
     write("atomic", tmp_path / "t.tsv")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "t.tsv"])
-
-
-def test_without_tidying_nothing_else_is_looked_at(tmp_path):
-    (tmp_path / ".t.tsv.abcdefgh.tsv").touch()
-    with atomic.atomic(tmp_path / "t.tsv", tidy=False) as temporary:
-        temporary.touch()
-    assert len(list(tmp_path.iterdir())) == 2

@@ -337,7 +337,8 @@ def test_an_image_of_another_kind_is_refused_and_what_is_prepared_kept(
     assert not (run.folder / "light.tif").exists() and len(list((run.folder / "raw").iterdir())) == 16
     shutil.copy(undisturbed / "light.tif", run.folder)
     refused(run.prepare, *expected)
-    assert sum((run.folder / "stack.tif.partial.done").read_bytes()[64:]) == 3  # every field before it
+    sums = np.frombuffer((run.folder / "stack.tif.partial.done").read_bytes()[64:], "<u4")
+    assert np.count_nonzero(sums) == 3  # every field before it
     if kind != "a wrong size":
         refused(run.quality, *expected)
     (run.folder / "raw" / "B02_s1_RNA.tif").write_bytes(good)

@@ -1,5 +1,9 @@
 """Write whole files and folders or none: a temporary name in the same folder, then a rename. Standard library only.
 
+A file under its final name is whole after a power cut too: its data reach the disk before it is renamed (fsync), and its
+name before the command goes on (fsync of the folder). Without the first, most file systems may keep the name and lose
+what it holds; with it, a disk that fails or is full is an error of the command that wrote.
+
 A command that is killed leaves its temporary file or folder behind. Each is locked (flock) while it is being written, so
 that the next command that makes the same output knows the abandoned ones, and removes them.
 """
@@ -7,27 +11,28 @@ that the next command that makes the same output knows the abandoned ones, and r
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+SYNCED_AT_ONCE = 16  # files: a file system writes its journal once for all that wait
 
 
 @contextlib.contextmanager
-def atomic(path: str | Path, *, tidy: bool = True) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; rename it to `path` if the block succeeds.
-
-    `tidy` looks through the folder for what killed commands left; without it for each of a folder's many files.
-    """
-    path = _ready(path, tidy)
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; rename it to `path` if the block succeeds."""
+    path = _ready(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield Path(name)
         os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        replace(name, path)
     finally:
         os.close(handle)
         Path(name).unlink(missing_ok=True)
@@ -56,19 +61,45 @@ def scratch_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def replace(temporary: str | Path, path: str | Path) -> None:
+    """Rename a whole file to `path`, in place of an older one: its data first, then the name, both on the disk."""
+    sync(temporary)
+    os.replace(temporary, path)
+    sync(Path(path).parent)
+
+
 def replace_folder(folder: Path, path: Path) -> None:
-    """Rename `folder` to `path`, in place of an older one."""
+    """Rename `folder` to `path`, in place of an older one: all that lies in it first, then the name, on the disk."""
+    below = [(where, files) for where, _, files in os.walk(folder)]
+    with ThreadPoolExecutor(SYNCED_AT_ONCE) as pool:
+        for _ in pool.map(sync, (os.path.join(where, name) for where, files in below for name in files)):
+            pass
+    for where, _ in below:
+        sync(where)
     if path.exists():
         shutil.rmtree(path)
     os.replace(folder, path)
+    sync(path.parent)
 
 
-def _ready(path: str | Path, tidy: bool = True) -> Path:
+def sync(path: str | Path) -> None:
+    """Return once a file's data, or the names that a folder holds, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:  # some network file systems keep names by themselves, and refuse to sync a folder
+        if not (os.path.isdir(path) and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
+    finally:
+        os.close(handle)
+
+
+def _ready(path: str | Path) -> Path:
     """Make the folder of `path`, and remove what killed commands left there of the same output."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     start, end = f".{path.name}.", path.suffix
-    for entry in os.scandir(path.parent) if tidy else ():
+    for entry in os.scandir(path.parent):
         # mkstemp's eight letters stand between the two.
         if entry.name.startswith(start) and entry.name.endswith(end) and len(entry.name) == len(start) + 8 + len(end):
             _remove_abandoned(Path(entry.path))

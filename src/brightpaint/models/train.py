@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import json
 import logging
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -73,7 +72,7 @@ def resume(training: Training, partial: Path, made_from: dict) -> None:
         log.info("going on from image %d", training.seen)
     elif compute.first():
         stale = partial.with_suffix(".stale")
-        os.replace(partial, stale)
+        store.replace(partial, stale)
         log.info("%s is of another training (%s): set aside as %s", partial, "; ".join(different), stale)
 
 

@@ -1,7 +1,7 @@
 """Copy the files of an index here, every one verified, and continue where an earlier run was killed.
 
-Each file is streamed to a temporary name, checked (size; MD5 where the ETag is one; a whole TIFF) and renamed. The
-folder itself grows as `<raw>.partial` and is renamed when it is whole.
+Each file is streamed to a temporary name, checked (size; MD5 where the ETag is one; a whole TIFF), brought to the disk
+and renamed. The folder itself grows as `<raw>.partial` and is renamed when it is whole.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ class Noted:
 def fetch_file(source, row: dict, folder: Path, noted: Noted, hashes: Sequence[str]) -> int:
     """Fetch one file of the index into `folder`, note it and return its size.
 
-    It is noted before it is renamed: whenever a kill comes, a whole file is not fetched again.
+    It is on the disk before it is noted, and noted before it is renamed: whenever a kill or a power cut comes, a whole
+    file is not fetched again and one that is not whole is not taken for it.
 
     Raises
     ------
@@ -125,6 +126,7 @@ def fetch_file(source, row: dict, folder: Path, noted: Noted, hashes: Sequence[s
         except ValueError as error:
             raise ValueError(f"{error} ({where})") from error
     store.check_raw(temporary, f"{source.describe(row['key'])}, {where}")
+    store.sync(temporary)
     noted.add({**{name: row[name] for name in IDENTITY}, **found})
     os.replace(temporary, os.path.join(folder, row["file"]))
     return row["size"]
@@ -255,7 +257,7 @@ def fetch(rows: Collection[dict], settings: dict, raw: Path, *, workers: int, li
         journal = store.Journal(raw.with_name(raw.name + ".partial.jsonl"), "fetch")
         try:
             if journal.begun and raw.exists() and not partial.exists():  # killed after the last rename
-                os.replace(raw, partial)
+                store.replace_folder(raw, partial)
             partial.mkdir(parents=True, exist_ok=True)
             noted = Noted(names, journal)
             todo, needed = still_to_fetch(rows, noted, partial, hashes)
@@ -269,9 +271,7 @@ def fetch(rows: Collection[dict], settings: dict, raw: Path, *, workers: int, li
                 store.write_rows(manifest(rows, noted), listed, columns=MANIFEST)
         finally:
             journal.close()
-        if raw.exists():
-            shutil.rmtree(raw)
-        os.replace(partial, raw)
+        store.replace_folder(partial, raw)
         journal.remove()
 
 

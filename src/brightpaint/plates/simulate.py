@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import itertools
 import json
 import logging
 from pathlib import Path
@@ -210,15 +211,14 @@ def simulate_plate(settings: dict, mirror: Path) -> pd.DataFrame:
     root = mirror / plate["project"] / plate["source"]
     folder = root / "images" / plate["batch"] / "images" / barcode
     progress = tqdm(total=len(layout) * sites, disable=None, unit="field", desc=plate["plate"])
-    for well, state in zip(layout["Metadata_Well"], states):
-        for site in range(1, sites + 1):
+    with store.atomic_folder(folder) as temporary, progress:
+        for (well, state), site in itertools.product(zip(layout["Metadata_Well"], states), range(1, sites + 1)):
             names, pixel = (seed, barcode, well, site), settings["pixel_size_um"]
             sample = draw_sample(state, size_px=settings["size_px"], pixel_size_um=pixel, density=density, names=names)
             images = image_sample(*sample, channels=written, pixel_size_um=pixel, lighting=lighting, names=names)
             for name, image in images.items():
-                store.write_raw(folder / file_name(barcode, well, site, name, channels), image)
+                store.write_raw(temporary / file_name(barcode, well, site, name, channels), image)
             progress.update()
-    progress.close()
     write_metadata(root / "workspace", plate, layout)
     table = load_data(plate, list(layout["Metadata_Well"]), sites, written)
     store.write_table(table, root / "workspace" / "load_data_csv" / plate["batch"] / barcode / "load_data.csv")

@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from brightpaint.atomic import atomic
-
 
 def read_raw(path: str | Path, where: str = "") -> np.ndarray:
     """Read one untouched microscope image whole.
@@ -76,13 +74,16 @@ def _raw_page(path: str | Path, where: str) -> Iterator[tuple]:
 
 
 def write_raw(path: str | Path, image: np.ndarray) -> None:
-    """Write one (H, W) uint16 image as a plain TIFF, the same bytes every time."""
-    with atomic(path, tidy=False) as temporary:
-        tifffile.imwrite(temporary, image, photometric="minisblack", metadata=None, software=False)
+    """Write one (H, W) uint16 image as a plain TIFF, the same bytes every time, into a folder that is made whole."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, image, photometric="minisblack", metadata=None, software=False)
 
 
 def write_ome(path: str | Path, image: np.ndarray, channel: str, *, pixel_um: float, identifier: str) -> None:
-    """Write one (H, W) uint16 image as an OME-TIFF with its channel and pixel size, the same bytes every time."""
+    """Write one (H, W) uint16 image as an OME-TIFF with its channel and pixel size, the same bytes every time.
+
+    As with `write_raw`, it is the folder that is made whole (`atomic_folder`).
+    """
     described = {
         "axes": "YX",
         "Channel": {"Name": channel},
@@ -92,6 +93,5 @@ def write_ome(path: str | Path, image: np.ndarray, channel: str, *, pixel_um: fl
         "PhysicalSizeYUnit": "µm",
         "UUID": identifier,
     }
-    with atomic(path, tidy=False) as temporary:
-        with tifffile.TiffWriter(temporary, ome=True) as tif:
-            tif.write(image, photometric="minisblack", metadata=described, software=False)
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        tif.write(image, photometric="minisblack", metadata=described, software=False)

@@ -54,7 +54,8 @@ def _whole_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
 class Journal:
     """Lines of JSON that say what is already done, keyed by a digest of what determines it.
 
-    Each line is on its way to disk before `add` returns, and a line that a kill cut short is not read back.
+    Each line is on its way to disk before `add` returns, and a line that a kill cut short is not read back. A power cut
+    may take the last lines away: what they speak of is done again. What is noted must lie on the disk before.
     A journal of another key begins anew. Its lines stay on disk: whoever needs one again keeps its place, an integer
     above 0.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,11 @@ import numpy as np
 import pandas as pd
 import tifffile
 
+from brightpaint import atomic
 from brightpaint.store.names import describe_field, digest
 from brightpaint.store.progress import take_lock
+
+SUM = 4  # bytes of a field's checksum in the journal of an unfinished stack
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,8 @@ class StackWriter:
 
     The unfinished file is locked (a second writer is an error) and keyed by `key`, a digest of the
     settings and inputs: unfinished work of another key is set aside as `<path>.stale`, never mixed in.
-    `done[n]` says whether field n is already on disk, so that a rerun continues where it was killed.
+    `done[n]` says whether field n is already on disk, so that a rerun continues where it was killed: its checksum is
+    noted, since after a power cut a note may be there and what it speaks of not.
 
     Parameters
     ----------
@@ -157,18 +162,22 @@ class StackWriter:
     def _open(self) -> None:
         rows = max(self.shape[0], 1)  # TIFF has no empty image: zero fields are a stack of one unread row
         journal = self._journal_path.read_bytes() if self._journal_path.exists() else b""
-        resumed = journal[:64] == self._key.encode() and len(journal) == 64 + rows
+        resumed = journal[:64] == self._key.encode() and len(journal) == 64 + SUM * rows
         if not (resumed and self.partial.exists()):
             if self.partial.exists():
-                os.replace(self.partial, self.path.with_name(self.path.name + ".stale"))
+                atomic.replace(self.partial, self.path.with_name(self.path.name + ".stale"))
             self._journal_path.unlink(missing_ok=True)
             self._create(rows)
-            self._journal_path.write_bytes(self._key.encode() + bytes(rows))
+            atomic.sync(self.partial)  # whoever finds the journal finds a whole TIFF without pixels
+            self._journal_path.write_bytes(self._key.encode() + bytes(SUM * rows))
         with tifffile.TiffFile(self.partial) as tif:
             self._offset = tif.pages.first.dataoffsets[0]
         self._data = os.open(self.partial, os.O_RDWR)
         self._journal = os.open(self._journal_path, os.O_RDWR)
-        self.done = np.frombuffer(os.pread(self._journal, rows, 64), np.uint8).astype(bool)[: self.shape[0]]
+        sums = np.frombuffer(os.pread(self._journal, SUM * rows, 64), "<u4")[: self.shape[0]]
+        self.done = np.array(
+            [bool(noted) and _checksum(self._bytes(row)) == noted for row, noted in enumerate(sums)], bool
+        )
 
     def _create(self, rows: int) -> None:
         shape = (rows, *self.shape[1:])
@@ -199,21 +208,22 @@ class StackWriter:
         if not 0 <= row < self.shape[0]:
             raise ValueError(f"{self.path}: field {row} is outside the stack of {self.shape[0]}")
         _pwrite(self._data, stored.tobytes(), self._offset + row * stored.nbytes)
-        _pwrite(self._journal, b"\x01", 64 + row)
+        _pwrite(self._journal, _checksum(stored).to_bytes(SUM, "little"), 64 + SUM * row)
         self.done[row] = True
 
     def read(self, row: int) -> np.ndarray:
         """Read back a field that was written, in this run or an earlier one."""
-        count = int(np.prod(self.shape[1:]))
-        data = os.pread(self._data, count * self.dtype.itemsize, self._offset + row * count * self.dtype.itemsize)
-        return np.frombuffer(data, self.dtype).reshape(self.shape[1:])
+        return np.frombuffer(self._bytes(row), self.dtype).reshape(self.shape[1:])
+
+    def _bytes(self, row: int) -> bytes:
+        size = int(np.prod(self.shape[1:])) * self.dtype.itemsize
+        return os.pread(self._data, size, self._offset + row * size)
 
     def finish(self) -> None:
-        """Rename the whole stack into place; unwritten fields are an error."""
+        """Rename the whole stack into place, on the disk; unwritten fields are an error."""
         if not self.done.all():
             raise ValueError(f"{self.path}: {int((~self.done).sum())} of {self.shape[0]} fields were not written")
-        os.fsync(self._data)
-        os.replace(self.partial, self.path)
+        atomic.replace(self.partial, self.path)
         for suffix in (".partial.done", ".stale"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         self.close()
@@ -238,6 +248,11 @@ class StackWriter:
                 self.finish()
         finally:
             self.close()
+
+
+def _checksum(data) -> int:
+    """Return the CRC-32 of a field's bytes; 0 is left for fields that are not there."""
+    return zlib.crc32(data) or 1
 
 
 def _pwrite(handle: int, data: bytes, offset: int) -> None:
