@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Build brightpaint's environments: a main one (Python 3.11) and CellProfiler's own (Python 3.9 or 3.10).
-# Usage: envs/build.sh check | main | cellprofiler | cellpose (the last only for cellprofiler.segmentation: cellpose)
+# Usage: envs/build.sh check | main | runtime | cellprofiler | cellpose
+#   runtime is main without what the tests add; cellpose is only for cellprofiler.segmentation: cellpose
 # A Python is taken from BRIGHTPAINT_PYTHON / BRIGHTPAINT_CELLPROFILER_PYTHON, the PATH, pyenv or uv, in that order.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -54,14 +55,14 @@ check() {
 }
 
 # A half-built environment is never taken for a whole one: the stamp comes last.
-build_main() {
-    local list=envs/brightpaint.txt
-    cmp -s $list .venv/.built && return
-    say "Building .venv from $list (about two minutes) ..."
+build_main() { # build_main LIST ...
+    cat "$@" | cmp -s - .venv/.built && return
+    say "Building .venv from $* (about two minutes) ..."
     rm -f .venv/.built
     [ -x .venv/bin/python ] || "$(main_python)" -m venv --clear .venv
-    .venv/bin/python -m pip install --quiet --requirement $list
-    cp $list .venv/.built
+    # shellcheck disable=SC2046  # the lists' names hold no spaces
+    .venv/bin/python -m pip install --quiet $(printf -- '--requirement %s ' "$@")
+    cat "$@" >.venv/.built
 }
 
 # So that `python -m brightpaint...` and bench/ find the code wherever they are typed, in this very checkout.
@@ -101,8 +102,9 @@ build_cellpose() {
 
 case ${1:-} in
     check) check ;;
-    main) check && build_main && link_sources ;;
+    main) check && build_main envs/brightpaint.txt envs/brightpaint-test.txt && link_sources ;;
+    runtime) check && build_main envs/brightpaint.txt && link_sources ;;
     cellprofiler) check && build_cellprofiler ;;
     cellpose) build_cellpose ;;
-    *) say "Usage: envs/build.sh check | main | cellprofiler | cellpose"; exit 2 ;;
+    *) say "Usage: envs/build.sh check | main | runtime | cellprofiler | cellpose"; exit 2 ;;
 esac

@@ -1,7 +1,9 @@
-"""The environments: one pinned list and one conda YAML each, held equal."""
+"""The environments: one pinned list and one conda YAML each, held equal; what runs apart from what tests."""
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -9,15 +11,81 @@ import sys
 from pathlib import Path
 
 import pytest
+import tomllib
 import yaml
+from packaging.requirements import Requirement
 
 ENVS = Path(__file__).parent.parent / "envs"
+PROJECT = tomllib.loads((ENVS.parent / "pyproject.toml").read_text())["project"]
+UNPINNED = {"setuptools"}  # torch asks for it, and every environment has one
+MADE_BY_MAKE = pytest.mark.skipif(not sys.prefix.endswith(".venv"), reason="not in the environment that make built")
 
 
 def pins(lines) -> set[str]:
     """Return the `name==version` pins of a requirements list, names normalised."""
     found = [line.split("#")[0].strip() for line in lines]
     return {re.sub(r"[-_.]+", "-", pin.split("==")[0]).lower() + "==" + pin.split("==")[1] for pin in found if pin}
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def listed_names(path: Path) -> set[str]:
+    return {pin.split("==")[0] for pin in pins(path.read_text().splitlines())}
+
+
+def brought_by(requirements: list[str]) -> set[str]:
+    """Return the names of all that these requirements install here, by the installed packages' own metadata."""
+    todo, seen = [Requirement(text) for text in requirements], set()
+    while todo:
+        wanted = todo.pop()
+        if (key := (plain(wanted.name), frozenset(wanted.extras))) in seen:
+            continue
+        seen.add(key)
+        for text in importlib.metadata.requires(wanted.name) or []:
+            below = Requirement(text)
+            if below.marker is None or any(below.marker.evaluate({"extra": extra}) for extra in {"", *wanted.extras}):
+                todo.append(below)
+    return {name for name, _ in seen}
+
+
+@MADE_BY_MAKE
+def test_what_runs_and_what_tests_stand_in_two_lists_without_a_package_too_many():
+    runs = brought_by(PROJECT["dependencies"])
+    tests = brought_by(PROJECT["optional-dependencies"]["test"])
+    assert listed_names(ENVS / "brightpaint.txt") == runs - UNPINNED
+    assert listed_names(ENVS / "brightpaint-test.txt") == tests - runs
+
+
+@MADE_BY_MAKE
+def test_the_pins_are_installed_and_new_enough():
+    pinned = pins((ENVS / "brightpaint.txt").read_text().split() + (ENVS / "brightpaint-test.txt").read_text().split())
+    found = {
+        f"{plain(one.metadata['Name'])}=={one.version.split('+')[0]}" for one in importlib.metadata.distributions()
+    }
+    assert pinned <= found
+    for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]:
+        assert Requirement(text).specifier.contains(importlib.metadata.version(Requirement(text).name)), text
+
+
+@MADE_BY_MAKE
+def test_what_the_code_imports_is_declared():
+    declared = {plain(Requirement(text).name) for text in PROJECT["dependencies"]}
+    imported = set()
+    for path in (ENVS.parent / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            imported |= {name.split(".")[0] for name in names}
+    imported -= sys.stdlib_module_names | {
+        "brightpaint",
+        "cellpose",
+        "cv2",
+    }  # these two have an environment of their own
+    homes = importlib.metadata.packages_distributions()
+    undeclared = {name for name in imported if not {plain(home) for home in homes.get(name, [])} & declared}
+    assert "scipy" in imported and not undeclared
 
 
 @pytest.mark.parametrize(
@@ -58,7 +126,7 @@ def test_the_build_script_is_executable():
     assert os.access(ENVS / "build.sh", os.X_OK)
 
 
-@pytest.mark.skipif(not sys.prefix.endswith(".venv"), reason="not in the environment that make built")
+@MADE_BY_MAKE
 def test_the_code_is_found_from_any_folder_in_the_environment_that_make_built(tmp_path):
     bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, "-m", "brightpaint.plates.tabulate", "--help"]
@@ -68,10 +136,37 @@ def test_the_code_is_found_from_any_folder_in_the_environment_that_make_built(tm
 
 def test_the_container_is_built_from_the_same_lists_by_the_same_script():
     steps = (ENVS / "Dockerfile").read_text()
-    lists = re.findall(r"^    list=(?:envs/)?(\S+\.txt)", (ENVS / "build.sh").read_text(), re.MULTILINE)
     for name in {"brightpaint.txt", "cellprofiler-py39.txt", "cellprofiler-py310.txt", "cellprofiler-build.txt"}:
         assert f"envs/{name}" in steps and (ENVS / name).exists()
-    assert lists and all(f"envs/{name}" in steps for name in lists if "$" not in name)
-    for step in ("check", "main", "cellprofiler"):
+    assert "brightpaint-test.txt" not in steps and "cellpose.txt" not in steps
+    for step in ("check", "runtime", "cellprofiler"):
         assert f"envs/build.sh {step}" in steps
     assert not re.search(r"pip install|==\d", steps)  # no second list beside them
+
+
+@pytest.mark.parametrize(
+    ("step", "lists"), [("main", ["brightpaint", "brightpaint-test"]), ("runtime", ["brightpaint"])]
+)
+def test_a_whole_environment_is_not_built_again_and_one_with_another_list_is(tmp_path, step, lists):
+    """The stamp holds every list that was installed; pip stands in, so that nothing is."""
+    (tmp_path / "envs").mkdir()
+    for name in ("build.sh", "brightpaint.txt", "brightpaint-test.txt"):
+        (tmp_path / "envs" / name).write_text((ENVS / name).read_text())
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@" >>"$(dirname "$0")/asked"\n')
+    python.chmod(0o755)
+    (tmp_path / ".venv" / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+    (tmp_path / ".envs" / "cellprofiler").mkdir(parents=True)
+    (tmp_path / ".envs" / "cellprofiler" / ".built").touch()
+    command = ["bash", str(tmp_path / "envs" / "build.sh"), step]
+    for _ in range(2):
+        subprocess.run(command, check=True, capture_output=True)
+    options = " ".join(f"--requirement envs/{name}.txt" for name in lists)
+    asked = python.with_name("asked")
+    assert asked.read_text() == f"-m pip install --quiet {options}\n"
+    assert (tmp_path / ".venv" / ".built").read_text() == "".join((ENVS / f"{name}.txt").read_text() for name in lists)
+    with open(tmp_path / "envs" / f"{lists[-1]}.txt", "a") as listed:
+        listed.write("another==1\n")
+    subprocess.run(command, check=True, capture_output=True)
+    assert asked.read_text().count("pip install") == 2
