@@ -19,6 +19,8 @@ from pathlib import Path
 
 import jsonschema
 import yaml
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 from brightpaint import sweep_config
 from brightpaint.models.presets import PRESETS
@@ -28,19 +30,18 @@ README = "config/README.md explains every key"
 NETWORKS = ("diffusion", "regression")  # kinds of model that are trained step by step; the others are floors
 
 
-def _with_defaults(validator_class):
-    """Return a validator that fills a schema's defaults into the instance as it validates."""
+def _with_defaults(validator_class, whole: dict):
+    """Return a validator that fills the defaults of the schema `whole` into the instance as it validates."""
     validate_properties = validator_class.VALIDATORS["properties"]
+    resolver = Registry().with_resource("", DRAFT202012.create_resource(whole)).resolver()
 
     def fill(validator, properties, instance, schema):
         if validator.is_type(instance, "object"):
             for name, subschema in properties.items():
+                if "default" not in subschema and "$ref" in subschema:
+                    subschema = resolver.lookup(subschema["$ref"]).contents
                 if "default" in subschema:
                     instance.setdefault(name, json.loads(json.dumps(subschema["default"])))
-                elif "$ref" in subschema:
-                    target = validator._resolver.lookup(subschema["$ref"]).contents
-                    if "default" in target:
-                        instance.setdefault(name, json.loads(json.dumps(target["default"])))
         yield from validate_properties(validator, properties, instance, schema)
 
     return jsonschema.validators.extend(validator_class, {"properties": fill})
@@ -115,7 +116,7 @@ def validate(instance: dict, schema_path: str | Path, what: str) -> dict:
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
     )  # 2.0 is an integer to JSON Schema, and none to Python's range()
     strict = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=whole)
-    validator = _with_defaults(strict)(schema)
+    validator = _with_defaults(strict, schema)(schema)
     errors = sorted(validator.iter_errors(filled), key=lambda error: list(map(str, error.absolute_path)))
     if errors:
         raise ValueError("\n".join(_sentence(error, what) for error in errors) + f"\n{README}.")

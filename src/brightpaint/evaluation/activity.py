@@ -17,6 +17,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from copairs import map as copairs_map
+from sklearn.metrics import cohen_kappa_score
 
 from brightpaint.evaluation.metrics import seeded
 from brightpaint.seeds import seed_of
@@ -162,12 +163,9 @@ def calls_of(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
 
 def kappa(first: Sequence[bool], second: Sequence[bool]) -> float:
     """Cohen's kappa of two lists of yes and no (Cohen 1960); NaN where both say the same of everything."""
-    first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
-    if not len(first):
+    if len({*map(bool, first), *map(bool, second)}) < 2:  # scikit-learn warns of it, and of no answers at all
         return float("nan")
-    observed = np.mean(first == second)
-    expected = first.mean() * second.mean() + (1 - first.mean()) * (1 - second.mean())
-    return float((observed - expected) / (1 - expected)) if expected < 1 else float("nan")
+    return float(cohen_kappa_score(first, second))
 
 
 def agreement(calls: pd.DataFrame) -> pd.DataFrame:

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.stats import false_discovery_control
 
-from brightpaint.evaluation.metrics import benjamini_hochberg, cosine_similarity, seeded, target_sets
+from brightpaint.evaluation.metrics import cosine_similarity, seeded, target_sets
 
 CLUSTERS = ("active", "partially active", "inactive")
 
@@ -153,7 +154,7 @@ def score_units(
     number = kmeans_1d(frame["target_score"].to_numpy(), len(CLUSTERS))
     labels = CLUSTERS if number.max() == 2 else (CLUSTERS[0], CLUSTERS[2])  # two targets: far and near
     frame["cluster"] = [labels[place] for place in number]
-    frame["null_q"] = benjamini_hochberg(frame["null_p"]) if permutations else np.nan
+    frame["null_q"] = false_discovery_control(frame["null_p"]) if permutations else np.nan
     passed = frame["null_q"] <= alpha if permutations else True
     frame["active"] = ((frame["cluster"] != CLUSTERS[2]) & passed).astype(int)
     return frame

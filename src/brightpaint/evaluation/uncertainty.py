@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
 from tqdm import tqdm
 
 from brightpaint import store
@@ -64,7 +64,7 @@ def rank_correlation(left: np.ndarray, right: np.ndarray) -> float:
     """Return Spearman's rank correlation; NaN for fewer than three fields or a constant side."""
     if len(left) < 3 or not (np.ptp(left) > 0 and np.ptp(right) > 0):
         return float("nan")
-    return float(np.corrcoef(rankdata(left), rankdata(right))[0, 1])
+    return float(spearmanr(left, right).statistic)
 
 
 def over_wells(statistic, uncertainty: np.ndarray, error: np.ndarray, wells: Sequence, rng) -> tuple[float, float]:
