@@ -185,7 +185,7 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     kind, settings = meta["settings"]["kind"], args.settings
     if kind == "diffusion":
         return diffusion_painter(args, tensors, meta, fields, how)
-    if args.classifier or args.settings["label_scale"] != 1 or args.settings["guidance_interval"]:
+    if args.classifier or settings["label_scale"] != 1 or settings["guidance_interval"]:
         raise ValueError(
             f"{args.weights} is of kind {kind}, which paints without noise: nothing can guide it; leave classifier, label_scale "
             "and guidance_interval out of its arm"
