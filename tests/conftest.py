@@ -1,18 +1,30 @@
-"""Shared by all tests: where things are, how Snakemake is called, and one tiny study run once, end to end."""
+"""Shared by all tests: where things are, how Snakemake is called, and one tiny study run once, end to end.
+
+Under `pytest -n` each worker is a process of its own with its own session: what is dear (the study, its S3 server) is
+made by the worker that needs it first and read by all (`made_once`).
+"""
 
 from __future__ import annotations
 
+import atexit
+import fcntl
+import functools
 import json
 import os
 import resource
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
+
+import warm
 
 # Before torch: networks as small as a test's gain nothing from a second thread, and two that wait for one another on a
 # busy machine made a test six times as long.
@@ -47,8 +59,24 @@ TINY = {
     "sample": {"parts": 2, "batch": 2},
     "cellprofiler": {"pipeline": "slim", "parts": 1},
     "figures": {"fields": 1, "dpi": 60},
-    "compute": {"device": "cpu", "torch_threads": 1},
+    "compute": {"device": "cpu", "threads": 1, "torch_threads": 1},
 }
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a file's tests run in one worker, for its fixtures' sake; the long ones first, so that no worker idles at the end.
+
+    In a file the tests of the finished study are a group of their own, and those on SLURM wait more than they work.
+    """
+    for item in items:
+        study = "+study" if "finished_study" in item.fixturenames else ""
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem + study))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        rank = {"test_slurm": 0, "test_workflow+study": 1}
+        names = {item: next(item.iter_markers("xdist_group")).args[0] for item in items}
+        items.sort(key=lambda item: rank.get(names[item], 2 if names[item].endswith("+study") else 3))
 
 
 def cellprofiler_command() -> str | None:
@@ -88,10 +116,35 @@ def snakemake_command(folder: Path, *arguments: str) -> tuple[list[str], dict[st
     return [*command, *arguments], environment
 
 
-def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Run the workflow in `folder`; all output is in `.stdout`."""
+@functools.cache
+def warm_python(*modules: str) -> warm.Warm:
+    """A Python that has `modules` loaded, until this process ends."""
+    server = warm.Warm(Path(tempfile.mkdtemp(prefix="warm-")) / "server", modules)
+    atexit.register(shutil.rmtree, Path(server.address).parent.parent)
+    atexit.register(server.close)
+    return server
+
+
+# Snakemake 9.27 looks for jobs to start once a second for *each* time that it has started some, and each time the solver
+# of its scheduler is a process: with hundred jobs behind it that is much of a core, while a job waits for one.
+QUICK = ["--scheduler", "greedy", "--max-jobs-per-timespan", "100000/1h"]
+
+
+def snakemake(folder: Path, *arguments: str, check: bool = True, fresh: bool = False) -> subprocess.CompletedProcess:
+    """Run the workflow in `folder`; all output is in `.stdout`.
+
+    Snakemake and the `python` of its jobs are forks of processes that have their libraries loaded (warm.py), or, if
+    `fresh`, started as a user's are.
+    """
     command, environment = snakemake_command(folder, *arguments)
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    if fresh:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    else:
+        if not {"-n", "--touch", "--unlock", "--report"} & set(arguments):
+            jobs = warm_python(*warm.WORKING).program.parent
+            environment["PATH"] = f"{jobs}:{environment['PATH']}"
+            command[3:3] = QUICK
+        done = warm_python(*warm.PLANNING).run(command[1:], environment)
     if check and done.returncode:
         raise AssertionError(f"{' '.join(command[2:])}\n{done.stdout[-6000:]}")
     return done
@@ -153,12 +206,38 @@ def plain_planning_s(tmp_path_factory) -> float:
     return child_seconds(run)[1]
 
 
+def made_once(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that `make(folder)` filled, in the first of pytest's workers that asked for it."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    with open(root / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder, whole = root / name, root / f"{name}.whole"
+        if not whole.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            whole.touch()
+    return folder
+
+
+def whole_run() -> psutil.Process:
+    """Return the process that ends when all tests have: pytest, or what started this worker of it."""
+    here = psutil.Process()
+    return here.parent() if "PYTEST_XDIST_WORKER" in os.environ else here
+
+
 @pytest.fixture(scope="session")
 def simulated_gallery(tmp_path_factory) -> Path:
     """A mirror of the gallery with the tiny study's three simulated plates, and their truth tables beside it."""
+    return made_once(tmp_path_factory, "gallery", simulate_gallery)
+
+
+def simulate_gallery(folder: Path) -> None:
+    """Simulate the tiny study's plates into `folder`."""
     from brightpaint.plates import simulate
 
-    folder = tmp_path_factory.mktemp("gallery")
     channels = ["Brightfield_L", "Brightfield", "Brightfield_H", "DNA", "RNA", "ER", "AGP", "Mito"]
     header, *rows = [line.split("\t") for line in TINY_PLATES.strip().splitlines()]
     for row in rows:
@@ -166,7 +245,6 @@ def simulated_gallery(tmp_path_factory) -> Path:
         settings = {**simulation_settings(), "pixel_size_um": 1.0, "plate": plate}
         truth = folder / "truth" / f"{plate['plate']}.tsv"
         simulate.main(["--settings", json.dumps(settings), "--mirror", str(folder / "mirror"), "--truth", str(truth)])
-    return folder
 
 
 def simulation_settings() -> dict:
@@ -177,44 +255,45 @@ def simulation_settings() -> dict:
 
 
 @pytest.fixture(scope="session")
-def s3_server(simulated_gallery):
-    """A real S3 server on loopback with the simulated gallery in its bucket; yields its address."""
-    import boto3
-    from moto.server import ThreadedMotoServer
+def s3_server(tmp_path_factory, simulated_gallery) -> str:
+    """Address of a real S3 server on loopback, in a process of its own, with the simulated gallery in its bucket."""
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    client = boto3.client(
-        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
-    )
-    client.create_bucket(Bucket="cellpainting-gallery")
-    mirror = simulated_gallery / "mirror"
-    for path in sorted(mirror.rglob("*")):
-        if path.is_file():
-            client.put_object(
-                Bucket="cellpainting-gallery",
-                Key=path.relative_to(mirror).as_posix(),
-                Body=path.read_bytes(),
-                ACL="public-read",
+    def start(folder: Path) -> None:
+        command = [sys.executable, str(Path(__file__).parent / "faulty_s3.py"), str(simulated_gallery / "mirror")]
+        with open(folder / "log", "w") as log:
+            server = subprocess.Popen(
+                [*command, "cellpainting-gallery", str(whole_run().pid), str(folder / "url")], stdout=log, stderr=log
             )
-    yield url
-    server.stop()
+        while not (folder / "url").exists():
+            if server.poll() is not None:
+                raise RuntimeError((folder / "log").read_text())
+            time.sleep(0.05)
+
+    return (made_once(tmp_path_factory, "s3", start) / "url").read_text()
 
 
 @pytest.fixture(scope="session")
 def finished_study(tmp_path_factory, s3_server, cellprofiler) -> Path:
-    """The tiny study, run once from the S3 server to its last table by the real CellProfiler."""
-    source = {"layout": "gallery", "url": "s3://cellpainting-gallery", "endpoint_url": s3_server}
-    folder = tmp_path_factory.mktemp("study")
-    write_transformer(folder / "weights" / "tiny")
-    arms = [{**TINY["arms"][0], "samples": 2}, *TINY["arms"][1:]]
-    points = [{"sampler": "ddpm", "steps": 4}, {"sampler": "dpmpp", "steps": 2, "spacing": "karras"}]
-    sweep, embed = {"fields": 3, "points": points}, {"weights": "weights/tiny"}
-    write_study(folder, {"source": source, "arms": arms, "sweep": sweep, "embed": embed})
-    snakemake(folder, "--cores", "2", "--show-failed-logs")
-    return folder
+    """The tiny study, run once from the S3 server to its last table by the real CellProfiler. Read it alone.
+
+    What changes a file of it works on a copy: `copy_of`.
+    """
+
+    def finish(folder: Path) -> None:
+        source = {"layout": "gallery", "url": "s3://cellpainting-gallery", "endpoint_url": s3_server}
+        write_transformer(folder / "weights" / "tiny")
+        arms = [{**TINY["arms"][0], "samples": 2}, *TINY["arms"][1:]]
+        points = [{"sampler": "ddpm", "steps": 4}, {"sampler": "dpmpp", "steps": 2, "spacing": "karras"}]
+        sweep, embed = {"fields": 3, "points": points}, {"weights": "weights/tiny"}
+        write_study(folder, {"source": source, "arms": arms, "sweep": sweep, "embed": embed})
+        snakemake(folder, "--cores", "2", "--show-failed-logs")
+
+    return made_once(tmp_path_factory, "study", finish)
+
+
+def copy_of(finished: Path, folder: Path) -> Path:
+    """Copy a finished study, times and links too, for tests that change it."""
+    return shutil.copytree(finished, folder, symlinks=True)
 
 
 def write_transformer(folder: Path) -> Path:

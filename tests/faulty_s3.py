@@ -1,10 +1,15 @@
-"""A real S3 server on loopback, and a proxy before it that fails on order. Used by tests and by bench/plates.py."""
+"""A real S3 server on loopback, and a proxy before it that fails on order. Used by tests and by bench/plates.py.
+
+python tests/faulty_s3.py MIRROR BUCKET PID URL    serves until the process PID ends; its address is in the file URL
+"""
 
 from __future__ import annotations
 
 import collections
 import contextlib
 import http.server
+import os
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -14,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
+import psutil
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
@@ -113,3 +119,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body[: len(body) // 2] if cut else body)
         if cut:
             self.close_connection = True
+
+
+def main(mirror: str, bucket: str, pid: str, url: str) -> None:
+    """Serve a folder until another process has ended."""
+    until = psutil.Process(int(pid))
+    with serve_bucket(Path(mirror), bucket) as address:
+        Path(f"{url}.new").write_text(address)
+        os.rename(f"{url}.new", url)
+        until.wait()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

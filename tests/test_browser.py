@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from conftest import snakemake
 
 pytestmark = pytest.mark.slow
 
@@ -19,14 +17,10 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 @pytest.fixture(scope="module")
-def report(finished_study):
+def report(finished_study, tmp_path_factory):
     """The report, made as `make demo` makes it."""
-    path = finished_study / "report.html"
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory"]
-    command += [str(finished_study), "--configfile", str(finished_study / "config.yaml"), "--report", str(path)]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    snakemake(finished_study, "--report", str(path))
     return path
 
 

@@ -14,8 +14,10 @@ from brightpaint.plates import choice, fetch, index, sources
 from plates_fixture import COMPOUNDS, IMAGES, LOAD_DATA, PLATE, PLATEMAPS, index_settings
 
 CHANNELS = ["Brightfield_L", "Brightfield", "Brightfield_H", "DNA", "RNA", "ER", "AGP", "Mito"]
-SITES, FEW, MANY = 6, 32, 384  # wells: 192 and 2,304 fields
-BOUND_MB = 1.0  # 0.18 was measured; the names of the 18,432 files in a list alone take 1.2
+SITES, FEW, MANY = 3, 32, 384  # wells: 96 and 1,152 fields
+BOUND_MB = (
+    0.55  # 0.08 to 0.14 was measured, 0.44 of one's own table; the names of the 9,216 files in a list alone take 0.6
+)
 
 
 class Promised(sources.FolderSource):

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 import kills
+from conftest import copy_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.cellprofiler]
 
 
 def unmade(finished, folder):
     """Copy a finished study without what is trained and painted, and what follows from it."""
-    shutil.copytree(finished, folder, symlinks=True)
+    copy_of(finished, folder)
     results = folder / "results"
     for name in ("models", "uncertainty", "sweep", "predicted", "metrics", "figures", "tables"):
         shutil.rmtree(results / name)
@@ -30,7 +31,7 @@ def unmade(finished, folder):
 def test_a_killed_painting_and_a_killed_measurement_end_as_if_they_had_not_been(finished_study, tmp_path):
     """The fast part of the campaign below: a kill of everything, and one of the jobs alone, at seeded random moments."""
     folder, wanted, rng = tmp_path / "killed", "results/cells/pert/T2.parquet", np.random.default_rng(4)
-    shutil.copytree(finished_study, folder, symlinks=True)
+    copy_of(finished_study, folder)
     for path in [*(folder / "results" / "images" / "pert").glob("T2*"), folder / wanted]:
         path.unlink()
     for rule, way in (("sample", "everything"), ("cellprofiler", "jobs")):

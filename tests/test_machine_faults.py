@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 import yaml
 
 import kills
-from conftest import snakemake, write_study
+from conftest import copy_of, snakemake, write_study
 from features_fixture import blobs, write_images
 
 pytestmark = pytest.mark.slow
@@ -99,7 +98,7 @@ def test_a_full_temporary_folder_is_an_error_or_no_matter(tmp_path, cellprofiler
 def test_a_clock_that_jumps_back_is_an_error_that_loses_nothing(finished_study, tmp_path):
     """Work of today on files from tomorrow is refused by Snakemake with a sentence; with the dates mended it is redone."""
     folder = tmp_path / "study"
-    shutil.copytree(finished_study, folder, symlinks=True)
+    copy_of(finished_study, folder)
     tomorrow, skewed = (
         time.time() + 86400,
         [folder / "results/images/real/T2.tif", folder / "results/prepared/T2.parquet"],
@@ -116,7 +115,7 @@ def test_a_clock_that_jumps_back_is_an_error_that_loses_nothing(finished_study, 
 
 def test_a_second_snakemake_in_the_same_folder_is_refused_and_harms_nothing(finished_study, tmp_path):
     folder = tmp_path / "study"
-    shutil.copytree(finished_study, folder, symlinks=True)
+    copy_of(finished_study, folder)
     with kills.snakemake_run(folder, "--forcerun", "train", "--", *TARGETS) as (first, watch):
         until = time.monotonic() + 120
         while watch.began("train") is None and time.monotonic() < until and first.poll() is None:

@@ -302,7 +302,7 @@ def test_ten_plates_three_folds_and_seven_arms_are_planned_in_time(tmp_path, pla
     changes = {"source": {"layout": "gallery"}, "folds": folds, "models": models, "arms": arms}
     changes |= {"sample": {"parts": 32}, "cellprofiler": {"parts": 24}}
     folder = write_study(tmp_path, changes, plates)
-    done, spent = child_seconds(lambda: snakemake(folder, "-n", "--quiet", "rules"))
+    done, spent = child_seconds(lambda: snakemake(folder, "-n", "--quiet", "rules", fresh=True))
     jobs = planned(done.stdout)
     assert jobs["train"] == 21 and jobs["sample"] == 7 * 3 * 32 and jobs["fetch"] == 10
     assert spent < 5 * plain_planning_s

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from conftest import planned, snakemake, write_study
+from conftest import copy_of, planned, snakemake, write_study
 
 FLEETING = re.compile(r"^(results/parts|resources/raw)/")
 ARMS = [
@@ -81,13 +81,9 @@ def test_a_finished_study_is_asked_for_by_what_is_read_alone(finished_study):
 
 
 def test_a_file_that_a_failed_job_took_away_is_made_again_though_the_tables_stand(finished_study, tmp_path):
-    folder = finished_study / "results" / "metrics"
+    folder = copy_of(finished_study, tmp_path / "study")
     for name in ("mean.parquet", "mean.fields.parquet"):
-        (folder / name).rename(tmp_path / name)
-    try:
-        jobs = planned(snakemake(finished_study, "-n").stdout)
-    finally:
-        for name in ("mean.parquet", "mean.fields.parquet"):
-            (tmp_path / name).rename(folder / name)
+        (folder / "results" / "metrics" / name).unlink()
+    jobs = planned(snakemake(folder, "-n").stdout)
     assert jobs["score"] == 1 and {"tables", "paper_table", "plate_page"} <= set(jobs)
     assert not {"sample", "train", "cellprofiler", "prepare"} & set(jobs)

@@ -35,8 +35,9 @@ def slurm(tmp_path_factory):
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("cluster")
     folder.chmod(0o755)
-    for parent in list(folder.parents)[:2]:
-        parent.chmod(0o755)  # munge and MariaDB run as users of their own
+    for parent in folder.parents:  # munge and MariaDB run as users of their own
+        if not parent.stat().st_mode & 0o001:
+            parent.chmod(0o755)
     try:
         started(folder)
         yield folder

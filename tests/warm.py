@@ -1,0 +1,155 @@
+"""A Python that has its libraries loaded: what is run in it is a fork of one process, `python -m` without the imports.
+
+Two thirds of a plan's CPU, and most of a tiny study's, went into importing Snakemake, pandas and torch anew for each
+process. A fork has its own memory, working directory, environment, output and exit code, and loads brightpaint's modules itself;
+forks of one server share the seed of Python's hashes. One process, without threads, listens on a socket; `program` is a
+`python` for the PATH that hands its arguments, environment and files over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import logging
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+# What a fork of each server finds loaded: libraries alone.
+PLANNING = ["snakemake.cli", "snakemake.api", "snakemake.dag", "smart_open", "pandas", "jsonschema"]
+WORKING = ["pandas", "pyarrow.parquet", "scipy.ndimage", "scipy.stats", "tifffile", "tqdm", "torch", "safetensors.torch",
+           "sklearn.manifold", "sklearn.covariance", "matplotlib.pyplot", "boto3", "jsonschema", "pycytominer",
+           "transformers.models.vit.modeling_vit"]  # fmt: skip
+# The `python` of the PATH: as little as Python allows, for it is started once a job.
+PROGRAM = """#!{python} -ISE
+import array, json, os, signal, socket, sys
+there = socket.socket(socket.AF_UNIX)
+there.connect({address!r})
+text = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+files = array.array("i", [0, 1, 2]).tobytes()
+there.sendmsg([len(text).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
+there.sendall(text)
+answer = there.makefile()
+worker = int(answer.readline())
+for name in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+    signal.signal(name, lambda number, frame: os.kill(worker, number))
+sys.exit(int(answer.readline()))
+"""
+
+
+class Warm:
+    """One server, and what asks it; `close` ends it."""
+
+    def __init__(self, folder: Path, modules: Sequence[str]):
+        folder.mkdir(parents=True)
+        self.address = str(folder / "socket")
+        command = [sys.executable, __file__, self.address, *modules]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        while not os.path.exists(self.address):
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{' '.join(command)} ended with {self.process.returncode}")
+            time.sleep(0.02)
+        self.program = folder / "bin" / "python"
+        self.program.parent.mkdir()
+        self.program.write_text(PROGRAM.format(python=sys.executable, address=self.address))
+        self.program.chmod(0o755)
+
+    def close(self) -> None:
+        """End the server; what it has forked goes on."""
+        self.process.stdin.close()
+        self.process.wait()
+
+    def run(self, arguments: Sequence[str], environment: dict[str, str]) -> subprocess.CompletedProcess:
+        """Run `python ARGUMENTS`; all output is in `.stdout`."""
+        with socket.socket(socket.AF_UNIX) as there, tempfile.TemporaryFile() as said, open(os.devnull) as nothing:
+            there.connect(self.address)
+            text = json.dumps([arguments, os.getcwd(), environment]).encode()
+            files = [nothing.fileno(), said.fileno(), said.fileno()]
+            socket.send_fds(there, [len(text).to_bytes(8, "big")], files)
+            there.sendall(text)
+            code = int(there.makefile().read().split()[1])
+            said.seek(0)
+            return subprocess.CompletedProcess(arguments, code, said.read().decode(errors="replace"))
+
+
+def serve(address: str, modules: Sequence[str]) -> None:
+    """Load `modules`, then answer until the standard input ends."""
+    for name in modules:
+        importlib.import_module(name)
+    if "snakemake.cli" in modules:
+        sys.modules["snakemake.cli"].get_argument_parser()  # finds and loads its plugins
+    here = socket.socket(socket.AF_UNIX)
+    here.bind(f"{address}.new")
+    here.listen(64)
+    os.rename(f"{address}.new", address)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is pytest's, which then closes us
+    while here in select.select([here, sys.stdin], [], [])[0]:
+        there, _ = here.accept()
+        if not os.fork():
+            here.close()
+            attend(there)
+        there.close()
+
+
+def attend(there: socket.socket) -> None:
+    """Run what is asked for in a fork of its own, and say how it ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    size, files, _, _ = socket.recv_fds(there, 8, 3)
+    text = b""
+    while len(text) < int.from_bytes(size, "big"):
+        text += there.recv(1 << 20)
+    worker = os.fork()
+    if not worker:
+        there.close()
+        work(files, *json.loads(text))
+    there.sendall(f"{worker}\n".encode())
+    code = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
+    with contextlib.suppress(BrokenPipeError):
+        there.sendall(f"{code if code >= 0 else 128 - code}\n".encode())
+    os._exit(0)
+
+
+def work(files: list[int], arguments: list[str], folder: str, environment: dict[str, str]) -> None:
+    """Be `python -m MODULE ...`."""
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    path = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    sys.path[:1] = [folder, *path]
+    code = 0
+    try:
+        flag, module, *rest = arguments
+        if flag != "-m":
+            raise ValueError(f"only `python -m MODULE` is known here, not {arguments}")
+        sys.argv = [module, *rest]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], sys.argv[2:])
