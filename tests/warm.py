@@ -1,9 +1,9 @@
 """A Python that has its libraries loaded: what is run in it is a fork of one process, `python -m` without the imports.
 
 Two thirds of a plan's CPU, and most of a tiny study's, went into importing Snakemake, pandas and torch anew for each
-process. A fork has its own memory, working directory, environment, output and exit code, and loads brightpaint's modules itself;
-forks of one server share the seed of Python's hashes. One process, without threads, listens on a socket; `program` is a
-`python` for the PATH that hands its arguments, environment and files over.
+process. A fork has its own memory, working directory, environment, output and exit code, and loads brightpaint's modules
+itself; forks of one server share the seed of Python's hashes. A server listens on a socket; its `program` is a `python`
+for the PATH that hands its arguments, environment and files over.
 """
 
 from __future__ import annotations
@@ -115,6 +115,9 @@ def attend(there: socket.socket) -> None:
         there.close()
         work(files, *json.loads(text))
     there.sendall(f"{worker}\n".encode())
+    ended = os.pidfd_open(worker)
+    if ended not in select.select([there, ended], [], [])[0]:
+        os.kill(worker, signal.SIGTERM)  # who asked is gone
     code = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
     with contextlib.suppress(BrokenPipeError):
         there.sendall(f"{code if code >= 0 else 128 - code}\n".encode())
