@@ -163,6 +163,8 @@ def test_given_weights_are_given_the_time_of_their_own_network(made_up, tmp_path
     path = tmp_path / "given.safetensors"
     store.write_weights(path, {}, {"settings": own, "channels": {}, "label_map": {}, "versions": {}})
     assert minutes(made_up({"steps": 2000}, {"preset": "fast", "weights": str(path)})) == 720
+    path.write_text("no weights")  # what the job says of them is not for the plan to stop at
+    assert minutes(made_up({"steps": 2000}, {"preset": "fast", "weights": str(path)})) == 120
 
 
 def test_a_point_of_a_sweep_is_given_time_for_the_fields_of_the_sweep(made_up):

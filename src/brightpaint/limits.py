@@ -62,7 +62,11 @@ def painting_minutes(
     if name in [point["name"] for point in study.sweep_points]:
         fields = min(fields, study.config["sweep"]["fields"])
     batch = study.config["sample"]["batch"]
-    flop = samples * math.ceil(fields / parts / batch) * batch * sampling_flop(study, name)  # the last batch is padded
+    try:
+        once = sampling_flop(study, name)
+    except ValueError:  # given weights that cannot be read: the job ends at once and says so
+        return LEAST_MIN
+    flop = samples * math.ceil(fields / parts / batch) * batch * once  # the last batch is padded
     on_cpu = study.config["compute"]["device"] == "cpu"
     rate = rates["cpu_gflops"] * 1e9 if on_cpu else rates["gpu_tflops"] * 1e12
     return max(LEAST_MIN, round(SLACK * flop / rate / 60))
