@@ -16,10 +16,11 @@ from typing import Callable
 
 import torch
 
+from brightpaint.intensity import CUTOFF
+
 # denoise(x, y, gamma, labels) -> eps, gamma a float: every sampler and every guidance sees only this.
 Denoise = Callable[[torch.Tensor, torch.Tensor, float, torch.Tensor], torch.Tensor]
 SAMPLERS = ("ddpm", "ddim", "dpmpp", "heun")
-CUTOFF = 15.0  # largest |z-score| of a prepared image; predictions of clean stains are clipped to it at every step
 
 
 def step(
