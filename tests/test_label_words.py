@@ -58,7 +58,7 @@ def test_every_arm_that_knows_the_perturbation_has_its_paragraph():
 def test_without_a_look_up_or_an_unlabelled_arm_nothing_is_claimed():
     for absent in ("unlabelled", "lookup"):
         assert label_words.sentences(frame({k: v for k, v in VALUES.items() if k != absent}), ROLES) == []
-    assert label_words.section(frame(VALUES), {}) == ""
+    assert label_words.sentences(frame(VALUES), {}) == []
 
 
 def test_failed_compounds_are_told_with_their_references():

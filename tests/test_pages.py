@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from urllib.parse import unquote
 
+import jinja2
 import numpy as np
 import pandas as pd
+import pytest
 
 from brightpaint import pages
+from conftest import ROOT
 
 
 def test_a_table_carries_values_to_sort_by_and_escapes_text():
     frame = pd.DataFrame(
         {"Metadata_Plate": ["0002", "<b>"], "n_cells": [12345, 7], "share": [0.25, np.nan], "kept": [True, False]}
     )
-    assert pages.table(frame) == (
+    assert pages.table(frame).__html__() == (
         "<table><thead><tr><th>plate</th><th>n cells</th><th>share</th><th>kept</th></tr></thead><tbody>"
         '<tr><td>0002</td><td data-value="12345">12,345</td><td data-value="0.25">0.25</td><td>True</td></tr>'
         '<tr><td>&lt;b&gt;</td><td data-value="7">7</td><td data-value="">&ndash;</td><td>False</td></tr>'
@@ -23,13 +28,38 @@ def test_a_table_carries_values_to_sort_by_and_escapes_text():
 
 
 def test_whole_numbers_may_have_gaps():
-    assert pages.table(pd.DataFrame({"n": pd.array([1000, None], "Int64")})).count("&ndash;") == 1
+    assert pages.table(pd.DataFrame({"n": pd.array([1000, None], "Int64")})).__html__().count("&ndash;") == 1
 
 
-def test_a_download_holds_the_file_and_a_page_its_heading():
+def test_a_page_holds_its_file_its_style_and_its_script_and_escapes_what_it_is_given():
     text = "plate\tn\nP<1>\t2\n"
-    link = pages.download("x.tsv", text)
+    values = {
+        "plate": "<b>&",
+        "arms": [],
+        "lost": {"A01": "<i>"},
+        "outlier_sd": "3",
+        "count_share": "25%",
+        "stained": True,
+    }
+    page = pages.render("wells.html", tsv=text, **values)
+    link = page.split('<a download="')[1]
     assert unquote(link.split("charset=utf-8,")[1].split('"')[0]) == text and "<1>" not in link
-    page = pages.page("a & b", "A <heading>", "<p>body</p>", "td { color: red }")
-    assert "<title>brightpaint: a &amp; b</title>" in page and "<h1>A &lt;heading&gt;</h1>\n<p>body</p>" in page
-    assert "td { color: red }</style>" in page and page.count("<script>") == 1 and "http" not in page
+    assert "<title>brightpaint: wells of &lt;b&gt;&amp;</title>" in page
+    assert "<h1>Plate &lt;b&gt;&amp;: wells not to trust</h1>\n<p>Reasons: flagged images;" in page
+    assert "<li>A01: &lt;i&gt;</li>" in page and page.endswith("</html>\n")
+    assert "td[data-value] { text-align: right }</style>" in page and page.count("<script>") == 1 and "http" not in page
+
+
+def test_a_page_that_lacks_a_value_is_an_error_and_not_a_page_with_a_gap():
+    with pytest.raises(jinja2.UndefinedError, match="tsv"):
+        pages.render("missing.html", counts=pages.table(pd.DataFrame({"n": [1]})))
+
+
+def test_no_module_writes_html_itself():
+    """Text that no template escapes could become markup."""
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not re.search(
+                    r"</?(td|tr|th|table|p|ul|li|h[1-6]|small|a|dl|dt|dd|html|body)\b[^>]*>", node.value
+                ), path

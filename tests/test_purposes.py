@@ -69,7 +69,7 @@ def test_plates_that_disagree_are_said_to():
 def test_within_chance_is_said_and_marked():
     rows = [row("a", "cpcor", 0.1, null_bound=0.2)]
     assert answer(rows, "cpcor")["chance"] == "within chance (0.200)"
-    assert '<td class="against">within chance (0.200)</td>' in purposes.section(pd.DataFrame(rows), KINDS, [])
+    assert '<td class="against">within chance (0.200)</td>' in purposes.table(pd.DataFrame(rows), KINDS, []).__html__()
 
 
 def test_the_metrics_page_opens_with_it_and_does_without():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -57,18 +56,12 @@ def count_features(medians: pd.DataFrame, kept: Sequence[str]) -> tuple[dict, di
 def page(table: pd.DataFrame, reasons: pd.Series, tsv: str) -> str:
     """Render the counts as one page that needs no network."""
     dropped = ", ".join(f"{count} by {name}" for name, count in reasons.items() if name)
-    said = (
+    selection = (
         f"Selection kept {int(reasons.get('', 0))} of {int(reasons.sum())} features; it dropped {dropped or 'none'}."
         if len(reasons)
         else ""
     )
-    body = f"""<p>{escape(said)} Fields without cells have no part in any profile. A missing value is a feature
-that CellProfiler could not give for any cell of a field.
-{pages.download("cells.tsv", tsv, "Download (TSV), the features named")}.</p>
-{pages.table(table)}"""
-    return pages.page(
-        "cells and features", "Cells and features that were measured", body, "td:nth-child(2) { text-align: left }"
-    )
+    return pages.render("cells.html", selection=selection, counts=pages.table(table), tsv=tsv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -8,7 +8,6 @@ wells whose compound failed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -98,13 +97,3 @@ def sentences(frame: pd.DataFrame, roles: dict[str, str]) -> list[str]:
         references = {"real": "real cells", **({plain: plain} if plain else {}), "lookup": "the look-up"}
         found.append(f"{text}.{verdict(own, without, looked_up, metrics)}{failed_sentence(frame, arm, references)}")
     return found
-
-
-def section(frame: pd.DataFrame, roles: dict[str, str]) -> str:
-    """Return the page's section on labels, HTML; empty where there is nothing to say."""
-    paragraphs = "".join(f"<p>{escape(text)}</p>" for text in sentences(frame, roles))
-    title = "<h2>What the label adds over looking it up</h2>"
-    closing = (
-        "<p>These are one study's numbers; they do not say how they would vary with other plates or trainings.</p>"
-    )
-    return f"{title}{paragraphs}{closing}" if paragraphs else ""

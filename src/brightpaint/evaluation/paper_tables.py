@@ -11,7 +11,6 @@ import argparse
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +18,8 @@ import pandas as pd
 
 from brightpaint import pages, store
 from brightpaint.cli import run
-from brightpaint.evaluation.columns import ARROWS, BY_KEY, LEAKING, REFERENCES, Column
-from brightpaint.evaluation.tables import best_value, cell
+from brightpaint.evaluation.columns import BY_KEY, LEAKING, REFERENCES, Column
+from brightpaint.evaluation.tables import best_value, cell, head_of
 
 # The paper's columns in its order, then what it has not; those that no arm has are left out.
 SHOWN = ("pcc", "fid", "kid", "ssim", "ssim_paper", "mse", "mae", "nn", "nn_paper", "top5", "top5_paper", "mtdist", "mtdist_paper",
@@ -119,8 +118,8 @@ def tidy_table(frame: pd.DataFrame, rows: Sequence[Mapping], number: int) -> pd.
     )
 
 
-def html_rows(frame: pd.DataFrame, rows: Sequence[Mapping], columns: Sequence[tuple]) -> str:
-    """Render the body: arms by labels, then look-up, GT and brightfield."""
+def table_rows(frame: pd.DataFrame, rows: Sequence[Mapping], columns: Sequence[tuple]) -> list[pages.Row]:
+    """Return the rows: arms by labels, then look-up, GT and brightfield."""
     told = [row["name"] for row in rows if row["leaking"]]
     lines = []
     for row in rows:
@@ -129,8 +128,8 @@ def html_rows(frame: pd.DataFrame, rows: Sequence[Mapping], columns: Sequence[tu
             best = np.nan if row["leaking"] else best_value(of_space(frame, space), column, told)
             cells.append(cell(of_space(part, space).query("metric == @column.key"), column, best))
         mark = f" {LEAKING}" if row["leaking"] else ""
-        names = "".join(f"<td>{escape(word)}</td>" for word in (row["first"], row["second"] + mark, row["name"]))
-        lines.append(f"<tr>{names}{''.join(cells)}</tr>")
+        words = (row["first"], row["second"] + mark, row["name"])
+        lines.append(pages.Row([*map(pages.Cell, words), *cells]))
     references = {
         "lookup": ("look-up", "no image"),
         "real": ("GT", "Cell Painting"),
@@ -144,13 +143,12 @@ def html_rows(frame: pd.DataFrame, rows: Sequence[Mapping], columns: Sequence[tu
         if arm == "brightfield" and not len(part):
             cells = [brightfield_cell(frame, column) for _, column in columns]
         if len(part) or arm == "brightfield":
-            names = "".join(f"<td>{escape(word)}</td>" for word in (*words, arm))
-            lines.append(f'<tr class="reference">{names}{"".join(cells)}</tr>')
-    return "".join(lines)
+            lines.append(pages.Row([*map(pages.Cell, (*words, arm)), *cells], reference=True))
+    return lines
 
 
-def brightfield_cell(frame: pd.DataFrame, column: Column) -> str:
-    """Render brightfield's own PCC where it was not embedded: the better of itself and its local s.d."""
+def brightfield_cell(frame: pd.DataFrame, column: Column) -> pages.Cell:
+    """Return brightfield's own PCC where it was not embedded: the better of itself and its local s.d."""
     part = frame[(frame["arm"] == "real") & frame["metric"].isin(list(REFERENCES))]
     if column.key != "pcc" or part.empty:
         return cell(part[:0], column, np.nan)
@@ -161,28 +159,16 @@ def brightfield_cell(frame: pd.DataFrame, column: Column) -> str:
 def page(frame: pd.DataFrame, rows: Sequence[Mapping], number: int, remark: str) -> str:
     """Render one table as a page that needs no network."""
     columns = columns_of(frame)
-    head = "".join(f"<th>{escape(word)}</th>" for word in (*HEADS[number], "arm"))
-    head += "".join(f'<th title="{escape(c.meaning)}">{escape(c.title)}{ARROWS[c.better]}</th>' for _, c in columns)
+    heads = [*map(pages.Cell, (*HEADS[number], "arm")), *(head_of(column) for _, column in columns)]
     folds = {plate: fold for row in rows for plate, fold in row["folds"].items()}
     tested = ", ".join(f"fold {fold}: {plate}" for plate, fold in sorted(folds.items(), key=lambda pair: pair[::-1]))
     tidy = tidy_table(frame, rows, number).to_csv(
         sep="\t", index=False, lineterminator="\n", float_format="%.6g", na_rep="nan"
     )
-    notes = [f"<p>{escape(remark)}</p>"] if remark else []
-    if any(row["leaking"] for row in rows):
-        notes.append(
-            f"<p>{LEAKING} is shown the target in sampling: it has been told what matches, mAP and MTdist ask for, and is no "
-            "evidence there.</p>"
-        )
-    body = f"""<p>Rows and columns follow Cross-Zamirski et al. 2023. Test plates: {escape(tested)}; where there are several, the
-mean stands first and each plate below it. Square brackets: 95% bootstrap interval within the plate; it does not speak of other
-batches. Blue: best arm that is not told the target. Grey: within what chance reaches one time in twenty. GT: the real
-Cell Painting images (matches of real profiles; CPcor with replicate plates). Click a heading to sort.
-{pages.download(f"table_{number}.tsv", tidy)}.</p>
-{"".join(notes)}
-<table><thead><tr>{head}</tr></thead><tbody>{html_rows(frame, rows, columns)}</tbody></table>"""
-    style = "td:nth-child(2), td:nth-child(3), th:nth-child(2), th:nth-child(3) { text-align: left }"
-    return pages.page(f"table {number}", TITLES[number], body, style)
+    return pages.render(
+        "paper_table.html", number=number, heading=TITLES[number], tested=tested, remark=remark, leaking=LEAKING,
+        told=any(row["leaking"] for row in rows), tsv=tidy, arms=pages.Table(heads, table_rows(frame, rows, columns)),
+    )  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:

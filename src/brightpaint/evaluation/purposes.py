@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
 
+from brightpaint import pages
 from brightpaint.evaluation.columns import BY_KEY, EMBEDDED, TARGET_METRICS
 
 
@@ -133,26 +133,13 @@ def answers(frame: pd.DataFrame, roles: dict[str, str], leaking: Sequence[str]) 
     return pd.DataFrame([each for each in found if each])
 
 
-def section(frame: pd.DataFrame, roles: dict[str, str], leaking: Sequence[str]) -> str:
-    """Return the page's first section, HTML; empty where nothing can be answered."""
-    table = answers(frame, roles, leaking)
-    if table.empty:
-        return ""
-    head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
-    lines = []
-    for row in table.itertuples(index=False):
-        cells = "".join(f"<td{_kind(text)}>{escape(text)}</td>" for text in row)
-        lines.append(f"<tr>{cells}</tr>")
-    return (
-        f'<h2>Which arm for which purpose</h2><table class="words"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table>"
-        "<p>Better or worse is said where the other number lies outside the arm's 95% interval within the plate, on every "
-        "test plate. "
-        "An arm that is no better than the look-up says nothing of a compound that the training plates did not say. "
-        "Which wells not to trust stands on each plate's page of wells.</p>"
-    )
+def table(frame: pd.DataFrame, roles: dict[str, str], leaking: Sequence[str]) -> pages.Table:
+    """Return the page's first table; without rows where nothing can be answered."""
+    found = answers(frame, roles, leaking)
+    rows = [pages.Row([pages.Cell(text, kind=_kind(text)) for text in row]) for row in found.itertuples(index=False)]
+    return pages.Table([pages.Cell(name) for name in found.columns], rows, kind="words")
 
 
 def _kind(text: str) -> str:
     """Mark a verdict that speaks against the arm."""
-    return ' class="against"' if text.startswith(("worse", "within chance", "not told")) else ""
+    return "against" if text.startswith(("worse", "within chance", "not told")) else ""

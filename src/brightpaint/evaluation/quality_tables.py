@@ -11,7 +11,6 @@ import argparse
 import itertools
 import logging
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -106,15 +105,10 @@ def page(counts: pd.DataFrame, sentences: Sequence[str], flags: pd.DataFrame, ts
     `tsv` is the text of the table of counts.
     """
     gone = flags[flags["excluded"] == 1]
-    words = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-    between = f"<ul>{words}</ul>" if words else "<p>No shared images and no exchanged channels were found.</p>"
-    listed = pages.table(gone[[*KEYS, "Channel", "flag", "detail"]]) if len(gone) else "<p>No field was left out.</p>"
-    return pages.page(
-        "image quality",
-        "Image quality",
-        f"<h2>Fields by plate and flag</h2>{pages.table(counts)}<p>{pages.download('quality.tsv', tsv)}</p>"
-        f"<h2>Between plates</h2>{between}<h2>Left out, and why</h2>{listed}",
-    )
+    return pages.render(
+        "quality.html", counts=pages.table(counts), sentences=sentences, tsv=tsv,
+        left_out=pages.table(gone[[*KEYS, "Channel", "flag", "detail"]]),
+    )  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 import matplotlib
@@ -17,7 +16,7 @@ import pandas as pd  # noqa: E402
 
 from brightpaint import pages, store  # noqa: E402
 from brightpaint.cli import run  # noqa: E402
-from brightpaint.evaluation import figures, tables  # noqa: E402
+from brightpaint.evaluation import figures  # noqa: E402
 
 PANELS = {
     "pcc": "PCC with the real stain",
@@ -85,35 +84,30 @@ def sweep_figure(frame: pd.DataFrame) -> plt.Figure:
     return figure
 
 
-def cell(rows: pd.DataFrame, column: str, digits: int) -> str:
-    """Render one number with its interval."""
+def cell(rows: pd.DataFrame, column: str, digits: int) -> pages.Cell:
+    """Return one number with its interval."""
     value = rows[column].iloc[0] if len(rows) else np.nan
     if not np.isfinite(value):
-        return '<td data-value="">&ndash;</td>'
+        return pages.EMPTY
     ends = ["low", "high"] if column == "value" else ["difference_low", "difference_high"]
     low, high = rows[ends].iloc[0]
-    small = f"<small>[{low:.{digits}f}, {high:.{digits}f}]</small>" if np.isfinite(low) else ""
-    return f'<td data-value="{value:.6g}">{value:.{digits}f}{small}</td>'
+    small = (f"[{low:.{digits}f}, {high:.{digits}f}]",) if np.isfinite(low) else ()
+    return pages.Cell(f"{value:.{digits}f}", f"{value:.6g}", small)
 
 
 def page(frame: pd.DataFrame, tsv: str) -> str:
     """Render the table of all points as a page that needs no network; `tsv` is its text, to download."""
     columns = [column for column in COLUMNS if frame.loc[frame["metric"] == column[1], "value"].notna().any()]
-    head = "".join(f"<th>{escape(text)}</th>" for text in ("point", "steps", "evaluations", *(c[0] for c in columns)))
+    heads = [pages.Cell(text) for text in ("point", "steps", "evaluations", *(column[0] for column in columns))]
     lines = []
     for _, rows in frame.groupby("name", sort=False):
         first = rows.iloc[0]
-        cells = [f'<td data-value="{first[key]}">{first[key]}</td>' for key in ("steps", "evaluations")]
-        cells += [cell(rows[rows["metric"] == metric], column, digits) for _, metric, column, digits in columns]
         name = line_of(rows).iloc[0] + (" (reference)" if first["reference"] else "")
-        lines.append(tables.table_row(name, cells, reference=bool(first["reference"])))
+        cells = [pages.Cell(name), *(pages.Cell(str(first[key]), str(first[key])) for key in ("steps", "evaluations"))]
+        cells += [cell(rows[rows["metric"] == metric], column, digits) for _, metric, column, digits in columns]
+        lines.append(pages.Row(cells, reference=bool(first["reference"])))
     plate, n = frame["plate"].iloc[0], frame["n"].iloc[0]
-    body = f"""<p>{n} fields of plate {escape(str(plate))}, the same weights, fields and noise for every point. Square brackets: 95%
-bootstrap interval over wells; differences and the increase are taken within each resample. Seconds are those of one field in
-sampling itself, without start-up. Click a heading to sort.
-{pages.download("sweep.tsv", tsv)}.</p>
-<table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>"""
-    return pages.page("samplers and steps", "Samplers and steps", body)
+    return pages.render("sweep.html", n=n, plate=plate, points=pages.Table(heads, lines), tsv=tsv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

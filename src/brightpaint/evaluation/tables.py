@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +41,10 @@ def over_plates(frame: pd.DataFrame) -> pd.Series:
     return row
 
 
-def cell(found: pd.DataFrame, column: Column, best: float) -> str:
-    """Render one number with its small print: interval, chance, floor."""
+def cell(found: pd.DataFrame, column: Column, best: float) -> pages.Cell:
+    """Return one number with its small print: interval, chance, floor."""
     if found.empty or not np.isfinite(found["value"]).any():
-        return '<td data-value="">&ndash;</td>'
+        return pages.EMPTY
     row = over_plates(found)
     show = lambda value: f"{value:.{column.digits}f}"  # noqa: E731
     small, kinds = [], []
@@ -63,10 +62,9 @@ def cell(found: pd.DataFrame, column: Column, best: float) -> str:
         small.append("within chance")
     if np.isclose(row["value"], best, atol=0.5 * 10**-column.digits, rtol=0):
         kinds.append("best")
-    inside = "".join(f"<small>{escape(line)}</small>" for line in small)
-    kind = f' class="{" ".join(kinds)}"' if kinds else ""
     counts = sorted(set(found["n"].astype(int)))
-    return f'<td{kind} data-value="{row["value"]:.6g}" title="n {" / ".join(map(str, counts))}">{show(row["value"])}{inside}</td>'
+    title = f"n {' / '.join(map(str, counts))}"
+    return pages.Cell(show(row["value"]), f"{row['value']:.6g}", tuple(small), " ".join(kinds), title)
 
 
 def best_value(frame: pd.DataFrame, column: Column, leaking: Sequence[str]) -> float:
@@ -79,9 +77,9 @@ def best_value(frame: pd.DataFrame, column: Column, leaking: Sequence[str]) -> f
     return float(means.max() if column.better > 0 else means.min())
 
 
-def table_row(name: str, cells: Sequence[str], *, reference: bool = False) -> str:
-    kind = ' class="reference"' if reference else ""
-    return f"<tr{kind}><td>{escape(name)}</td>{''.join(cells)}</tr>"
+def head_of(column: Column) -> pages.Cell:
+    """Return a column's head, with an arrow towards the better and its meaning."""
+    return pages.Cell(f"{column.title}{ARROWS[column.better]}", title=column.meaning)
 
 
 def shown_name(arm: str, leaking: Sequence[str]) -> str:
@@ -91,14 +89,13 @@ def shown_name(arm: str, leaking: Sequence[str]) -> str:
 
 def arms_table(
     frame: pd.DataFrame, arms: Sequence[str], leaking: Sequence[str], wanted: Sequence[Column] = COLUMNS
-) -> str:
-    """Render one table of one subset, arms by metrics, then the reference rows; empty where no metric is there."""
+) -> pages.Table:
+    """Return one table of one subset, arms by metrics, then the reference rows; without rows where no metric is there."""
     frame = frame[frame["channel"] == "all"]
     columns = [column for column in wanted if (frame["metric"] == column.key).any()]
+    heads, rows = [pages.Cell("arm"), *map(head_of, columns)], []
     if not columns:
-        return ""
-    head = "".join(f'<th title="{escape(c.meaning)}">{escape(c.title)}{ARROWS[c.better]}</th>' for c in columns)
-    rows = []
+        return pages.Table(heads, rows)
     references = [name for name in WITHOUT_PREDICTION if name in arms]
     for arm in [name for name in arms if name not in references] + references:
         part, reference = frame[frame["arm"] == arm], arm in references
@@ -108,16 +105,16 @@ def arms_table(
             best = np.nan if reference or told else best_value(frame, c, leaking)
             cells.append(cell(part[part["metric"] == c.key], c, best))
         if len(part[part["metric"].isin([c.key for c in columns])]):
-            rows.append(table_row(shown_name(arm, leaking), cells, reference=reference))
+            rows.append(pages.Row([pages.Cell(shown_name(arm, leaking)), *cells], reference))
     for key, name in REFERENCES.items() if any(c.key == "pcc" for c in columns) else ():
         part = frame[(frame["arm"] == "real") & (frame["metric"] == key)]
         cells = [cell(part if c.key == "pcc" else part[:0], c, np.nan) for c in columns]
-        rows.append(table_row(name, cells, reference=True))
-    return f"<table><thead><tr><th>arm</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        rows.append(pages.Row([pages.Cell(name), *cells], reference=True))
+    return pages.Table(heads, rows)
 
 
-def channel_table(frame: pd.DataFrame, arms: Sequence[str], column: Column, leaking: Sequence[str]) -> str:
-    """Render one metric of images per channel: arms by channels, then for PCC brightfield."""
+def channel_table(frame: pd.DataFrame, arms: Sequence[str], column: Column, leaking: Sequence[str]) -> pages.Table:
+    """Return one metric of images per channel: arms by channels, then for PCC brightfield."""
     channels = list(dict.fromkeys(frame.loc[frame["space"] == "images", "channel"]))
     rows = []
     for arm in [name for name in arms if name not in WITHOUT_PREDICTION]:
@@ -126,13 +123,13 @@ def channel_table(frame: pd.DataFrame, arms: Sequence[str], column: Column, leak
             (part[part["channel"] == c], best_value(frame[frame["channel"] == c], column, leaking)) for c in channels
         ]
         if len(part):
-            rows.append(table_row(shown_name(arm, leaking), [cell(found, column, best) for found, best in each]))
+            cells = [cell(found, column, best) for found, best in each]
+            rows.append(pages.Row([pages.Cell(shown_name(arm, leaking)), *cells]))
     for key, name in REFERENCES.items() if column.key == "pcc" else ():
         part = frame[(frame["arm"] == "real") & (frame["metric"] == key)]
         cells = [cell(part[part["channel"] == c], column, np.nan) for c in channels]
-        rows.append(table_row(name, cells, reference=True))
-    head = "".join(f"<th>{escape(channel)}</th>" for channel in channels)
-    return f"<table><thead><tr><th>arm</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        rows.append(pages.Row([pages.Cell(name), *cells], reference=True))
+    return pages.Table([pages.Cell(name) for name in ["arm", *channels]], rows)
 
 
 def scored_alike(frame: pd.DataFrame) -> pd.DataFrame:
@@ -165,30 +162,15 @@ def page(
                 if column.key in BY_CHANNEL and (part["metric"] == column.key).any():
                     heading = f"{column.title[0].upper()}{column.title[1:]} by channel"
                     tables[heading] = channel_table(part, arms, column, leaking)
-            each = "".join(f"<h3>{escape(name)}</h3>{table}" for name, table in tables.items() if table)
-            sections.append(f"<h2>{escape(title)}</h2>{each}")
-    plates = ", ".join(sorted(set(shown["plate"])))
-    meanings = "".join(
-        f"<dt>{escape(c.title)}</dt><dd>{escape(c.meaning)}.</dd>"
-        for c in [*COLUMNS, *UNCERTAINTY]
-        if (shown["metric"] == c.key).any()
-    )
-    legend = (f"<p>{LEAKING} is shown the target in sampling, by its label or by a classifier: it has been told the answer that "
-              "matches, mAP and MTdist ask for. They are no evidence there, and it is never the best in them.</p>"
-              if set(leaking) & set(shown["arm"]) else "")  # fmt: skip
-    tidy = frame.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.6g", na_rep="nan")
-    body = f"""<p>Test plates: {escape(plates)}. Means over plates where there are several, each beside it. Square brackets: 95%
-bootstrap interval within the plate (over wells for pixels and cells, targets for matches and mAP, perturbations for CPcor); it
-does not speak of other batches. Blue: best predicted arm. Grey: within what chance reaches one time in twenty. Rows in italics
-are references: what the training plates' real profiles say of a perturbation without any image (an arm that is shown
-labels must do better), real cells, and brightfield without any prediction. Click a heading to sort.
-{pages.download("metrics.tsv", tidy, "Download every number (TSV)")}.</p>
-{legend}
-{purposes.section(shown, roles.get("kinds", {}), leaking)}
-{label_words.section(shown, roles.get("shown", {}))}
-{"".join(sections)}
-<h2>What the columns say</h2><dl>{meanings}</dl>"""
-    return pages.page("metrics", "What the predictions are worth", body)
+            sections.append({"title": title, "tables": {name: table for name, table in tables.items() if table.rows}})
+    return pages.render(
+        "metrics.html", plates=", ".join(sorted(set(shown["plate"]))), leaking=LEAKING,
+        told=bool(set(leaking) & set(shown["arm"])), sections=sections,
+        purposes=purposes.table(shown, roles.get("kinds", {}), leaking),
+        labels=label_words.sentences(shown, roles.get("shown", {})),
+        meanings=[c for c in [*COLUMNS, *UNCERTAINTY] if (shown["metric"] == c.key).any()],
+        tsv=frame.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.6g", na_rep="nan"),
+    )  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -168,33 +167,16 @@ def page(plate: str, tables: dict[str, pd.DataFrame], lost: dict[str, str], tsv:
 
     `lost` are wells without a kept field, `tsv` the text of all wells.
     """
-    sections = []
+    arms = []
     for arm, wells in tables.items():
         doubted = wells[wells["reasons"] != ""].drop(columns="arm")
         shown = doubted.round(3).rename(columns={"pcc": "PCC", "nuclei_f1": "nuclei F1"})
-        said = f"{len(doubted)} of {len(wells)} wells have a reason not to be trusted."
-        if not {"pcc", "uncertainty"} & set(wells):
-            said += " One sample a field and no real stains: flags are all that is known."
-        sections.append(f"<h2>{escape(arm)}</h2><p>{said}</p>{pages.table(shown) if len(doubted) else ''}")
-    gone = "".join(f"<li>{escape(well)}: {escape(why)}</li>" for well, why in lost.items())
-    measured = (
-        f"flagged images; PCC not above brightfield's own; PCC, nuclei F1 or uncertainty more than {OUTLIER_SD:g} robust "
-        "standard deviations worse than the plate's median well; painted and real counts more than "
-        f"{COUNT_SHARE:.0%} apart; less than a third of the median well's cells"
-    )
-    unmeasured = (
-        f"flagged images, and uncertainty more than {OUTLIER_SD:g} robust standard deviations above the plate's median "
-        "well. This plate has no real stains: nothing else can be said of a well"
-    )
-    limits = measured if any("pcc" in wells for wells in tables.values()) else unmeasured
-    body = (
-        f"<p>Reasons: {limits}. A well that is not listed is not known to be worse than the plate's others; how good "
-        "those are, the metrics page says. "
-        f"{pages.download(f'wells_{plate}.tsv', tsv, 'Download every well (TSV)')}.</p>{''.join(sections)}"
-    )
-    body += f"<h2>Wells of which no field was kept</h2><ul>{gone}</ul>" if gone else ""
-    style = "td, th { text-align: left } td[data-value] { text-align: right }"
-    return pages.page(f"wells of {plate}", f"Plate {plate}: wells not to trust", body, style)
+        measured = bool({"pcc", "uncertainty"} & set(wells))
+        arms.append({"name": arm, "wells": len(wells), "doubted": pages.table(shown), "measured": measured})
+    return pages.render(
+        "wells.html", plate=plate, arms=arms, lost=lost, tsv=tsv, outlier_sd=f"{OUTLIER_SD:g}",
+        count_share=f"{COUNT_SHARE:.0%}", stained=any("pcc" in wells for wells in tables.values()),
+    )  # fmt: skip
 
 
 def scores_of(arm: str, plate: str, scores: Sequence[Path], uncertainty: Sequence[Path]) -> pd.DataFrame | None:

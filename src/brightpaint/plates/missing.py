@@ -19,7 +19,6 @@ EXCLUDED = "left out by source.exclude"
 LISTED = 100  # missing images in a log
 FIELD = ["Metadata_Well", "Metadata_Site"]
 log = logging.getLogger(__name__)
-NOTE = "A field that lacks one image is left out whole. Each missing image is listed in missing/, a file a plate."
 
 
 def expected_fields(files: Files, wells: pd.DataFrame, plate: dict, *, every_well: bool) -> list[tuple]:
@@ -107,6 +106,11 @@ def count_plates(indices: Sequence[Path], lists: Sequence[Path]) -> pd.DataFrame
     return pd.DataFrame(rows).fillna(0).astype({"plate": str}).convert_dtypes()
 
 
+def page(table: pd.DataFrame, tsv: str) -> str:
+    """Render the counts as one page that needs no network; `tsv` is their text, to download."""
+    return pages.render("missing.html", counts=pages.table(table), tsv=tsv)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--indices", type=Path, nargs="+", required=True)
@@ -116,9 +120,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     table = count_plates(args.indices, args.missing)
     store.write_table(table, args.tsv)
-    body = f"{pages.table(table)}<p>{NOTE} {pages.download('missing.tsv', args.tsv.read_text())}</p>"
     with store.atomic(args.html) as temporary:
-        temporary.write_text(pages.page("missing images", "Images that are missing", body))
+        temporary.write_text(page(table, args.tsv.read_text()))
 
 
 if __name__ == "__main__":
