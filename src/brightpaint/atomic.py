@@ -70,12 +70,11 @@ def replace(temporary: str | Path, path: str | Path) -> None:
 
 def replace_folder(folder: Path, path: Path) -> None:
     """Rename `folder` to `path`, in place of an older one: all that lies in it first, then the name, on the disk."""
-    below = [(where, files) for where, _, files in os.walk(folder)]
     with ThreadPoolExecutor(SYNCED_AT_ONCE) as pool:
-        for _ in pool.map(sync, (os.path.join(where, name) for where, files in below for name in files)):
-            pass
-    for where, _ in below:
-        sync(where)
+        for where, _, files in os.walk(folder, topdown=False):
+            for first in range(0, len(files), 256):  # a future a file of a large plate would be tens of megabytes
+                list(pool.map(sync, (os.path.join(where, name) for name in files[first : first + 256])))
+            sync(where)
     if path.exists():
         shutil.rmtree(path)
     os.replace(folder, path)
