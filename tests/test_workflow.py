@@ -493,8 +493,8 @@ DELETED = [
     ["results/profiles/real/cellprofiler/perturbations.parquet", "results/cells/pert/T2.parquet"],
     ["results/selection/cellprofiler.tsv", "results/images/pert/T2.tif"],
     ["results/models/pert/A/weights.safetensors", "results/models/pixel/A/weights.safetensors"],
-    ["results/fields/T2.parquet", "results/quality/T1.parquet"],
-    ["results/flags/T2.tsv", "results/images/real/T2.tif"],
+    ["results/fields/T2.parquet", "results/flags/T2.tsv", "results/quality/T1.parquet"],
+    ["results/images/real/T2.tif"],
     ["results/illumination/T2.tif", "resources/index/T1.parquet"],
 ]
 TO_1E_6 = "results/cells/pert/T2.parquet"
