@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brightpaint import atomic, store
+from brightpaint import store
+from brightpaint.base import atomic
 from brightpaint.plates import fetch
 
 IMAGES = 200

@@ -23,7 +23,7 @@ from correction_pipelines import applying, estimating
 from scipy import ndimage
 
 from brightpaint import store
-from brightpaint.intensity import denormalise
+from brightpaint.base.intensity import denormalise
 
 ROOT = Path(__file__).parent.parent
 CHANNELS = ["Brightfield_L", "Brightfield", "Brightfield_H", "DNA", "RNA", "ER", "AGP", "Mito"]

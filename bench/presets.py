@@ -50,8 +50,9 @@ import yaml
 from scipy import ndimage, stats
 
 from brightpaint import store
+from brightpaint.base.intensity import standardise
+from brightpaint.base.seeds import seed_of
 from brightpaint.evaluation.metrics import pcc, ssim
-from brightpaint.intensity import standardise
 from brightpaint.models import sampler
 from brightpaint.models.compute import Compute, pick_device
 from brightpaint.models.data import TrainingImages
@@ -60,7 +61,6 @@ from brightpaint.models.sample import field_noise, load_module
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.training import Training
 from brightpaint.models.validation import Validation
-from brightpaint.seeds import seed_of
 
 ROOT = Path(__file__).parent.parent
 CHANNELS = {"input": ["Brightfield_L", "Brightfield", "Brightfield_H"], "target": ["DNA", "RNA", "ER", "AGP", "Mito"]}

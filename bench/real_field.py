@@ -27,9 +27,9 @@ import torch
 import yaml
 
 from brightpaint import store
+from brightpaint.base.intensity import standardise
 from brightpaint.config import Study
 from brightpaint.evaluation.metrics import pcc
-from brightpaint.intensity import standardise
 from brightpaint.models import baselines, diffusion, sampler, train
 from brightpaint.models.objectives import build_denoiser, build_regressor
 from brightpaint.models.sample import field_noise, load_module

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from brightpaint import intensity
+from brightpaint.base import intensity
 
 # Runs in cellpose's environment. One network learns nuclei (DNA alone) and cells (body, DNA), rescaled to 15 px an object,
 # half of cellpose's own size, for a quarter of the time.

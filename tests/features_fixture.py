@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from brightpaint import intensity, store
+from brightpaint import store
+from brightpaint.base import intensity
 from brightpaint.features import export, pipeline
 
 FIVE = ["DNA", "RNA", "ER", "AGP", "Mito"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from brightpaint import cli
+from brightpaint.base import cli
 
 BEFORE = b"what stood here before"
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from brightpaint import atomic
+from brightpaint.base import atomic
 from conftest import ROOT
 
 WRITER = """

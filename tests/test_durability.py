@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 import torch
 
-from brightpaint import atomic, store
+from brightpaint import store
+from brightpaint.base import atomic
 from brightpaint.plates import fetch
 from conftest import ROOT
 

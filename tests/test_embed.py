@@ -11,9 +11,9 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from brightpaint import store
+from brightpaint.base.intensity import eight_bit, in_window, standardise
 from brightpaint.evaluation import attention, score, tables
 from brightpaint.features import embed, lookup, profile_embeddings, vectors
-from brightpaint.intensity import eight_bit, in_window, standardise
 from conftest import write_transformer
 
 CHANNELS = {"input": ["BF"], "target": ["DNA", "ER"]}

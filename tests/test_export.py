@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import tifffile
 
-from brightpaint import intensity, store
+from brightpaint import store
+from brightpaint.base import intensity
 from brightpaint.features import export
 from features_fixture import rows_of, write_plate
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
+from brightpaint.base.intensity import standardise
 from brightpaint.evaluation import composite, failures, figures
 from brightpaint.evaluation.noise import noise_ratio
-from brightpaint.intensity import standardise
 
 CHANNELS = {"input": ["BF_L", "BF", "BF_H"], "target": ["DNA", "Odd"]}
 SETTINGS = {"channels": CHANNELS, "dpi": 60, "worst": 2, "pixel_size_um": {"P": 0.5}}

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from brightpaint.base.intensity import standardise
 from brightpaint.evaluation import metrics, profile_scores, retrieval
 from brightpaint.evaluation.image_scores import score_field
-from brightpaint.intensity import standardise
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "bench"))

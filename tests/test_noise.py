@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from brightpaint.base.intensity import standardise
 from brightpaint.evaluation import noise
-from brightpaint.intensity import standardise
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 import tifffile
 
-from brightpaint import intensity, store
+from brightpaint import store
+from brightpaint.base import intensity
 from brightpaint.evaluation.metrics import local_sd
 from brightpaint.plates import fetch, illumination, index, prepare
 from brightpaint.plates.fields import fields_of

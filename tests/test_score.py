@@ -12,10 +12,10 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from brightpaint import store
+from brightpaint.base.intensity import standardise
 from brightpaint.evaluation import profile_scores, score
 from brightpaint.evaluation.image_scores import covered, join_rows, other_well, score_field
 from brightpaint.features import embed, lookup
-from brightpaint.intensity import standardise
 
 CHANNELS = {"input": ["BF_low", "BF"], "target": ["DNA", "ER"]}
 SETTINGS = {"channels": CHANNELS, "cutoff": 15}

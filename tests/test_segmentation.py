@@ -15,10 +15,10 @@ import tifffile
 from matplotlib.image import imread
 from scipy import ndimage
 
+from brightpaint.base.intensity import standardise
 from brightpaint.evaluation.object_overlap import overlap
 from brightpaint.features import cellprofiler as module
 from brightpaint.features import pipeline
-from brightpaint.intensity import standardise
 from brightpaint.plates.resize import resize
 from features_fixture import write_images
 

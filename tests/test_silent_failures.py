@@ -13,9 +13,9 @@ import pytest
 import tifffile
 from scipy import ndimage
 
+from brightpaint.base.intensity import standardise
 from brightpaint.features import cellprofiler as module
 from brightpaint.features import pipeline
-from brightpaint.intensity import standardise
 from features_fixture import FIVE, blobs, read, write_images
 from test_segmentation import SLIM, segmentation_only
 

@@ -6,8 +6,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from brightpaint import store
+from brightpaint.base.intensity import standardise
 from brightpaint.evaluation import uncertainty as evaluation
-from brightpaint.intensity import standardise
 from brightpaint.models import gather, sample, uncertainty
 from models_fixture import labelled_plates, labelled_weights, sample_arguments
 

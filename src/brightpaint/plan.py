@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from brightpaint import cli
+from brightpaint.base import cli
 from brightpaint.checks import Check, checks
 from brightpaint.config import NETWORKS, Study
 from brightpaint.costs import Costs, costs

@@ -14,7 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from brightpaint import cli, store
+from brightpaint import store
+from brightpaint.base import cli
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ("config/config.yaml", "config/demo.yaml")

@@ -14,7 +14,7 @@ from brightpaint import limits
 from brightpaint.config import NETWORKS, Study
 from brightpaint.features import loaded_objects, own_pipeline
 from brightpaint.features.pipeline import read as read_pipeline
-from brightpaint.intensity import CUTOFF
+from brightpaint.base.intensity import CUTOFF
 from brightpaint.painting import read_rates
 from brightpaint.sweep_config import POINT, base_arm, reference
 

@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.evaluation.activity import activity_table, agreement, calls_of, grit_table
 from brightpaint.evaluation.clusters import mean_profiles, principal_components, score_units, units_of
 from brightpaint.evaluation.metrics import cosine_similarity, target_sets

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import pages, store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.features.median import features_of
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
+from brightpaint.base.intensity import standardise
 from brightpaint.evaluation import metrics
 from brightpaint.evaluation.columns import BY_KEY
 from brightpaint.evaluation.composite import CLOSE_UP_PX, empty_part
 from brightpaint.evaluation.montage import cut, draw_fields, heading_of, middle_input, standardised_stains
 from brightpaint.evaluation.noise import noise_ratio
-from brightpaint.intensity import standardise
 
 SHUFFLES = 1000
 

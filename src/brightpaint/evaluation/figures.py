@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from brightpaint import store  # noqa: E402
-from brightpaint.cli import run  # noqa: E402
+from brightpaint.base.cli import run  # noqa: E402
 from brightpaint.evaluation.active_figure import active_figure  # noqa: E402
 from brightpaint.evaluation.columns import WITHOUT_PREDICTION  # noqa: E402
 from brightpaint.evaluation.failures import failures_montage, worst_fields  # noqa: E402

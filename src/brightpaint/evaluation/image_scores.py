@@ -16,10 +16,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from brightpaint import store
+from brightpaint.base.intensity import standardise
 from brightpaint.evaluation import metrics
 from brightpaint.evaluation.columns import BY_KEY
 from brightpaint.evaluation.noise import noise_ratio
-from brightpaint.intensity import standardise
 
 SSIM_RANGE_PAPER = 2.0  # what scikit-image took for floats when the paper was written
 OTHER_WELL = "_other_well"

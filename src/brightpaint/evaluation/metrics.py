@@ -14,7 +14,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 from skimage.metrics import structural_similarity
 
-from brightpaint.seeds import seed_of
+from brightpaint.base.seeds import seed_of
 
 RESAMPLES = 1000
 # Side of the window in which the local s.d. of brightfield is taken: wide enough for a speck of texture.

@@ -18,7 +18,7 @@ from matplotlib.colors import to_rgb
 from skimage.segmentation import find_boundaries
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.evaluation.figures import STYLE, save
 from brightpaint.evaluation.montage import display_range, heading_of, shown_fields, standardised_stains
 from brightpaint.evaluation.object_overlap import overlap

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import pages, store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.evaluation.columns import BY_KEY, LEAKING, REFERENCES, Column
 from brightpaint.evaluation.tables import best_value, cell, head_of
 

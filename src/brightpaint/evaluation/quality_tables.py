@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import pages, store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.plates.flag import FLAGS, KEYS
 
 LEAST_PLATES = 3

@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.evaluation import counts, distance_scores, embedding_scores, image_distances, uncertainty
 from brightpaint.evaluation.failed import painted_rows
 from brightpaint.evaluation.image_scores import field_table, image_rows, plate_scores

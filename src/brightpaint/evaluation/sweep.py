@@ -19,11 +19,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
+from brightpaint.base.intensity import standardise
 from brightpaint.evaluation import distance_scores, distances, metrics
 from brightpaint.evaluation.image_scores import join_rows
 from brightpaint.features.profile import read_selection
-from brightpaint.intensity import standardise
 from brightpaint.sweep_config import evaluations
 
 DETAIL = 0.125  # cycles a pixel

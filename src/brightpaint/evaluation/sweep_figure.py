@@ -15,7 +15,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from brightpaint import pages, store  # noqa: E402
-from brightpaint.cli import run  # noqa: E402
+from brightpaint.base.cli import run  # noqa: E402
 from brightpaint.evaluation import figures  # noqa: E402
 
 PANELS = {

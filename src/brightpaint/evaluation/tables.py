@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import pages, store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.evaluation import label_words, purposes
 from brightpaint.evaluation.columns import (
     ARROWS,

@@ -31,10 +31,10 @@ from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 
 from brightpaint import store  # noqa: E402
-from brightpaint.cli import run  # noqa: E402
+from brightpaint.base.cli import run  # noqa: E402
+from brightpaint.base.seeds import seed_of  # noqa: E402
 from brightpaint.evaluation import figures  # noqa: E402
 from brightpaint.evaluation.metrics import seeded  # noqa: E402
-from brightpaint.seeds import seed_of  # noqa: E402
 
 NEIGHBOURS = 10
 COMPONENTS = 50

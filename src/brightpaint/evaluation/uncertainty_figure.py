@@ -15,10 +15,10 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from brightpaint import store  # noqa: E402
-from brightpaint.cli import run  # noqa: E402
+from brightpaint.base.cli import run  # noqa: E402
+from brightpaint.base.intensity import standardise  # noqa: E402
 from brightpaint.evaluation import figures, metrics, montage  # noqa: E402
 from brightpaint.evaluation.uncertainty import SHUFFLES, aurc, rank_correlation, risk_coverage  # noqa: E402
-from brightpaint.intensity import standardise  # noqa: E402
 
 
 def by_channel(scores: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray]]:

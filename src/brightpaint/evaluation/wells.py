@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import pages, store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.evaluation.uncertainty import field_uncertainty
 from brightpaint.plates.flag import ROBUST
 

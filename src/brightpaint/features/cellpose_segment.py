@@ -22,7 +22,7 @@ import sys
 import urllib.error
 from pathlib import Path
 
-from brightpaint import atomic, cli
+from brightpaint.base import atomic, cli
 from brightpaint.features import loaded_objects
 from brightpaint.features.cellprofiler import channels_of, check_images, describe, pixel_um, read_csv
 

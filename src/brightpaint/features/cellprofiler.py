@@ -20,7 +20,7 @@ import sys
 from collections import deque
 from pathlib import Path
 
-from brightpaint import atomic, cli
+from brightpaint.base import atomic, cli
 from brightpaint.features import loaded_objects, own_pipeline, pipeline, tiff
 
 TABLES = ("Image", "Nuclei", "Cells", "Cytoplasm")

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from brightpaint import cli, store
+from brightpaint import store
+from brightpaint.base import cli
 from brightpaint.features import masks
 
 COMPARTMENTS = ("Nuclei", "Cells", "Cytoplasm")

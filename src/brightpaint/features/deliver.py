@@ -17,7 +17,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from brightpaint import cli, store
+from brightpaint import store
+from brightpaint.base import cli
+from brightpaint.base.intensity import rescaled
 from brightpaint.features.export import (
     check_rows,
     load_data_csv,
@@ -25,7 +27,6 @@ from brightpaint.features.export import (
     safe_stem,
     to_counts,
 )
-from brightpaint.intensity import rescaled
 
 README = """Predicted stains of plate {plate}: {fields} fields, channels {channels}.
 

@@ -21,9 +21,9 @@ import torch
 import torch.nn.functional as F
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
+from brightpaint.base.intensity import in_window
 from brightpaint.features import vectors
-from brightpaint.intensity import in_window
 from brightpaint.models.compute import pick_device
 
 CROP_PX = 224

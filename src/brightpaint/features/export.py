@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from brightpaint import cli, store
-from brightpaint.intensity import rescaled
+from brightpaint import store
+from brightpaint.base import cli
+from brightpaint.base.intensity import rescaled
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 COUNTS = 65535

@@ -16,10 +16,10 @@ import pandas as pd
 import torch
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
+from brightpaint.base.intensity import eight_bit
 from brightpaint.features import vectors
 from brightpaint.features.inception_network import FEATURES, Inception
-from brightpaint.intensity import eight_bit
 from brightpaint.models.compute import pick_device
 
 NAMES = [f"Inception_{number:04d}" for number in range(FEATURES)]

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from brightpaint import cli, store
+from brightpaint import store
+from brightpaint.base import cli
 
 COUNTS = ("Metadata_cells",)
 log = logging.getLogger(__name__)

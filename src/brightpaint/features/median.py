@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import pycytominer
 
-from brightpaint import cli, store
+from brightpaint import store
+from brightpaint.base import cli
 
 COMPARTMENTS = ("Nuclei_", "Cells_", "Cytoplasm_")
 PLACE_OR_NUMBER = re.compile(

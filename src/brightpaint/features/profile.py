@@ -19,7 +19,8 @@ from pathlib import Path
 import pandas as pd
 import pycytominer
 
-from brightpaint import cli, store
+from brightpaint import store
+from brightpaint.base import cli
 from brightpaint.features import recipes
 from brightpaint.features.median import features_of, read_medians
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from brightpaint import cli, store
+from brightpaint import store
+from brightpaint.base import cli
 from brightpaint.features.profile import PERTURBATION, WELL, median_of
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ from pathlib import Path
 import pandas as pd
 import pycytominer
 
-from brightpaint import cli, store
+from brightpaint import store
+from brightpaint.base import cli
 from brightpaint.features.median import features_of, read_medians
 from brightpaint.features.profile import WELL, median_of, normalise_plate, standard_wells
 from brightpaint.features.recipes import without_spread

@@ -17,8 +17,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from brightpaint import store
+from brightpaint.base.intensity import rescaled
 from brightpaint.features.export import check_rows
-from brightpaint.intensity import rescaled
 
 BRIGHTFIELD = "brightfield"
 log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
+from brightpaint.base.seeds import seed_of
 from brightpaint.models.labels import active_rows, label_indices, label_map
 from brightpaint.models.split import held_out_perturbations, validation_wells
-from brightpaint.seeds import seed_of
 
 
 def plate_of(fields: pd.DataFrame, path: str | Path) -> str:

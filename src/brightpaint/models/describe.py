@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 
 
 def describe(path: Path) -> str:

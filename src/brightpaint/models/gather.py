@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.models.sample import rows_digest, selected_fields
 
 log = logging.getLogger(__name__)

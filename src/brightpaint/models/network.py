@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.models.operations import unet_flop
 from brightpaint.models.presets import PRESETS, Spec, spec_of
 from brightpaint.models.schedule import bounded_log_snr

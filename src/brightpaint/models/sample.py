@@ -20,7 +20,7 @@ import torch
 from tqdm import tqdm
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.config import NETWORKS
 from brightpaint.models import baselines, sampler
 from brightpaint.models.compute import Compute, pick_device

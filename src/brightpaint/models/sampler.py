@@ -16,7 +16,7 @@ from typing import Callable
 
 import torch
 
-from brightpaint.intensity import CUTOFF
+from brightpaint.base.intensity import CUTOFF
 
 # denoise(x, y, gamma, labels) -> eps, gamma a float: every sampler and every guidance sees only this.
 Denoise = Callable[[torch.Tensor, torch.Tensor, float, torch.Tensor], torch.Tensor]

@@ -11,8 +11,8 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
+from brightpaint.base.seeds import seed_of
 from brightpaint.models.labels import CONTROL
-from brightpaint.seeds import seed_of
 
 WELL = ["Metadata_Plate", "Metadata_Well"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.models.sample import selected_fields
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,8 @@ from tqdm import tqdm
 
 import brightpaint
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
+from brightpaint.base.seeds import seed_of
 from brightpaint.models import baselines, compute
 from brightpaint.models.compute import Compute, pick_device
 from brightpaint.models.data import TrainingImages
@@ -31,7 +32,6 @@ from brightpaint.models.network import parameter_count
 from brightpaint.models.objectives import Denoising, Regression, build_denoiser, build_regressor
 from brightpaint.models.training import Training
 from brightpaint.models.validation import Validation
-from brightpaint.seeds import seed_of
 
 log = logging.getLogger(__name__)
 STOPPED = 128 + signal.SIGTERM  # the exit code that shells give a process that SIGTERM ended

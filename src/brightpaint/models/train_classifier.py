@@ -10,13 +10,13 @@ import contextlib
 import torch
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
+from brightpaint.base.seeds import seed_of
 from brightpaint.models import compute
 from brightpaint.models.classifier import Classifier
 from brightpaint.models.objectives import Classification
 from brightpaint.models.presets import classifier_spec
 from brightpaint.models.train import open_data, parse, train_network
-from brightpaint.seeds import seed_of
 
 
 def build_classifier(settings: dict, channels: dict, classes: int) -> Classifier:

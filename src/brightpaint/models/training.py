@@ -12,11 +12,11 @@ from torch import nn
 from torch.func import functional_call
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from brightpaint.base.seeds import seed_of
 from brightpaint.models import compute
 from brightpaint.models.compute import Compute
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.validation import Validation
-from brightpaint.seeds import seed_of
 
 HISTORY_LINES = 200  # of training loss at most, so that a training of any length has a readable curve
 EMA_RAMP = 0.1  # the running mean never looks back further than this share of the images seen

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.cli import run
-from brightpaint.intensity import standardise
+from brightpaint.base.cli import run
+from brightpaint.base.intensity import standardise
 from brightpaint.models.sample import paint_part, parser
 from brightpaint.models.weights import cutoff_of
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from brightpaint.base.seeds import seed_of
 from brightpaint.models import compute
 from brightpaint.models.data import TrainingImages
-from brightpaint.seeds import seed_of
 
 IMAGES = 128  # a validation; fewer fields are shown several times, of more fields some
 

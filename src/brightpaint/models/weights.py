@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from brightpaint import store
-from brightpaint.intensity import CUTOFF
+from brightpaint.base.intensity import CUTOFF
 from brightpaint.models.presets import PRESETS
 
 KINDS = ("diffusion", "regression", "mean", "pixel")

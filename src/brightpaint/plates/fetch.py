@@ -24,7 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.plates import sources
 
 ATTEMPTS = 6

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.plates import gallery, load_data, sources
 
 log = logging.getLogger(__name__)

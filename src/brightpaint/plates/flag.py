@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 
 FLAGS = ["blank", "noise", "saturated", "blurred", "background", "duplicate", "planes", "channels"]
 KEYS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site"]

@@ -27,9 +27,9 @@ from skimage.morphology import disk
 from tqdm import tqdm
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
+from brightpaint.base.pool import ordered
 from brightpaint.plates.resize import resize
-from brightpaint.pool import ordered
 
 JUMP_SCALE, JUMP_SIZE_PX = 0.2, 20  # JUMP's illumination pipeline: Resize by 0.2, median of 20, Resize by 5
 COARSE_COUNTS = 1024

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.plates import annotations, choice, gallery, load_data, sources
 from brightpaint.plates.files import Files
 from brightpaint.plates.missing import expected_fields, find_missing, list_excluded, refuse_missing

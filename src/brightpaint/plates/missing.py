@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from brightpaint import pages, store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.plates import choice
 from brightpaint.plates.files import Files
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from brightpaint.seeds import seed_of
+from brightpaint.base.seeds import seed_of
 
 # Parameters that shape the refracting object, and so show in brightfield.
 VISIBLE = ("cell_number", "nuclear_size", "nucleolar_size", "cell_area", "elongation", "mito_fragments", "vacuoles")

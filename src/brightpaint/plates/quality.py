@@ -21,9 +21,9 @@ from scipy import fft, ndimage, stats
 from tqdm import tqdm
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
+from brightpaint.base.pool import ordered
 from brightpaint.plates.fields import fields_of
-from brightpaint.pool import ordered
 
 COLUMNS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Channel", "key", "file"]
 BACKGROUND_SHARE = 0.05

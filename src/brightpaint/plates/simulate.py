@@ -19,7 +19,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.plates import cells, optics, phenotypes, stains
 from brightpaint.plates.phenotypes import seed_of
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import unquote, urlparse
 
-from brightpaint.seeds import seed_of
+from brightpaint.base.seeds import seed_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.cli import run
+from brightpaint.base.cli import run
 from brightpaint.plates import annotations, choice
 from brightpaint.plates.index import TABLE_COLUMNS
 

@@ -4,11 +4,11 @@ Everything is written to a temporary name and renamed when it is whole and on th
 `docs/contracts.md` says what each file holds.
 """
 
-from brightpaint.atomic import atomic as atomic
-from brightpaint.atomic import atomic_folder as atomic_folder
-from brightpaint.atomic import replace as replace
-from brightpaint.atomic import replace_folder as replace_folder
-from brightpaint.atomic import sync as sync
+from brightpaint.base.atomic import atomic as atomic
+from brightpaint.base.atomic import atomic_folder as atomic_folder
+from brightpaint.base.atomic import replace as replace
+from brightpaint.base.atomic import replace_folder as replace_folder
+from brightpaint.base.atomic import sync as sync
 from brightpaint.store.gathered import open_gathered as open_gathered
 from brightpaint.store.images import MEND as MEND
 from brightpaint.store.images import check_raw as check_raw

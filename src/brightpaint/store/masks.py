@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from brightpaint.atomic import atomic
+from brightpaint.base.atomic import atomic
 from brightpaint.store.names import FIELD_KEYS
 
 

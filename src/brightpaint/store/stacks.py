@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
-from brightpaint import atomic
+from brightpaint.base import atomic
 from brightpaint.store.names import describe_field, digest
 from brightpaint.store.progress import take_lock
 

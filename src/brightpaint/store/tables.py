@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import pandas as pd
 
-from brightpaint.atomic import atomic
+from brightpaint.base.atomic import atomic
 from brightpaint.store.names import FIELD_KEYS, NUMERIC_METADATA, describe_field, is_text
 
 BATCH_ROWS = 512  # rows of a long table that are in memory at once, where it is read or written in batches

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from brightpaint.atomic import atomic
+from brightpaint.base.atomic import atomic
 
 
 def write_weights(path: str | Path, tensors: dict, meta: dict) -> None:

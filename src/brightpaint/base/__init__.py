@@ -1,0 +1,1 @@
+"""What every other package may use: how a command runs, seeds, whole files, threads, intensity scales."""
