@@ -24,7 +24,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.evaluation import score
-from brightpaint.plates.choice import row_letters
+from brightpaint.study.choice import row_letters
 
 SITES, DMSO = 6, 64
 CELLS_A_WELL, CELL_COLUMNS = 898, 4486  # 345,000 rows a plate

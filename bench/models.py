@@ -36,10 +36,10 @@ from brightpaint.models.data import TrainingImages
 from brightpaint.models.diffusion import loss
 from brightpaint.models.objectives import Denoising
 from brightpaint.models.operations import unet_flop
-from brightpaint.models.presets import spec_of
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.train import build_denoiser, pick_device
 from brightpaint.models.training import Training
+from brightpaint.study.presets import spec_of
 
 CHANNELS = {"input": ["L", "M", "H"], "target": ["DNA", "RNA", "ER", "AGP", "Mito"]}
 

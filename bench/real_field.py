@@ -28,12 +28,12 @@ import yaml
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
-from brightpaint.config import Study
 from brightpaint.evaluation.metrics import pcc
 from brightpaint.models import baselines, diffusion, sampler, train
 from brightpaint.models.objectives import build_denoiser, build_regressor
 from brightpaint.models.sample import field_noise, load_module
 from brightpaint.models.schedule import Schedule
+from brightpaint.study.config import Study
 
 ROOT = Path(__file__).parent.parent
 QUARTERS = (1, 2, 3, 4)

@@ -13,8 +13,8 @@ import pytest
 import tifffile
 
 from brightpaint import store
-from brightpaint.config import validate
 from brightpaint.plates import fetch, flag, illumination, index, prepare, quality, sources
+from brightpaint.study.config import validate
 from conftest import ROOT, TINY
 from faulty_s3 import Proxy, serve_bucket
 from plates_fixture import (

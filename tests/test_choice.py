@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from brightpaint.plates import choice
+from brightpaint.study import choice
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from brightpaint.models import train_classifier
 from brightpaint.models.classifier import Classifier
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.network import parameter_count
-from brightpaint.models.presets import classifier_spec
+from brightpaint.study.presets import classifier_spec
 from models_fixture import SETTINGS, labelled_plates, scratch, train_arguments
 
 

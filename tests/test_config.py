@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from brightpaint.config import Study, expand, plate_tiles, read_plates, validate
+from brightpaint.study.config import Study, expand, plate_tiles, read_plates, validate
 
 ROOT = Path(__file__).parent.parent
 SCHEMAS = ROOT / "workflow" / "schemas"

@@ -12,8 +12,8 @@ import pandas as pd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from brightpaint.config import Study, read_plates
 from brightpaint.plates import annotations, index, load_data
+from brightpaint.study.config import Study, read_plates
 from hostile_config import CONFIG, PLATES, SCHEMAS
 from hostile_tables import OWN
 

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from brightpaint import store
-from brightpaint.plates import choice, fetch, index, sources
+from brightpaint.plates import fetch, index, sources
+from brightpaint.study import choice
 from plates_fixture import COMPOUNDS, IMAGES, LOAD_DATA, PLATE, PLATEMAPS, index_settings
 
 CHANNELS = ["Brightfield_L", "Brightfield", "Brightfield_H", "DNA", "RNA", "ER", "AGP", "Mito"]

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from brightpaint import costs, limits, painting, store
-from brightpaint.config import Study, validate
 from brightpaint.extent import extents
+from brightpaint.study.config import Study, validate
 from conftest import ROOT, TINY, TINY_PLATES
 
 SCHEMAS = ROOT / "workflow" / "schemas"

@@ -9,8 +9,8 @@ from brightpaint.models.classifier import Classifier, classifier_spec
 from brightpaint.models.diffusion import Denoiser
 from brightpaint.models.network import Block, ConditionEncoder, UNet, group_norm, sinusoid
 from brightpaint.models.operations import unet_flop
-from brightpaint.models.presets import PRESETS, spec_of
 from brightpaint.models.schedule import Schedule
+from brightpaint.study.presets import PRESETS, spec_of
 
 
 def inputs(batch=2, planes=2, targets=3, size=(24, 40)):

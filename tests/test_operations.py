@@ -13,7 +13,7 @@ from brightpaint import store
 from brightpaint.models import operations
 from brightpaint.models.classifier import Classifier
 from brightpaint.models.network import UNet
-from brightpaint.models.presets import classifier_spec, spec_of
+from brightpaint.study.presets import classifier_spec, spec_of
 
 
 def counted(network, inputs, targets, size_px, *more):

@@ -12,8 +12,8 @@ import torch
 import yaml
 
 from brightpaint import checks, costs, painting, plan, store
-from brightpaint.config import Study
 from brightpaint.extent import extents
+from brightpaint.study.config import Study
 from conftest import ROOT, TINY, child_seconds, planned, snakemake, write_study
 
 SCHEMAS = ROOT / "workflow" / "schemas"

@@ -12,9 +12,9 @@ import tifffile
 from scipy import ndimage
 
 from brightpaint import store
-from brightpaint.config import validate
 from brightpaint.evaluation import figures, quality_tables
 from brightpaint.plates import flag, quality
+from brightpaint.study.config import validate
 from conftest import ROOT, TINY
 from plates_fixture import raw_image, rows_of
 

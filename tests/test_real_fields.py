@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.config import validate
 from brightpaint.plates import flag, illumination, prepare, quality
+from brightpaint.study.config import validate
 from conftest import ROOT, TINY
 
 PLANES = {"Brightfield_L": "under", "Brightfield": "focus", "Brightfield_H": "over"}

@@ -10,9 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from brightpaint.models.classifier import Classifier
 from brightpaint.models.diffusion import Denoiser
 from brightpaint.models.network import UNet
-from brightpaint.models.presets import spec_of
 from brightpaint.models.sampler import SAMPLERS, at_levels, classifier_free, clipped, guided, step, walk, within
 from brightpaint.models.schedule import Schedule
+from brightpaint.study.presets import spec_of
 
 MEAN, SD = 1.5, 0.4
 NULL = torch.zeros(1, dtype=torch.int64)

@@ -9,7 +9,7 @@ import pytest
 from brightpaint import store
 from brightpaint.evaluation import distance_scores, distances, sweep, sweep_figure
 from brightpaint.models import sweep_fields
-from brightpaint.sweep_config import evaluations, point_arms, problems, reference
+from brightpaint.study.sweep_points import evaluations, point_arms, problems, reference
 from test_config import config as study_config
 
 POINT = {"sampler": "ddim", "steps": 10, "spacing": "level", "eta": 0, "label_scale": None, "reference": False}
@@ -78,7 +78,7 @@ def test_a_model_without_noise_or_label_is_refused():
 
 
 def test_the_study_knows_its_points(tmp_path):
-    from brightpaint.config import Study
+    from brightpaint.study.config import Study
     from test_config import PLATES, SCHEMAS
 
     (tmp_path / "plates.tsv").write_text(PLATES)

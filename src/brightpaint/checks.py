@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from brightpaint import store
 from brightpaint.base.intensity import CUTOFF
-from brightpaint.config import NETWORKS, Study
 from brightpaint.features.cellpose_segment import find_python
 from brightpaint.features.cellprofiler import find_command
+from brightpaint.study.config import NETWORKS, Study
 
 REMEMBERED_S = 200  # the plugin looks after 180 s at the latest
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from brightpaint.config import NETWORKS, Study
 from brightpaint.extent import Extent
 from brightpaint.limits import training_px
 from brightpaint.painting import TRAINING_PASSES, classifier_flop, network_flop, sampling_flop
+from brightpaint.study.config import NETWORKS, Study
 
 VALIDATION_IMAGES = 128  # passes of one validation, see models/validation.py
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from brightpaint.config import NETWORKS, Study
 from brightpaint.models import operations
-from brightpaint.models.presets import classifier_spec, spec_of
-from brightpaint.sweep_config import evaluations, steps_walked
+from brightpaint.study.config import NETWORKS, Study
+from brightpaint.study.presets import classifier_spec, spec_of
+from brightpaint.study.sweep_points import evaluations, steps_walked
 
 TRAINING_PASSES = 3  # forward, and twice as much backward (Kaplan et al. 2020, section 2.1)
 

@@ -18,10 +18,10 @@ import yaml
 
 from brightpaint.base import cli
 from brightpaint.checks import Check, checks
-from brightpaint.config import NETWORKS, Study
 from brightpaint.costs import Costs, costs
 from brightpaint.extent import Extent, extents
 from brightpaint.painting import read_rates
+from brightpaint.study.config import NETWORKS, Study
 
 ROOT = Path(__file__).parents[2]
 LEAST_MINUTES = 30  # of a part: starts and polls of the cluster stay under 5% of it (docs/performance.md)

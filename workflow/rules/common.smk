@@ -11,12 +11,12 @@ ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from brightpaint import limits
-from brightpaint.config import NETWORKS, Study
+from brightpaint.study.config import NETWORKS, Study
 from brightpaint.features import loaded_objects, own_pipeline
 from brightpaint.features.pipeline import read as read_pipeline
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.painting import read_rates
-from brightpaint.sweep_config import POINT, base_arm, reference
+from brightpaint.study.sweep_points import POINT, base_arm, reference
 
 try:
     STUDY = Study.load(config, ROOT / "workflow" / "schemas")

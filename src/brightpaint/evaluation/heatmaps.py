@@ -13,7 +13,7 @@ import pandas as pd
 
 from brightpaint.evaluation import metrics
 from brightpaint.evaluation.profile_scores import feature_names, joined_values, well_places
-from brightpaint.plates.choice import row_letters
+from brightpaint.study.choice import row_letters
 
 NO_CHANNEL = "no stain"
 DIVERGING = "RdBu_r"  # red and blue are told apart by colour-blind readers; the number stands in each cell besides

@@ -10,7 +10,7 @@ import pandas as pd
 
 from brightpaint.evaluation.heatmaps import plate_grid
 from brightpaint.evaluation.profile_scores import well_places
-from brightpaint.plates.choice import row_letters
+from brightpaint.study.choice import row_letters
 
 # Measure, heading, and whether its colours run over logarithms.
 MEASURES = [

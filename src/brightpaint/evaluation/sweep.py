@@ -24,7 +24,7 @@ from brightpaint.base.intensity import standardise
 from brightpaint.evaluation import distance_scores, distances, metrics
 from brightpaint.evaluation.image_scores import join_rows
 from brightpaint.features.profile import read_selection
-from brightpaint.sweep_config import evaluations
+from brightpaint.study.sweep_points import evaluations
 
 DETAIL = 0.125  # cycles a pixel
 IMAGES = ("pcc", "ssim", "detail")

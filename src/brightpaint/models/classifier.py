@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from brightpaint.models.network import Encoder, group_norm, unreduced
-from brightpaint.models.presets import Spec
+from brightpaint.study.presets import Spec
 
 
 class AttentionPool(nn.Module):

@@ -19,8 +19,8 @@ from torch import nn
 
 from brightpaint.base.cli import run
 from brightpaint.models.operations import unet_flop
-from brightpaint.models.presets import PRESETS, Spec, spec_of
 from brightpaint.models.schedule import bounded_log_snr
+from brightpaint.study.presets import PRESETS, Spec, spec_of
 
 
 def group_norm(channels: int, spec: Spec) -> nn.GroupNorm:

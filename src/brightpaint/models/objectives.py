@@ -14,8 +14,8 @@ from torch import nn
 
 from brightpaint.models import diffusion
 from brightpaint.models.network import UNet
-from brightpaint.models.presets import spec_of
 from brightpaint.models.schedule import Schedule
+from brightpaint.study.presets import spec_of
 
 SCHEDULE = Schedule()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from brightpaint.models.presets import Spec
+from brightpaint.study.presets import Spec
 
 
 def conv(inputs: int, outputs: int, side: int, kernel: int = 3) -> int:

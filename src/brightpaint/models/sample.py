@@ -21,7 +21,6 @@ from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.config import NETWORKS
 from brightpaint.models import baselines, sampler
 from brightpaint.models.compute import Compute, pick_device
 from brightpaint.models.data import check_rows, seed_of
@@ -31,6 +30,7 @@ from brightpaint.models.schedule import Schedule
 from brightpaint.models.train import build_denoiser
 from brightpaint.models.train_classifier import build_classifier
 from brightpaint.models.weights import check_cutoff, cutoff_of, read_model
+from brightpaint.study.config import NETWORKS
 
 log = logging.getLogger(__name__)
 

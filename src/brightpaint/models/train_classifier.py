@@ -15,8 +15,8 @@ from brightpaint.base.seeds import seed_of
 from brightpaint.models import compute
 from brightpaint.models.classifier import Classifier
 from brightpaint.models.objectives import Classification
-from brightpaint.models.presets import classifier_spec
 from brightpaint.models.train import open_data, parse, train_network
+from brightpaint.study.presets import classifier_spec
 
 
 def build_classifier(settings: dict, channels: dict, classes: int) -> Classifier:

@@ -12,7 +12,7 @@ import torch
 
 from brightpaint import store
 from brightpaint.base.intensity import CUTOFF
-from brightpaint.models.presets import PRESETS
+from brightpaint.study.presets import PRESETS
 
 KINDS = ("diffusion", "regression", "mean", "pixel")
 CHOICES = {"preset": tuple(PRESETS), "objective": ("eps", "v"), "label": ("none", "perturbation", "target")}

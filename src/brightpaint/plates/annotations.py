@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import pandas as pd
 
-from brightpaint.plates.choice import WELL
+from brightpaint.study.choice import WELL
 
 ANNOTATIONS = ["Metadata_perturbation", "Metadata_target", "Metadata_control_type"]
 NOTHING = {"", "NA", "N/A", "nan", "NaN", "None"}

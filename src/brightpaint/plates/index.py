@@ -17,9 +17,10 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.plates import annotations, choice, gallery, load_data, sources
+from brightpaint.plates import annotations, gallery, load_data, sources
 from brightpaint.plates.files import Files
 from brightpaint.plates.missing import expected_fields, find_missing, list_excluded, refuse_missing
+from brightpaint.study import choice
 
 TABLE_COLUMNS = ["plate", "well", "site", "channel", "file"]
 TABLE_OPTIONAL = ["perturbation", "target", "control_type"]

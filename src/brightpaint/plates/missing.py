@@ -11,8 +11,8 @@ import pandas as pd
 
 from brightpaint import pages, store
 from brightpaint.base.cli import run
-from brightpaint.plates import choice
 from brightpaint.plates.files import Files
+from brightpaint.study import choice
 
 MISSING = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Channel", "expected", "reason"]
 EXCLUDED = "left out by source.exclude"

@@ -21,8 +21,9 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.plates import annotations, choice
+from brightpaint.plates import annotations
 from brightpaint.plates.index import TABLE_COLUMNS
+from brightpaint.study import choice
 
 PHENIX = re.compile(
     r"r(?P<row>\d+)c(?P<column>\d+)f(?P<site>\d+)p(?P<plane>\d+)-ch(?P<channel>\d+)sk(?P<time>\d+)fk\d+fl\d+"

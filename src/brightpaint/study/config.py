@@ -22,9 +22,9 @@ import yaml
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from brightpaint import sweep_config
-from brightpaint.models.presets import PRESETS
-from brightpaint.plates.choice import chosen_wells, overlap
+from brightpaint.study import sweep_points
+from brightpaint.study.choice import chosen_wells, overlap
+from brightpaint.study.presets import PRESETS
 
 README = "config/README.md explains every key"
 NETWORKS = ("diffusion", "regression")  # kinds of model that are trained step by step; the others are floors
@@ -235,7 +235,7 @@ class Study:
     @property
     def sweep_points(self) -> list[dict]:
         """The sweep's points as arms that differ from its arm in how they sample; see `sweep_config.point_arms`."""
-        return sweep_config.point_arms(self.config)
+        return sweep_points.point_arms(self.config)
 
     @property
     def sweep_plate(self) -> str:
@@ -349,7 +349,7 @@ class Study:
         yield from self._arm_problems()
         yield from self._region_problems()
         yield from self._cellpose_problems()
-        yield from sweep_config.problems(self.config)
+        yield from sweep_points.problems(self.config)
         weights = self.config["embed"]["weights"]
         if weights and weights[0] in "./~" and not Path(weights).is_dir():
             yield f"embed.weights: there is no folder {weights}"

@@ -1,0 +1,1 @@
+"""The study: its settings, its plates, who trains, tests and predicts what. No torch."""
