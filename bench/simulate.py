@@ -11,7 +11,8 @@ import json
 import resource
 import time
 
-from brightpaint.plates import phenotypes, simulate, stains
+from brightpaint.plates import simulate
+from brightpaint.plates.simulator import phenotypes, stains
 
 LIMIT_S = 1.5
 CHANNELS = ["Brightfield_L", "Brightfield", "Brightfield_H", *stains.STAINS]

@@ -15,7 +15,7 @@ from unittest import mock
 import numpy as np
 
 from brightpaint.plates import simulate
-from brightpaint.plates.phenotypes import seed_of
+from brightpaint.plates.simulator.phenotypes import seed_of
 from conftest import simulation_settings, snakemake_command, write_study
 
 CHANNELS = ["Brightfield_L", "Brightfield", "Brightfield_H", "DNA", "RNA", "ER", "AGP", "Mito"]

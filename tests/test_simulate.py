@@ -14,8 +14,9 @@ import pytest
 from scipy import ndimage, stats
 
 from brightpaint import store
-from brightpaint.plates import cells, index, optics, phenotypes, simulate, stains, textures
-from brightpaint.plates.phenotypes import INVISIBLE, PARAMETERS, VISIBLE
+from brightpaint.plates import index, simulate
+from brightpaint.plates.simulator import optics, phenotypes, population, stains, textures
+from brightpaint.plates.simulator.phenotypes import INVISIBLE, PARAMETERS, VISIBLE
 
 PLANES = ["Brightfield_L", "Brightfield", "Brightfield_H"]
 CHANNELS = PLANES + list(stains.STAINS)
@@ -248,10 +249,10 @@ def test_a_field_without_cells_is_empty_and_still_an_image():
 
 def test_partition_gives_a_lone_cell_its_outline_and_touching_cells_one_owner():
     maps, canvas = draw(UNTREATED, 5)
-    to_border, to_free = cells.edge_distance(maps["owner"], canvas.step_um)
+    to_border, to_free = population.edge_distance(maps["owner"], canvas.step_um)
     # naive: nearest pixel that has a neighbour of another owner
     owner = maps["owner"][100:140, 100:140]
-    naive_border, naive_free = cells.edge_distance(owner, 1.0)
+    naive_border, naive_free = population.edge_distance(owner, 1.0)
     rows, columns = np.indices(owner.shape)
     edge = np.zeros(owner.shape, bool)
     for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0)):

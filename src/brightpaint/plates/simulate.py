@@ -20,8 +20,9 @@ from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.plates import cells, optics, phenotypes, stains
-from brightpaint.plates.phenotypes import seed_of
+from brightpaint.plates.simulator import optics, phenotypes, stains
+from brightpaint.plates.simulator import population as cells
+from brightpaint.plates.simulator.phenotypes import seed_of
 
 # Mean counts of one unit of stain, and of empty medium: dye in solution and stray light.
 STAIN_COUNTS = {"DNA": 2600.0, "RNA": 1500.0, "ER": 1900.0, "AGP": 1500.0, "Mito": 1700.0}

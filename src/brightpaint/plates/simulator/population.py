@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from brightpaint.plates.phenotypes import PARAMETERS
-from brightpaint.plates.textures import look_up
+from brightpaint.plates.simulator.phenotypes import PARAMETERS
+from brightpaint.plates.simulator.textures import look_up
 
 CELL_SPREAD = 0.4  # s.d. of the scores of cells in one well
 MARGIN_UM = 24.0  # drawn around the field, so that cells are cut by its edge and optics see no border

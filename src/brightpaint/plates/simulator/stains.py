@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from brightpaint.plates.cells import SPREAD, Canvas, Population, edge_distance, partition
-from brightpaint.plates.textures import look_up
+from brightpaint.plates.simulator.population import SPREAD, Canvas, Population, edge_distance, partition
+from brightpaint.plates.simulator.textures import look_up
 
 STAINS = ("DNA", "RNA", "ER", "AGP", "Mito")
 
