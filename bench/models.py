@@ -30,15 +30,15 @@ import torch
 from reference import LEVELS, Reference
 
 from brightpaint import store
-from brightpaint.models import sampler
 from brightpaint.models.compute import Compute
 from brightpaint.models.data import TrainingImages
-from brightpaint.models.diffusion import loss
-from brightpaint.models.objectives import Denoising
+from brightpaint.models.objectives.diffusion import loss
+from brightpaint.models.objectives.losses import Denoising
 from brightpaint.models.operations import unet_flop
+from brightpaint.models.paint import walk
 from brightpaint.models.schedule import Schedule
+from brightpaint.models.steps import Training
 from brightpaint.models.train import build_denoiser, pick_device
-from brightpaint.models.training import Training
 from brightpaint.study.presets import spec_of
 
 CHANNELS = {"input": ["L", "M", "H"], "target": ["DNA", "RNA", "ER", "AGP", "Mito"]}
@@ -90,8 +90,8 @@ def measure(preset: str, width: int | None, size_px: int, batch: int, steps: int
 
     def paint():
         path = Schedule().path(steps)
-        told = sampler.at_levels(denoiser, path, device)
-        sampler.walk(sampler.clipped(told), torch.randn_like(y), x, labels, path, sampler="ddim")
+        told = walk.at_levels(denoiser, path, device)
+        walk.walk(walk.clipped(told), torch.randn_like(y), x, labels, path, sampler="ddim")
 
     spent = {name: seconds(work, repeats, device) / batch for name, work in
              [("forward_s", forward), ("train_step_s", train), (f"paint_{steps}_steps_s", paint)]}  # fmt: skip

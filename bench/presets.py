@@ -53,13 +53,13 @@ from brightpaint import store
 from brightpaint.base.intensity import standardise
 from brightpaint.base.seeds import seed_of
 from brightpaint.evaluation.metrics import pcc, ssim
-from brightpaint.models import sampler
 from brightpaint.models.compute import Compute, pick_device
 from brightpaint.models.data import TrainingImages
-from brightpaint.models.objectives import Denoising, build_denoiser
-from brightpaint.models.sample import field_noise, load_module
+from brightpaint.models.objectives.losses import Denoising, build_denoiser
+from brightpaint.models.paint import walk
+from brightpaint.models.paint.sample import field_noise, load_module
 from brightpaint.models.schedule import Schedule
-from brightpaint.models.training import Training
+from brightpaint.models.steps import Training
 from brightpaint.models.validation import Validation
 
 ROOT = Path(__file__).parent.parent
@@ -130,8 +130,8 @@ class Plate:
         shape = self.real[0].shape
         start = torch.stack([torch.randn(shape, generator=source) for source in sources]).to(device)
         path, labels = Schedule().path(steps, "karras"), torch.zeros(len(self.x), dtype=torch.int64, device=device)
-        told = sampler.clipped(sampler.at_levels(denoiser, path, device))
-        stains = sampler.walk(told, start, self.x.to(device), labels, path, sampler="ddim").cpu().numpy()
+        told = walk.clipped(walk.at_levels(denoiser, path, device))
+        stains = walk.walk(told, start, self.x.to(device), labels, path, sampler="ddim").cpu().numpy()
         painted = [standardise(field) for field in stains]
         pairs = list(zip(self.real, painted))
         similarity = [ssim(a, b, data_range=15) for pair in pairs for a, b in zip(*pair)]

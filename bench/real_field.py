@@ -29,9 +29,10 @@ import yaml
 from brightpaint import store
 from brightpaint.base.intensity import standardise
 from brightpaint.evaluation.metrics import pcc
-from brightpaint.models import baselines, diffusion, sampler, train
-from brightpaint.models.objectives import build_denoiser, build_regressor
-from brightpaint.models.sample import field_noise, load_module
+from brightpaint.models import baselines, train
+from brightpaint.models.objectives.losses import build_denoiser, build_regressor, diffusion
+from brightpaint.models.paint import walk
+from brightpaint.models.paint.sample import field_noise, load_module
 from brightpaint.models.schedule import Schedule
 from brightpaint.study.config import Study
 
@@ -111,8 +112,8 @@ class Bench:
             module = load_module(weights, build_denoiser(meta["settings"], meta["channels"], 0), tensors, x.device)
             path = Schedule().path(steps, "level")
             start = torch.randn(real.shape, generator=field_noise(fields.iloc[0], seed))[None]
-            told = sampler.clipped(sampler.at_levels(module, path, x.device))
-            painted = sampler.walk(told, start, x, labels, path, sampler="ddim")[0].numpy()
+            told = walk.clipped(walk.at_levels(module, path, x.device))
+            painted = walk.walk(told, start, x, labels, path, sampler="ddim")[0].numpy()
         return [round(float(value), 4) for value in pcc(standardise(real), standardise(painted))]
 
     def run(self, kind: str, quarters: tuple, test: int, images: int, seed: int, steps: tuple) -> dict:

@@ -28,12 +28,14 @@ BETAS = {"schedule": "linear", "n_timestep": LEVELS, "linear_start": 1e-6, "line
 
 @contextlib.contextmanager
 def imported(folder: Path) -> Iterator[ModuleType]:
-    """Yield the reference's models/network.py; the command-line helpers that it imports and never calls are mocked.
+    """Yield the reference's models/networks/unet.py; the command-line helpers that it imports and never calls are mocked.
 
     Its packages are found only inside the context (it imports its U-Net when a network is built), and forgotten after.
     """
     if not (folder / "models" / "network.py").exists():
-        raise ValueError(f"{folder}: no models/network.py; give a checkout of github.com/crosszamirski/guided-I2I")
+        raise ValueError(
+            f"{folder}: no models/networks/unet.py; give a checkout of github.com/crosszamirski/guided-I2I"
+        )
     modules = {"script_util": mock.MagicMock()}
     with mock.patch.dict(sys.modules, modules), mock.patch.object(sys, "path", [str(folder), *sys.path]):
         sys.modules.pop("models", None)

@@ -15,10 +15,11 @@ import torch
 
 from brightpaint import store
 from brightpaint.features import export
-from brightpaint.models import sample, train
-from brightpaint.models.objectives import Denoising, build_denoiser
+from brightpaint.models import train
+from brightpaint.models.objectives.losses import Denoising, build_denoiser
+from brightpaint.models.paint import sample
+from brightpaint.models.steps import Training
 from brightpaint.models.train_classifier import build_classifier
-from brightpaint.models.training import Training
 from hostile import Case, copied
 from hostile_images import Malicious
 from models_fixture import CHANNELS, INPUTS, SETTINGS, TARGETS, make_plate, sample_arguments, train_arguments

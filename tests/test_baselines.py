@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from brightpaint import store
-from brightpaint.models import baselines, sample, train
+from brightpaint.models import baselines, train
 from brightpaint.models.data import TrainingImages
+from brightpaint.models.paint import sample
 from models_fixture import CHANNELS, SAMPLING, SETTINGS, make_plate, sample_arguments, train_arguments
 
 

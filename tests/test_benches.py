@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from brightpaint.models.compute import Compute
-from brightpaint.models.objectives import Denoising, build_denoiser
+from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.validation import Validation
 
 ROOT = Path(__file__).parent.parent

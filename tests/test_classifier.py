@@ -3,9 +3,9 @@ import torch
 
 from brightpaint import store
 from brightpaint.models import train_classifier
-from brightpaint.models.classifier import Classifier
 from brightpaint.models.data import TrainingImages
-from brightpaint.models.network import parameter_count
+from brightpaint.models.networks.noise_classifier import Classifier
+from brightpaint.models.networks.unet import parameter_count
 from brightpaint.study.presets import classifier_spec
 from models_fixture import SETTINGS, labelled_plates, scratch, train_arguments
 

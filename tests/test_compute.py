@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from brightpaint import store
-from brightpaint.models import compute, train, training
+from brightpaint.models import compute, steps, train
 from brightpaint.models.compute import Compute
 from brightpaint.models.data import TrainingImages
-from brightpaint.models.objectives import Denoising
+from brightpaint.models.objectives.losses import Denoising
 from models_fixture import SETTINGS, make_plate, train_arguments
 
 SOURCE = Path(train.__file__).parents[2]
@@ -93,7 +93,7 @@ def test_channels_last_state_goes_on_where_it_was(tmp_path, plates):
     """Layout is no content: a restored training has the weights, means and moments that were saved, in its own layout."""
     torch.manual_seed(0)
     model = train.build_denoiser(SETTINGS, SETTINGS["channels"], 0)
-    run = training.Training(model, Denoising(2, "v", "l2", 0.1), SETTINGS, Compute(precision="bfloat16"))
+    run = steps.Training(model, Denoising(2, "v", "l2", 0.1), SETTINGS, Compute(precision="bfloat16"))
     assert run.model.network.encoder.stages[0].conv_in.weight.is_contiguous(memory_format=torch.channels_last)
     data = TrainingImages(*zip(*plates), channels=SETTINGS["channels"], label="none")
     batches = run.batches(data)
@@ -101,7 +101,7 @@ def test_channels_last_state_goes_on_where_it_was(tmp_path, plates):
         run.step(*next(batches))
     store.write_weights(tmp_path / "state", *run.state())
     other_model = train.build_denoiser(SETTINGS, SETTINGS["channels"], 0)
-    other = training.Training(other_model, run.objective, SETTINGS, run.how)
+    other = steps.Training(other_model, run.objective, SETTINGS, run.how)
     other.restore(*store.read_weights(tmp_path / "state"))
     batch = next(batches)
     run.step(*batch)

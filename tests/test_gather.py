@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.models import gather
-from brightpaint.models.sample import rows_digest
+from brightpaint.models.paint import gather
+from brightpaint.models.paint.sample import rows_digest
 from models_fixture import make_plate
 
 CHANNELS = ("DNA", "ER")

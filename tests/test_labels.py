@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brightpaint.models.labels import active_rows, label_indices, label_map, shown_indices, swapped_names
+from brightpaint.models.conditions.labels import active_rows, label_indices, label_map, shown_indices, swapped_names
 
 
 def fields(perturbations, targets=None):

@@ -4,10 +4,10 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from brightpaint.models import network
-from brightpaint.models.classifier import Classifier, classifier_spec
-from brightpaint.models.diffusion import Denoiser
-from brightpaint.models.network import Block, ConditionEncoder, UNet, group_norm, sinusoid
+from brightpaint.models.networks import unet as network
+from brightpaint.models.networks.noise_classifier import Classifier, classifier_spec
+from brightpaint.models.networks.unet import Block, ConditionEncoder, UNet, group_norm, sinusoid
+from brightpaint.models.objectives.diffusion import Denoiser
 from brightpaint.models.operations import unet_flop
 from brightpaint.models.schedule import Schedule
 from brightpaint.study.presets import PRESETS, spec_of

@@ -3,8 +3,16 @@ import pytest
 import torch
 
 from brightpaint import store
-from brightpaint.models import diffusion, sample, train
-from brightpaint.models.objectives import Classification, Denoising, Regression, build_denoiser, build_regressor
+from brightpaint.models import train
+from brightpaint.models.objectives.losses import (
+    Classification,
+    Denoising,
+    Regression,
+    build_denoiser,
+    build_regressor,
+    diffusion,
+)
+from brightpaint.models.paint import sample
 from models_fixture import CHANNELS, SETTINGS, labelled_plates, sample_arguments, scratch, train_arguments
 
 REGRESSION = {**SETTINGS, "kind": "regression", "label": "perturbation", "images": 1600, "batch": 8, "ema_images": 100}

@@ -11,8 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from brightpaint import store
 from brightpaint.models import operations
-from brightpaint.models.classifier import Classifier
-from brightpaint.models.network import UNet
+from brightpaint.models.networks.noise_classifier import Classifier
+from brightpaint.models.networks.unet import UNet
 from brightpaint.study.presets import classifier_spec, spec_of
 
 

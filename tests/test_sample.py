@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from brightpaint import store
-from brightpaint.models import sample, train
+from brightpaint.models import train
+from brightpaint.models.paint import sample
 from models_fixture import (
     CHANNELS,
     INPUTS,

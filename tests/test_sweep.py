@@ -8,7 +8,7 @@ import pytest
 
 from brightpaint import store
 from brightpaint.evaluation import distance_scores, distances, sweep, sweep_figure
-from brightpaint.models import sweep_fields
+from brightpaint.models.paint import sweep_fields
 from brightpaint.study.sweep_points import evaluations, point_arms, problems, reference
 from test_config import config as study_config
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from brightpaint import store
-from brightpaint.models import diffusion, train, train_classifier, training
+from brightpaint.models import steps, train, train_classifier
 from brightpaint.models.compute import pick_device
 from brightpaint.models.data import TrainingImages, augment, random_window
-from brightpaint.models.objectives import Denoising
-from brightpaint.models.sample import load_module
+from brightpaint.models.objectives.losses import Denoising, diffusion
+from brightpaint.models.paint.sample import load_module
 from models_fixture import CHANNELS, SETTINGS, labelled_plates, labelled_weights, make_plate, train_arguments
 
 SOURCE = Path(train.__file__).parents[2]
@@ -63,7 +63,7 @@ def test_a_training_of_any_length_begins_at_once(plates):
     """A list of the sizes of all batches took 70 s and gigabytes for 10^9 images."""
     data = TrainingImages(*zip(*plates), channels=CHANNELS, label="none")
     settings = {**SETTINGS, "images": 10**12, "batch": 4, "crop_px": 16}
-    run = training.Training(torch.nn.Linear(1, 1), Denoising(1, "v", "l2", 0.0), settings)
+    run = steps.Training(torch.nn.Linear(1, 1), Denoising(1, "v", "l2", 0.0), settings)
     batches = run.batches(data)
     images, labels, count = next(batches)
     batches.close()
@@ -112,16 +112,16 @@ def test_inputs_that_do_not_belong_together_are_refused(tmp_path, plates):
 
 def test_learning_rate_warms_up_and_decays():
     settings = {"learning_rate": 2.0, "warmup_images": 10, "images": 110, "decay": "cosine"}
-    rates = [training.learning_rate(settings, images) for images in (5, 10, 60, 110)]
+    rates = [steps.learning_rate(settings, images) for images in (5, 10, 60, 110)]
     np.testing.assert_allclose(rates, [1.0, 2.0, 1.0, 0.0], atol=1e-12)
-    assert training.learning_rate({**settings, "decay": "constant"}, 110) == 2.0
-    assert training.learning_rate({**settings, "warmup_images": 0}, 0) == 2.0
+    assert steps.learning_rate({**settings, "decay": "constant"}, 110) == 2.0
+    assert steps.learning_rate({**settings, "warmup_images": 0}, 0) == 2.0
 
 
 def test_ema_has_the_stated_half_life_and_is_short_at_first():
     settings = {"ema_images": 100}
-    assert training.ema_decay(settings, 10000, 4) ** 25 == pytest.approx(0.5)
-    assert training.ema_decay(settings, 100, 10) == pytest.approx(0.5)
+    assert steps.ema_decay(settings, 10000, 4) ** 25 == pytest.approx(0.5)
+    assert steps.ema_decay(settings, 100, 10) == pytest.approx(0.5)
 
 
 def small_training(plates, how=None, **changes):
@@ -129,7 +129,7 @@ def small_training(plates, how=None, **changes):
     data = TrainingImages(*zip(*plates), channels=CHANNELS, label="none")
     torch.manual_seed(0)
     denoiser = train.build_denoiser(settings, CHANNELS, 0)
-    return training.Training(denoiser, Denoising(2, "v", "l2", 0.1), settings, how), data
+    return steps.Training(denoiser, Denoising(2, "v", "l2", 0.1), settings, how), data
 
 
 def test_ema_is_the_running_mean_of_the_weights(plates):
@@ -138,15 +138,15 @@ def test_ema_is_the_running_mean_of_the_weights(plates):
     expected = run.model.state_dict()[name].clone()
     for batch in run.batches(data):
         run.step(*batch)
-        decay = training.ema_decay(SETTINGS, run.seen, 4)
+        decay = steps.ema_decay(SETTINGS, run.seen, 4)
         expected = decay * expected + (1 - decay) * run.model.state_dict()[name]
     torch.testing.assert_close(run.mean[name], expected, rtol=1e-5, atol=1e-8)
 
 
 def test_ema_is_what_is_saved(tmp_path, plates, monkeypatch):
     kept = []
-    keep = training.Training.__init__
-    monkeypatch.setattr(training.Training, "__init__", lambda self, *rest: kept.append(self) or keep(self, *rest))
+    keep = steps.Training.__init__
+    monkeypatch.setattr(steps.Training, "__init__", lambda self, *rest: kept.append(self) or keep(self, *rest))
     run(tmp_path, plates)
     saved, _ = store.read_weights(tmp_path / "weights.safetensors")
     raw = kept[0].model.state_dict()

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from brightpaint import store
 from brightpaint.base.intensity import standardise
 from brightpaint.evaluation import uncertainty as evaluation
-from brightpaint.models import gather, sample, uncertainty
+from brightpaint.models.paint import gather, sample, uncertainty
 from models_fixture import labelled_plates, labelled_weights, sample_arguments
 
 

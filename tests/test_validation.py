@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from brightpaint import store
-from brightpaint.models import train, training, validation
+from brightpaint.models import steps, train, validation
 from brightpaint.models.compute import Compute
 from brightpaint.models.data import TrainingImages
-from brightpaint.models.objectives import Denoising
+from brightpaint.models.objectives.losses import Denoising
 from models_fixture import CHANNELS, SETTINGS, make_plate, train_arguments
 
 VALIDATED = {**SETTINGS, "validation_share": 0.2, "validate_every_images": 8}
@@ -49,7 +49,7 @@ def test_many_fields_are_thinned_evenly_and_few_shown_again():
 
 def test_the_best_weights_are_kept_and_the_held_out_wells_never_shown(tmp_path, plates, monkeypatch):
     kept, shown, losses = [], set(), iter([0.5, 0.2, 0.4])
-    keep, field = training.Training.validate, TrainingImages.batch
+    keep, field = steps.Training.validate, TrainingImages.batch
     monkeypatch.setattr(validation.Validation, "loss", lambda self, call: next(losses))
 
     def validate(self, held):
@@ -60,7 +60,7 @@ def test_the_best_weights_are_kept_and_the_held_out_wells_never_shown(tmp_path, 
         shown.update(self.fields["Metadata_Plate"] + self.fields["Metadata_Well"])
         return field(self, *rest)
 
-    monkeypatch.setattr(training.Training, "validate", validate)
+    monkeypatch.setattr(steps.Training, "validate", validate)
     monkeypatch.setattr(TrainingImages, "batch", batch)
     train.main(train_arguments(tmp_path, plates, VALIDATED))
     lines = store.read_json_lines(tmp_path / "weights.jsonl")

@@ -73,7 +73,7 @@ rule sweep_fields:
     params:
         fields=CONFIG["sweep"]["fields"],
     shell:
-        "python -m brightpaint.models.sweep_fields --fields {input.fields:q} --active {input.active:q}"
+        "python -m brightpaint.models.paint.sweep_fields --fields {input.fields:q} --active {input.active:q}"
         " --count {params.fields:q} --drawn {output:q} 2> {log:q}"
 
 
@@ -103,7 +103,7 @@ rule sample:
         settings=lambda wildcards: settings("sample", wildcards.arm),
         parts=lambda wildcards: len(sampling_parts(wildcards.arm)),
     shell:
-        "keep_memory python -m brightpaint.models.sample --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        "keep_memory python -m brightpaint.models.paint.sample --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
         ' --compute "$BRIGHTPAINT_COMPUTE"'
         " --threads {threads} --weights {input.weights:q} --classifier {input.classifier:q}"
         " --stack {input.stack:q} --fields {input.fields:q} --active {input.active:q}"
@@ -139,7 +139,7 @@ rule uncertainty:
         settings=lambda wildcards: settings("uncertainty", wildcards.arm),
         parts=lambda wildcards: len(sampling_parts(wildcards.arm)),
     shell:
-        "keep_memory python -m brightpaint.models.uncertainty --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        "keep_memory python -m brightpaint.models.paint.uncertainty --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
         ' --compute "$BRIGHTPAINT_COMPUTE"'
         " --threads {threads} --weights {input.weights:q} --classifier {input.classifier:q}"
         " --stack {input.stack:q} --fields {input.fields:q} --active {input.active:q} --drawn {input.drawn:q}"
@@ -166,6 +166,6 @@ rule gather:
     conda:
         "../../envs/brightpaint.yaml"
     shell:
-        "python -m brightpaint.models.gather --parts {input.parts:q} --part-seconds {input.seconds:q}"
+        "python -m brightpaint.models.paint.gather --parts {input.parts:q} --part-seconds {input.seconds:q}"
         " --fields {input.fields:q} --active {input.active:q}"
         " --stack {output.stack:q} --rows {output.rows:q} --seconds {output.seconds:q} 2> {log:q}"

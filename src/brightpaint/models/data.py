@@ -15,7 +15,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.seeds import seed_of
-from brightpaint.models.labels import active_rows, label_indices, label_map
+from brightpaint.models.conditions.labels import active_rows, label_indices, label_map
 from brightpaint.models.split import held_out_perturbations, validation_wells
 
 

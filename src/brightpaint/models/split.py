@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint.base.seeds import seed_of
-from brightpaint.models.labels import CONTROL
+from brightpaint.models.conditions.labels import CONTROL
 
 WELL = ["Metadata_Plate", "Metadata_Well"]
 

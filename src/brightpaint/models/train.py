@@ -28,9 +28,9 @@ from brightpaint.base.seeds import seed_of
 from brightpaint.models import baselines, compute
 from brightpaint.models.compute import Compute, pick_device
 from brightpaint.models.data import TrainingImages
-from brightpaint.models.network import parameter_count
-from brightpaint.models.objectives import Denoising, Regression, build_denoiser, build_regressor
-from brightpaint.models.training import Training
+from brightpaint.models.networks.unet import parameter_count
+from brightpaint.models.objectives.losses import Denoising, Regression, build_denoiser, build_regressor
+from brightpaint.models.steps import Training
 from brightpaint.models.validation import Validation
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.seeds import seed_of
 from brightpaint.models import compute
-from brightpaint.models.classifier import Classifier
-from brightpaint.models.objectives import Classification
+from brightpaint.models.networks.noise_classifier import Classifier
+from brightpaint.models.objectives.losses import Classification
 from brightpaint.models.train import open_data, parse, train_network
 from brightpaint.study.presets import classifier_spec
 

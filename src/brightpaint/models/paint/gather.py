@@ -10,7 +10,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.models.sample import rows_digest, selected_fields
+from brightpaint.models.paint.sample import rows_digest, selected_fields
 
 log = logging.getLogger(__name__)
 ANNOTATIONS = ["Source", "Batch", "perturbation", "target", "control_type"]

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from brightpaint.models import diffusion
-from brightpaint.models.network import UNet
+from brightpaint.models.networks.unet import UNet
+from brightpaint.models.objectives.losses import diffusion
 from brightpaint.models.schedule import Schedule
 from brightpaint.study.presets import spec_of
 

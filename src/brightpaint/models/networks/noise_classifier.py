@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from brightpaint.models.network import Encoder, group_norm, unreduced
+from brightpaint.models.networks.unet import Encoder, group_norm, unreduced
 from brightpaint.study.presets import Spec
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.models.sample import selected_fields
+from brightpaint.models.paint.sample import selected_fields
 
 log = logging.getLogger(__name__)
 

@@ -21,15 +21,16 @@ from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.models import baselines, sampler
+from brightpaint.models import baselines
 from brightpaint.models.compute import Compute, pick_device
+from brightpaint.models.conditions.labels import active_rows, shown_indices
 from brightpaint.models.data import check_rows, seed_of
-from brightpaint.models.labels import active_rows, shown_indices
-from brightpaint.models.objectives import build_regressor
+from brightpaint.models.objectives.losses import build_regressor
+from brightpaint.models.paint import walk
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.train import build_denoiser
 from brightpaint.models.train_classifier import build_classifier
-from brightpaint.models.weights import check_cutoff, cutoff_of, read_model
+from brightpaint.models.trained import check_cutoff, cutoff_of, read_model
 from brightpaint.study.config import NETWORKS
 
 log = logging.getLogger(__name__)
@@ -100,13 +101,13 @@ def load_guide(
         )
     module = build_classifier(meta["settings"], channels, len(meta["label_map"]))
     classifier = how.painting(load_module(paths[0], module, tensors, how.device))
-    classifier = sampler.at_levels(classifier, sampling_path(settings), how.device)
+    classifier = walk.at_levels(classifier, sampling_path(settings), how.device)
     shown = "swapped" if settings["sampling_label"] == "swapped" else "own"
     classes = shown_indices(fields, meta["settings"]["label"], meta["label_map"], shown) - 1
 
     def wrap(denoise, rows):
         wanted = torch.from_numpy(classes[rows]).to(how.device)
-        return sampler.guided(denoise, classifier, wanted, settings["guidance_scale"])
+        return walk.guided(denoise, classifier, wanted, settings["guidance_scale"])
 
     return wrap
 
@@ -116,13 +117,13 @@ def sampling_path(settings: dict) -> list[float]:
     return Schedule().path(settings["steps"], settings["spacing"])
 
 
-def guide_all(denoise: sampler.Denoise, guide: Callable | None, rows: list[int], settings: dict) -> sampler.Denoise:
+def guide_all(denoise: walk.Denoise, guide: Callable | None, rows: list[int], settings: dict) -> walk.Denoise:
     """Wrap a denoiser with the guidance that an arm asks for, within its interval of noise."""
     labelled = settings["sampling_label"] != "none"
-    strong = sampler.classifier_free(denoise, settings["label_scale"]) if labelled else denoise
+    strong = walk.classifier_free(denoise, settings["label_scale"]) if labelled else denoise
     strong = guide(strong, rows) if guide else strong
     interval = settings["guidance_interval"]
-    return sampler.within(strong, denoise, *interval) if interval else strong
+    return walk.within(strong, denoise, *interval) if interval else strong
 
 
 def diffusion_painter(
@@ -138,7 +139,7 @@ def diffusion_painter(
         log.info("%d of %d fields have no label that was seen in training: null", (labels == 0).sum(), len(fields))
     guide = load_guide(args.classifier, settings, channels, fields, how)
     path = sampling_path(settings)
-    told = sampler.at_levels(denoiser, path, how.device)
+    told = walk.at_levels(denoiser, path, how.device)
 
     def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
         sources = [field_noise(fields.iloc[row], settings["seed"], sample) for row in rows]
@@ -148,8 +149,8 @@ def diffusion_painter(
             noise = torch.stack([torch.randn(shape, generator=source) for source in sources])
             return how.send(noise.pin_memory() if how.device.type == "cuda" else noise)
 
-        stains = sampler.walk(
-            sampler.clipped(guide_all(told, guide, rows, settings), cutoff),
+        stains = walk.walk(
+            walk.clipped(guide_all(told, guide, rows, settings), cutoff),
             draw(),
             how.send(torch.from_numpy(x)),
             torch.from_numpy(labels[rows]).to(how.device),

@@ -18,8 +18,8 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.intensity import standardise
-from brightpaint.models.sample import paint_part, parser
-from brightpaint.models.weights import cutoff_of
+from brightpaint.models.paint.sample import paint_part, parser
+from brightpaint.models.trained import cutoff_of
 
 
 class Spread:

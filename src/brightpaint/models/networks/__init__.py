@@ -1,0 +1,1 @@
+"""The networks themselves: tensors in, tensors out."""

@@ -1,0 +1,1 @@
+"""Paint plates with trained models."""
