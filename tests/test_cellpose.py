@@ -15,7 +15,8 @@ from scipy import ndimage
 
 from brightpaint import store
 from brightpaint.evaluation.object_overlap import overlap
-from brightpaint.features import cellpose_segment, loaded_objects
+from brightpaint.features import cellpose as cellpose_segment
+from brightpaint.features import loaded_objects
 from brightpaint.study.config import Study
 from cellpose_fixture import cell_field, stains, train_model
 from conftest import ROOT, TINY, planned, snakemake, write_study
@@ -39,7 +40,7 @@ def cellpose() -> str:
 
 def run(folder: Path, images: Path, settings: dict, python: str = "/not/here") -> subprocess.CompletedProcess:
     """Run the command as the rule does, from brightpaint's own environment."""
-    command = [sys.executable, "-m", "brightpaint.features.cellpose_segment", "--settings", json.dumps(settings)]
+    command = [sys.executable, "-m", "brightpaint.features.cellpose", "--settings", json.dumps(settings)]
     command += ["--device", "cpu", "--threads", "1", "--images", str(images), "--labels", str(folder / "labels")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "BRIGHTPAINT_CELLPOSE": python}
     return subprocess.run(
@@ -205,7 +206,7 @@ def test_a_model_that_is_none_or_unknown_is_a_sentence(tmp_path, cellpose):
     (tmp_path / "poor").write_bytes(b"no weights")
     script = """
 import sys
-from brightpaint.features.cellpose_segment import load_model
+from brightpaint.features.cellpose import load_model
 for name in sys.argv[1:]:
     try:
         load_model(name, "cpu")

@@ -13,7 +13,8 @@ from scipy.ndimage import gaussian_filter
 from brightpaint import store
 from brightpaint.base.intensity import eight_bit, in_window, standardise
 from brightpaint.evaluation import attention, score, tables
-from brightpaint.features import embed, lookup, profile_embeddings, vectors
+from brightpaint.features import lookup, profile_embeddings
+from brightpaint.features.embedders import dino, vectors
 from conftest import write_transformer
 
 CHANNELS = {"input": ["BF"], "target": ["DNA", "ER"]}
@@ -49,7 +50,7 @@ def plate(tmp_path_factory):
 
 
 def embedded(plate, weights, out, arm="real", **changes):
-    embed.main(
+    dino.main(
         ["--settings", json.dumps(settings_of(weights, **changes)), "--device", "cpu", "--arm", arm]
         + ["--stack", str(plate / "P.tif"), "--rows", str(plate / "P.parquet"), "--table", str(out)]
     )
@@ -63,13 +64,13 @@ def test_a_window_maps_z_scores_to_eight_bits_and_cuts_off_what_lies_beyond():
 
 def test_the_four_crops_are_the_quarters_of_the_middle_and_small_fields_are_brought_to_512():
     field = torch.arange(512 * 512, dtype=torch.float32).reshape(1, 512, 512)
-    crops = embed.four_crops(embed.middle(field))
+    crops = dino.four_crops(dino.middle(field))
     assert crops.shape == (4, 1, 224, 224)
     assert [int(crop[0, 0, 0]) for crop in crops] == [
         32 * 512 + 32, 32 * 512 + 256, 256 * 512 + 32, 256 * 512 + 256,
     ]  # fmt: skip
     ramp = torch.linspace(0, 1, 256).repeat(256, 1)[None]
-    small = embed.middle(ramp)
+    small = dino.middle(ramp)
     assert small.shape == (1, 448, 448)
     assert small[0, 0, 0] == pytest.approx(1 / 16, abs=5e-3)  # 32 of 512 px are cut off each side, as in the paper
     assert small[0, 0, -1] == pytest.approx(15 / 16, abs=5e-3)
@@ -107,7 +108,7 @@ def test_an_embedding_is_the_median_over_crops_of_each_channel_side_by_side_of_l
 def test_a_killed_job_goes_on_where_it_stopped_and_other_settings_begin_anew(plate, weights, tmp_path, monkeypatch):
     whole = embedded(plate, weights, tmp_path / "whole.parquet")
     seen = []
-    see = embed.embedder
+    see = dino.embedder
 
     def dying(network, window, limit=2):
         look = see(network, window)
@@ -120,14 +121,14 @@ def test_a_killed_job_goes_on_where_it_stopped_and_other_settings_begin_anew(pla
 
         return once
 
-    monkeypatch.setattr(embed, "embedder", dying)
+    monkeypatch.setattr(dino, "embedder", dying)
     with pytest.raises(KeyboardInterrupt):
         embedded(plate, weights, tmp_path / "P.parquet")
-    monkeypatch.setattr(embed, "embedder", lambda *args: dying(*args, limit=4))
+    monkeypatch.setattr(dino, "embedder", lambda *args: dying(*args, limit=4))
     pd.testing.assert_frame_equal(embedded(plate, weights, tmp_path / "P.parquet"), whole)
     assert len(seen) == 4  # two before, two after
     assert [path.name for path in tmp_path.iterdir() if ".tif" in path.name] == []
-    monkeypatch.setattr(embed, "embedder", see)
+    monkeypatch.setattr(dino, "embedder", see)
     other = embedded(plate, weights, tmp_path / "P.parquet", window=[-3, 3])
     assert not np.allclose(other.filter(like="DINO"), whole.filter(like="DINO"))
 
@@ -135,20 +136,20 @@ def test_a_killed_job_goes_on_where_it_stopped_and_other_settings_begin_anew(pla
 def test_weights_that_are_none_are_refused_with_a_sentence(tmp_path, weights):
     device = torch.device("cpu")
     with pytest.raises(ValueError, match="is no folder and no owner/name of the hub"):
-        embed.load_network("/not/here", device)
+        dino.load_network("/not/here", device)
     (tmp_path / "config.json").write_text((weights / "config.json").read_text())
     with pytest.raises(ValueError, match="cannot load"):
-        embed.load_network(str(tmp_path), device)
+        dino.load_network(str(tmp_path), device)
     torch.save({}, tmp_path / "pytorch_model.bin")  # a pickle is not read
     with pytest.raises(ValueError, match="cannot load"):
-        embed.load_network(str(tmp_path), device)
+        dino.load_network(str(tmp_path), device)
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(weights / "model.safetensors")
     del tensors["layernorm.weight"]
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ValueError, match="lacks .'layernorm.weight'"):
-        embed.load_network(str(tmp_path), device)
+        dino.load_network(str(tmp_path), device)
 
 
 def test_numbers_that_are_not_finite_name_their_field(plate, tmp_path):
@@ -230,14 +231,14 @@ def test_what_is_embedded_arrives_in_the_metrics_table_of_the_report(plate, weig
 
 
 def test_attention_maps_are_those_of_the_crops_and_their_figure_is_drawn(plate, weights, tmp_path):
-    network = embed.load_network(str(weights), torch.device("cpu"), attention=True)
+    network = dino.load_network(str(weights), torch.device("cpu"), attention=True)
     images = standardise(np.random.default_rng(2).normal(size=(2, 96, 96)))
     shown, maps = attention.attention_maps(network, images, [-1.5, 6])
     assert shown.shape == (2, 448, 448) and maps.shape == (2, 56, 56)
     np.testing.assert_allclose([maps[0, :28, :28].sum(), maps[1, 28:, :28].sum()], 1, atol=1e-5)
-    crop = embed.four_crops(embed.middle(torch.from_numpy(images)))[1:2, 1:2]  # upper right, second channel
+    crop = dino.four_crops(dino.middle(torch.from_numpy(images)))[1:2, 1:2]  # upper right, second channel
     with torch.no_grad():
-        said = network(pixel_values=embed.pictures(crop, [-1.5, 6]), output_attentions=True).attentions[-1]
+        said = network(pixel_values=dino.pictures(crop, [-1.5, 6]), output_attentions=True).attentions[-1]
     expected = said[0, :, 0, 1:].mean(dim=0)
     np.testing.assert_allclose(maps[1, :28, 28:].ravel(), expected / expected.sum(), atol=1e-6)
     rows = store.read_fields(plate / "P.parquet")

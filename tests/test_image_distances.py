@@ -13,8 +13,8 @@ from scipy.linalg import sqrtm
 
 from brightpaint import store
 from brightpaint.evaluation import image_distances as distances
-from brightpaint.features import inception
-from brightpaint.features.inception_network import Inception
+from brightpaint.features.embedders import inception
+from brightpaint.features.embedders.inception_network import Inception
 
 
 def naive_frechet(first, second):

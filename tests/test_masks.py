@@ -25,7 +25,7 @@ def part(folder, name, counts, wells=None):
 
 def gather(folder, *parts):
     words = ["gather", "--parts", *[tables for tables, _ in parts], "--cells", folder / "cells.parquet"]
-    words += ["--part-masks", *[masks for _, masks in parts], "--masks", folder / "masks.tif"]
+    words += ["--part-masks", *[label_images for _, label_images in parts], "--masks", folder / "masks.tif"]
     cells.main([str(word) for word in words])
     return folder / "masks.tif"
 
@@ -33,20 +33,20 @@ def gather(folder, *parts):
 def test_a_plates_label_images_are_those_of_its_parts_and_know_their_fields(tmp_path):
     parts = [part(tmp_path, "a", [3, 0], ["A01", "A02"]), part(tmp_path, "none", []), part(tmp_path, "b", [5], ["B07"])]
     path = gather(tmp_path, *parts)
-    with store.open_masks(path) as masks:
-        assert len(masks) == 3 and masks.shape == (8, 64) and masks.objects == ("Nuclei", "Cells")
-        assert masks.fields["Metadata_Well"].tolist() == ["A01", "A02", "B07"]
-        assert set(masks.fields["Metadata_Plate"]) == {"007"}
-        assert [masks.read(row, "Nuclei").max() for row in range(3)] == [3, 0, 5]
-        assert (masks.read(2, "Cells") > 0).sum() == 25 and (masks.read(2, "Nuclei") > 0).sum() == 15
+    with store.open_masks(path) as label_images:
+        assert len(label_images) == 3 and label_images.shape == (8, 64) and label_images.objects == ("Nuclei", "Cells")
+        assert label_images.fields["Metadata_Well"].tolist() == ["A01", "A02", "B07"]
+        assert set(label_images.fields["Metadata_Plate"]) == {"007"}
+        assert [label_images.read(row, "Nuclei").max() for row in range(3)] == [3, 0, 5]
+        assert (label_images.read(2, "Cells") > 0).sum() == 25 and (label_images.read(2, "Nuclei") > 0).sum() == 15
         with pytest.raises(ValueError, match="no Cytoplasm; it holds .'Nuclei', 'Cells'"):
-            masks.read(0, "Cytoplasm")
+            label_images.read(0, "Cytoplasm")
     assert gather(tmp_path, *parts).read_bytes() == path.read_bytes()
 
 
 def test_parts_without_any_field_make_a_file_without_fields(tmp_path):
-    with store.open_masks(gather(tmp_path, part(tmp_path, "none", []))) as masks:
-        assert len(masks) == 0 and list(masks.fields) == store.FIELD_KEYS
+    with store.open_masks(gather(tmp_path, part(tmp_path, "none", []))) as label_images:
+        assert len(label_images) == 0 and list(label_images.fields) == store.FIELD_KEYS
 
 
 def test_a_label_image_with_objects_that_were_not_measured_is_refused(tmp_path):
@@ -67,9 +67,9 @@ def test_parts_of_unlike_size_and_broken_files_are_refused(tmp_path):
             tmp_path / f"{name}.tif", fields, [np.zeros((2, *shape), np.uint16)], ("Nuclei", "Cells"), shape
         )
     with pytest.raises(ValueError, match=r"unlike size: \(4, 4\) in .*a.tif, \(5, 4\) in"):
-        from brightpaint.features import masks
+        from brightpaint.features import label_images
 
-        masks.gather([tmp_path / "a.tif", tmp_path / "b.tif"], tmp_path / "c.tif")
+        label_images.gather([tmp_path / "a.tif", tmp_path / "b.tif"], tmp_path / "c.tif")
     with pytest.raises(ValueError, match="expected 1"):
         store.write_masks(tmp_path / "c.tif", fields, [], ("Nuclei", "Cells"), (4, 4))
     with pytest.raises(ValueError, match="uint16"):

@@ -15,7 +15,8 @@ from brightpaint import store
 from brightpaint.base.intensity import standardise
 from brightpaint.evaluation import profile_scores, score
 from brightpaint.evaluation.image_scores import covered, join_rows, other_well, score_field
-from brightpaint.features import embed, lookup
+from brightpaint.features import lookup
+from brightpaint.features.embedders import dino as embed
 
 CHANNELS = {"input": ["BF_low", "BF"], "target": ["DNA", "ER"]}
 SETTINGS = {"channels": CHANNELS, "cutoff": 15}
@@ -515,7 +516,7 @@ def test_brightfield_is_scored_by_its_own_embeddings_alone(folder):
 
 
 def test_image_distances_reach_the_table_and_a_missing_plate_is_named(folder):
-    from brightpaint.features import inception
+    from brightpaint.features.embedders import inception
 
     for arm, channels, shift in (
         ("real", CHANNELS["target"], 0),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from brightpaint import store
 from brightpaint.base.intensity import CUTOFF
-from brightpaint.features.cellpose_segment import find_python
+from brightpaint.features.cellpose import find_python
 from brightpaint.features.cellprofiler import find_command
 from brightpaint.study.config import NETWORKS, Study
 

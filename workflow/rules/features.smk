@@ -43,7 +43,7 @@ rule cellpose:
     params:
         settings=settings("cellpose"),
     shell:
-        "python -m brightpaint.features.cellpose_segment --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        "python -m brightpaint.features.cellpose --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
         " --threads {threads} --images {input.tiffs:q} --labels {output.labels:q} --counts {output.counts:q} 2> {log:q}"
 
 
@@ -187,7 +187,7 @@ rule embed:
     params:
         settings=settings("embed"),
     shell:
-        "python -m brightpaint.features.embed --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        "python -m brightpaint.features.embedders.dino --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
         " --threads {threads} --arm {wildcards.arm} --stack {input.stack:q} --rows {input.rows:q}"
         " --table {output:q} 2> {log:q}"
 
@@ -216,7 +216,7 @@ rule inception:
     params:
         settings=settings("fid"),
     shell:
-        "python -m brightpaint.features.inception --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        "python -m brightpaint.features.embedders.inception --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
         " --threads {threads} --weights {input.weights:q} --arm {wildcards.arm} --stack {input.stack:q}"
         " --rows {input.rows:q} --table {output:q} 2> {log:q}"
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.evaluation import metrics
-from brightpaint.features.vectors import metadata_of
+from brightpaint.features.embedders.vectors import metadata_of
 
 JACKKNIFE_GROUPS = 10  # a full plate's distance in 2048 features costs seconds, so they are few
 RELABELLINGS = 2

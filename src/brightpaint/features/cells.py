@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from brightpaint import store
 from brightpaint.base import cli
-from brightpaint.features import masks
+from brightpaint.features import label_images
 
 COMPARTMENTS = ("Nuclei", "Cells", "Cytoplasm")
 log = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ def write_part(folder: Path, rows_path: Path, path: Path, masks_path: Path | Non
     schema = pa.Schema.from_pandas(frame, preserve_index=False).remove_metadata()
     store.write_groups(by_well(frame, schema), path, schema)
     if masks_path:
-        masks.write_part(folder, read_load_data(folder), keys, tables, masks_path)
+        label_images.write_part(folder, read_load_data(folder), keys, tables, masks_path)
     log.info("%d cells, %d columns", len(frame), len(frame.columns))
 
 
@@ -218,7 +218,7 @@ def main(argv: list[str] | None = None) -> None:
     else:
         gather(args.parts, args.cells)
         if args.masks:
-            masks.gather(args.part_masks, args.masks)
+            label_images.gather(args.part_masks, args.masks)
 
 
 if __name__ == "__main__":

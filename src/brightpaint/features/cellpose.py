@@ -57,9 +57,7 @@ def start_again(argv: list[str]) -> None:
     )
     found = {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONNOUSERSITE": "1", "BRIGHTPAINT_CELLPOSE_STARTED": "1"}
     python = find_python()
-    os.execve(
-        python, [python, "-m", "brightpaint.features.cellpose_segment", *argv], {**os.environ, **counted, **found}
-    )
+    os.execve(python, [python, "-m", "brightpaint.features.cellpose", *argv], {**os.environ, **counted, **found})
 
 
 def is_file(model: str) -> bool:

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.intensity import in_window
-from brightpaint.features import vectors
+from brightpaint.features.embedders import vectors
 from brightpaint.models.compute import pick_device
 
 CROP_PX = 224
