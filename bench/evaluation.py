@@ -95,13 +95,13 @@ def run_plates(folder: Path, plates: int, wells: int, features: int) -> None:
     python, out, tables = [sys.executable, "-m"], folder / f"plates{plates}", {}
     selection = str(out / "selection.tsv")
     settings = json.dumps({"components": 100, "permutations": 1000, "alpha": 0.05})
-    select = ["brightpaint.features.select", "--settings", '{"correlation": 0.9}', "--medians", *medians["real"]]
+    select = ["brightpaint.profiles.select", "--settings", '{"correlation": 0.9}', "--medians", *medians["real"]]
     stages = {"select": [*python, *select, "--selection", selection]}
     for arm in medians:
         tables[arm] = str(out / f"{arm}.parquet")
-        stages[f"profile {arm}"] = [*python, "brightpaint.features.profile", "--medians", *medians[arm], "--selection", selection,
+        stages[f"profile {arm}"] = [*python, "brightpaint.profiles.profile", "--medians", *medians[arm], "--selection", selection,
                                     "--wells", str(out / f"{arm}_wells.parquet"), "--perturbations", tables[arm]]  # fmt: skip
-    stages["active"] = [*python, "brightpaint.evaluation.active", "--settings", settings, "--medians", *medians["real"],
+    stages["active"] = [*python, "brightpaint.profiles.active", "--settings", settings, "--medians", *medians["real"],
                         "--selection", selection, "--active", str(out / "active.tsv"), "--wells", str(out / "active.parquet"),
                         "--agreement", str(out / "agreement.tsv")]  # fmt: skip
     for arm in medians:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.evaluation import active, figures, score
-from brightpaint.features import cellprofiler, cells, lookup, profile, select
+from brightpaint.evaluation import figures, score
+from brightpaint.features import cellprofiler, cells
+from brightpaint.profiles import active, lookup, profile, select
 from features_fixture import write_images, write_tables
 from hostile import Case, copied
 from test_cellprofiler import SLIM, fake

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.evaluation import active
-from brightpaint.evaluation.clusters import CLUSTERS, kmeans_1d, principal_components, shift_null, units_of
+from brightpaint.profiles import active
+from brightpaint.profiles.clusters import CLUSTERS, kmeans_1d, principal_components, shift_null, units_of
 
 FEATURES = [f"Cells_Intensity_{n}" for n in range(60)]
 CHOSEN = {"components": 100, "permutations": 500, "alpha": 0.05}

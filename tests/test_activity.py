@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brightpaint.evaluation import active, activity
+from brightpaint.profiles import active, agreement
 from test_active import FEATURES, simulated
 
 
@@ -37,20 +37,20 @@ def wells_of(seed, **changes):
 def test_grit_has_the_answer_worked_out_by_hand():
     # correlations of the replicates: 1; with the two controls: 1 and -1 (mean 0, s.d. 1): Grit 1
     profiles = np.array([[0.0, 1, 2], [1, 2, 3], [0, 2, 4], [2, 1, 0]])
-    assert activity.grit_of(profiles, np.array([0, 1]), np.array([2, 3])) == pytest.approx(1)
-    assert np.isnan(activity.grit_of(profiles, np.array([0]), np.array([2, 3])))
-    assert np.isnan(activity.grit_of(profiles, np.array([0, 1]), np.array([2])))
+    assert agreement.grit_of(profiles, np.array([0, 1]), np.array([2, 3])) == pytest.approx(1)
+    assert np.isnan(agreement.grit_of(profiles, np.array([0]), np.array([2, 3])))
+    assert np.isnan(agreement.grit_of(profiles, np.array([0, 1]), np.array([2])))
 
 
 def test_grit_equals_the_naive_version():
     profiles = np.random.default_rng(0).normal(size=(9, 20))
     own, controls = np.array([0, 3, 4]), np.array([1, 2, 6, 8])
-    assert activity.grit_of(profiles, own, controls) == pytest.approx(naive_grit(profiles, own, controls))
+    assert agreement.grit_of(profiles, own, controls) == pytest.approx(naive_grit(profiles, own, controls))
 
 
 def test_map_activity_equals_a_naive_ranking_against_dmso_alone():
     wells, values, _ = wells_of(0)
-    table = activity.activity_table(values, wells, permutations=50, alpha=0.05)
+    table = agreement.activity_table(values, wells, permutations=50, alpha=0.05)
     scaled = values / np.linalg.norm(values, axis=1, keepdims=True)
     control = (wells["Metadata_control_type"] == "negcon").to_numpy()
     for name in ("c00", "c11", "c17"):
@@ -66,42 +66,42 @@ def test_map_activity_equals_a_naive_ranking_against_dmso_alone():
 
 def test_batches_of_perturbations_change_nothing(monkeypatch):
     wells, values, _ = wells_of(1)
-    whole = activity.activity_table(values, wells, permutations=50, alpha=0.05)
-    monkeypatch.setattr(activity, "BATCH", 4)
-    pd.testing.assert_frame_equal(whole, activity.activity_table(values, wells, permutations=50, alpha=0.05))
+    whole = agreement.activity_table(values, wells, permutations=50, alpha=0.05)
+    monkeypatch.setattr(agreement, "BATCH", 4)
+    pd.testing.assert_frame_equal(whole, agreement.activity_table(values, wells, permutations=50, alpha=0.05))
 
 
 def test_all_ways_find_the_truth_and_none_finds_much_where_nothing_is():
     wells, values, truth = wells_of(2)
-    grit = activity.grit_table(values, wells, alpha=0.05)
-    precision = activity.activity_table(values, wells, permutations=1000, alpha=0.05)
+    grit = agreement.grit_table(values, wells, alpha=0.05)
+    precision = agreement.activity_table(values, wells, permutations=1000, alpha=0.05)
     for found in (grit.index[grit["grit"] > grit["grit_null"]], precision.index[precision["map_activity_q"] <= 0.05]):
         assert len(set(found) & truth) >= 9 and len(set(found) - truth) <= 2
     false = []
     for seed in range(6):
         wells, values, _ = wells_of(seed, active_targets=0)
-        grit = activity.grit_table(values, wells, alpha=0.05)
-        precision = activity.activity_table(values, wells, permutations=500, alpha=0.05)
+        grit = agreement.grit_table(values, wells, alpha=0.05)
+        precision = agreement.activity_table(values, wells, permutations=500, alpha=0.05)
         false.append([(grit["grit"] > grit["grit_null"]).mean(), (precision["map_activity_q"] <= 0.05).mean()])
     assert np.mean(false, axis=0)[0] < 0.15 and np.mean(false, axis=0)[1] < 0.05, false
 
 
 def test_without_replicates_or_dmso_there_is_nothing_and_without_permutations_no_p():
     wells, values, _ = wells_of(3, plates=1)
-    assert activity.grit_table(values, wells, alpha=0.05)["grit"].isna().all()
-    assert len(activity.activity_table(values, wells, permutations=10, alpha=0.05)) == 0
+    assert agreement.grit_table(values, wells, alpha=0.05)["grit"].isna().all()
+    assert len(agreement.activity_table(values, wells, permutations=10, alpha=0.05)) == 0
     wells, values, _ = wells_of(3)
-    table = activity.activity_table(values, wells, permutations=0, alpha=0.05)
+    table = agreement.activity_table(values, wells, permutations=0, alpha=0.05)
     assert table["map_activity"].notna().all() and table["map_activity_p"].isna().all()
 
 
 def test_kappa_known_answers():
-    assert activity.kappa([1, 1, 0, 0], [1, 1, 0, 0]) == 1
-    assert activity.kappa([1, 1, 0, 0], [1, 0, 1, 0]) == 0
-    assert activity.kappa(
+    assert agreement.kappa([1, 1, 0, 0], [1, 1, 0, 0]) == 1
+    assert agreement.kappa([1, 1, 0, 0], [1, 0, 1, 0]) == 0
+    assert agreement.kappa(
         [1] * 20 + [1] * 5 + [0] * 10 + [0] * 15, [1] * 20 + [0] * 5 + [1] * 10 + [0] * 15
     ) == pytest.approx(0.4)
-    assert np.isnan(activity.kappa([1, 1], [1, 1])) and np.isnan(activity.kappa([], []))
+    assert np.isnan(agreement.kappa([1, 1], [1, 1])) and np.isnan(agreement.kappa([], []))
 
 
 def test_agreement_counts_every_pair_and_leaves_out_what_says_nothing():
@@ -110,7 +110,7 @@ def test_agreement_counts_every_pair_and_leaves_out_what_says_nothing():
         "found": [1, 1, 0, 0, 0], "cluster": ["active", "inactive", "inactive", "no cells", "control"],
         "grit": np.nan, "grit_null": np.nan, "map_activity_q": [0.01, 0.5, 0.5, np.nan, np.nan],
     })  # fmt: skip
-    found = activity.agreement(activity.calls_of(table, 0.05)).set_index(["first", "second"])
+    found = agreement.agreement(agreement.calls_of(table, 0.05)).set_index(["first", "second"])
     assert list(found.index) == [("active", "clusters"), ("active", "mAP"), ("clusters", "mAP")]
     assert found.loc[("active", "mAP"), ["n", "both", "first_only", "second_only", "neither"]].tolist() == [
         3,

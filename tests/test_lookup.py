@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.features import lookup
+from brightpaint.profiles import lookup
 
 
 def profiles() -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.features import profile
+from brightpaint.profiles import profile
 from features_fixture import annotated, rows_of
 
 FEATURES = ["Nuclei_Intensity_A", "Cells_Intensity_B"]

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brightpaint.features import cells, median, profile, select
+from brightpaint.features import cells, median
+from brightpaint.profiles import profile, select
 
 NAMES = [f"Cells_Intensity_{n}" for n in range(6)]
 

@@ -15,8 +15,8 @@ from brightpaint import store
 from brightpaint.base.intensity import standardise
 from brightpaint.evaluation import profile_scores, score
 from brightpaint.evaluation.image_scores import covered, join_rows, other_well, score_field
-from brightpaint.features import lookup
 from brightpaint.features.embedders import dino as embed
+from brightpaint.profiles import lookup
 
 CHANNELS = {"input": ["BF_low", "BF"], "target": ["DNA", "ER"]}
 SETTINGS = {"channels": CHANNELS, "cutoff": 15}

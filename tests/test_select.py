@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.features import select
+from brightpaint.profiles import select
 from features_fixture import annotated, rows_of
 
 BLOCKED = "Nuclei_Correlation_Manders_AGP_DNA"

@@ -17,7 +17,7 @@ rule active:
     params:
         settings=lambda wildcards: settings("active"),
     shell:
-        "python -m brightpaint.evaluation.active --settings {params.settings:q} --medians {input.medians:q}"
+        "python -m brightpaint.profiles.active --settings {params.settings:q} --medians {input.medians:q}"
         " --selection {input.selection:q} --active {output.perturbations:q} --wells {output.wells:q}"
         " --agreement {output.agreement:q} 2> {log:q}"
 

@@ -138,7 +138,7 @@ rule select:
     params:
         settings=lambda wildcards: settings("select"),
     shell:
-        "python -m brightpaint.features.select --settings {params.settings:q} --medians {input:q}"
+        "python -m brightpaint.profiles.select --settings {params.settings:q} --medians {input:q}"
         " --selection {output:q} 2> {log:q}"
 
 
@@ -158,7 +158,7 @@ rule profile:
     params:
         settings=lambda wildcards: settings("profile"),
     shell:
-        "python -m brightpaint.features.profile --settings {params.settings:q} --medians {input.medians:q}"
+        "python -m brightpaint.profiles.profile --settings {params.settings:q} --medians {input.medians:q}"
         " --reference {input.reference:q} --selection {input.selection:q}"
         " --wells {output.wells:q} --perturbations {output.perturbations:q} 2> {log:q}"
 
@@ -237,7 +237,7 @@ rule profile_embeddings:
     params:
         settings=settings("profile_embeddings"),
     shell:
-        "python -m brightpaint.features.profile_embeddings --settings {params.settings:q} --embeddings {input:q}"
+        "python -m brightpaint.profiles.profile_embeddings --settings {params.settings:q} --embeddings {input:q}"
         " --wells {output.wells:q} --perturbations {output.perturbations:q} 2> {log:q}"
 
 
@@ -254,7 +254,7 @@ rule lookup:
     params:
         settings=lambda wildcards: settings("lookup"),
     shell:
-        "python -m brightpaint.features.lookup --settings {params.settings:q} --profiles {input:q}"
+        "python -m brightpaint.profiles.lookup --settings {params.settings:q} --profiles {input:q}"
         " --perturbations {output:q} 2> {log:q}"
 
 

@@ -34,7 +34,7 @@ from brightpaint.evaluation.profile_scores import (
 )
 from brightpaint.evaluation.retrieval import replicate_map_row, retrieval_row
 from brightpaint.features.median import read_medians
-from brightpaint.features.profile import read_selection
+from brightpaint.profiles.profile import read_selection
 
 WITHOUT_IMAGES = ("lookup", "brightfield")  # arms of profiles alone
 KEYS = ["arm", "metric", "subset", "space", "plate", "channel"]

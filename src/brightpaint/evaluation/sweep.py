@@ -23,7 +23,7 @@ from brightpaint.base.cli import run
 from brightpaint.base.intensity import standardise
 from brightpaint.evaluation import distance_scores, distances, metrics
 from brightpaint.evaluation.image_scores import join_rows
-from brightpaint.features.profile import read_selection
+from brightpaint.profiles.profile import read_selection
 from brightpaint.study.sweep_points import evaluations
 
 DETAIL = 0.125  # cycles a pixel

@@ -4,7 +4,7 @@ The paper's recipe: each plate is standardised with all of its fields (not with 
 features selected on real images are kept, and medians are taken. Real and predicted plates go the same way,
 each by its own mean and s.d. Fields without cells have no part in the medians and are counted; NaN stays NaN.
 
-`recipe: standard` is the field's usual way instead (brightpaint.features.recipes): wells against their plate's DMSO
+`recipe: standard` is the field's usual way instead (brightpaint.profiles.recipes): wells against their plate's DMSO
 wells, then sphered.
 """
 
@@ -21,8 +21,8 @@ import pycytominer
 
 from brightpaint import store
 from brightpaint.base import cli
-from brightpaint.features import recipes
 from brightpaint.features.median import features_of, read_medians
+from brightpaint.profiles import recipes
 
 WELL = ["Metadata_Plate", "Metadata_Well"]
 PERTURBATION = ["Metadata_Plate", "Metadata_perturbation"]

@@ -16,7 +16,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base import cli
-from brightpaint.features.profile import PERTURBATION, WELL, median_of
+from brightpaint.profiles.profile import PERTURBATION, WELL, median_of
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ import pycytominer
 from brightpaint import store
 from brightpaint.base import cli
 from brightpaint.features.median import features_of, read_medians
-from brightpaint.features.profile import WELL, median_of, normalise_plate, standard_wells
-from brightpaint.features.recipes import without_spread
+from brightpaint.profiles.profile import WELL, median_of, normalise_plate, standard_wells
+from brightpaint.profiles.recipes import without_spread
 
 OPERATIONS = ("drop_na_columns", "variance_threshold", "frequency_threshold", "blocklist", "correlation_threshold")
 WITHOUT_SPREAD, OUTLIERS = "dmso_constant", "drop_outliers"

@@ -15,7 +15,7 @@ A target is active if it lies outside the cluster nearest to DMSO and passes the
 dropped; a perturbation with several targets is active if any of them is; one without a target is a target of its own.
 A list of targets (`active.targets`, for instance the paper's own 70) can stand in place of what was found.
 
-Beside it stand Grit and mAP activity (brightpaint.evaluation.activity), and how far the ways agree.
+Beside it stand Grit and mAP activity (brightpaint.profiles.agreement), and how far the ways agree.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.evaluation.activity import activity_table, agreement, calls_of, grit_table
-from brightpaint.evaluation.clusters import mean_profiles, principal_components, score_units, units_of
 from brightpaint.evaluation.metrics import cosine_similarity, target_sets
 from brightpaint.features.median import read_medians
-from brightpaint.features.profile import profiles, read_selection
+from brightpaint.profiles.agreement import activity_table, agreement, calls_of, grit_table
+from brightpaint.profiles.clusters import mean_profiles, principal_components, score_units, units_of
+from brightpaint.profiles.profile import profiles, read_selection
 
 FIRST = ["Metadata_perturbation", "Metadata_target", "Metadata_control_type", "score", "null_p", "cluster", "active"]
 QUANTILES = (5, 25, 50, 75, 95)

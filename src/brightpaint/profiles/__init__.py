@@ -1,0 +1,1 @@
+"""From numbers of cells and fields to what a compound does."""
