@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.evaluation import score
+from brightpaint.scores import score
 from brightpaint.study.choice import row_letters
 
 SITES, DMSO = 6, 64

@@ -29,7 +29,7 @@ import yaml
 from scipy import stats
 
 from brightpaint import store
-from brightpaint.evaluation.failed import painted_rows, rate
+from brightpaint.scores.profiles.failed import painted_rows, rate
 
 ROOT = Path(__file__).parent.parent
 SIMULATE = {

@@ -52,7 +52,6 @@ from scipy import ndimage, stats
 from brightpaint import store
 from brightpaint.base.intensity import standardise
 from brightpaint.base.seeds import seed_of
-from brightpaint.evaluation.metrics import pcc, ssim
 from brightpaint.models.compute import Compute, pick_device
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
@@ -61,6 +60,7 @@ from brightpaint.models.paint.sample import field_noise, load_module
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.steps import Training
 from brightpaint.models.validation import Validation
+from brightpaint.scores.measures import pcc, ssim
 
 ROOT = Path(__file__).parent.parent
 CHANNELS = {"input": ["Brightfield_L", "Brightfield", "Brightfield_H"], "target": ["DNA", "RNA", "ER", "AGP", "Mito"]}

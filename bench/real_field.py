@@ -28,12 +28,12 @@ import yaml
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
-from brightpaint.evaluation.metrics import pcc
 from brightpaint.models import baselines, train
 from brightpaint.models.objectives.losses import build_denoiser, build_regressor, diffusion
 from brightpaint.models.paint import walk
 from brightpaint.models.paint.sample import field_noise, load_module
 from brightpaint.models.schedule import Schedule
+from brightpaint.scores.measures import pcc
 from brightpaint.study.config import Study
 
 ROOT = Path(__file__).parent.parent

@@ -14,9 +14,9 @@ import pytest
 from scipy import ndimage
 
 from brightpaint import store
-from brightpaint.evaluation.object_overlap import overlap
 from brightpaint.features import cellpose as cellpose_segment
 from brightpaint.features import loaded_objects
+from brightpaint.scores.cells.object_overlap import overlap
 from brightpaint.study.config import Study
 from cellpose_fixture import cell_field, stains, train_model
 from conftest import ROOT, TINY, planned, snakemake, write_study

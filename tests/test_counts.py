@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brightpaint.evaluation import counts
+from brightpaint.scores.cells import counts
 
 
 def medians(cells, sites=2):

@@ -12,9 +12,10 @@ from scipy.ndimage import gaussian_filter
 
 from brightpaint import store
 from brightpaint.base.intensity import eight_bit, in_window, standardise
-from brightpaint.evaluation import attention, score, tables
+from brightpaint.evaluation import attention, tables
 from brightpaint.features.embedders import dino, vectors
 from brightpaint.profiles import lookup, profile_embeddings
+from brightpaint.scores import score
 from conftest import write_transformer
 
 CHANNELS = {"input": ["BF"], "target": ["DNA", "ER"]}

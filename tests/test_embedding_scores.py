@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.evaluation import distances, embedding_scores
+from brightpaint.scores.profiles import discrepancy, embedding_distance
 
 NAMES = [f"DINO_{channel}_{n:03d}" for channel in ("DNA", "ER") for n in range(8)]
 
@@ -25,7 +25,7 @@ def table(seed, shift=0.0, plate="P1", wells=12, sites=2):
 
 
 def scored(real, painted, others=(), active=None):
-    rows = embedding_scores.plate_rows("P1", "arm", real, painted, list(others), active)
+    rows = embedding_distance.plate_rows("P1", "arm", real, painted, list(others), active)
     return pd.DataFrame(rows).set_index(["metric", "subset"])
 
 
@@ -47,7 +47,7 @@ def test_a_copy_is_at_0_below_another_plate_and_a_shift_is_beyond_both():
 def test_two_draws_of_one_plate_have_no_mmd_in_the_mean():
     """40 pairs of plates of 24 fields: the mean lies within four standard errors of 0."""
     found = [
-        embedding_scores.paired(values(table(2 * n)), values(table(2 * n + 1)), np.ones((1, 24)))["embedding_mmd2"][0]
+        embedding_distance.paired(values(table(2 * n)), values(table(2 * n + 1)), np.ones((1, 24)))["embedding_mmd2"][0]
         for n in range(40)
     ]
     assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(40) < 0.02 and min(found) < 0
@@ -71,8 +71,8 @@ def test_both_distances_equal_naive_ones():
     frame = scored(real, painted)
     assert frame.loc[("embedding_distance", "full"), "value"] == pytest.approx(np.mean(apart))
     assert frame.loc[("embedding_mmd2", "full"), "value"] == pytest.approx(naive)
-    other = embedding_scores.replicate(x, y[:20])
-    unpaired = distances.mmd2(distances.kernels(x, y[:20], distances.bandwidth(x), paired=False))[0]
+    other = embedding_distance.replicate(x, y[:20])
+    unpaired = discrepancy.mmd2(discrepancy.kernels(x, y[:20], discrepancy.bandwidth(x), paired=False))[0]
     assert other["embedding_mmd2"] == pytest.approx(unpaired)
     assert scored(real, painted, [table(1, 0.2, "P0")]).loc[("embedding_distance", "full"), "null"] == pytest.approx(
         np.mean(apart)
@@ -81,26 +81,26 @@ def test_both_distances_equal_naive_ones():
 
 def test_resampled_medians_are_those_of_repeated_fields():
     x, y = values(table(0, wells=5, sites=1)), values(table(1, wells=5, sites=1))
-    weights = distances.field_weights([f"A{n}" for n in range(5)], np.random.default_rng(0), 40)
-    naive = distances.resampled_distance(x, y, weights)
-    np.testing.assert_allclose(embedding_scores.resampled_distance(x, y, weights), naive, rtol=1e-12)
-    even = distances.field_weights(list("abcd"), np.random.default_rng(1), 40)
+    weights = discrepancy.field_weights([f"A{n}" for n in range(5)], np.random.default_rng(0), 40)
+    naive = discrepancy.resampled_distance(x, y, weights)
+    np.testing.assert_allclose(embedding_distance.resampled_distance(x, y, weights), naive, rtol=1e-12)
+    even = discrepancy.field_weights(list("abcd"), np.random.default_rng(1), 40)
     np.testing.assert_allclose(
-        embedding_scores.resampled_distance(x[:4], y[:4], even), distances.resampled_distance(x[:4], y[:4], even)
+        embedding_distance.resampled_distance(x[:4], y[:4], even), discrepancy.resampled_distance(x[:4], y[:4], even)
     )
 
 
 def test_a_number_without_spread_counts_in_no_distance_and_rounding_is_no_spread():
     real, painted = table(0), table(1)
-    wanted = embedding_scores.paired(values(real)[:, 1:], values(painted)[:, 1:], np.ones((1, 24)))
+    wanted = embedding_distance.paired(values(real)[:, 1:], values(painted)[:, 1:], np.ones((1, 24)))
     flat = values(real).copy()
     flat[:, 0] = 0.25 * (1 + 1e-7 * np.random.default_rng(0).normal(size=24))  # float32's last digit
-    found = embedding_scores.paired(flat, values(painted), np.ones((1, 24)))
+    found = embedding_distance.paired(flat, values(painted), np.ones((1, 24)))
     assert found["embedding_distance"][0] == pytest.approx(wanted["embedding_distance"][0])
     alike = np.tile(values(real)[:1], (24, 1))
     with pytest.raises(ValueError, match="24 real fields have the same embedding"):
-        embedding_scores.paired(alike, values(painted), np.ones((1, 24)))
-    few = embedding_scores.paired(values(real)[:2], values(painted)[:2], np.ones((1, 2)))
+        embedding_distance.paired(alike, values(painted), np.ones((1, 24)))
+    few = embedding_distance.paired(values(real)[:2], values(painted)[:2], np.ones((1, 2)))
     assert np.isnan(few["embedding_mmd2"][0]) and np.isfinite(few["embedding_distance"][0])
 
 
@@ -130,7 +130,7 @@ def test_actives_stand_apart_and_an_arm_of_the_actives_has_no_other_row():
 def test_a_table_that_cannot_be_compared_is_named(tmp_path, change, message):
     store.write_table(change(table(0)), tmp_path / "P1.parquet")
     with pytest.raises(ValueError, match=message):
-        embedding_scores.read_embeddings(tmp_path / "P1.parquet")
+        embedding_distance.read_embeddings(tmp_path / "P1.parquet")
 
 
 def test_embeddings_of_another_network_are_refused(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brightpaint.evaluation import failed
+from brightpaint.scores.profiles import failed
 
 FEATURES = [f"Cells_{number}" for number in range(20)]
 COMPOUNDS = [f"SIM-{number:03d}-{side}" for number in range(1, 6) for side in "AB"]

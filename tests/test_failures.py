@@ -12,7 +12,7 @@ import pytest
 from brightpaint import store
 from brightpaint.base.intensity import standardise
 from brightpaint.evaluation import composite, failures, figures
-from brightpaint.evaluation.noise import noise_ratio
+from brightpaint.scores.images.background import noise_ratio
 
 CHANNELS = {"input": ["BF_L", "BF", "BF_H"], "target": ["DNA", "Odd"]}
 SETTINGS = {"channels": CHANNELS, "dpi": 60, "worst": 2, "pixel_size_um": {"P": 0.5}}

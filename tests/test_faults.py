@@ -14,8 +14,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from brightpaint.base.intensity import standardise
-from brightpaint.evaluation import metrics, profile_scores, retrieval
-from brightpaint.evaluation.image_scores import score_field
+from brightpaint.scores import measures
+from brightpaint.scores.images.fields_scored import score_field
+from brightpaint.scores.profiles import matching, retrieval
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "bench"))
@@ -64,7 +65,7 @@ def measured(images, plate):
         for scale, (fine, coarse) in enumerate(zip(smooth, smooth[1:])):
             columns[f"Cells_Granularity_{scale}_{c}"] = np.log((fine - coarse).std(axis=(1, 2)) + 1e-9)
         for other in range(c):
-            columns[f"Cells_Correlation_{c}_{other}"] = metrics.pcc(images[:, c], images[:, other])
+            columns[f"Cells_Correlation_{c}_{other}"] = measures.pcc(images[:, c], images[:, other])
     frame = pd.DataFrame(columns, index=[f"c{well:02d}" for well in range(WELLS)])
     frame = (frame - frame.mean()) / frame.std()
     return frame.assign(Metadata_target=[f"T{well // 2}" for well in range(WELLS)], Metadata_Plate=plate)
@@ -87,11 +88,11 @@ def found():
                 for name in ("pcc", "ssim", "mse", "mae", "mse_raw")
             }
             profiles = measured(images, "P")
-            rows = [*profile_scores.match_rows(profiles, fields, "s"), *profile_scores.distance_rows(profiles, "s"),
+            rows = [*matching.match_rows(profiles, fields, "s"), *matching.distance_rows(profiles, "s"),
                     retrieval.retrieval_row(profiles, fields, "s"),
                     retrieval.replicate_map_row(profiles, replicates, fields, "s")]  # fmt: skip
             values.update({row["metric"]: float(row["value"]) for row in rows if row["metric"] in BETTER})
-            values["cpcor"] = float(profile_scores.cpcor(truth, profiles)[0])
+            values["cpcor"] = float(matching.cpcor(truth, profiles)[0])
             table.setdefault(kind, []).append(values)
     for kind, values in table.items():
         print(kind, pd.DataFrame(values).round(3).to_string(), sep="\n")

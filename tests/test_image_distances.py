@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from scipy.linalg import sqrtm
 
 from brightpaint import store
-from brightpaint.evaluation import image_distances as distances
 from brightpaint.features.embedders import inception
 from brightpaint.features.embedders.inception_network import Inception
+from brightpaint.scores.images import frechet as distances
 
 
 def naive_frechet(first, second):

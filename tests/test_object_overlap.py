@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.evaluation import object_overlap as overlap
+from brightpaint.scores.cells import object_overlap as overlap
 
 
 def discs(centres, radius=5, size=64):

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from copairs.map import average_precision, multilabel
 
-from brightpaint.evaluation import metrics, retrieval
+from brightpaint.scores import measures
+from brightpaint.scores.profiles import retrieval
 
 
 def plate(values, targets):
@@ -20,9 +21,9 @@ def plate(values, targets):
 
 
 def precisions(values, targets, order=None):
-    nearest = metrics.nearest_neighbours(metrics.cosine_similarity(values), len(values) - 1)
+    nearest = measures.nearest_neighbours(measures.cosine_similarity(values), len(values) - 1)
     _, members = retrieval.target_members(targets)
-    return retrieval.average_precisions(nearest, members, metrics.shared_targets(targets), order)
+    return retrieval.average_precisions(nearest, members, measures.shared_targets(targets), order)
 
 
 @pytest.mark.parametrize("targets", [[f"T{n // 2}" for n in range(20)], ["A|B", "A", "B|C", "C", "D"] * 4])

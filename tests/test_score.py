@@ -13,10 +13,11 @@ from skimage.metrics import structural_similarity
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
-from brightpaint.evaluation import profile_scores, score
-from brightpaint.evaluation.image_scores import covered, join_rows, other_well, score_field
 from brightpaint.features.embedders import dino as embed
 from brightpaint.profiles import lookup
+from brightpaint.scores import score
+from brightpaint.scores.images.fields_scored import covered, join_rows, other_well, score_field
+from brightpaint.scores.profiles import matching
 
 CHANNELS = {"input": ["BF_low", "BF"], "target": ["DNA", "ER"]}
 SETTINGS = {"channels": CHANNELS, "cutoff": 15}
@@ -342,10 +343,9 @@ def test_what_is_looked_up_has_profiles_alone_and_the_cpcor_that_is_the_others_f
 
 
 def test_shuffled_perturbations_are_at_chance(folder):
-    real = profile_scores.treated_profiles(profile_table("P1", 1, 0.3), "real")
+    real = matching.treated_profiles(profile_table("P1", 1, 0.3), "real")
     drawn = [
-        profile_scores.cpcor(real, real.set_axis(np.random.default_rng(n).permutation(real.index)))[0]
-        for n in range(50)
+        matching.cpcor(real, real.set_axis(np.random.default_rng(n).permutation(real.index)))[0] for n in range(50)
     ]
     assert abs(np.mean(drawn)) < 0.06
 
@@ -354,31 +354,31 @@ def test_perturbations_without_cells_and_features_with_gaps_are_counted(caplog):
     table = profile_table("P1", 1, 0.3)
     table.loc[5, FEATURES], table.loc[7, FEATURES[3]] = np.nan, np.nan
     with caplog.at_level("INFO"):
-        kept = profile_scores.treated_profiles(table, "arm x, plate P1")
+        kept = matching.treated_profiles(table, "arm x, plate P1")
     assert "9 perturbations, 1 without cells left out; 40 features, 1 with gaps left out" in caplog.text
     assert "c06" not in kept.index and FEATURES[3] not in kept and "DMSO" not in kept.index
     twice = pd.concat([table, table.iloc[-1:]])
     with pytest.raises(ValueError, match="perturbation c11 occurs twice"):
-        profile_scores.treated_profiles(twice, "x")
+        matching.treated_profiles(twice, "x")
 
 
 def test_published_ways_stand_beside_only_where_they_differ():
-    profiles = profile_scores.treated_profiles(profile_table("P", 1, 0.3), "x")
-    pairs = [row["metric"] for row in [*profile_scores.match_rows(profiles, field_table("P"), "s"),
-                                       *profile_scores.distance_rows(profiles, "s")]]  # fmt: skip
+    profiles = matching.treated_profiles(profile_table("P", 1, 0.3), "x")
+    pairs = [row["metric"] for row in [*matching.match_rows(profiles, field_table("P"), "s"),
+                                       *matching.distance_rows(profiles, "s")]]  # fmt: skip
     assert pairs == ["nn", "top5", "mtdist"]
     triples = profiles.assign(Metadata_target=[f"T{n // 5}" for n in range(10)])
-    rows = [*profile_scores.match_rows(triples, field_table("P"), "s"), *profile_scores.distance_rows(triples, "s")]
+    rows = [*matching.match_rows(triples, field_table("P"), "s"), *matching.distance_rows(triples, "s")]
     assert {"top5_paper", "mtdist_paper"} <= {row["metric"] for row in rows}
 
 
 def test_the_position_floor_finds_neighbours_on_the_plate():
-    wells = profile_scores.well_places(["A01", "B03", "AA10", "odd"])
+    wells = matching.well_places(["A01", "B03", "AA10", "odd"])
     np.testing.assert_array_equal(wells[:3], [[1, 1], [2, 3], [27, 10]])
     assert np.isnan(wells[3]).all()
     fields = field_table("P")
-    profiles = profile_scores.treated_profiles(profile_table("P", 1, 0.3), "x")
-    nearest = next(iter(profile_scores.match_rows(profiles, fields, "s")))
+    profiles = matching.treated_profiles(profile_table("P", 1, 0.3), "x")
+    nearest = next(iter(matching.match_rows(profiles, fields, "s")))
     assert nearest["floor"] > 3  # pairs lie side by side here
 
 

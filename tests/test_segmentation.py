@@ -16,10 +16,10 @@ from matplotlib.image import imread
 from scipy import ndimage
 
 from brightpaint.base.intensity import standardise
-from brightpaint.evaluation.object_overlap import overlap
 from brightpaint.features import cellprofiler as module
 from brightpaint.features import pipeline
 from brightpaint.plates.resize import resize
+from brightpaint.scores.cells.object_overlap import overlap
 from features_fixture import write_images
 
 SLIM = Path(__file__).parent.parent / "resources" / "cellprofiler" / "slim.cppipe"

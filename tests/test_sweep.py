@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.evaluation import distance_scores, distances, sweep, sweep_figure
+from brightpaint.evaluation import sweep_figure
 from brightpaint.models.paint import sweep_fields
+from brightpaint.scores.images import sweep
+from brightpaint.scores.profiles import discrepancy, feature_distance
 from brightpaint.study.sweep_points import evaluations, point_arms, problems, reference
 from test_config import config as study_config
 
@@ -212,11 +214,11 @@ def test_feature_distances_are_those_of_the_module_with_one_kernel_for_all(swept
     table, folder, names = run(swept), *swept
     fields = store.read_fields(folder / "fields.parquet")
     frames = sweep.read_medians(folder / "real_medians.parquet", [folder / f"{names[2]}.medians.parquet"], fields)
-    scale = distances.scale_of(frames[0], [f"Nuclei_F{n}" for n in range(5)])
-    x, y = (distances.scaled(frame, scale) for frame in frames)
-    wanted = distances.mmd2(distances.kernels(x, y, distances.bandwidth(x), paired=True))[0]
+    scale = discrepancy.scale_of(frames[0], [f"Nuclei_F{n}" for n in range(5)])
+    x, y = (discrepancy.scaled(frame, scale) for frame in frames)
+    wanted = discrepancy.mmd2(discrepancy.kernels(x, y, discrepancy.bandwidth(x), paired=True))[0]
     assert table.loc[(names[2], "mmd2"), "value"] == pytest.approx(wanted)
-    assert table.loc[(names[2], "feature_distance"), "value"] == pytest.approx(distances.feature_distance(x, y))
+    assert table.loc[(names[2], "feature_distance"), "value"] == pytest.approx(discrepancy.feature_distance(x, y))
     row, base = table.loc[(names[2], "mmd_increase")], table.loc[(names[0], "mmd2"), "value"]
     assert row["value"] == pytest.approx(np.sqrt(wanted / base) - 1) and 0 < row["low"] < row["value"] < row["high"]
     assert table.loc[(names[0], "mmd_increase"), "value"] == 0
@@ -228,7 +230,7 @@ def test_features_with_gaps_are_left_out_for_all():
     gap.loc[1, "Nuclei_F0"] = np.nan
     empty = whole.assign(Metadata_cells=[0, 5, 5, 5])
     empty.loc[0, "Nuclei_F1"] = np.nan  # no cells: no gap
-    assert distance_scores.features_of_all([whole, gap, empty], ["Nuclei_F0", "Nuclei_F1"]) == ["Nuclei_F1"]
+    assert feature_distance.features_of_all([whole, gap, empty], ["Nuclei_F0", "Nuclei_F1"]) == ["Nuclei_F1"]
 
 
 def test_without_cells_there_are_images_and_seconds(swept):

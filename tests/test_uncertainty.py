@@ -7,8 +7,8 @@ from scipy.stats import spearmanr
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
-from brightpaint.evaluation import uncertainty as evaluation
 from brightpaint.models.paint import gather, sample, uncertainty
+from brightpaint.scores.images import risk_coverage as evaluation
 from models_fixture import labelled_plates, labelled_weights, sample_arguments
 
 

@@ -58,7 +58,7 @@ rule score:
         settings=lambda wildcards: settings("score"),
         plates=lambda wildcards: scored_plates(wildcards),
     shell:
-        "python -m brightpaint.evaluation.score --settings {params.settings:q} --arm {wildcards.arm}"
+        "python -m brightpaint.scores.score --settings {params.settings:q} --arm {wildcards.arm}"
         " --plates {params.plates:q} --real {input.real:q} --predicted {input.predicted:q}"
         " --fields {input.fields:q} --profiles {input.profiles:q} --active {input.active:q}"
         " --embedded {input.embedded:q} --embeddings {input.embeddings:q} --real-embeddings {input.real_embeddings:q}"
@@ -314,7 +314,7 @@ rule sweep:
     params:
         settings=lambda wildcards: settings("sweep"),
     shell:
-        "python -m brightpaint.evaluation.sweep --settings {params.settings:q} --real {input.real:q}"
+        "python -m brightpaint.scores.images.sweep --settings {params.settings:q} --real {input.real:q}"
         " --fields {input.fields:q} --predicted {input.predicted:q} --seconds {input.seconds:q}"
         " --medians {input.medians:q} --real-medians {input.real_medians:q} --selection {input.selection:q}"
         " --metrics {output:q} 2> {log:q}"

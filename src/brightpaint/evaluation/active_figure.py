@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from sklearn.manifold import TSNE
 
-from brightpaint.evaluation.metrics import cosine_similarity, target_sets
 from brightpaint.profiles.agreement import CALLS
+from brightpaint.scores.measures import cosine_similarity, target_sets
 
 # Okabe and Ito's colours, told apart by colour-blind readers; clusters differ in marker too.
 CLUSTERS = {"active": ("#d55e00", "o"), "partially active": ("#e69f00", "s"), "inactive": ("#0072b2", "^"),

@@ -8,11 +8,11 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
-from brightpaint.evaluation import metrics
-from brightpaint.evaluation.columns import BY_KEY
 from brightpaint.evaluation.composite import CLOSE_UP_PX, empty_part
 from brightpaint.evaluation.montage import cut, draw_fields, heading_of, middle_input, standardised_stains
-from brightpaint.evaluation.noise import noise_ratio
+from brightpaint.scores import measures
+from brightpaint.scores.columns import BY_KEY
+from brightpaint.scores.images.background import noise_ratio
 
 SHUFFLES = 1000
 
@@ -120,7 +120,7 @@ def share_between(scores: pd.DataFrame, label: str) -> dict:
     found["label"] = label
     if found["groups"] < 2 or np.ptp(values) < 1e-9:
         return found
-    rng = metrics.seeded("noise by label", len(wells))
+    rng = measures.seeded("noise by label", len(wells))
     shuffled = [variance_between(values, within_plates(labels, plates, rng)) for _ in range(SHUFFLES)]
     share, bound = variance_between(values, labels), np.quantile(shuffled, 0.95)
     return found | {"share": share, "chance": float(np.mean(shuffled)), "bound": float(bound)}

@@ -20,13 +20,13 @@ import pandas as pd  # noqa: E402
 from brightpaint import store  # noqa: E402
 from brightpaint.base.cli import run  # noqa: E402
 from brightpaint.evaluation.active_figure import active_figure  # noqa: E402
-from brightpaint.evaluation.columns import WITHOUT_PREDICTION  # noqa: E402
 from brightpaint.evaluation.failures import failures_montage, worst_fields  # noqa: E402
 from brightpaint.evaluation.heatmaps import feature_figure, feature_scores, plate_page  # noqa: E402
 from brightpaint.evaluation.montage import plate_montage  # noqa: E402
 from brightpaint.evaluation.overlap import overlap_figure, overlap_table  # noqa: E402
 from brightpaint.evaluation.plate_map import plate_map  # noqa: E402
-from brightpaint.evaluation.score import by_plate, read_active  # noqa: E402
+from brightpaint.scores.columns import WITHOUT_PREDICTION  # noqa: E402
+from brightpaint.scores.score import by_plate, read_active  # noqa: E402
 
 # Okabe and Ito's colours, told apart by colour-blind readers.
 LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333"]

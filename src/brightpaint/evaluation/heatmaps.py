@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from brightpaint.evaluation import metrics
-from brightpaint.evaluation.profile_scores import feature_names, joined_values, well_places
+from brightpaint.scores import measures
+from brightpaint.scores.profiles.matching import feature_names, joined_values, well_places
 from brightpaint.study.choice import row_letters
 
 NO_CHANNEL = "no stain"
@@ -66,7 +66,7 @@ def feature_scores(real: Mapping[str, pd.DataFrame], arm: Mapping[str, pd.DataFr
         left, right = joined_values(*pair)
         if len(left) >= 3:
             features = [name for name in feature_names(pair[0]) if name in pair[1]]
-            plates.append(pd.Series(metrics.feature_correlations(left, right)[0], index=features))
+            plates.append(pd.Series(measures.feature_correlations(left, right)[0], index=features))
     return pd.concat(plates, axis=1).mean(axis=1) if plates else pd.Series(dtype=np.float64)
 
 

@@ -18,8 +18,8 @@ from skimage.transform import resize
 from brightpaint import store
 from brightpaint.base.intensity import standardise
 from brightpaint.evaluation.composite import CLOSE_UP_PX, crowded_part, merged_stains
-from brightpaint.evaluation.metrics import pcc
-from brightpaint.evaluation.profile_scores import well_places
+from brightpaint.scores.measures import pcc
+from brightpaint.scores.profiles.matching import well_places
 
 PANEL_IN = 1.7  # side of one image, inches
 TALLEST_IN = 40.0  # a montage of many arms gets smaller images, so that the report stays small

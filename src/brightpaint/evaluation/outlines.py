@@ -21,7 +21,7 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.evaluation.figures import STYLE, save
 from brightpaint.evaluation.montage import display_range, heading_of, shown_fields, standardised_stains
-from brightpaint.evaluation.object_overlap import overlap
+from brightpaint.scores.cells.object_overlap import overlap
 
 CROP_PX = 320
 PANEL_IN = 3.2

@@ -14,8 +14,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from brightpaint.evaluation import metrics
-from brightpaint.evaluation.profile_scores import similarities
+from brightpaint.scores import measures
+from brightpaint.scores.profiles.matching import similarities
 
 NEIGHBOURS = 5
 SIDE_BY_SIDE = 8  # two matrices of more rows do not fit a page beside one another
@@ -34,9 +34,9 @@ def matched_targets(profiles: pd.DataFrame) -> tuple[set[str], set[str]]:
     matched, possible : names; a target of one perturbation alone cannot be matched
     """
     similarity, targets, shared = similarities(profiles)
-    sets = metrics.target_sets(targets)
+    sets = measures.target_sets(targets)
     named = pd.Series([name for group in sets for name in group], dtype="str").value_counts()
-    nearest = metrics.nearest_neighbours(similarity, NEIGHBOURS)
+    nearest = measures.nearest_neighbours(similarity, NEIGHBOURS)
     matched = {
         name
         for row, near in enumerate(nearest)

@@ -18,8 +18,8 @@ import pandas as pd
 
 from brightpaint import pages, store
 from brightpaint.base.cli import run
-from brightpaint.evaluation.columns import BY_KEY, LEAKING, REFERENCES, Column
 from brightpaint.evaluation.tables import best_value, cell, head_of
+from brightpaint.scores.columns import BY_KEY, LEAKING, REFERENCES, Column
 
 # The paper's columns in its order, then what it has not; those that no arm has are left out.
 SHOWN = ("pcc", "fid", "kid", "ssim", "ssim_paper", "mse", "mae", "nn", "nn_paper", "top5", "top5_paper", "mtdist", "mtdist_paper",

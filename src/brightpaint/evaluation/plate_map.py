@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint.evaluation.heatmaps import plate_grid
-from brightpaint.evaluation.profile_scores import well_places
+from brightpaint.scores.profiles.matching import well_places
 from brightpaint.study.choice import row_letters
 
 # Measure, heading, and whether its colours run over logarithms.

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import pages
-from brightpaint.evaluation.columns import BY_KEY, EMBEDDED, TARGET_METRICS
+from brightpaint.scores.columns import BY_KEY, EMBEDDED, TARGET_METRICS
 
 
 @dataclass(frozen=True)

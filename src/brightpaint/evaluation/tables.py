@@ -17,7 +17,7 @@ import pandas as pd
 from brightpaint import pages, store
 from brightpaint.base.cli import run
 from brightpaint.evaluation import label_words, purposes
-from brightpaint.evaluation.columns import (
+from brightpaint.scores.columns import (
     ARROWS,
     BY_CHANNEL,
     COLUMNS,

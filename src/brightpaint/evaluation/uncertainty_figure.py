@@ -17,8 +17,9 @@ import pandas as pd  # noqa: E402
 from brightpaint import store  # noqa: E402
 from brightpaint.base.cli import run  # noqa: E402
 from brightpaint.base.intensity import standardise  # noqa: E402
-from brightpaint.evaluation import figures, metrics, montage  # noqa: E402
-from brightpaint.evaluation.uncertainty import SHUFFLES, aurc, rank_correlation, risk_coverage  # noqa: E402
+from brightpaint.evaluation import figures, montage  # noqa: E402
+from brightpaint.scores import measures  # noqa: E402
+from brightpaint.scores.images.risk_coverage import SHUFFLES, aurc, rank_correlation, risk_coverage  # noqa: E402
 
 
 def by_channel(scores: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -52,7 +53,7 @@ def risk_figure(pairs: dict[str, tuple[np.ndarray, np.ndarray]], seed: str) -> p
         if not n:
             ax.set_title(f"{name}: no field has an error", fontsize=10)
             continue
-        coverage, rng = np.arange(1, n + 1) / n, metrics.seeded(seed, name, "figure")
+        coverage, rng = np.arange(1, n + 1) / n, measures.seeded(seed, name, "figure")
         drawn = np.array([risk_coverage(rng.permutation(n), error) for _ in range(SHUFFLES)])
         band = np.quantile(drawn, [0.05, 0.95], axis=0)
         ax.fill_between(coverage, *band, color="0.88", label="random order, 90%")
@@ -99,7 +100,7 @@ def extremes_montage(chosen: pd.DataFrame, plates: dict[str, dict], *, channels:
         heading = f"{what}: uncertainty {field['uncertainty']:.3f}, PCC {field['pcc']:.2f}   {montage.heading_of(each['row'])}"
         for kind in ("real", "painted", "s.d."):
             notes = (
-                [f"PCC {value:.2f}" for value in metrics.pcc(each["real"], each["painted"])]
+                [f"PCC {value:.2f}" for value in measures.pcc(each["real"], each["painted"])]
                 if kind == "painted"
                 else []
             )

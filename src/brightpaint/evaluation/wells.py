@@ -23,8 +23,8 @@ import pandas as pd
 
 from brightpaint import pages, store
 from brightpaint.base.cli import run
-from brightpaint.evaluation.uncertainty import field_uncertainty
 from brightpaint.plates.flag import ROBUST
+from brightpaint.scores.images.risk_coverage import field_uncertainty
 
 OUTLIER_SD = 3.0
 LEAST = {"pcc": 0.05, "nuclei_f1": 0.1, "uncertainty": 0.02}

@@ -20,7 +20,7 @@ from copairs import map as copairs_map
 from sklearn.metrics import cohen_kappa_score
 
 from brightpaint.base.seeds import seed_of
-from brightpaint.evaluation.metrics import seeded
+from brightpaint.scores.measures import seeded
 
 SHAMS = 200
 BATCH = 50  # perturbations that copairs pairs with DMSO at once: all pairs of ten plates would need gigabytes

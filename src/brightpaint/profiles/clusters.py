@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from brightpaint.evaluation.metrics import cosine_similarity, seeded, target_sets
+from brightpaint.scores.measures import cosine_similarity, seeded, target_sets
 
 CLUSTERS = ("active", "partially active", "inactive")
 

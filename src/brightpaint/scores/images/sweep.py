@@ -21,9 +21,10 @@ from tqdm import tqdm
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.intensity import standardise
-from brightpaint.evaluation import distance_scores, distances, metrics
-from brightpaint.evaluation.image_scores import join_rows
 from brightpaint.profiles.profile import read_selection
+from brightpaint.scores import measures
+from brightpaint.scores.images.fields_scored import join_rows
+from brightpaint.scores.profiles import discrepancy, feature_distance
 from brightpaint.study.sweep_points import evaluations
 
 DETAIL = 0.125  # cycles a pixel
@@ -45,8 +46,8 @@ def field_values(real: np.ndarray, painted: np.ndarray, cutoff: float) -> dict[s
     truth, image = standardise(real, cutoff), standardise(painted, cutoff)
     power = detail_power(truth)
     return {
-        "pcc": metrics.pcc(truth, image).mean(),
-        "ssim": np.mean([metrics.ssim(*pair, data_range=cutoff) for pair in zip(truth, image)]),
+        "pcc": measures.pcc(truth, image).mean(),
+        "ssim": np.mean([measures.ssim(*pair, data_range=cutoff) for pair in zip(truth, image)]),
         "detail": np.mean(np.where(power > 0, detail_power(image) / np.where(power > 0, power, 1), np.nan)),
     }
 
@@ -102,9 +103,9 @@ def feature_values(args: argparse.Namespace, fields: pd.DataFrame, weights: np.n
         return [{}] * len(args.predicted)
     real, *painted = read_medians(args.real_medians[0], args.medians, fields)
     kept = read_selection(args.selection[0])
-    features = distance_scores.features_of_all([real, *painted], kept)
+    features = feature_distance.features_of_all([real, *painted], kept)
     log.info("%d of %d selected features are measured in every field with cells", len(features), len(kept))
-    return [distance_scores.paired(real, frame, features, weights) for frame in painted]
+    return [feature_distance.paired(real, frame, features, weights) for frame in painted]
 
 
 def seconds_of(path: Path) -> dict[str, float]:
@@ -126,13 +127,13 @@ def point_rows(found: dict, base: dict) -> list[dict]:
     """
     rows = []
     for name, (value, drawn) in found.items():
-        low, high = metrics.interval(drawn)
-        apart = metrics.interval(drawn - base[name][1])
+        low, high = measures.interval(drawn)
+        apart = measures.interval(drawn - base[name][1])
         rows.append({"metric": name, "value": value, "low": low, "high": high, "difference": value - base[name][0],
                      "difference_low": apart[0], "difference_high": apart[1]})  # fmt: skip
     if "mmd2" in found:
         pairs = zip(found["mmd2"][1], base["mmd2"][1])
-        low, high = metrics.interval(np.array([relative(*pair) for pair in pairs]))
+        low, high = measures.interval(np.array([relative(*pair) for pair in pairs]))
         rows.append(
             {"metric": "mmd_increase", "value": relative(found["mmd2"][0], base["mmd2"][0]), "low": low, "high": high}
         )
@@ -184,8 +185,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not len(points) == len(args.predicted) == len(args.seconds) or len(args.medians) not in (0, len(points)):
         raise ValueError("sweep: --predicted, --seconds and --medians must name every point of the settings")
     real = store.open_stack(args.real).select(fields)
-    weights = distances.field_weights(
-        fields["Metadata_Well"], metrics.seeded("sweep", fields["Metadata_Plate"].iloc[0])
+    weights = discrepancy.field_weights(
+        fields["Metadata_Well"], measures.seeded("sweep", fields["Metadata_Plate"].iloc[0])
     )
     measured, seconds = {}, {}
     for place, (point, features) in enumerate(zip(points, feature_values(args, fields, weights))):

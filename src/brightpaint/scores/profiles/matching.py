@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from brightpaint.evaluation import metrics
+from brightpaint.scores import measures
 
 SHUFFLES = 1000
 log = logging.getLogger(__name__)
@@ -65,8 +65,8 @@ def position_matches(positions: np.ndarray, shared: np.ndarray, k: int, rng: np.
     distance = np.linalg.norm(positions[:, None] - positions[None], axis=2)
     counts = []
     for _ in range(100):
-        nearest = metrics.nearest_neighbours(-distance - rng.uniform(0, 1e-6, distance.shape), k)
-        counts.append((metrics.neighbour_hits(nearest, shared) > 0).sum())
+        nearest = measures.nearest_neighbours(-distance - rng.uniform(0, 1e-6, distance.shape), k)
+        counts.append((measures.neighbour_hits(nearest, shared) > 0).sum())
     return float(np.mean(counts))
 
 
@@ -83,14 +83,14 @@ def match_rows(profiles: pd.DataFrame, fields: pd.DataFrame, seed: str) -> Itera
     n, names = len(targets), profiles.index[(profiles["Metadata_target"] != "").to_numpy()]
     positions = plate_positions(fields, names)
     for metric, k in (("nn", 1), ("top5", 5)):
-        nearest = metrics.nearest_neighbours(similarity, k)
-        hits = metrics.neighbour_hits(nearest, shared)
-        low, high = metrics.bootstrap_ratio(hits > 0, np.ones(n), targets, metrics.seeded(seed, metric))
-        rng = metrics.seeded(seed, metric, "shuffle")
-        null = [(metrics.neighbour_hits(nearest, shared, rng.permutation(n)) > 0).sum() for _ in range(SHUFFLES)]
+        nearest = measures.nearest_neighbours(similarity, k)
+        hits = measures.neighbour_hits(nearest, shared)
+        low, high = measures.bootstrap_ratio(hits > 0, np.ones(n), targets, measures.seeded(seed, metric))
+        rng = measures.seeded(seed, metric, "shuffle")
+        null = [(measures.neighbour_hits(nearest, shared, rng.permutation(n)) > 0).sum() for _ in range(SHUFFLES)]
         yield {"metric": metric, "value": (hits > 0).sum(), "low": low * n, "high": high * n, "n": n,
-               "null": metrics.chance_matches(shared, k), "null_bound": np.quantile(null, 0.95),
-               "floor": position_matches(positions, shared, k, metrics.seeded(seed, metric, "position"))}  # fmt: skip
+               "null": measures.chance_matches(shared, k), "null_bound": np.quantile(null, 0.95),
+               "floor": position_matches(positions, shared, k, measures.seeded(seed, metric, "position"))}  # fmt: skip
         if hits.sum() != (hits > 0).sum():  # the published code counts hits, not queries with a hit
             yield {"metric": f"{metric}_paper", "value": hits.sum(), "n": n}
 
@@ -98,18 +98,18 @@ def match_rows(profiles: pd.DataFrame, fields: pd.DataFrame, seed: str) -> Itera
 def distance_rows(profiles: pd.DataFrame, seed: str) -> Iterator[dict]:
     """Take the mean cosine distance of perturbations that share a target (`mtdist`), with its shuffled null."""
     similarity, targets, shared = similarities(profiles)
-    sums, counts = metrics.matching_distances(similarity, shared)
+    sums, counts = measures.matching_distances(similarity, shared)
     first, second = np.nonzero(np.triu(shared))
     row = {"metric": "mtdist", "value": np.nan, "n": len(first)}
     if len(first):
-        rng = metrics.seeded(seed, "mtdist", "shuffle")
+        rng = measures.seeded(seed, "mtdist", "shuffle")
         orders = (rng.permutation(len(targets)) for _ in range(SHUFFLES))
         null = [1 - similarity[order[first], order[second]].mean() for order in orders]
-        low, high = metrics.bootstrap_ratio(sums, counts, targets, metrics.seeded(seed, "mtdist"))
+        low, high = measures.bootstrap_ratio(sums, counts, targets, measures.seeded(seed, "mtdist"))
         row.update(value=sums.sum() / counts.sum(), low=low, high=high, null=np.mean(null),
                    null_bound=np.quantile(null, 0.05))  # fmt: skip
     yield row
-    paper = metrics.mtdist_paper(similarity, targets)
+    paper = measures.mtdist_paper(similarity, targets)
     if np.isfinite(paper) and not np.isclose(paper, row["value"]):
         yield {"metric": "mtdist_paper", "value": paper, "n": len(first)}
 
@@ -119,7 +119,7 @@ def similarities(profiles: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.nda
     chosen = profiles[profiles["Metadata_target"] != ""]
     targets = chosen["Metadata_target"].to_numpy()
     values = chosen[feature_names(chosen)].to_numpy(dtype=np.float64)
-    return metrics.cosine_similarity(values), targets, metrics.shared_targets(targets)
+    return measures.cosine_similarity(values), targets, measures.shared_targets(targets)
 
 
 def joined_values(real: pd.DataFrame, predicted: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +139,7 @@ def cpcor(real: pd.DataFrame, predicted: pd.DataFrame, weights: np.ndarray | Non
     left, right = joined_values(real, predicted)
     if len(left) < 3 or not left.shape[1]:
         return np.array([np.nan])
-    values = metrics.feature_correlations(left, right, weights)
+    values = measures.feature_correlations(left, right, weights)
     said = np.isfinite(values)
     return np.where(said, values, 0).sum(axis=1) / np.where(said.any(axis=1), said.sum(axis=1), np.nan)
 
@@ -157,8 +157,8 @@ def correlation_row(real: pd.DataFrame, predicted: pd.DataFrame, elsewhere: Sequ
     row = {"metric": "cpcor", "value": value, "n": n}
     if not np.isfinite(value):
         return row
-    low, high = metrics.interval(cpcor(real, predicted, metrics.resample_counts(n, metrics.seeded(seed, "cpcor"))))
-    rng = metrics.seeded(seed, "cpcor", "shuffle")
+    low, high = measures.interval(cpcor(real, predicted, measures.resample_counts(n, measures.seeded(seed, "cpcor"))))
+    rng = measures.seeded(seed, "cpcor", "shuffle")
     null = [cpcor(real, predicted.set_axis(rng.permutation(predicted.index)))[0] for _ in range(SHUFFLES // 5)]
     row.update(low=low, high=high, null=np.mean(null), null_bound=np.quantile(null, 0.95))
     return {**row, "floor": cpcor(real, lookup(elsewhere))[0] if len(elsewhere) else np.nan}
@@ -181,9 +181,9 @@ def replicate_row(real: pd.DataFrame, elsewhere: Sequence[pd.DataFrame], seed: s
     row = correlation_row(real, elsewhere[0], [], seed)
     if not np.isfinite(row["value"]):
         return row
-    weights = metrics.resample_counts(row["n"], metrics.seeded(seed, "cpcor"))
+    weights = measures.resample_counts(row["n"], measures.seeded(seed, "cpcor"))
     each = [cpcor(real, other)[0] for other in elsewhere]
     same = all(len(real.index.intersection(other.index)) == row["n"] for other in elsewhere)
     drawn = np.mean([cpcor(real, other, weights) for other in elsewhere], axis=0) if same else np.array([np.nan])
-    low, high = metrics.interval(drawn)
+    low, high = measures.interval(drawn)
     return {**row, "value": np.mean(each), "low": low, "high": high, "floor": cpcor(real, lookup(elsewhere))[0]}

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from brightpaint.evaluation import metrics
-from brightpaint.evaluation.image_scores import covered, join_rows
+from brightpaint.scores import measures
+from brightpaint.scores.images.fields_scored import covered, join_rows
 
 SHUFFLES = 1000
 
@@ -68,17 +68,17 @@ def count_rows(fields: pd.DataFrame, others: Sequence[pd.DataFrame], seed: str) 
     n = len(wells)
     row = {"metric": "cell_count", "value": np.nan, "n": n, "null": replicate_difference(fields, others)}
     if real.sum() > 0:
-        low, high = metrics.bootstrap_ratio(predicted - real, real, wells.index, metrics.seeded(seed, "cell_count"))
+        low, high = measures.bootstrap_ratio(predicted - real, real, wells.index, measures.seeded(seed, "cell_count"))
         row.update(value=(predicted.sum() - real.sum()) / real.sum(), low=low, high=high)
     yield row
     row = {"metric": "cell_count_r", "value": np.nan, "n": n}
     if n >= 3 and np.ptp(real) > 0:
         pair = real[:, None], predicted[:, None]
-        weights = metrics.resample_counts(n, metrics.seeded(seed, "cell_count_r"))
-        low, high = metrics.interval(metrics.feature_correlations(*pair, weights)[:, 0])
-        rng = metrics.seeded(seed, "cell_count_r", "shuffle")
-        null = [metrics.feature_correlations(pair[0], rng.permutation(pair[1]))[0, 0] for _ in range(SHUFFLES)]
-        row.update(value=metrics.feature_correlations(*pair)[0, 0], low=low, high=high, null=np.mean(null),
+        weights = measures.resample_counts(n, measures.seeded(seed, "cell_count_r"))
+        low, high = measures.interval(measures.feature_correlations(*pair, weights)[:, 0])
+        rng = measures.seeded(seed, "cell_count_r", "shuffle")
+        null = [measures.feature_correlations(pair[0], rng.permutation(pair[1]))[0, 0] for _ in range(SHUFFLES)]
+        row.update(value=measures.feature_correlations(*pair)[0, 0], low=low, high=high, null=np.mean(null),
                    null_bound=np.quantile(null, 0.95))  # fmt: skip
     yield row
 

@@ -21,20 +21,22 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.evaluation import counts, distance_scores, embedding_scores, image_distances, uncertainty
-from brightpaint.evaluation.failed import painted_rows
-from brightpaint.evaluation.image_scores import field_table, image_rows, plate_scores
-from brightpaint.evaluation.object_overlap import plate_overlaps
-from brightpaint.evaluation.profile_scores import (
+from brightpaint.features.median import read_medians
+from brightpaint.profiles.profile import read_selection
+from brightpaint.scores.cells import counts
+from brightpaint.scores.cells.object_overlap import plate_overlaps
+from brightpaint.scores.images import frechet, risk_coverage
+from brightpaint.scores.images.fields_scored import field_table, image_rows, plate_scores
+from brightpaint.scores.profiles import embedding_distance, feature_distance
+from brightpaint.scores.profiles.failed import painted_rows
+from brightpaint.scores.profiles.matching import (
     correlation_row,
     distance_rows,
     match_rows,
     replicate_row,
     treated_profiles,
 )
-from brightpaint.evaluation.retrieval import replicate_map_row, retrieval_row
-from brightpaint.features.median import read_medians
-from brightpaint.profiles.profile import read_selection
+from brightpaint.scores.profiles.retrieval import replicate_map_row, retrieval_row
 
 WITHOUT_IMAGES = ("lookup", "brightfield")  # arms of profiles alone
 KEYS = ["arm", "metric", "subset", "space", "plate", "channel"]
@@ -143,18 +145,18 @@ def image_distance_rows(args: argparse.Namespace, plate: str, active: set[str] |
     """Give FID and KID of an arm on one plate; of `real`, against the other plates."""
     if args.arm == "real":
         others = {path.stem: store.read_table(path) for path in args.real_inception}
-        return image_distances.replicate_rows(plate, others, active)
+        return frechet.replicate_rows(plate, others, active)
     tables = distance_tables(args, plate)
-    return image_distances.plate_rows(plate, tables["real"], tables[args.arm], tables["brightfield"], active)
+    return frechet.plate_rows(plate, tables["real"], tables[args.arm], tables["brightfield"], active)
 
 
 def embedding_rows(args: argparse.Namespace, plate: str, active: set[str] | None) -> Iterator[dict]:
     """Give the distances of an arm's embeddings on one plate from the real ones, beside those of the other real plates."""
     named = {"real": args.real_embeddings, args.arm: args.embeddings}
     found = [one_of(plate, arm, paths, "embeddings") for arm, paths in named.items()]
-    tables = map(embedding_scores.read_embeddings, found)
-    others = [embedding_scores.read_embeddings(path) for path in args.real_embeddings if path.stem != plate]
-    return embedding_scores.plate_rows(plate, args.arm, *tables, others, active)
+    tables = map(embedding_distance.read_embeddings, found)
+    others = [embedding_distance.read_embeddings(path) for path in args.real_embeddings if path.stem != plate]
+    return embedding_distance.plate_rows(plate, args.arm, *tables, others, active)
 
 
 def read_truth(args: argparse.Namespace) -> tuple[pd.DataFrame | None, list[pd.DataFrame]]:
@@ -259,8 +261,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             predicted = None if args.arm == "real" else args.predicted[place]
             joined, scores = plate_scores(args.real[place], predicted, args.fields[place], args.settings)
             if args.uncertainty:
-                scores["uncertainty"] = uncertainty.read_uncertainty(args.uncertainty[place], joined, targets)
-                rows += uncertainty.risk_rows(plate, fields, joined, scores, active, targets)
+                scores["uncertainty"] = risk_coverage.read_uncertainty(args.uncertainty[place], joined, targets)
+                rows += risk_coverage.risk_rows(plate, fields, joined, scores, active, targets)
             rows += image_rows(plate, fields, joined, scores, active, targets)
             tables.append(field_table(joined, scores, targets))
         if args.medians:
@@ -268,7 +270,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             others = [read_medians(path) for path in args.replicates if path != args.real_medians[place]]
             rows += counts.plate_rows(plate, args.arm, *pair, others, active)
             if features is not None:
-                rows += distance_scores.plate_rows(plate, args.arm, *pair, others, features, active)
+                rows += feature_distance.plate_rows(plate, args.arm, *pair, others, features, active)
         if args.masks:
             found, by_field = plate_overlaps(plate, args.arm, args.real_masks[place], args.masks[place], fields, active)
             rows += found

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from brightpaint.evaluation import distances, metrics
-from brightpaint.evaluation.image_scores import covered, join_rows
+from brightpaint.scores import measures
+from brightpaint.scores.images.fields_scored import covered, join_rows
+from brightpaint.scores.profiles import discrepancy
 
 log = logging.getLogger(__name__)
 
@@ -39,30 +40,30 @@ def paired(
     -------
     {metric: (value, its (B,) resamples)}; mmd2 is NaN where fewer than three fields have cells in both
     """
-    scale = distances.scale_of(real, features)
-    truth, image = (distances.scaled(frame, scale) for frame in (real, painted))
-    found = {"feature_distance": (distances.feature_distance(truth, image),
-                                  distances.resampled_distance(truth, image, weights))}  # fmt: skip
-    whole = distances.complete(truth, image)
+    scale = discrepancy.scale_of(real, features)
+    truth, image = (discrepancy.scaled(frame, scale) for frame in (real, painted))
+    found = {"feature_distance": (discrepancy.feature_distance(truth, image),
+                                  discrepancy.resampled_distance(truth, image, weights))}  # fmt: skip
+    whole = discrepancy.complete(truth, image)
     both = np.isfinite(whole[0]).all(axis=1) & np.isfinite(whole[1]).all(axis=1)
     found["mmd2"] = (np.nan, np.full(len(weights), np.nan))
     if both.sum() > 2 and whole[0].shape[1]:
-        sigma = distances.bandwidth(whole[0][np.isfinite(whole[0]).all(axis=1)])
-        kernels = distances.kernels(*whole, sigma, paired=True)
-        found["mmd2"] = (distances.mmd2(kernels)[0], distances.mmd2(kernels, weights))
+        sigma = discrepancy.bandwidth(whole[0][np.isfinite(whole[0]).all(axis=1)])
+        kernels = discrepancy.kernels(*whole, sigma, paired=True)
+        found["mmd2"] = (discrepancy.mmd2(kernels)[0], discrepancy.mmd2(kernels, weights))
     log.info("%d features, %d without spread left out; %d fields", len(scale.features), len(scale.constant), len(real))
     return found
 
 
 def replicate(real: pd.DataFrame, other: pd.DataFrame, features: Sequence[str]) -> dict[str, float]:
     """Measure another real plate's fields against this one's: {metric: value}."""
-    scale = distances.scale_of(real, features)
-    truth, image = (distances.scaled(frame, scale) for frame in (real, other))
-    found = {"feature_distance": distances.feature_distance(truth, image), "mmd2": np.nan}
-    whole = [values[np.isfinite(values).all(axis=1)] for values in distances.complete(truth, image)]
+    scale = discrepancy.scale_of(real, features)
+    truth, image = (discrepancy.scaled(frame, scale) for frame in (real, other))
+    found = {"feature_distance": discrepancy.feature_distance(truth, image), "mmd2": np.nan}
+    whole = [values[np.isfinite(values).all(axis=1)] for values in discrepancy.complete(truth, image)]
     if min(map(len, whole)) > 2 and whole[0].shape[1]:
-        kernels = distances.kernels(*whole, distances.bandwidth(whole[0]), paired=False)
-        found["mmd2"] = distances.mmd2(kernels)[0]
+        kernels = discrepancy.kernels(*whole, discrepancy.bandwidth(whole[0]), paired=False)
+        found["mmd2"] = discrepancy.mmd2(kernels)[0]
     return found
 
 
@@ -89,10 +90,10 @@ def plate_rows(
         truth, image = real.iloc[part["real_row"]], painted.iloc[part["predicted_row"]]
         if not (truth["Metadata_cells"] > 0).any():
             continue
-        weights = distances.field_weights(part["Metadata_Well"], metrics.seeded(plate, subset, "distances"))
+        weights = discrepancy.field_weights(part["Metadata_Well"], measures.seeded(plate, subset, "distances"))
         found = paired(truth, image, features, weights)
         names = set(truth["Metadata_perturbation"])
         alike = [other[other["Metadata_perturbation"].isin(names)] for other in others]
         nulls = [replicate(truth, other, features) for other in alike if (other["Metadata_cells"] > 0).any()]
-        for row in distances.rows(found, nulls, len(part)):
+        for row in discrepancy.rows(found, nulls, len(part)):
             yield {**row, "plate": plate, "subset": subset, "space": "cellprofiler", "channel": "all"}

@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
-from brightpaint.evaluation import metrics
-from brightpaint.evaluation.columns import BY_KEY
-from brightpaint.evaluation.noise import noise_ratio
+from brightpaint.scores import measures
+from brightpaint.scores.columns import BY_KEY
+from brightpaint.scores.images.background import noise_ratio
 
 SSIM_RANGE_PAPER = 2.0  # what scikit-image took for floats when the paper was written
 OTHER_WELL = "_other_well"
@@ -87,19 +87,19 @@ def compare(
     """Compare one field with one prediction, standardised (`truth`, `painted`) and as they came: {metric: (C,)}."""
     pairs = list(zip(truth, painted))
     return {
-        "pcc": metrics.pcc(truth, painted),
-        "ssim": np.array([metrics.ssim(*pair, data_range=cutoff) for pair in pairs]),
-        "mse": metrics.mse(truth, painted),
-        "mae": metrics.mae(truth, painted),
-        "mse_raw": metrics.mse(real, predicted),
-        "ssim_paper": np.array([metrics.ssim(*pair, data_range=SSIM_RANGE_PAPER) for pair in pairs]),
+        "pcc": measures.pcc(truth, painted),
+        "ssim": np.array([measures.ssim(*pair, data_range=cutoff) for pair in pairs]),
+        "mse": measures.mse(truth, painted),
+        "mae": measures.mae(truth, painted),
+        "mse_raw": measures.mse(real, predicted),
+        "ssim_paper": np.array([measures.ssim(*pair, data_range=SSIM_RANGE_PAPER) for pair in pairs]),
     }
 
 
 def score_brightfield(brightfield: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
     """Compute what brightfield reaches by itself: {metric: (C,)}, the largest |PCC| over its planes."""
-    candidates = (brightfield, metrics.local_sd(brightfield))
-    return {name: metrics.largest_pcc(planes, real) for name, planes in zip(BRIGHTFIELD_METRICS, candidates)}
+    candidates = (brightfield, measures.local_sd(brightfield))
+    return {name: measures.largest_pcc(planes, real) for name, planes in zip(BRIGHTFIELD_METRICS, candidates)}
 
 
 def field_scores(real: store.Stack, predicted: store.Stack | None, joined: pd.DataFrame, *, channels, cutoff):
@@ -131,8 +131,8 @@ def summarise_fields(
             chosen = [list(channels).index(channel)] if channel != "all" else list(range(len(channels)))
             per_field = values[:, chosen].mean(axis=1)  # (n, C) -> (n,)
             said = np.isfinite(per_field)
-            rng = metrics.seeded(seed, name, channel)
-            low, high = metrics.bootstrap_ratio(per_field[said], np.ones(said.sum()), wells[said], rng)
+            rng = measures.seeded(seed, name, channel)
+            low, high = measures.bootstrap_ratio(per_field[said], np.ones(said.sum()), wells[said], rng)
             row = {"metric": name, "channel": channel, "low": low, "high": high, "n": int(said.sum())}
             row["value"] = per_field[said].mean() if said.any() else np.nan
             chance = scores.get(name + OTHER_WELL)
@@ -146,7 +146,7 @@ def summarise_fields(
 def chance_level(values: np.ndarray, wells: np.ndarray, better: int, rng: np.random.Generator) -> dict[str, float]:
     """Return the mean over fields (n,) compared with other wells, and what it betters one time in twenty."""
     said = np.isfinite(values)
-    low, high = metrics.bootstrap_ratio(values[said], np.ones(said.sum()), wells[said], rng, level=0.9)
+    low, high = measures.bootstrap_ratio(values[said], np.ones(said.sum()), wells[said], rng, level=0.9)
     return {"null": values[said].mean() if said.any() else np.nan, "null_bound": high if better > 0 else low}
 
 

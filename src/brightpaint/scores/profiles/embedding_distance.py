@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.evaluation import distances, metrics
-from brightpaint.evaluation.image_scores import covered, join_rows
+from brightpaint.scores import measures
+from brightpaint.scores.images.fields_scored import covered, join_rows
+from brightpaint.scores.profiles import discrepancy
 
 PREFIX = "DINO_"
 ROUNDING = 1e-6  # float32 keeps seven digits: what spreads less than this share of its size does not spread
@@ -88,7 +89,7 @@ def squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.maximum(lengths[0][:, None] + lengths[1] - 2 * left @ right.T, 0)
 
 
-def kernels(real: np.ndarray, painted: np.ndarray, *, paired: bool) -> distances.Kernels:
+def kernels(real: np.ndarray, painted: np.ndarray, *, paired: bool) -> discrepancy.Kernels:
     """Take every kernel that MMD^2 needs, sigma from the real fields: (n, F), (m, F).
 
     Raises
@@ -102,7 +103,7 @@ def kernels(real: np.ndarray, painted: np.ndarray, *, paired: bool) -> distances
         raise ValueError(f"{len(real)} real fields have the same embedding (median distance 0); look at the plate's "
                          "montage and its quality flags")  # fmt: skip
     own, cross = squared_distances(painted, painted), squared_distances(real, painted)
-    return distances.Kernels(*(np.exp(-each / (2 * sigma2)) for each in (within, own, cross)), paired)
+    return discrepancy.Kernels(*(np.exp(-each / (2 * sigma2)) for each in (within, own, cross)), paired)
 
 
 def paired(real: np.ndarray, painted: np.ndarray, weights: np.ndarray) -> dict[str, tuple[float, np.ndarray]]:
@@ -118,19 +119,19 @@ def paired(real: np.ndarray, painted: np.ndarray, weights: np.ndarray) -> dict[s
     {metric: (value, its (B,) resamples)}; embedding_mmd2 is NaN for fewer than three fields
     """
     sides = scaled(real, painted)
-    found = {"embedding_distance": (distances.feature_distance(*sides), resampled_distance(*sides, weights)),
+    found = {"embedding_distance": (discrepancy.feature_distance(*sides), resampled_distance(*sides, weights)),
              "embedding_mmd2": (np.nan, np.full(len(weights), np.nan))}  # fmt: skip
     if len(real) > 2:
         taken = kernels(real, painted, paired=True)
-        found["embedding_mmd2"] = (distances.mmd2(taken)[0], distances.mmd2(taken, weights))
+        found["embedding_mmd2"] = (discrepancy.mmd2(taken)[0], discrepancy.mmd2(taken, weights))
     return found
 
 
 def replicate(real: np.ndarray, other: np.ndarray) -> dict[str, float]:
     """Measure another real plate's fields against this one's: (n, F), (m, F) -> {metric: value}."""
-    found = {"embedding_distance": distances.feature_distance(*scaled(real, other)), "embedding_mmd2": np.nan}
+    found = {"embedding_distance": discrepancy.feature_distance(*scaled(real, other)), "embedding_mmd2": np.nan}
     if min(len(real), len(other)) > 2:
-        found["embedding_mmd2"] = distances.mmd2(kernels(real, other, paired=False))[0]
+        found["embedding_mmd2"] = discrepancy.mmd2(kernels(real, other, paired=False))[0]
     return found
 
 
@@ -166,7 +167,9 @@ def plate_rows(
             continue
         truth = real.iloc[part["real_row"]][names].to_numpy(np.float64)
         image = painted.iloc[part["predicted_row"]][names].to_numpy(np.float64)
-        weights = distances.field_weights(part["Metadata_Well"], metrics.seeded(plate, subset, "embedding distances"))
+        weights = discrepancy.field_weights(
+            part["Metadata_Well"], measures.seeded(plate, subset, "embedding distances")
+        )
         shown = set(part["Metadata_perturbation"])
         alike = [other.loc[other["Metadata_perturbation"].isin(shown), names].to_numpy(np.float64) for other in others]
         try:
@@ -175,5 +178,5 @@ def plate_rows(
         except ValueError as error:
             raise ValueError(f"score: plate {plate}, {subset}: {error}") from None
         log.info("%s, %s, %s: %d fields, %d other real plates", arm, plate, subset, len(part), len(nulls))
-        for row in distances.rows(found, nulls, len(part)):
+        for row in discrepancy.rows(found, nulls, len(part)):
             yield {**row, "plate": plate, "subset": subset, "space": "dino", "channel": "all"}

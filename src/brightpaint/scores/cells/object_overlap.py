@@ -19,8 +19,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from brightpaint import store
-from brightpaint.evaluation import metrics
-from brightpaint.evaluation.image_scores import covered, join_rows, other_well
+from brightpaint.scores import measures
+from brightpaint.scores.images.fields_scored import covered, join_rows, other_well
 
 MATCH_IOU = 0.5
 DRAWS = 20
@@ -107,7 +107,7 @@ def field_overlaps(real: store.Masks, painted: store.Masks, joined: pd.DataFrame
     {metric: (n, 2 + DRAWS)}: of the pair, of the real field with another well's, and of the prediction with others
     """
     wells, rows = joined["Metadata_Well"].to_numpy(), joined["real_row"].to_numpy()
-    floors, nulls = other_well(wells), partners(wells, DRAWS, metrics.seeded(seed, "overlap"))
+    floors, nulls = other_well(wells), partners(wells, DRAWS, measures.seeded(seed, "overlap"))
     scores = {name: np.full((len(joined), 2 + DRAWS), np.nan) for name in names()}
     for place in tqdm(range(len(joined)), unit="field", disable=None):
         for objects, chosen in SCORED.items():
@@ -129,7 +129,7 @@ def overlap_rows(scores: dict[str, np.ndarray], wells: np.ndarray, seed: str) ->
     for name, values in scores.items():
         said = np.isfinite(values[:, 0])
         pair, floor, null = values[said, 0], values[said, 1], values[said, 2:]
-        low, high = metrics.bootstrap_ratio(pair, np.ones(len(pair)), wells[said], metrics.seeded(seed, name))
+        low, high = measures.bootstrap_ratio(pair, np.ones(len(pair)), wells[said], measures.seeded(seed, name))
         row = {"metric": name, "value": np.nan, "low": low, "high": high, "n": int(said.sum())}
         if len(pair):
             row["value"] = pair.mean()

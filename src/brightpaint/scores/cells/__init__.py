@@ -1,0 +1,1 @@
+"""Scores of cells: how many, and where."""

@@ -1,0 +1,1 @@
+"""Scores of images against the real ones."""

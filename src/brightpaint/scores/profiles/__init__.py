@@ -1,0 +1,1 @@
+"""Scores of profiles: matches, correlations, distances between distributions."""
