@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.evaluation import figures
 from brightpaint.features import cellprofiler, cells
 from brightpaint.profiles import active, lookup, profile, select
+from brightpaint.report.figures import figures
 from brightpaint.scores import score
 from features_fixture import write_images, write_tables
 from hostile import Case, copied

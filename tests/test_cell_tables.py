@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.evaluation import cell_tables
+from brightpaint.report.tables import cell_table
 
 
 def medians():
@@ -19,7 +19,7 @@ def medians():
 
 
 def test_missing_and_constant_features_are_counted_over_fields_with_cells_and_named():
-    counts, named = cell_tables.count_features(medians(), ["Cells_gap"])
+    counts, named = cell_table.count_features(medians(), ["Cells_gap"])
     assert (counts["fields"], counts["fields without cells"], counts["wells without cells"], counts["cells"]) == (
         4,
         1,
@@ -40,7 +40,7 @@ def test_a_plate_without_any_cell_is_counted_too(tmp_path):
     )
     store.write_table(selection, tmp_path / "selection.tsv")
     paths = [str(tmp_path / arm / "P.parquet") for arm in ("real", "pert")]
-    cell_tables.main(["--medians", *paths, "--selection", str(tmp_path / "selection.tsv"),
+    cell_table.main(["--medians", *paths, "--selection", str(tmp_path / "selection.tsv"),
                       "--html", str(tmp_path / "c.html"), "--tsv", str(tmp_path / "c.tsv")])  # fmt: skip
     tidy = pd.read_csv(tmp_path / "c.tsv", sep="\t").set_index("arm")
     assert (

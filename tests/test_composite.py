@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from brightpaint.evaluation import composite, montage
+from brightpaint.report.figures import composite, montage
 
 
 def test_at_most_three_stains_are_merged_the_usual_ones_first():

@@ -12,9 +12,10 @@ from scipy.ndimage import gaussian_filter
 
 from brightpaint import store
 from brightpaint.base.intensity import eight_bit, in_window, standardise
-from brightpaint.evaluation import attention, tables
 from brightpaint.features.embedders import dino, vectors
 from brightpaint.profiles import lookup, profile_embeddings
+from brightpaint.report.figures import attention
+from brightpaint.report.tables import metrics_table
 from brightpaint.scores import score
 from conftest import write_transformer
 
@@ -221,7 +222,7 @@ def test_what_is_embedded_arrives_in_the_metrics_table_of_the_report(plate, weig
         )
     html, tsv = tmp_path / "metrics.html", tmp_path / "metrics.tsv"
     words = ["--arms", "copy", "smooth", "--metrics", *map(str, written), "--html", str(html), "--tsv", str(tsv)]
-    tables.main(words)
+    metrics_table.main(words)
     table = store.read_table(tsv).set_index(["arm", "metric"])
     for metric in ("embedding_distance", "embedding_mmd2"):
         copy, smooth = (table.loc[(arm, metric)] for arm in ("copy", "smooth"))

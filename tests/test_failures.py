@@ -11,7 +11,7 @@ import pytest
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
-from brightpaint.evaluation import composite, failures, figures
+from brightpaint.report.figures import composite, failures, figures
 from brightpaint.scores.images.background import noise_ratio
 
 CHANNELS = {"input": ["BF_L", "BF", "BF_H"], "target": ["DNA", "Odd"]}

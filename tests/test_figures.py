@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.evaluation import active_figure, figures, montage
+from brightpaint.report.figures import active_figure, figures, montage
 
 CHANNELS = {"input": ["BF_L", "BF", "BF_H"], "target": ["DNA", "Odd"]}
 SETTINGS = {"channels": CHANNELS, "fields": 2, "dpi": 60, "pixel_size_um": 0.5}

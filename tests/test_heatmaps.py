@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.evaluation import figures, heatmaps
+from brightpaint.report.figures import figures, heatmaps
 
 STAINS = ["DNA", "ER"]
 FEATURES = [

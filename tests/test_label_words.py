@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brightpaint.evaluation import label_words, tables
+from brightpaint.report.tables import label_words, metrics_table
 
 ROLES = {"unlabelled": "unlabelled", "pert": "labelled", "pert_swapped": "swapped", "guided": "guided"}
 
@@ -77,6 +77,6 @@ def test_shares_of_several_plates_are_pooled_by_wells():
 
 def test_the_metrics_page_says_it_before_its_tables():
     whole = frame(VALUES)
-    page = tables.page(whole, list(VALUES), roles={"shown": ROLES})
+    page = metrics_table.page(whole, list(VALUES), roles={"shown": ROLES})
     assert page.index("What the label adds over looking it up") < page.index("All perturbations")
-    assert "+0.360 target mAP" in page and "What the label adds" not in tables.page(whole, list(VALUES))
+    assert "+0.360 target mAP" in page and "What the label adds" not in metrics_table.page(whole, list(VALUES))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from brightpaint import store
-from brightpaint.evaluation import outlines
+from brightpaint.report.figures import outlines
 from test_figures import CHANNELS, SETTINGS, field_table, write
 
 

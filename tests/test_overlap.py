@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.evaluation import figures, overlap
+from brightpaint.report.figures import figures, overlap
 
 
 def profiles(matched, targets=8, seed=0):

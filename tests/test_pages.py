@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brightpaint import pages
+from brightpaint.report import pages
 from conftest import ROOT
 
 

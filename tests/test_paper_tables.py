@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.evaluation import paper_tables
+from brightpaint.report.tables import paper_table
 from test_tables import Page, row
 
 
@@ -39,7 +39,7 @@ def metrics(names, subset="full"):
 
 
 def test_table_1_has_the_papers_rows_in_its_order_and_what_it_has_not_after_them():
-    rows, remark = paper_tables.rows_of_table(ARMS, 1)
+    rows, remark = paper_table.rows_of_table(ARMS, 1)
     pairs = [(each["first"], each["second"]) for each in rows]
     assert pairs[:5] == [
         ("none", "none"),
@@ -53,17 +53,17 @@ def test_table_1_has_the_papers_rows_in_its_order_and_what_it_has_not_after_them
 
 
 def test_table_2_is_of_models_trained_on_actives_by_adagn_and_guidance():
-    rows, remark = paper_tables.rows_of_table(ARMS, 2)
+    rows, remark = paper_table.rows_of_table(ARMS, 2)
     assert [(each["first"], each["second"]) for each in rows] == [
         ("none", "none"), ("pert", "none"), ("pert", "pert"), ("target", "target")
     ] and remark == ""  # fmt: skip
-    rows, remark = paper_tables.rows_of_table(ARMS[:3], 2)
+    rows, remark = paper_table.rows_of_table(ARMS[:3], 2)
     assert len(rows) == 3 and "No model of this study was trained on the active subset" in remark
 
 
 def test_the_page_marks_who_is_told_the_target_and_shows_both_folds():
-    rows, _ = paper_tables.rows_of_table(ARMS, 1)
-    text = paper_tables.page(metrics([each["name"] for each in rows]), rows, 1, "")
+    rows, _ = paper_table.rows_of_table(ARMS, 1)
+    text = paper_table.page(metrics([each["name"] for each in rows]), rows, 1, "")
     page = Page(text)
     head, *body = page.tables[0]
     titles = [cell[1].strip() for cell in head]
@@ -84,7 +84,7 @@ def test_the_command_writes_page_and_tsv_of_the_rows_that_exist(tmp_path):
     for name, part in frame.groupby("arm"):
         store.write_table(part, tmp_path / f"{name}.parquet")
     settings = {"arms": [arm("p", "perturbation"), arm("u"), arm("t", "target", leaking=True)], "number": 1}
-    paper_tables.main(["--settings", json.dumps(settings), "--metrics",
+    paper_table.main(["--settings", json.dumps(settings), "--metrics",
                        *(str(tmp_path / f"{n}.parquet") for n in ("real", "u", "p")),
                        "--html", str(tmp_path / "t.html"), "--tsv", str(tmp_path / "t.tsv")])  # fmt: skip
     tidy = pd.read_csv(tmp_path / "t.tsv", sep="\t")

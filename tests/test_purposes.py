@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from brightpaint.evaluation import purposes, tables
+from brightpaint.report.tables import metrics_table, purposes
 
 KINDS = {"a": "network", "b": "network", "unet": "regression", "ridge": "pixel", "blank": "mean"}
 
@@ -74,6 +74,6 @@ def test_within_chance_is_said_and_marked():
 
 def test_the_metrics_page_opens_with_it_and_does_without():
     rows = [row("a", "pcc", 0.6), row("b", "pcc", 0.5)]
-    page = tables.page(pd.DataFrame(rows), ["a", "b"], roles={"kinds": KINDS})
+    page = metrics_table.page(pd.DataFrame(rows), ["a", "b"], roles={"kinds": KINDS})
     assert page.index("Which arm for which purpose") < page.index("All perturbations")
-    assert "Which arm" not in tables.page(pd.DataFrame(rows), ["a", "b"])
+    assert "Which arm" not in metrics_table.page(pd.DataFrame(rows), ["a", "b"])

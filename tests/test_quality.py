@@ -12,8 +12,9 @@ import tifffile
 from scipy import ndimage
 
 from brightpaint import store
-from brightpaint.evaluation import figures, quality_tables
 from brightpaint.plates import flag, quality
+from brightpaint.report.figures import figures
+from brightpaint.report.tables import quality_table
 from brightpaint.study.config import validate
 from conftest import ROOT, TINY
 from plates_fixture import raw_image, rows_of
@@ -324,25 +325,25 @@ def three_plates(measures: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def test_a_plate_unlike_the_others_is_named_with_its_channels(plate):
     plates = three_plates(plate[2])
-    assert quality_tables.compare_plates(plates) == []
+    assert quality_table.compare_plates(plates) == []
     swap = {"Brightfield_L": "Brightfield_H", "Brightfield_H": "Brightfield_L"}
     odd = plates["P2"].assign(Channel=plates["P2"]["Channel"].replace(swap))
     odd = odd.rename(columns={f"r_{old}": f"r_{new}" for old, new in swap.items()})
     plates["P2"] = odd.iloc[np.argsort([CHANNELS.index(name) for name in odd["Channel"]], kind="stable")]
-    assert quality_tables.compare_plates(plates) == [
+    assert quality_table.compare_plates(plates) == [
         "Plate P2 is like the other plates only once Brightfield_L and Brightfield_H are exchanged."
     ]
-    assert quality_tables.compare_plates({name: plates[name] for name in ("P1", "P2")}) == []
+    assert quality_table.compare_plates({name: plates[name] for name in ("P1", "P2")}) == []
 
 
 def test_images_shared_by_two_plates_are_counted_but_not_one_file_in_two_rows(plate):
     plates = three_plates(plate[2])
-    assert quality_tables.shared_images(plates) == []
+    assert quality_table.shared_images(plates) == []
     for column in ("digest", "key"):
         plates["P3"].loc[plates["P3"].index[:2], column] = plates["P1"][column].iloc[:2].to_numpy()
-    assert quality_tables.shared_images(plates) == []  # the same files: two rows of one barcode
+    assert quality_table.shared_images(plates) == []  # the same files: two rows of one barcode
     plates["P3"].loc[plates["P3"].index[:2], "key"] = ["other/1.tif", "other/2.tif"]
-    (sentence,) = quality_tables.shared_images(plates)
+    (sentence,) = quality_table.shared_images(plates)
     assert sentence.startswith("Plates P1 and P3 hold 2 images with the same pixels under different names, first ")
 
 
@@ -350,7 +351,7 @@ def test_table_and_figure_show_the_counts_the_same_bytes_twice(plate, tmp_path):
     measures = spoiled(plate[2])
     run_flag(tmp_path, measures, prepared_table(measures, B03_RNA=0))
     for name in ("one", "two"):
-        quality_tables.main(["--measures", str(tmp_path / "q.parquet"), "--flags", str(tmp_path / "flags.tsv"),
+        quality_table.main(["--measures", str(tmp_path / "q.parquet"), "--flags", str(tmp_path / "flags.tsv"),
                              "--html", str(tmp_path / f"{name}.html"), "--tsv", str(tmp_path / "t.tsv")])  # fmt: skip
         figures.main(["quality", "--settings", json.dumps({"channels": CHANNELS, "dpi": 50}),
                       "--measures", str(tmp_path / "q.parquet"), "--flags", str(tmp_path / "flags.tsv"),

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.evaluation import sweep_figure
 from brightpaint.models.paint import sweep_fields
+from brightpaint.report.figures import sweep_figure
 from brightpaint.scores.images import sweep
 from brightpaint.scores.profiles import discrepancy, feature_distance
 from brightpaint.study.sweep_points import evaluations, point_arms, problems, reference

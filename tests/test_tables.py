@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.evaluation import tables
+from brightpaint.report.tables import metrics_table
 
 NUMBERS = ["value", "low", "high", "null", "null_bound", "floor"]
 
@@ -74,7 +74,7 @@ class Page(HTMLParser):
 
 
 def test_arms_stand_in_rows_and_the_best_is_marked():
-    images, profiles = Page(tables.page(frame(), ["real", "good", "weak"])).tables[:2]
+    images, profiles = Page(metrics_table.page(frame(), ["real", "good", "weak"])).tables[:2]
     assert [cell[1].strip() for cell in images[0]] == ["arm", "PCC ↑", "MSE ↓"]
     assert [cell[1].strip() for cell in profiles[0]] == ["arm", "NN matches ↑"]
     rows = {cells[0][1].strip(): cells for cells in images[1:]}
@@ -90,26 +90,28 @@ def test_arms_stand_in_rows_and_the_best_is_marked():
 
 def test_references_are_of_the_test_plates_and_several_plates_are_all_shown():
     both = pd.concat([frame(), pd.DataFrame([row("good", "pcc", 0.6, plate="P2", low=0.1, high=0.9)])])
-    rows = {cells[0][1].strip(): cells for cells in Page(tables.page(both, ["real", "good", "weak"])).tables[0][1:]}
+    rows = {
+        cells[0][1].strip(): cells for cells in Page(metrics_table.page(both, ["real", "good", "weak"])).tables[0][1:]
+    }
     assert "0.300" in rows["brightfield itself"][1][1] and "9" not in rows["brightfield itself"][1][1]
     assert rows["good"][1][1].split()[:5] == ["0.700", "P1", "0.800", "P2", "0.600"]
     assert "[" not in rows["good"][1][1]
 
 
 def test_channels_have_their_own_table():
-    table = Page(tables.page(frame(), ["real", "good", "weak"])).tables[2]
+    table = Page(metrics_table.page(frame(), ["real", "good", "weak"])).tables[2]
     assert [cell[1].strip() for cell in table[0]] == ["arm", "all", "DNA"]
 
 
 def test_a_single_arm_is_not_called_the_best():
     part = frame()
-    page = tables.page(part[part["arm"] != "weak"], ["real", "good"])
+    page = metrics_table.page(part[part["arm"] != "weak"], ["real", "good"])
     assert 'class="best"' not in page
 
 
 def test_the_page_needs_no_network_and_escapes_names():
     odd = frame().replace({"arm": {"weak": "<script>alert(1)</script>"}})
-    text = tables.page(odd, ["real", "good", "<script>alert(1)</script>"])
+    text = metrics_table.page(odd, ["real", "good", "<script>alert(1)</script>"])
     assert "<script>alert" not in text and "&lt;script&gt;alert" in text
     page = Page(text)
     assert page.addresses and all(address.startswith("data:") for address in page.addresses)
@@ -122,22 +124,27 @@ def test_the_command_writes_both_files_and_refuses_mixed_up_arms(tmp_path):
         store.write_table(part, tmp_path / f"{arm}.parquet")
     arguments = ["--html", str(tmp_path / "m.html"), "--tsv", str(tmp_path / "m.tsv"), "--metrics"]
     arguments += [str(tmp_path / f"{arm}.parquet") for arm in ("real", "good", "weak")]
-    tables.main(["--arms", "real", "good", "weak", *arguments])
+    metrics_table.main(["--arms", "real", "good", "weak", *arguments])
     tidy = pd.read_csv(tmp_path / "m.tsv", sep="\t")
     assert len(tidy) == len(whole) and tidy.loc[tidy["arm"] == "good", "value"].iloc[0] == 0.8
     first = (tmp_path / "m.html").read_bytes()
-    tables.main(["--arms", "real", "good", "weak", *arguments])
+    metrics_table.main(["--arms", "real", "good", "weak", *arguments])
     assert (tmp_path / "m.html").read_bytes() == first
     with pytest.raises(ValueError, match="expected metrics of"):
-        tables.main(["--arms", "real", "weak", "good", *arguments])
+        metrics_table.main(["--arms", "real", "weak", "good", *arguments])
 
 
 def test_what_is_looked_up_is_a_reference_and_never_the_best():
     looked_up = [row("lookup", "nn", 11.0, space="cellprofiler", null=1.0, null_bound=3.0)]
-    text = tables.page(pd.concat([frame(), pd.DataFrame(looked_up)]), ["real", "lookup", "good", "weak"])
+    text = metrics_table.page(pd.concat([frame(), pd.DataFrame(looked_up)]), ["real", "lookup", "good", "weak"])
     table = Page(text).tables[1]
     names = [cells[0][1].strip() for cells in table]
-    assert names[1:] == ["good", "weak", tables.WITHOUT_PREDICTION["lookup"], tables.WITHOUT_PREDICTION["real"]]
+    assert names[1:] == [
+        "good",
+        "weak",
+        metrics_table.WITHOUT_PREDICTION["lookup"],
+        metrics_table.WITHOUT_PREDICTION["real"],
+    ]
     (place,) = [number for number, (_, title) in enumerate(table[0]) if title.startswith("NN matches")]
     assert "best" in table[1][place][0] and "best" not in (table[3][place][0] or "")
     assert table[3][place][1].startswith("11.0")
@@ -150,7 +157,7 @@ def test_what_should_be_as_real_has_no_arrow_and_no_best_and_noise_its_channels(
         for c in ("all", "DNA")
     ]
     counted = [row("good", "cell_count", -0.125, space="cellprofiler", low=-0.2, high=-0.05)]
-    text = tables.page(pd.concat([frame(), pd.DataFrame(noise + counted)]), ["real", "good", "weak"])
+    text = metrics_table.page(pd.concat([frame(), pd.DataFrame(noise + counted)]), ["real", "good", "weak"])
     images, cells, _, _, by_channel = Page(text).tables[:5]
     assert [cell[1].strip() for cell in images[0]][3:] == ["background noise"] and images[1][3][0] == ""
     assert [cell[1].strip() for cell in cells[0]][1:] == ["cells, difference"]
@@ -165,12 +172,12 @@ def test_what_should_be_as_real_has_no_arrow_and_no_best_and_noise_its_channels(
 
 def test_an_arm_that_is_told_the_target_is_marked_and_not_the_best_at_finding_it():
     told = [row("told", "pcc", 0.9), row("told", "nn", 30.0, space="cellprofiler", null=1.0, null_bound=3.0)]
-    text = tables.page(pd.concat([frame(), pd.DataFrame(told)]), ["real", "good", "weak", "told"], ["told"])
+    text = metrics_table.page(pd.concat([frame(), pd.DataFrame(told)]), ["real", "good", "weak", "told"], ["told"])
     images, profiles = ({cells[0][1].strip(): cells for cells in table[1:]} for table in Page(text).tables[:2])
     assert "told †" in images and "shown the target in sampling" in text
     assert images["told †"][1][0] == "best" and profiles["told †"][1][0] == ""
     assert profiles["good"][1][0] == "best"
-    assert "†" not in tables.page(frame(), ["real", "good", "weak"], ["told"])
+    assert "†" not in metrics_table.page(frame(), ["real", "good", "weak"], ["told"])
 
 
 def test_embeddings_have_a_table_of_their_own_and_brightfield_is_a_reference():
@@ -180,7 +187,7 @@ def test_embeddings_have_a_table_of_their_own_and_brightfield_is_a_reference():
     ]
     rows += [row("good", "embedding_mmd2", 0.456, space="dino"), row("good", "mmd2", 0.123, space="cellprofiler")]
     rows += [row("good", "embedding_r", 0.2, space="dino"), row("good", "fid", 12.3), row("good", "fid_sampling", 11.0)]
-    html = tables.page(pd.concat([frame(), pd.DataFrame(rows)]), ["good", "weak", "real", "brightfield"])
+    html = metrics_table.page(pd.concat([frame(), pd.DataFrame(rows)]), ["good", "weak", "real", "brightfield"])
     main, embedded = html.split("By DINO, which segments no cell")
     assert ">7.0<" in main and ">5.0<" not in main and "12.3" in main and "FID, chance" in main
     table = embedded.split("</table>")[0]

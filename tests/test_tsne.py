@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.evaluation import tsne
+from brightpaint.report.figures import tsne
 
 
 def wells(count=24, plate="P", seed=0, features=6):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.evaluation import uncertainty_figure
+from brightpaint.report.figures import uncertainty_figure
 from features_fixture import annotated, rows_of
 
 CHANNELS = {"input": ["BF"], "target": ["DNA", "ER"]}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.evaluation import wells
+from brightpaint.report.tables import wells
 
 NAMES = [f"{row}{column:02d}" for row in "AB" for column in range(1, 7)]
 NO_FLAGS = pd.DataFrame(

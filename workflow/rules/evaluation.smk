@@ -92,7 +92,7 @@ rule montage:
         settings=lambda wildcards: settings("montage", wildcards.plate),
         arms=lambda wildcards: STUDY.arms_of(wildcards.plate),
     shell:
-        "python -m brightpaint.evaluation.figures montage --settings {params.settings:q} --real {input.real:q}"
+        "python -m brightpaint.report.figures.figures montage --settings {params.settings:q} --real {input.real:q}"
         " --fields {input.fields:q} --predicted {input.predicted:q} --arms {params.arms:q}"
         " --figure {output:q} 2> {log:q}"
 
@@ -124,7 +124,7 @@ rule outlines:
         settings=lambda wildcards: settings("montage", wildcards.plate),
         arms=lambda wildcards: measured_arms(wildcards.plate),
     shell:
-        "python -m brightpaint.evaluation.outlines --settings {params.settings:q} --real {input.real:q}"
+        "python -m brightpaint.report.figures.outlines --settings {params.settings:q} --real {input.real:q}"
         " --fields {input.fields:q} --real-masks {input.real_masks:q} --arms {params.arms:q}"
         " --predicted {input.predicted:q} --masks {input.masks:q} --figure {output:q} 2> {log:q}"
 
@@ -150,7 +150,7 @@ rule closeup:
         settings=lambda wildcards: settings("montage", wildcards.plate),
         arms=lambda wildcards: STUDY.arms_of(wildcards.plate),
     shell:
-        "python -m brightpaint.evaluation.figures closeup --settings {params.settings:q} --real {input.real:q}"
+        "python -m brightpaint.report.figures.figures closeup --settings {params.settings:q} --real {input.real:q}"
         " --fields {input.fields:q} --predicted {input.predicted:q} --arms {params.arms:q}"
         " --figure {output:q} 2> {log:q}"
 
@@ -181,7 +181,7 @@ rule attention:
         settings=settings("attention"),
         arms=lambda wildcards: STUDY.arms_of(wildcards.plate),
     shell:
-        "python -m brightpaint.evaluation.attention --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        "python -m brightpaint.report.figures.attention --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
         " --threads {threads} --real {input.real:q} --fields {input.fields:q} --predicted {input.predicted:q}"
         " --arms {params.arms:q} --figure {output:q} 2> {log:q}"
 
@@ -208,7 +208,7 @@ rule tsne:
         settings=settings("tsne"),
         arms=lambda wildcards: tsne_arms(wildcards.space),
     shell:
-        "python -m brightpaint.evaluation.tsne --settings {params.settings:q} --real {input.real:q}"
+        "python -m brightpaint.report.figures.tsne --settings {params.settings:q} --real {input.real:q}"
         " --arms {params.arms:q} --profiles {input.profiles:q} --figure {output:q} 2> {log:q}"
 
 
@@ -237,7 +237,7 @@ rule worst:
         plates=lambda wildcards: STUDY.test_plates(wildcards.arm),
         gallery="worst",
     shell:
-        "python -m brightpaint.evaluation.figures {params.gallery:q} --settings {params.settings:q} --arm {wildcards.arm}"
+        "python -m brightpaint.report.figures.figures {params.gallery:q} --settings {params.settings:q} --arm {wildcards.arm}"
         " --scores {input.scores:q} --plates {params.plates:q} --real {input.real:q} --fields {input.fields:q}"
         " --predicted {input.predicted:q} --figure {output:q} 2> {log:q}"
 
@@ -289,7 +289,7 @@ rule uncertainty_figure:
         settings=lambda wildcards: settings("worst", wildcards.arm),
         plates=lambda wildcards: STUDY.test_plates(wildcards.arm),
     shell:
-        "python -m brightpaint.evaluation.uncertainty_figure --settings {params.settings:q} --arm {wildcards.arm}"
+        "python -m brightpaint.report.figures.uncertainty_figure --settings {params.settings:q} --arm {wildcards.arm}"
         " --scores {input.scores:q} --plates {params.plates:q} --real {input.real:q} --fields {input.fields:q}"
         " --predicted {input.predicted:q} --uncertainty {input.uncertainty:q}"
         " --curve {output.curve:q} --montage {output.montage:q} 2> {log:q}"
@@ -345,7 +345,7 @@ rule sweep_figure:
     params:
         settings=settings("figures"),
     shell:
-        "python -m brightpaint.evaluation.sweep_figure --settings {params.settings:q} --metrics {input:q}"
+        "python -m brightpaint.report.figures.sweep_figure --settings {params.settings:q} --metrics {input:q}"
         " --figure {output.figure:q} --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
 
@@ -370,7 +370,7 @@ rule plate_page:
         settings=settings("figures"),
         arms=lambda wildcards: arms_testing(wildcards.plate),
     shell:
-        "python -m brightpaint.evaluation.figures plate --settings {params.settings:q} --plate {wildcards.plate}"
+        "python -m brightpaint.report.figures.figures plate --settings {params.settings:q} --plate {wildcards.plate}"
         " --fields {input.fields:q} --arms {params.arms:q} --scores {input.scores:q} --medians {input.medians:q}"
         " --figure {output:q} 2> {log:q}"
 
@@ -398,7 +398,7 @@ rule wells:
     params:
         arms=lambda wildcards: network_arms(wildcards.plate),
     shell:
-        "python -m brightpaint.evaluation.wells --plate {wildcards.plate} --arms {params.arms:q} --fields {input.fields:q}"
+        "python -m brightpaint.report.tables.wells --plate {wildcards.plate} --arms {params.arms:q} --fields {input.fields:q}"
         " --flags {input.flags:q} --scores {input.scores:q} --medians {input.medians:q}"
         " --uncertainty {input.uncertainty:q} --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
@@ -428,7 +428,7 @@ rule feature_figure:
         settings=settings("feature_figure"),
         arms=lambda wildcards: feature_arms(wildcards.subset),
     shell:
-        "python -m brightpaint.evaluation.figures features --settings {params.settings:q} --subset {wildcards.subset}"
+        "python -m brightpaint.report.figures.figures features --settings {params.settings:q} --subset {wildcards.subset}"
         " --real {input.real:q} --arms {params.arms:q} --profiles {input.profiles:q} --active {input.active:q}"
         " --figure {output:q} 2> {log:q}"
 
@@ -451,7 +451,7 @@ rule loss:
     params:
         settings=settings("figures"),
     shell:
-        "python -m brightpaint.evaluation.figures loss --settings {params.settings:q} --histories {input:q}"
+        "python -m brightpaint.report.figures.figures loss --settings {params.settings:q} --histories {input:q}"
         " --figure {output:q} 2> {log:q}"
 
 
@@ -475,7 +475,7 @@ rule active_figure:
     params:
         settings=settings("figures"),
     shell:
-        "python -m brightpaint.evaluation.figures active --settings {params.settings:q} --active {input.active:q}"
+        "python -m brightpaint.report.figures.figures active --settings {params.settings:q} --active {input.active:q}"
         " --wells {input.wells:q} --agreement {input.agreement:q} --figure {output:q} 2> {log:q}"
 
 
@@ -500,7 +500,7 @@ rule tables:
         leaking=leaking_arms(),
         roles=arm_roles(),
     shell:
-        "python -m brightpaint.evaluation.tables --arms {params.arms:q} --leaking {params.leaking:q} --metrics {input:q}"
+        "python -m brightpaint.report.tables.metrics_table --arms {params.arms:q} --leaking {params.leaking:q} --metrics {input:q}"
         " --roles {params.roles:q}"
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
@@ -526,7 +526,7 @@ rule paper_table:
     params:
         settings=lambda wildcards: settings("paper_table", wildcards.number),
     shell:
-        "python -m brightpaint.evaluation.paper_tables --settings {params.settings:q} --metrics {input:q}"
+        "python -m brightpaint.report.tables.paper_table --settings {params.settings:q} --metrics {input:q}"
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
 
@@ -548,7 +548,7 @@ rule cell_tables:
     conda:
         "../../envs/brightpaint.yaml"
     shell:
-        "python -m brightpaint.evaluation.cell_tables --medians {input.medians:q} --selection {input.selection:q}"
+        "python -m brightpaint.report.tables.cell_table --medians {input.medians:q} --selection {input.selection:q}"
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
 
@@ -582,7 +582,7 @@ rule overlap_figure:
         arms=lambda wildcards: feature_arms(wildcards.subset),
         embedded=lambda wildcards: embedded_arms(wildcards.subset),
     shell:
-        "python -m brightpaint.evaluation.figures overlap --settings {params.settings:q} --subset {wildcards.subset}"
+        "python -m brightpaint.report.figures.figures overlap --settings {params.settings:q} --subset {wildcards.subset}"
         " --real {input.real:q} --arms {params.arms:q} --profiles {input.profiles:q} --active {input.active:q}"
         " --embedded-arms {params.embedded:q} --embedded {input.embedded:q}"
         " --figure {output.figure:q} --table {output.table:q} 2> {log:q}"
@@ -607,7 +607,7 @@ rule quality_figure:
     params:
         settings=lambda wildcards: settings("quality_figure", wildcards.plate),
     shell:
-        "python -m brightpaint.evaluation.figures quality --settings {params.settings:q}"
+        "python -m brightpaint.report.figures.figures quality --settings {params.settings:q}"
         " --measures {input.measures:q} --flags {input.flags:q} --figure {output:q} 2> {log:q}"
 
 
@@ -629,5 +629,5 @@ rule quality_tables:
     conda:
         "../../envs/brightpaint.yaml"
     shell:
-        "python -m brightpaint.evaluation.quality_tables --measures {input.measures:q} --flags {input.flags:q}"
+        "python -m brightpaint.report.tables.quality_table --measures {input.measures:q} --flags {input.flags:q}"
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"

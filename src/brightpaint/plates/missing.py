@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from brightpaint import pages, store
+from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.plates.files import Files
+from brightpaint.report import pages
 from brightpaint.study import choice
 
 MISSING = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Channel", "expected", "reason"]

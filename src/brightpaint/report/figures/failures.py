@@ -8,8 +8,8 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
-from brightpaint.evaluation.composite import CLOSE_UP_PX, empty_part
-from brightpaint.evaluation.montage import cut, draw_fields, heading_of, middle_input, standardised_stains
+from brightpaint.report.figures.composite import CLOSE_UP_PX, empty_part
+from brightpaint.report.figures.montage import cut, draw_fields, heading_of, middle_input, standardised_stains
 from brightpaint.scores import measures
 from brightpaint.scores.columns import BY_KEY
 from brightpaint.scores.images.background import noise_ratio

@@ -19,12 +19,12 @@ import pandas as pd  # noqa: E402
 
 from brightpaint import store  # noqa: E402
 from brightpaint.base.cli import run  # noqa: E402
-from brightpaint.evaluation.active_figure import active_figure  # noqa: E402
-from brightpaint.evaluation.failures import failures_montage, worst_fields  # noqa: E402
-from brightpaint.evaluation.heatmaps import feature_figure, feature_scores, plate_page  # noqa: E402
-from brightpaint.evaluation.montage import plate_montage  # noqa: E402
-from brightpaint.evaluation.overlap import overlap_figure, overlap_table  # noqa: E402
-from brightpaint.evaluation.plate_map import plate_map  # noqa: E402
+from brightpaint.report.figures.active_figure import active_figure  # noqa: E402
+from brightpaint.report.figures.failures import failures_montage, worst_fields  # noqa: E402
+from brightpaint.report.figures.heatmaps import feature_figure, feature_scores, plate_page  # noqa: E402
+from brightpaint.report.figures.montage import plate_montage  # noqa: E402
+from brightpaint.report.figures.overlap import overlap_figure, overlap_table  # noqa: E402
+from brightpaint.report.figures.plate_map import plate_map  # noqa: E402
 from brightpaint.scores.columns import WITHOUT_PREDICTION  # noqa: E402
 from brightpaint.scores.score import by_plate, read_active  # noqa: E402
 

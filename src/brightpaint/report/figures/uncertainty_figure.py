@@ -17,7 +17,7 @@ import pandas as pd  # noqa: E402
 from brightpaint import store  # noqa: E402
 from brightpaint.base.cli import run  # noqa: E402
 from brightpaint.base.intensity import standardise  # noqa: E402
-from brightpaint.evaluation import figures, montage  # noqa: E402
+from brightpaint.report.figures import figures, montage  # noqa: E402
 from brightpaint.scores import measures  # noqa: E402
 from brightpaint.scores.images.risk_coverage import SHUFFLES, aurc, rank_correlation, risk_coverage  # noqa: E402
 

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brightpaint import pages, store
+from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.evaluation.tables import best_value, cell, head_of
+from brightpaint.report import pages
+from brightpaint.report.tables.metrics_table import best_value, cell, head_of
 from brightpaint.scores.columns import BY_KEY, LEAKING, REFERENCES, Column
 
 # The paper's columns in its order, then what it has not; those that no arm has are left out.

@@ -17,7 +17,7 @@ from skimage.transform import resize
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
-from brightpaint.evaluation.composite import CLOSE_UP_PX, crowded_part, merged_stains
+from brightpaint.report.figures.composite import CLOSE_UP_PX, crowded_part, merged_stains
 from brightpaint.scores.measures import pcc
 from brightpaint.scores.profiles.matching import well_places
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from brightpaint import pages
+from brightpaint.report import pages
 from brightpaint.scores.columns import BY_KEY, EMBEDDED, TARGET_METRICS
 
 

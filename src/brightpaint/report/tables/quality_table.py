@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brightpaint import pages, store
+from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.plates.flag import FLAGS, KEYS
+from brightpaint.report import pages
 
 LEAST_PLATES = 3
 BETTER, LEAST_GAIN = 0.6, 0.01  # an exchange must leave at most this share of the difference, and gain this much

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brightpaint import pages, store
+from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.features.median import features_of
+from brightpaint.report import pages
 
 
 def count_features(medians: pd.DataFrame, kept: Sequence[str]) -> tuple[dict, dict[str, str]]:

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from brightpaint.evaluation.heatmaps import plate_grid
+from brightpaint.report.figures.heatmaps import plate_grid
 from brightpaint.scores.profiles.matching import well_places
 from brightpaint.study.choice import row_letters
 

@@ -14,9 +14,10 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
-from brightpaint import pages, store  # noqa: E402
+from brightpaint import store  # noqa: E402
 from brightpaint.base.cli import run  # noqa: E402
-from brightpaint.evaluation import figures  # noqa: E402
+from brightpaint.report import pages  # noqa: E402
+from brightpaint.report.figures import figures  # noqa: E402
 
 PANELS = {
     "pcc": "PCC with the real stain",

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brightpaint import pages, store
+from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.evaluation import label_words, purposes
+from brightpaint.report import pages
+from brightpaint.report.tables import label_words, purposes
 from brightpaint.scores.columns import (
     ARROWS,
     BY_CHANNEL,

@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brightpaint import pages, store
+from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.plates.flag import ROBUST
+from brightpaint.report import pages
 from brightpaint.scores.images.risk_coverage import field_uncertainty
 
 OUTLIER_SD = 3.0

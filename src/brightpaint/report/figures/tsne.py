@@ -33,7 +33,7 @@ from sklearn.preprocessing import StandardScaler  # noqa: E402
 from brightpaint import store  # noqa: E402
 from brightpaint.base.cli import run  # noqa: E402
 from brightpaint.base.seeds import seed_of  # noqa: E402
-from brightpaint.evaluation import figures  # noqa: E402
+from brightpaint.report.figures import figures  # noqa: E402
 from brightpaint.scores.measures import seeded  # noqa: E402
 
 NEIGHBOURS = 10

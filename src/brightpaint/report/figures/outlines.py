@@ -19,8 +19,8 @@ from skimage.segmentation import find_boundaries
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.evaluation.figures import STYLE, save
-from brightpaint.evaluation.montage import display_range, heading_of, shown_fields, standardised_stains
+from brightpaint.report.figures.figures import STYLE, save
+from brightpaint.report.figures.montage import display_range, heading_of, shown_fields, standardised_stains
 from brightpaint.scores.cells.object_overlap import overlap
 
 CROP_PX = 320

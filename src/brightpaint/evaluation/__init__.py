@@ -1,1 +1,0 @@
-"""What the predicted images are worth: actives, metrics, figures."""
