@@ -39,7 +39,7 @@ plan: environments
 	@$(RUN) PYTHONPATH=src python -m brightpaint.plan --config $(CONFIG)
 
 rulegraph: environments
-	@$(RUN) PYTHONPATH=src python -m brightpaint.rulegraph
+	@$(RUN) PYTHONPATH=src python -m brightpaint.plan.rulegraph
 
 demo-slurm: environments
 	$(RUN) tests/slurm/demo.sh

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from brightpaint import costs, limits, painting, store
-from brightpaint.extent import extents
+from brightpaint import store
+from brightpaint.plan import costs, limits, painting
+from brightpaint.plan.extent import extents
 from brightpaint.study.config import Study, validate
 from conftest import ROOT, TINY, TINY_PLATES
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 import yaml
 
-from brightpaint import checks, costs, painting, plan, store
-from brightpaint.extent import extents
+from brightpaint import store
+from brightpaint.plan import __main__, checks, costs, painting
+from brightpaint.plan.extent import extents
 from brightpaint.study.config import Study
 from conftest import ROOT, TINY, child_seconds, planned, snakemake, write_study
 
@@ -37,12 +38,12 @@ def costs_in(folder: Path, changes: dict | None = None) -> costs.Costs:
 
 def test_job_stats_are_read_to_their_total():
     output = "Building DAG\nJob stats:\njob      count\n-----  -------\nall          1\nfetch       10\ntotal       11\nx 5\n"
-    assert plan.planned_jobs(output) == {"fetch": 10}
+    assert __main__.planned_jobs(output) == {"fetch": 10}
 
 
 def test_an_output_without_job_stats_is_an_error():
     with pytest.raises(ValueError, match="printed no job stats; type it yourself"):
-        plan.planned_jobs("Nothing to be done")
+        __main__.planned_jobs("Nothing to be done")
 
 
 def test_a_simulated_plate_is_as_large_as_its_settings_say(tmp_path):
@@ -192,20 +193,20 @@ def test_floors_cost_no_network_and_the_regression_paints_in_one_pass(tmp_path):
 def test_a_job_has_hours_of_a_card_only_where_there_is_one():
     found = costs.Costs()
     found.flop["train"] = 3600 * 14e12
-    with_card = plan.hours(found, {"train": 1}, {**RATES, "job": 0, "gpu_tflops": 14}, True)
+    with_card = __main__.hours(found, {"train": 1}, {**RATES, "job": 0, "gpu_tflops": 14}, True)
     assert with_card["train"] == (1.0, 1.0)
-    without = plan.hours(found, {"train": 1}, {**RATES, "job": 0}, False)
+    without = __main__.hours(found, {"train": 1}, {**RATES, "job": 0}, False)
     assert without["train"][0] == pytest.approx(14e12 / (RATES["cpu_gflops"] * 1e9)) and without["train"][1] == 0
 
 
 def test_short_parts_are_told_how_few_would_do(tmp_path):
     study = study_in(tmp_path, {"sample": {"parts": 8, "batch": 2}})
-    said = plan.parts_said(
+    said = __main__.parts_said(
         study, {"sample": 48, "cellprofiler": 3}, {"sample": (16.0, 0.0), "cellprofiler": (9.0, 0.0)}
     )
     # three arms, one of them a network: a third of the 48 jobs
     assert "sample.parts: 8 makes 16 jobs of 60.0 minutes" in said[0] and "would do" not in said[0]
-    short = plan.parts_said(study, {"sample": 48}, {"sample": (4.0, 0.0)})[0]
+    short = __main__.parts_said(study, {"sample": 48}, {"sample": (4.0, 0.0)})[0]
     assert "15.0 minutes in the mean; on a cluster 4 would do" in short
 
 
@@ -287,7 +288,7 @@ def test_the_table_counts_what_the_dry_run_counts(tmp_path):
 
 def test_a_config_that_is_not_there_is_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="there is no such config; type make plan CONFIG="):
-        plan.main(["--config", str(tmp_path / "none.yaml")])
+        __main__.main(["--config", str(tmp_path / "none.yaml")])
 
 
 @pytest.mark.slow

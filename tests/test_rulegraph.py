@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from brightpaint import rulegraph
+from brightpaint.plan import rulegraph
 from conftest import ROOT
 
 MERMAID = """---

@@ -10,12 +10,12 @@ from snakemake.exceptions import WorkflowError
 ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from brightpaint import limits
+from brightpaint.plan import limits
 from brightpaint.study.config import NETWORKS, Study
 from brightpaint.features import loaded_objects, own_pipeline
 from brightpaint.features.pipeline import read as read_pipeline
 from brightpaint.base.intensity import CUTOFF
-from brightpaint.painting import read_rates
+from brightpaint.plan.painting import read_rates
 from brightpaint.study.sweep_points import POINT, base_arm, reference
 
 try:

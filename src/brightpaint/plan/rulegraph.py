@@ -1,6 +1,6 @@
 """Draw which rule feeds which, from Snakemake's own rule graphs of the paper's study and the demo.
 
-    python -m brightpaint.rulegraph            (make rulegraph) writes docs/rulegraph.md, which GitHub shows as a picture
+    python -m brightpaint.plan.rulegraph            (make rulegraph) writes docs/rulegraph.md, which GitHub shows as a picture
 
 `all` is left out: it asks for the results of most rules. `fetch_illumination` joins where the config asks for
 published illumination functions.
@@ -17,7 +17,7 @@ from pathlib import Path
 from brightpaint import store
 from brightpaint.base import cli
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STUDIES = ("config/config.yaml", "config/demo.yaml")
 HEADING = "# Which rule feeds which\n\nWritten by `make rulegraph`; a test holds it equal to the rules.\n\n"
 

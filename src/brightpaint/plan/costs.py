@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from brightpaint.extent import Extent
-from brightpaint.limits import training_px
-from brightpaint.painting import TRAINING_PASSES, classifier_flop, network_flop, sampling_flop
+from brightpaint.plan.extent import Extent
+from brightpaint.plan.limits import training_px
+from brightpaint.plan.painting import TRAINING_PASSES, classifier_flop, network_flop, sampling_flop
 from brightpaint.study.config import NETWORKS, Study
 
 VALIDATION_IMAGES = 128  # passes of one validation, see models/validation.py

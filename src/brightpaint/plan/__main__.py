@@ -2,7 +2,7 @@
 
     python -m brightpaint.plan --config config/config.yaml
 
-Jobs come from Snakemake's own dry run of the whole study, hours and bytes from `brightpaint.costs`. Nothing is
+Jobs come from Snakemake's own dry run of the whole study, hours and bytes from `brightpaint.plan.costs`. Nothing is
 written and no network is asked.
 """
 
@@ -17,13 +17,13 @@ from pathlib import Path
 import yaml
 
 from brightpaint.base import cli
-from brightpaint.checks import Check, checks
-from brightpaint.costs import Costs, costs
-from brightpaint.extent import Extent, extents
-from brightpaint.painting import read_rates
+from brightpaint.plan.checks import Check, checks
+from brightpaint.plan.costs import Costs, costs
+from brightpaint.plan.extent import Extent, extents
+from brightpaint.plan.painting import read_rates
 from brightpaint.study.config import NETWORKS, Study
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LEAST_MINUTES = 30  # of a part: starts and polls of the cluster stay under 5% of it (docs/performance.md)
 PARTED = {"sample": "sample", "cellprofiler": "cellprofiler"}  # rule: config section that says its parts
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from brightpaint.painting import sampling_flop
+from brightpaint.plan.painting import sampling_flop
 from brightpaint.study.config import Study, plate_tiles
 
 PAPER_PX, PAPER_BATCH, PAPER_IMAGES = 512, 2, 250_000
