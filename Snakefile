@@ -15,12 +15,15 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
-include: "workflow/rules/scores.smk"
+include: "workflow/rules/arms.smk"
 include: "workflow/rules/results.smk"
 include: "workflow/rules/plates.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/features.smk"
-include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/profiles.smk"
+include: "workflow/rules/scores.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/tables.smk"
 
 
 rule all:

@@ -177,6 +177,52 @@ def stage_settings(stage, name):
     return CONFIG[stage]
 
 
+# What the study asks for: {wing: functions that list files}. Each stands beside the rule that makes them.
+SHOWN, KEPT = {}, {}
+
+
+def show(wing, files):
+    """Ask for what a user reads: `files()` lists them."""
+    SHOWN.setdefault(wing, []).append(files)
+
+
+def keep(wing, files):
+    """Ask for files that are kept on the way: `files()` lists them."""
+    KEPT.setdefault(wing, []).append(files)
+
+
+def listed(registry, wings):
+    """Files that a registry names for these wings, each once."""
+    return list(dict.fromkeys(file for wing in wings for files in registry.get(wing, []) for file in files()))
+
+
+def wing_results(wing):
+    """Everything that the study asks of one wing: `snakemake plates`, `models`, `profiles`, `scores` stop there."""
+    return listed(SHOWN, [wing]) + listed(KEPT, [wing])
+
+
+def study_results():
+    """What a user reads, and of the files on the way to it those that are not there.
+
+    Snakemake takes away what a failed job had made, and does not miss a file that only stands between others, so that
+    old tables would pass for new ones. Files that are there are reached through what follows from them; named here,
+    each would be one more line to `all` in the report's picture of the workflow. Jobs, which read the workflow again, are
+    spared the look at the disk: none of them makes `all`. A list, no input function: the paths of one that another
+    workflow takes from `rules.brightpaint_all.input` would be looked for in that workflow's folders.
+    """
+    shown = listed(SHOWN, SHOWN)
+    if not workflow.is_main_process:
+        return shown
+    return list(dict.fromkeys(shown + [file for file in listed(KEPT, KEPT) if not is_there(file)]))
+
+
+def is_there(file):
+    """Whether a file of the study exists; its folder may be a path variable."""
+    for name in ("results", "resources"):
+        file = file.replace(f"<{name}>", CONFIG["pathvars"][name])
+    return Path(file).exists()
+
+
 def simulated():
     """Whether the plates are brightpaint's own."""
     return CONFIG["source"]["layout"] == "simulated"

@@ -37,28 +37,6 @@ rule index:
         " --missing {output.missing:q} 2> {log:q}"
 
 
-rule missing:
-    """Count what the plates lack, one row a plate."""
-    input:
-        indices=expand("<resources>/index/{plate}.parquet", plate=STUDY.used_plates()),
-        missing=expand("<results>/missing/{plate}.tsv", plate=STUDY.used_plates()),
-    output:
-        html=report(
-            "<results>/tables/missing.html",
-            category="Plates",
-            caption="../report/missing.rst",
-            labels={"table": "missing images"},
-        ),
-        tsv="<results>/tables/missing.tsv",
-    log:
-        "<logs>/missing.log",
-    conda:
-        "../../envs/brightpaint.yaml"
-    shell:
-        "python -m brightpaint.plates.missing --indices {input.indices:q} --missing {input.missing:q}"
-        " --tsv {output.tsv:q} --html {output.html:q} 2> {log:q}"
-
-
 rule fetch:
     """Copy the files of an index here, every one verified."""
     input:

@@ -39,28 +39,6 @@ def reported_results():
     return results
 
 
-def study_results():
-    """What a user reads, and of the files on the way to it those that are not there.
-
-    Snakemake takes away what a failed job had made, and does not miss a file that only stands between others, so that
-    old tables would pass for new ones. Files that are there are reached through what follows from them; named here,
-    each would be one more line to `all` in the report's picture of the workflow. Jobs, which read the workflow again, are
-    spared the look at the disk: none of them makes `all`. A list, no input function: the paths of one that another
-    workflow takes from `rules.brightpaint_all.input` would be looked for in that workflow's folders.
-    """
-    if not workflow.is_main_process:
-        return reported_results()
-    kept = kept_of_plates() + kept_of_models() + kept_images() + (kept_scores() if len(scored_arms()) > 1 else [])
-    return list(dict.fromkeys(reported_results() + [file for file in kept if not is_there(file)]))
-
-
-def is_there(file):
-    """Whether a file of the study exists; its folder may be a path variable."""
-    for name in ("results", "resources"):
-        file = file.replace(f"<{name}>", CONFIG["pathvars"][name])
-    return Path(file).exists()
-
-
 def kept_of_plates():
     """Of every plate: what is known of its images, and the images prepared."""
     kept = ["<resources>/index/{plate}.parquet", "<resources>/manifest/{plate}.tsv", "<results>/missing/{plate}.tsv"]
@@ -123,3 +101,10 @@ def kept_scores():
     kept += expand("<results>/profiles/{profiled}/perturbations.parquet", profiled=profiled)
     kept += expand("<results>/active/{name}", name=["perturbations.tsv", "wells.parquet", "agreement.tsv"])
     return kept + ["<results>/selection/cellprofiler.tsv"]
+
+
+show("figures", reported_results)
+keep("plates", kept_of_plates)
+keep("models", kept_of_models)
+keep("models", kept_images)
+keep("scores", lambda: kept_scores() if len(scored_arms()) > 1 else [])

@@ -1,74 +1,4 @@
-# What the predicted images are worth.
-
-
-rule active:
-    """Find the active perturbations, from real cells only."""
-    input:
-        medians=real_medians("active"),
-        selection="<results>/selection/cellprofiler.tsv",
-    output:
-        perturbations="<results>/active/perturbations.tsv",
-        wells="<results>/active/wells.parquet",
-        agreement="<results>/active/agreement.tsv",
-    log:
-        "<logs>/active.log",
-    conda:
-        "../../envs/brightpaint.yaml"
-    params:
-        settings=lambda wildcards: settings("active"),
-    shell:
-        "python -m brightpaint.profiles.active --settings {params.settings:q} --medians {input.medians:q}"
-        " --selection {input.selection:q} --active {output.perturbations:q} --wells {output.wells:q}"
-        " --agreement {output.agreement:q} 2> {log:q}"
-
-
-rule score:
-    """Score an arm against the real images and profiles of its test plates."""
-    input:
-        real=lambda wildcards: expand("<results>/images/real/{plate}.tif", plate=scored_plates(wildcards)),
-        predicted=stacks_to_score,
-        fields=lambda wildcards: expand("<results>/fields/{plate}.parquet", plate=scored_plates(wildcards)),
-        profiles=profiles_to_score,
-        embedded=embedded_to_score,
-        embeddings=embeddings_to_score,
-        real_embeddings=real_embeddings_to_score,
-        inception=inception_to_score(),
-        real_inception=inception_to_score("real"),
-        brightfield_inception=inception_to_score("brightfield"),
-        medians=medians_to_score(),
-        real_medians=medians_to_score("real"),
-        selection=selection_to_score,
-        replicates=replicates_to_score,
-        uncertainty=uncertainty_to_score,
-        masks=masks_to_score(),
-        real_masks=masks_to_score("real"),
-        active=active_table,
-        truth=truth_to_score,
-        wells=wells_to_score,
-    output:
-        metrics="<results>/metrics/{arm}.parquet",
-        by_field="<results>/metrics/{arm}.fields.parquet",
-    log:
-        "<logs>/score/{arm}.log",
-    wildcard_constraints:
-        arm="|".join(["real", "brightfield", "lookup"] + STUDY.arms),
-    conda:
-        "../../envs/brightpaint.yaml"
-    params:
-        settings=lambda wildcards: settings("score"),
-        plates=lambda wildcards: scored_plates(wildcards),
-    shell:
-        "python -m brightpaint.scores.score --settings {params.settings:q} --arm {wildcards.arm}"
-        " --plates {params.plates:q} --real {input.real:q} --predicted {input.predicted:q}"
-        " --fields {input.fields:q} --profiles {input.profiles:q} --active {input.active:q}"
-        " --embedded {input.embedded:q} --embeddings {input.embeddings:q} --real-embeddings {input.real_embeddings:q}"
-        " --inception {input.inception:q} --real-inception {input.real_inception:q}"
-        " --brightfield-inception {input.brightfield_inception:q}"
-        " --medians {input.medians:q} --real-medians {input.real_medians:q}"
-        " --selection {input.selection:q} --replicates {input.replicates:q} --uncertainty {input.uncertainty:q}"
-        " --masks {input.masks:q} --real-masks {input.real_masks:q}"
-        " --truth {input.truth:q} --wells {input.wells:q}"
-        " --metrics {output.metrics:q} --by-field {output.by_field:q} 2> {log:q}"
+# The figures of the report.
 
 
 rule montage:
@@ -186,32 +116,6 @@ rule attention:
         " --arms {params.arms:q} --figure {output:q} 2> {log:q}"
 
 
-rule tsne:
-    """Lay real and painted wells out in two dimensions, and say how well they can be told apart."""
-    input:
-        real="<results>/profiles/real/{space}/wells.parquet",
-        profiles=lambda wildcards: expand(
-            "<results>/profiles/{arm}/{space}/wells.parquet", arm=tsne_arms(wildcards.space), space=wildcards.space
-        ),
-    output:
-        report(
-            "<results>/figures/tsne/{space}.png",
-            category="Metrics",
-            caption="../report/tsne.rst",
-            labels={"table": "t-SNE: {space}"},
-        ),
-    log:
-        "<logs>/tsne/{space}.log",
-    conda:
-        "../../envs/brightpaint.yaml"
-    params:
-        settings=settings("tsne"),
-        arms=lambda wildcards: tsne_arms(wildcards.space),
-    shell:
-        "python -m brightpaint.report.figures.tsne --settings {params.settings:q} --real {input.real:q}"
-        " --arms {params.arms:q} --profiles {input.profiles:q} --figure {output:q} 2> {log:q}"
-
-
 rule worst:
     """Show the fields that an arm paints worst."""
     input:
@@ -295,31 +199,6 @@ rule uncertainty_figure:
         " --curve {output.curve:q} --montage {output.montage:q} 2> {log:q}"
 
 
-rule sweep:
-    """Compare samplers and step counts on the same weights and fields."""
-    input:
-        real="<results>/images/real/{plate}.tif",
-        fields="<results>/sweep/fields/{plate}.parquet",
-        predicted=expand("<results>/images/{point}/{{plate}}.tif", point=SWEPT),
-        seconds=expand("<results>/images/{point}/{{plate}}.seconds.tsv", point=SWEPT),
-        medians=sweep_medians,
-        real_medians=sweep_real_medians,
-        selection=sweep_selection,
-    output:
-        "<results>/sweep/{plate}.parquet",
-    log:
-        "<logs>/sweep/{plate}.log",
-    conda:
-        "../../envs/brightpaint.yaml"
-    params:
-        settings=lambda wildcards: settings("sweep"),
-    shell:
-        "python -m brightpaint.scores.images.sweep --settings {params.settings:q} --real {input.real:q}"
-        " --fields {input.fields:q} --predicted {input.predicted:q} --seconds {input.seconds:q}"
-        " --medians {input.medians:q} --real-medians {input.real_medians:q} --selection {input.selection:q}"
-        " --metrics {output:q} 2> {log:q}"
-
-
 rule sweep_figure:
     """Draw what samplers and step counts give, and lay it out as a table."""
     input:
@@ -375,34 +254,6 @@ rule plate_page:
         " --figure {output:q} 2> {log:q}"
 
 
-rule wells:
-    """List the wells of a plate that each arm should not be trusted in, and why."""
-    input:
-        fields="<results>/fields/{plate}.parquet",
-        flags="<results>/flags/{plate}.tsv",
-        scores=lambda wildcards: expand("<results>/metrics/{arm}.fields.parquet", arm=arms_testing(wildcards.plate)),
-        medians=medians_of_plate,
-        uncertainty=uncertainty_of_unscored,
-    output:
-        html=report(
-            "<results>/tables/wells/{plate}.html",
-            category="Plates",
-            caption="../report/wells.rst",
-            labels={"figure": "wells not to trust", "plate": "{plate}"},
-        ),
-        tsv="<results>/tables/wells/{plate}.tsv",
-    log:
-        "<logs>/wells/{plate}.log",
-    conda:
-        "../../envs/brightpaint.yaml"
-    params:
-        arms=lambda wildcards: network_arms(wildcards.plate),
-    shell:
-        "python -m brightpaint.report.tables.wells --plate {wildcards.plate} --arms {params.arms:q} --fields {input.fields:q}"
-        " --flags {input.flags:q} --scores {input.scores:q} --medians {input.medians:q}"
-        " --uncertainty {input.uncertainty:q} --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
-
-
 rule feature_figure:
     """Draw CPcor by feature group and channel of every measured arm."""
     input:
@@ -431,125 +282,6 @@ rule feature_figure:
         "python -m brightpaint.report.figures.figures features --settings {params.settings:q} --subset {wildcards.subset}"
         " --real {input.real:q} --arms {params.arms:q} --profiles {input.profiles:q} --active {input.active:q}"
         " --figure {output:q} 2> {log:q}"
-
-
-rule loss:
-    """Draw the training and validation loss of every network."""
-    input:
-        histories,
-    output:
-        report(
-            "<results>/figures/loss.png",
-            category="Training",
-            caption="../report/loss.rst",
-            labels={"figure": "training loss"},
-        ),
-    log:
-        "<logs>/loss.log",
-    conda:
-        "../../envs/brightpaint.yaml"
-    params:
-        settings=settings("figures"),
-    shell:
-        "python -m brightpaint.report.figures.figures loss --settings {params.settings:q} --histories {input:q}"
-        " --figure {output:q} 2> {log:q}"
-
-
-rule active_figure:
-    """Draw how the active perturbations were found."""
-    input:
-        active="<results>/active/perturbations.tsv",
-        wells="<results>/active/wells.parquet",
-        agreement="<results>/active/agreement.tsv",
-    output:
-        report(
-            "<results>/figures/active.png",
-            category="Active perturbations",
-            caption="../report/active.rst",
-            labels={"figure": "active subset"},
-        ),
-    log:
-        "<logs>/active_figure.log",
-    conda:
-        "../../envs/brightpaint.yaml"
-    params:
-        settings=settings("figures"),
-    shell:
-        "python -m brightpaint.report.figures.figures active --settings {params.settings:q} --active {input.active:q}"
-        " --wells {input.wells:q} --agreement {input.agreement:q} --figure {output:q} 2> {log:q}"
-
-
-rule tables:
-    """Lay the metrics of every arm side by side."""
-    input:
-        expand("<results>/metrics/{arm}.parquet", arm=scored_arms()),
-    output:
-        html=report(
-            "<results>/tables/metrics.html",
-            category="Metrics",
-            caption="../report/metrics.rst",
-            labels={"table": "all arms"},
-        ),
-        tsv="<results>/tables/metrics.tsv",
-    log:
-        "<logs>/tables.log",
-    conda:
-        "../../envs/brightpaint.yaml"
-    params:
-        arms=scored_arms(),
-        leaking=leaking_arms(),
-        roles=arm_roles(),
-    shell:
-        "python -m brightpaint.report.tables.metrics_table --arms {params.arms:q} --leaking {params.leaking:q} --metrics {input:q}"
-        " --roles {params.roles:q}"
-        " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
-
-
-rule paper_table:
-    """Lay the arms out as one of the paper's two tables."""
-    input:
-        expand("<results>/metrics/{arm}.parquet", arm=scored_arms()),
-    output:
-        html=report(
-            "<results>/tables/table_{number}.html",
-            category="Metrics",
-            caption="../report/paper_table.rst",
-            labels={"table": "as the paper's Table {number}"},
-        ),
-        tsv="<results>/tables/table_{number}.tsv",
-    log:
-        "<logs>/paper_table/{number}.log",
-    wildcard_constraints:
-        number="1|2",
-    conda:
-        "../../envs/brightpaint.yaml"
-    params:
-        settings=lambda wildcards: settings("paper_table", wildcards.number),
-    shell:
-        "python -m brightpaint.report.tables.paper_table --settings {params.settings:q} --metrics {input:q}"
-        " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
-
-
-rule cell_tables:
-    """Count cells, empty fields, and features missing or constant, of every measured arm and plate."""
-    input:
-        medians=measured_medians(),
-        selection="<results>/selection/cellprofiler.tsv" if CONFIG["perturbations"] else [],
-    output:
-        html=report(
-            "<results>/tables/cells.html",
-            category="Quality",
-            caption="../report/cell_table.rst",
-            labels={"table": "cells and features"},
-        ),
-        tsv="<results>/tables/cells.tsv",
-    log:
-        "<logs>/cell_tables.log",
-    conda:
-        "../../envs/brightpaint.yaml"
-    shell:
-        "python -m brightpaint.report.tables.cell_table --medians {input.medians:q} --selection {input.selection:q}"
-        " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
 
 rule overlap_figure:
@@ -588,6 +320,56 @@ rule overlap_figure:
         " --figure {output.figure:q} --table {output.table:q} 2> {log:q}"
 
 
+rule tsne:
+    """Lay real and painted wells out in two dimensions, and say how well they can be told apart."""
+    input:
+        real="<results>/profiles/real/{space}/wells.parquet",
+        profiles=lambda wildcards: expand(
+            "<results>/profiles/{arm}/{space}/wells.parquet", arm=tsne_arms(wildcards.space), space=wildcards.space
+        ),
+    output:
+        report(
+            "<results>/figures/tsne/{space}.png",
+            category="Metrics",
+            caption="../report/tsne.rst",
+            labels={"table": "t-SNE: {space}"},
+        ),
+    log:
+        "<logs>/tsne/{space}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("tsne"),
+        arms=lambda wildcards: tsne_arms(wildcards.space),
+    shell:
+        "python -m brightpaint.report.figures.tsne --settings {params.settings:q} --real {input.real:q}"
+        " --arms {params.arms:q} --profiles {input.profiles:q} --figure {output:q} 2> {log:q}"
+
+
+rule active_figure:
+    """Draw how the active perturbations were found."""
+    input:
+        active="<results>/active/perturbations.tsv",
+        wells="<results>/active/wells.parquet",
+        agreement="<results>/active/agreement.tsv",
+    output:
+        report(
+            "<results>/figures/active.png",
+            category="Active perturbations",
+            caption="../report/active.rst",
+            labels={"figure": "active subset"},
+        ),
+    log:
+        "<logs>/active_figure.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("figures"),
+    shell:
+        "python -m brightpaint.report.figures.figures active --settings {params.settings:q} --active {input.active:q}"
+        " --wells {input.wells:q} --agreement {input.agreement:q} --figure {output:q} 2> {log:q}"
+
+
 rule quality_figure:
     """Lay a plate's image quality out as the plate is, with what was flagged."""
     input:
@@ -611,23 +393,23 @@ rule quality_figure:
         " --measures {input.measures:q} --flags {input.flags:q} --figure {output:q} 2> {log:q}"
 
 
-rule quality_tables:
-    """Count what was flagged and left out on every plate, and compare the plates with one another."""
+rule loss:
+    """Draw the training and validation loss of every network."""
     input:
-        measures=expand("<results>/quality/{plate}.parquet", plate=STUDY.used_plates()),
-        flags=expand("<results>/flags/{plate}.tsv", plate=STUDY.used_plates()),
+        histories,
     output:
-        html=report(
-            "<results>/tables/quality.html",
-            category="Quality",
-            caption="../report/quality_table.rst",
-            labels={"table": "all plates"},
+        report(
+            "<results>/figures/loss.png",
+            category="Training",
+            caption="../report/loss.rst",
+            labels={"figure": "training loss"},
         ),
-        tsv="<results>/tables/quality.tsv",
     log:
-        "<logs>/quality_tables.log",
+        "<logs>/loss.log",
     conda:
         "../../envs/brightpaint.yaml"
+    params:
+        settings=settings("figures"),
     shell:
-        "python -m brightpaint.report.tables.quality_table --measures {input.measures:q} --flags {input.flags:q}"
-        " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+        "python -m brightpaint.report.figures.figures loss --settings {params.settings:q} --histories {input:q}"
+        " --figure {output:q} 2> {log:q}"

@@ -1,0 +1,146 @@
+# The tables of the report.
+
+
+rule missing:
+    """Count what the plates lack, one row a plate."""
+    input:
+        indices=expand("<resources>/index/{plate}.parquet", plate=STUDY.used_plates()),
+        missing=expand("<results>/missing/{plate}.tsv", plate=STUDY.used_plates()),
+    output:
+        html=report(
+            "<results>/tables/missing.html",
+            category="Plates",
+            caption="../report/missing.rst",
+            labels={"table": "missing images"},
+        ),
+        tsv="<results>/tables/missing.tsv",
+    log:
+        "<logs>/missing.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.plates.missing --indices {input.indices:q} --missing {input.missing:q}"
+        " --tsv {output.tsv:q} --html {output.html:q} 2> {log:q}"
+
+
+rule tables:
+    """Lay the metrics of every arm side by side."""
+    input:
+        expand("<results>/metrics/{arm}.parquet", arm=scored_arms()),
+    output:
+        html=report(
+            "<results>/tables/metrics.html",
+            category="Metrics",
+            caption="../report/metrics.rst",
+            labels={"table": "all arms"},
+        ),
+        tsv="<results>/tables/metrics.tsv",
+    log:
+        "<logs>/tables.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        arms=scored_arms(),
+        leaking=leaking_arms(),
+        roles=arm_roles(),
+    shell:
+        "python -m brightpaint.report.tables.metrics_table --arms {params.arms:q} --leaking {params.leaking:q} --metrics {input:q}"
+        " --roles {params.roles:q}"
+        " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+rule paper_table:
+    """Lay the arms out as one of the paper's two tables."""
+    input:
+        expand("<results>/metrics/{arm}.parquet", arm=scored_arms()),
+    output:
+        html=report(
+            "<results>/tables/table_{number}.html",
+            category="Metrics",
+            caption="../report/paper_table.rst",
+            labels={"table": "as the paper's Table {number}"},
+        ),
+        tsv="<results>/tables/table_{number}.tsv",
+    log:
+        "<logs>/paper_table/{number}.log",
+    wildcard_constraints:
+        number="1|2",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: settings("paper_table", wildcards.number),
+    shell:
+        "python -m brightpaint.report.tables.paper_table --settings {params.settings:q} --metrics {input:q}"
+        " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+rule cell_tables:
+    """Count cells, empty fields, and features missing or constant, of every measured arm and plate."""
+    input:
+        medians=measured_medians(),
+        selection="<results>/selection/cellprofiler.tsv" if CONFIG["perturbations"] else [],
+    output:
+        html=report(
+            "<results>/tables/cells.html",
+            category="Quality",
+            caption="../report/cell_table.rst",
+            labels={"table": "cells and features"},
+        ),
+        tsv="<results>/tables/cells.tsv",
+    log:
+        "<logs>/cell_tables.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.report.tables.cell_table --medians {input.medians:q} --selection {input.selection:q}"
+        " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+rule quality_tables:
+    """Count what was flagged and left out on every plate, and compare the plates with one another."""
+    input:
+        measures=expand("<results>/quality/{plate}.parquet", plate=STUDY.used_plates()),
+        flags=expand("<results>/flags/{plate}.tsv", plate=STUDY.used_plates()),
+    output:
+        html=report(
+            "<results>/tables/quality.html",
+            category="Quality",
+            caption="../report/quality_table.rst",
+            labels={"table": "all plates"},
+        ),
+        tsv="<results>/tables/quality.tsv",
+    log:
+        "<logs>/quality_tables.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.report.tables.quality_table --measures {input.measures:q} --flags {input.flags:q}"
+        " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+rule wells:
+    """List the wells of a plate that each arm should not be trusted in, and why."""
+    input:
+        fields="<results>/fields/{plate}.parquet",
+        flags="<results>/flags/{plate}.tsv",
+        scores=lambda wildcards: expand("<results>/metrics/{arm}.fields.parquet", arm=arms_testing(wildcards.plate)),
+        medians=medians_of_plate,
+        uncertainty=uncertainty_of_unscored,
+    output:
+        html=report(
+            "<results>/tables/wells/{plate}.html",
+            category="Plates",
+            caption="../report/wells.rst",
+            labels={"figure": "wells not to trust", "plate": "{plate}"},
+        ),
+        tsv="<results>/tables/wells/{plate}.tsv",
+    log:
+        "<logs>/wells/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        arms=lambda wildcards: network_arms(wildcards.plate),
+    shell:
+        "python -m brightpaint.report.tables.wells --plate {wildcards.plate} --arms {params.arms:q} --fields {input.fields:q}"
+        " --flags {input.flags:q} --scores {input.scores:q} --medians {input.medians:q}"
+        " --uncertainty {input.uncertainty:q} --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
