@@ -10,12 +10,7 @@ from snakemake.exceptions import WorkflowError
 ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from brightpaint.plan import limits
 from brightpaint.study.config import NETWORKS, Study
-from brightpaint.features import loaded_objects, own_pipeline
-from brightpaint.features.pipeline import read as read_pipeline
-from brightpaint.base.intensity import CUTOFF
-from brightpaint.plan.painting import read_rates
 from brightpaint.study.sweep_points import POINT, base_arm, reference
 
 try:
@@ -25,7 +20,6 @@ except ValueError as error:
 CONFIG = STUDY.config
 NO_IMAGES = ("real", "lookup", "brightfield")  # arms that paint nothing
 config.update(CONFIG)  # the report fills its texts from `config`: give it the defaults too
-RATES = read_rates(ROOT / "resources" / "rates.tsv")
 RESOURCES = CONFIG["pathvars"]["resources"]
 SWEPT = [point["name"] for point in STUDY.sweep_points]
 PAINTED = "|".join(STUDY.arms + SWEPT)
@@ -66,10 +60,14 @@ wildcard_constraints:
     part=r"\d{3}",
 
 
-def settings(stage, name=None, fold=None):
-    """Sorted JSON of exactly what changes the result of `stage`, so that reruns are right."""
-    held_out = {"held_out": STUDY.entry("folds", fold)["held_out"]} if fold else {}
-    return json.dumps({**stage_settings(stage, name), **held_out}, sort_keys=True)
+def as_json(chosen):
+    """Sorted JSON of what changes the result of a rule, no more and no less, so that reruns are right."""
+    return json.dumps(chosen, sort_keys=True)
+
+
+def settings(stage, name=None):
+    """`as_json` of the stages that do not yet build their settings beside their rule."""
+    return as_json(stage_settings(stage, name))
 
 
 def pick(section, *keys):
@@ -77,75 +75,12 @@ def pick(section, *keys):
     return {key: CONFIG[section][key] for key in keys}
 
 
-def cutoff_unless_default():
-    """The images' cut-off where it is not CUTOFF, which is what settings and weights mean that name none."""
-    return {} if CONFIG["prepare"]["cutoff"] == CUTOFF else pick("prepare", "cutoff")
-
-
 def stage_settings(stage, name):
     channels = CONFIG["channels"]
-    if stage == "simulate":
-        plate = {**STUDY.plates[name], "channels": channels["input"] + channels["target"]}
-        plate.pop("pixel_size_um", None)
-        return {**CONFIG["simulate"], "pixel_size_um": STUDY.pixel_size_um(name), "plate": plate}
-    if stage == "index":
-        source = pick(
-            "source", "layout", "url", "endpoint_url", "region", "profile", "table", "compounds", "exclude", "missing"
-        )
-        if source["layout"] == "simulated":
-            source.update(layout="gallery", url=mirror())
-        plate = {key: value for key, value in STUDY.plates[name].items() if key != "pixel_size_um"}
-        return {"source": source, "plate": plate, "channels": STUDY.channels(name)}
-    if stage == "fetch":
-        source = pick("source", "url", "endpoint_url", "region", "profile", "hash")
-        return {"source": {**source, "url": mirror()} if simulated() else source}
-    if stage == "fetch_illumination":
-        source = pick("source", "url", "endpoint_url", "region", "profile")
-        own = ("plate", "project", "source", "batch", "barcode")
-        plate = {key: value for key, value in STUDY.plates[name].items() if key in own}
-        return {"source": source, "plate": plate, "channels": STUDY.channels(name)}
-    if stage == "illumination":
-        return {**CONFIG["illumination"], "channels": STUDY.channels(name)}
-    if stage == "prepare":
-        own = {"region": STUDY.plates[name].get("region"), "channels": STUDY.channels(name)}
-        if CONFIG["prepare"]["pixel_size_um"]:
-            own["raw_pixel_um"] = STUDY.pixel_size_um(name)
-        return {**CONFIG["prepare"], **own}
-    if stage == "quality":
-        return {"channels": STUDY.channels(name)}
-    if stage == "flag":
-        return {**CONFIG["quality"], "channels": {**channels, "here": STUDY.channels(name)}}
-    if stage == "train":
-        model = STUDY.entry("models", name)
-        chosen = {key: model[key] for key in ("kind", "label", "preset", "width", "objective", "loss", "subset")}
-        return {**chosen, **CONFIG["train"], **cutoff_unless_default(), "channels": channels}
-    if stage == "train_classifier":
-        entry = STUDY.entry("classifiers", name)
-        chosen = {key: entry[key] for key in ("label", "width", "subset")}
-        return {**chosen, **CONFIG["train"], "channels": channels}
-    if stage == "sample":
-        arm = STUDY.entry("arms", name)
-        keys = ("sampler", "steps", "spacing", "eta", "sampling_label", "label_scale", "guidance_scale", "seed")
-        chosen = {key: arm[key] for key in (*keys, "guidance_interval")}
-        chosen |= {"mean_of": arm["mean_of"]} if arm["mean_of"] > 1 else {}
-        chosen |= {**cutoff_unless_default(), "subset": STUDY.model_of(name)["subset"]}
-        return {**chosen, **pick("sample", "batch")}
-    if stage == "uncertainty":
-        return {**stage_settings("sample", name), "samples": STUDY.entry("arms", name)["samples"]}
     if stage == "sweep":
         points = [{key: point[key] for key in ("name", *POINT)} for point in STUDY.sweep_points]
         chosen = {"channels": channels, "cutoff": CONFIG["prepare"]["cutoff"]}
         return {**chosen, "points": points, "reference": reference(CONFIG)}
-    if stage in ("export", "deliver"):
-        return {
-            "window": CONFIG["cellprofiler"]["window"],
-            "channels": channels["target"],
-            "pixel_size_um": STUDY.pixel_size_um(name),
-            "cutoff": CONFIG["prepare"]["cutoff"],
-            "renormalise": CONFIG["prepare"]["normalise"] == "image",
-        }
-    if stage == "cellpose":
-        return CONFIG["cellpose"]
     if stage == "lookup":
         return {"plates": STUDY.lookup_plates()}
     if stage in ("embed", "fid"):
@@ -228,42 +163,9 @@ def simulated():
     return CONFIG["source"]["layout"] == "simulated"
 
 
-def mirror():
-    """Folder of the simulated plates, laid out as the gallery's bucket."""
-    return f"{RESOURCES}/simulated"
-
-
-def truth_of(wildcards):
-    """Truth table of a simulated plate: its presence says that the plate has been made."""
-    return f"<resources>/truth/{wildcards.plate}.tsv" if simulated() else []
-
-
-def published_of(wildcards):
-    """The gallery's own illumination functions of a plate, where they are used."""
-    return "<resources>/illum/{plate}" if CONFIG["illumination"]["method"] == "published" else []
-
-
 def parts(section):
     """Part numbers of a plate's jobs: 001, 002, ..."""
     return [f"{part:03d}" for part in range(1, CONFIG[section]["parts"] + 1)]
-
-
-def sampling_parts(arm):
-    """Part numbers of an arm's sampling jobs on a plate; a sweep has few fields, and no more jobs than full batches."""
-    if arm not in SWEPT:
-        return parts("sample")
-    batches = math.ceil(CONFIG["sweep"]["fields"] / CONFIG["sample"]["batch"])
-    return parts("sample")[:batches]
-
-
-def parts_to_gather(suffix):
-    """Input function: the files of a plate's sampled parts that end so."""
-
-    def files(wildcards):
-        pattern = f"<results>/parts/{{kind}}/{{arm}}/{{plate}}/{{part}}{suffix}"
-        return expand(pattern, **dict(wildcards), part=sampling_parts(wildcards.arm))
-
-    return files
 
 
 def trained():
@@ -271,25 +173,6 @@ def trained():
     pairs = [(STUDY.model_of(arm), fold) for arm in STUDY.arms for fold in STUDY.entry("arms", arm)["folds"]]
     pairs = [(model["name"], fold) for model, fold in pairs if model["kind"] in NETWORKS and not model["weights"]]
     return list(dict.fromkeys(pairs))
-
-
-def gpus(wildcards):
-    """GPUs of a training or sampling job: the closed-form baselines need none."""
-    if hasattr(wildcards, "arm"):
-        return int(STUDY.model_of(wildcards.arm)["kind"] in NETWORKS)
-    floor = hasattr(wildcards, "model") and STUDY.entry("models", wildcards.model)["kind"] not in NETWORKS
-    return 0 if floor else CONFIG["compute"]["gpus"]
-
-
-def painting_minutes(wildcards, samples=1):
-    """Time limit of one part of an arm's painting."""
-    count = len(sampling_parts(wildcards.arm))
-    return limits.painting_minutes(STUDY, wildcards.arm, RATES, plate=wildcards.plate, parts=count, samples=samples)
-
-
-def spread_minutes(wildcards):
-    """Time limit of one part of an arm's further samples."""
-    return painting_minutes(wildcards, STUDY.entry("arms", wildcards.arm)["samples"] - 1)
 
 
 def by_attempt(amount):

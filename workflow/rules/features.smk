@@ -1,6 +1,9 @@
 # From images to profiles. Everything is written once, for the real arm and the predicted ones.
 
 
+include: "functions/features.smk"
+
+
 rule export:
     """Write one part of a plate's stains as TIFFs for CellProfiler, all by one fixed affine map."""
     input:
@@ -14,7 +17,7 @@ rule export:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: settings("export", wildcards.plate),
+        settings=scale_of_tiffs,
         parts=CONFIG["cellprofiler"]["parts"],
     shell:
         "python -m brightpaint.features.export --settings {params.settings:q} --arm {wildcards.arm}"
@@ -41,10 +44,14 @@ rule cellpose:
         mem_mb=by_attempt(4000),
         runtime=by_attempt(240),
     params:
-        settings=settings("cellpose"),
+        settings=as_json(CONFIG["cellpose"]),
     shell:
         "python -m brightpaint.features.cellpose --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
         " --threads {threads} --images {input.tiffs:q} --labels {output.labels:q} --counts {output.counts:q} 2> {log:q}"
+
+
+if segmented():
+    keep("features", lambda: measured("<results>/cellpose/{arm}/{plate}/{part}.csv", part=parts("cellprofiler")))
 
 
 rule cellprofiler:
@@ -107,6 +114,9 @@ rule cells:
         " --part-masks {input.masks:q} --masks {output.masks:q} 2> {log:q}"
 
 
+keep("features", lambda: measured("<results>/cells/{arm}/{plate}.parquet", "<results>/masks/{arm}/{plate}.tif"))
+
+
 rule median:
     """Take the median cell of every field."""
     input:
@@ -123,6 +133,9 @@ rule median:
     shell:
         "python -m brightpaint.features.median --cells {input.cells:q} --rows {input.rows:q}"
         " --medians {output:q} 2> {log:q}"
+
+
+keep("features", lambda: measured("<results>/medians/{arm}/{plate}.parquet"))
 
 
 rule embed:
@@ -198,7 +211,10 @@ rule deliver:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: settings("deliver", wildcards.plate),
+        settings=scale_of_tiffs,
     shell:
         "python -m brightpaint.features.deliver --settings {params.settings:q}"
         " --stack {input.stack:q} --rows {input.rows:q} --fields {input.fields:q} --folder {output:q} 2> {log:q}"
+
+
+show("features", delivered)

@@ -1,6 +1,9 @@
 # The class-guided image-to-image diffusion model: train it, sample from it, gather the parts.
 
 
+include: "functions/models.smk"
+
+
 rule train:
     """Train a model on every study plate that the fold does not test."""
     input:
@@ -22,12 +25,15 @@ rule train:
         mem_mb=by_attempt(limits.training_mb(CONFIG)),
         runtime=limits.training_minutes(CONFIG),
     params:
-        settings=lambda wildcards: settings("train", wildcards.model, wildcards.fold),
+        settings=training("models", "model", "kind", "label", "preset", "width", "objective", "loss", "subset"),
     shell:
         "exec $(launch {resources.gpu}) brightpaint.models.train --settings {params.settings:q}"
         ' --device $BRIGHTPAINT_DEVICE --compute "$BRIGHTPAINT_COMPUTE"'
         " --threads {threads} --stacks {input.stacks:q} --fields {input.fields:q} --active {input.active:q}"
         " --weights {output.weights:q} --history {output.history:q} 2> {log:q}"
+
+
+keep("models", lambda: trained_files("models", "model"))
 
 
 rule train_classifier:
@@ -51,12 +57,15 @@ rule train_classifier:
         mem_mb=by_attempt(limits.training_mb(CONFIG)),
         runtime=limits.training_minutes(CONFIG),
     params:
-        settings=lambda wildcards: settings("train_classifier", wildcards.classifier, wildcards.fold),
+        settings=training("classifiers", "classifier", "label", "width", "subset"),
     shell:
         "exec $(launch {resources.gpu}) brightpaint.models.train_classifier --settings {params.settings:q}"
         ' --device $BRIGHTPAINT_DEVICE --compute "$BRIGHTPAINT_COMPUTE"'
         " --threads {threads} --stacks {input.stacks:q} --fields {input.fields:q} --active {input.active:q}"
         " --weights {output.weights:q} --history {output.history:q} 2> {log:q}"
+
+
+keep("models", lambda: trained_files("classifiers", "classifier"))
 
 
 rule sweep_fields:
@@ -75,6 +84,10 @@ rule sweep_fields:
     shell:
         "python -m brightpaint.models.paint.sweep_fields --fields {input.fields:q} --active {input.active:q}"
         " --count {params.fields:q} --drawn {output:q} 2> {log:q}"
+
+
+if SWEPT:
+    keep("models", lambda: [f"<results>/sweep/fields/{STUDY.sweep_plate}.parquet"])
 
 
 rule sample:
@@ -100,7 +113,7 @@ rule sample:
         mem_mb=by_attempt(limits.painting_mb(CONFIG)),
         runtime=painting_minutes,
     params:
-        settings=lambda wildcards: settings("sample", wildcards.arm),
+        settings=lambda wildcards: as_json(sampling(wildcards.arm)),
         parts=lambda wildcards: len(sampling_parts(wildcards.arm)),
     shell:
         "keep_memory python -m brightpaint.models.paint.sample --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
@@ -136,7 +149,7 @@ rule uncertainty:
         mem_mb=by_attempt(limits.painting_mb(CONFIG)),
         runtime=spread_minutes,
     params:
-        settings=lambda wildcards: settings("uncertainty", wildcards.arm),
+        settings=several_samples,
         parts=lambda wildcards: len(sampling_parts(wildcards.arm)),
     shell:
         "keep_memory python -m brightpaint.models.paint.uncertainty --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
@@ -169,3 +182,6 @@ rule gather:
         "python -m brightpaint.models.paint.gather --parts {input.parts:q} --part-seconds {input.seconds:q}"
         " --fields {input.fields:q} --active {input.active:q}"
         " --stack {output.stack:q} --rows {output.rows:q} --seconds {output.seconds:q} 2> {log:q}"
+
+
+keep("models", painted_files)

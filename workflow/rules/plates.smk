@@ -1,6 +1,9 @@
 # From a plate in the gallery to a stack of normalised fields.
 
 
+include: "functions/plates.smk"
+
+
 rule simulate:
     """Make a plate of known truth, laid out as in the gallery."""
     output:
@@ -12,11 +15,15 @@ rule simulate:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: settings("simulate", wildcards.plate),
+        settings=simulated_plate,
         mirror=mirror(),
     shell:
         "python -m brightpaint.plates.simulate --settings {params.settings:q} --mirror {params.mirror:q}"
         " --truth {output.truth:q} 2> {log:q}"
+
+
+if simulated():
+    keep("plates", of_used_plates("<resources>/truth/{plate}.tsv"))
 
 
 rule index:
@@ -31,10 +38,13 @@ rule index:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: settings("index", wildcards.plate),
+        settings=listed_plate,
     shell:
         "python -m brightpaint.plates.index --settings {params.settings:q} --index {output.index:q}"
         " --missing {output.missing:q} 2> {log:q}"
+
+
+keep("plates", of_used_plates("<resources>/index/{plate}.parquet", "<results>/missing/{plate}.tsv"))
 
 
 rule fetch:
@@ -54,10 +64,13 @@ rule fetch:
         mem_mb=by_attempt(2000),
         runtime=by_attempt(240),
     params:
-        settings=lambda wildcards: settings("fetch", wildcards.plate),
+        settings=as_json({"source": source_keys("url", "endpoint_url", "region", "profile", "hash")}),
     shell:
         "python -m brightpaint.plates.fetch --settings {params.settings:q} --workers $BRIGHTPAINT_WORKERS"
         " --index {input:q} --raw {output.raw:q} --manifest {output.manifest:q} 2> {log:q}"
+
+
+keep("plates", of_used_plates("<resources>/manifest/{plate}.tsv"))
 
 
 rule fetch_illumination:
@@ -69,9 +82,13 @@ rule fetch_illumination:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: settings("fetch_illumination", wildcards.plate),
+        settings=published_plate,
     shell:
         "python -m brightpaint.plates.fetch_illumination --settings {params.settings:q} --published {output:q} 2> {log:q}"
+
+
+if CONFIG["illumination"]["method"] == "published":
+    keep("plates", of_used_plates("<resources>/illum/{plate}"))
 
 
 rule illumination:
@@ -93,10 +110,13 @@ rule illumination:
         mem_mb=by_attempt(4000),
         runtime=by_attempt(120),
     params:
-        settings=lambda wildcards: settings("illumination", wildcards.plate),
+        settings=lambda wildcards: as_json({**CONFIG["illumination"], "channels": STUDY.channels(wildcards.plate)}),
     shell:
         "python -m brightpaint.plates.illumination --settings {params.settings:q} --workers {threads}"
         " --index {input.index:q} --raw {input.raw:q} --published {input.published:q} --illumination {output:q} 2> {log:q}"
+
+
+keep("plates", of_used_plates("<results>/illumination/{plate}.tif"))
 
 
 rule prepare:
@@ -119,11 +139,14 @@ rule prepare:
         mem_mb=by_attempt(4000),
         runtime=by_attempt(120),
     params:
-        settings=lambda wildcards: settings("prepare", wildcards.plate),
+        settings=prepared_plate,
     shell:
         "python -m brightpaint.plates.prepare --settings {params.settings:q} --workers {threads}"
         " --index {input.index:q} --raw {input.raw:q} --illumination {input.illumination:q}"
         " --stack {output.stack:q} --fields {output.fields:q} 2> {log:q}"
+
+
+keep("plates", of_used_plates("<results>/images/real/{plate}.tif", "<results>/prepared/{plate}.parquet"))
 
 
 rule quality:
@@ -144,10 +167,13 @@ rule quality:
         mem_mb=by_attempt(4000),
         runtime=by_attempt(120),
     params:
-        settings=lambda wildcards: settings("quality", wildcards.plate),
+        settings=lambda wildcards: as_json({"channels": STUDY.channels(wildcards.plate)}),
     shell:
         "python -m brightpaint.plates.quality --settings {params.settings:q} --workers {threads}"
         " --index {input.index:q} --raw {input.raw:q} --quality {output:q} 2> {log:q}"
+
+
+keep("plates", of_used_plates("<results>/quality/{plate}.parquet"))
 
 
 rule flag:
@@ -163,7 +189,10 @@ rule flag:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: settings("flag", wildcards.plate),
+        settings=flaws,
     shell:
         "python -m brightpaint.plates.flag --settings {params.settings:q} --quality {input.quality:q}"
         " --prepared {input.prepared:q} --fields {output.fields:q} --flags {output.flags:q} 2> {log:q}"
+
+
+keep("plates", of_used_plates("<results>/fields/{plate}.parquet", "<results>/flags/{plate}.tsv"))

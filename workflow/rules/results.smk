@@ -9,8 +9,6 @@ def reported_results():
     results += expand("<results>/figures/quality/{plate}.png", plate=STUDY.used_plates())
     results += ["<results>/tables/quality.html"]
     results += expand("<results>/tables/wells/{plate}.html", plate=[plate for plate in shown if network_arms(plate)])
-    painted = [arm for arm in STUDY.arms if STUDY.model_of(arm)["kind"] in NETWORKS]
-    results += [f"<results>/predicted/{arm}/{plate}" for arm in painted for plate in STUDY.predict_plates(arm)]
     several = [arm["name"] for arm in CONFIG["arms"] if arm["samples"] > 1]
     results += [f"<results>/figures/uncertainty/{arm}.png" for arm in several if STUDY.test_plates(arm)]
     if SWEPT:
@@ -37,42 +35,6 @@ def reported_results():
         )
         results += expand("<results>/figures/attention/{plate}.jpg", plate=tested if STUDY.seen_arms("embed") else [])
     return results
-
-
-def kept_of_plates():
-    """Of every plate: what is known of its images, and the images prepared."""
-    kept = ["<resources>/index/{plate}.parquet", "<resources>/manifest/{plate}.tsv", "<results>/missing/{plate}.tsv"]
-    kept += [
-        "<results>/illumination/{plate}.tif",
-        "<results>/images/real/{plate}.tif",
-        "<results>/prepared/{plate}.parquet",
-    ]
-    kept += ["<results>/quality/{plate}.parquet", "<results>/flags/{plate}.tsv", "<results>/fields/{plate}.parquet"]
-    kept += ["<resources>/truth/{plate}.tsv"] if simulated() else []
-    kept += ["<resources>/illum/{plate}"] if CONFIG["illumination"]["method"] == "published" else []
-    return expand(kept, plate=STUDY.used_plates())
-
-
-def kept_of_models():
-    """Weights and histories of every model that an arm needs trained here."""
-    made = []
-    for arm in CONFIG["arms"]:
-        model = STUDY.model_of(arm["name"])
-        named = [] if model["weights"] else [f"models/{model['name']}"]
-        named += [f"classifiers/{arm['classifier']}"] if arm["classifier"] else []
-        made += [f"{name}/{fold}" for name in named for fold in arm["folds"]]
-    return expand("<results>/{made}/{file}", made=made, file=["weights.safetensors", "history.jsonl"])
-
-
-def kept_images():
-    """Painted stacks of every arm and of the sweep's points, and the uncertainty of those that paint several samples."""
-    arms = [(arm, plate) for arm in STUDY.arms for plate in STUDY.test_plates(arm) + STUDY.predict_plates(arm)]
-    made = [f"images/{arm}/{plate}" for arm, plate in arms]
-    made += [f"uncertainty/{arm}/{plate}" for arm, plate in arms if STUDY.entry("arms", arm)["samples"] > 1]
-    made += [f"images/{point}/{STUDY.sweep_plate}" for point in SWEPT]
-    files = expand("<results>/{made}{end}", made=made, end=[".tif", ".parquet", ".seconds.tsv"])
-    plates = [STUDY.sweep_plate] if SWEPT else []
-    return files + expand("<results>/{made}/{plate}.parquet", made=["sweep", "sweep/fields"], plate=plates)
 
 
 def kept_scores():
@@ -104,7 +66,5 @@ def kept_scores():
 
 
 show("figures", reported_results)
-keep("plates", kept_of_plates)
-keep("models", kept_of_models)
-keep("models", kept_images)
+keep("scores", lambda: [f"<results>/sweep/{STUDY.sweep_plate}.parquet"] if SWEPT else [])
 keep("scores", lambda: kept_scores() if len(scored_arms()) > 1 else [])

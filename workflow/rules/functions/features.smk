@@ -1,0 +1,66 @@
+# What the features wing asks of the study: input functions, settings, its pipeline. No rules.
+from brightpaint.features import loaded_objects, own_pipeline
+from brightpaint.features.pipeline import read as read_pipeline
+
+
+def rows_of(wildcards):
+    """Table that names the rows of an arm's stack: every field, or the predicted ones."""
+    real = wildcards.arm == "real"
+    return "<results>/fields/{plate}.parquet" if real else "<results>/images/{arm}/{plate}.parquet"
+
+
+def pipeline_file():
+    """The CellProfiler pipeline: one of ours by name, or a path."""
+    name = CONFIG["cellprofiler"]["pipeline"]
+    shipped = ROOT / "resources" / "cellprofiler" / f"{name}.cppipe"
+    if not (shipped.exists() or Path(name).exists()):
+        known = sorted(path.stem for path in shipped.parent.glob("*.cppipe"))
+        raise WorkflowError(f"config: cellprofiler.pipeline: {name} is neither a file nor one of {', '.join(known)}")
+    if shipped.exists():
+        return str(shipped)
+    try:
+        own_pipeline.check(read_pipeline(Path(name)), CONFIG["channels"]["target"], Path(name))
+        if segmented():
+            loaded_objects.adapt(read_pipeline(Path(name)), Path(name))
+    except ValueError as error:
+        raise WorkflowError(f"config: cellprofiler.pipeline: {error}") from None
+    return name
+
+
+def segmented():
+    """Whether Cellpose finds nuclei and cells, and CellProfiler only measures them."""
+    return CONFIG["cellprofiler"]["segmentation"] == "cellpose"
+
+
+def cellpose_models():
+    """Files of the models that the section cellpose names by path; none where cellpose fetches its own."""
+    named = [CONFIG["cellpose"][key] for key in ("nuclei", "cells")]
+    return [model for model in dict.fromkeys(named) if segmented() and Path(model).is_file()]
+
+
+def measured(*patterns, **wildcards):
+    """These files of every arm's plates whose cells are measured to be scored, the sweep's points among them."""
+    if len(scored_arms()) == 1:
+        return []
+    pairs = [(arm, plate) for arm in measured_to_score() for plate in STUDY.profile_plates(arm)]
+    pairs += [(point, STUDY.sweep_plate) for point in (SWEPT if sweep_measured() else [])]
+    return [file for arm, plate in pairs for file in expand(patterns, arm=arm, plate=plate, **wildcards)]
+
+
+def delivered():
+    """Folders of the plates of role predict that a network paints."""
+    painted = [arm for arm in STUDY.arms if STUDY.model_of(arm)["kind"] in NETWORKS]
+    return [f"<results>/predicted/{arm}/{plate}" for arm in painted for plate in STUDY.predict_plates(arm)]
+
+
+def scale_of_tiffs(wildcards):
+    """JSON of how stains become the grey levels of TIFFs."""
+    return as_json(
+        {
+            "window": CONFIG["cellprofiler"]["window"],
+            "channels": CONFIG["channels"]["target"],
+            "pixel_size_um": STUDY.pixel_size_um(wildcards.plate),
+            "cutoff": CONFIG["prepare"]["cutoff"],
+            "renormalise": CONFIG["prepare"]["normalise"] == "image",
+        }
+    )

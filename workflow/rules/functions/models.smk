@@ -1,0 +1,145 @@
+# What the models wing asks of the study: input functions, settings, limits. No rules.
+from brightpaint.base.intensity import CUTOFF
+from brightpaint.plan import limits
+from brightpaint.plan.painting import read_rates
+
+RATES = read_rates(ROOT / "resources" / "rates.tsv")
+
+
+def training_stacks(wildcards):
+    """Real stacks of the plates that a fold trains on."""
+    return expand("<results>/images/real/{plate}.tif", plate=STUDY.training_plates(wildcards.fold))
+
+
+def training_fields(wildcards):
+    """Field tables of the plates that a fold trains on."""
+    return expand("<results>/fields/{plate}.parquet", plate=STUDY.training_plates(wildcards.fold))
+
+
+def active_of(section, key):
+    """Input function: the table of actives where the named model trains on the active subset."""
+
+    def active(wildcards):
+        subset = STUDY.entry(section, wildcards[key])["subset"]
+        return "<results>/active/perturbations.tsv" if subset == "active" else []
+
+    return active
+
+
+def weights_of(wildcards):
+    """Weights from which an arm predicts a plate: trained here, or given by path."""
+    model = STUDY.model_of(wildcards.arm)
+    fold = STUDY.fold_of(wildcards.arm, wildcards.plate)
+    return model["weights"] or f"<results>/models/{model['name']}/{fold}/weights.safetensors"
+
+
+def classifier_of(wildcards):
+    """Classifier weights that guide an arm, if any."""
+    name = STUDY.entry("arms", wildcards.arm)["classifier"]
+    fold = STUDY.fold_of(wildcards.arm, wildcards.plate)
+    return f"<results>/classifiers/{name}/{fold}/weights.safetensors" if name else []
+
+
+def fields_of(wildcards):
+    """Table of the fields that an arm is to paint: a plate's, or those drawn for the sweep."""
+    drawn = "<results>/sweep/fields/{plate}.parquet"
+    return drawn if wildcards.arm in SWEPT else "<results>/fields/{plate}.parquet"
+
+
+def active_of_arm(wildcards):
+    """The table of actives where the arm predicts the active subset only."""
+    subset = STUDY.model_of(wildcards.arm)["subset"]
+    return "<results>/active/perturbations.tsv" if subset == "active" else []
+
+
+def sweep_active(wildcards):
+    """The table of actives where the sweep's arm predicts the active subset only."""
+    subset = STUDY.model_of(base_arm(CONFIG)["name"])["subset"]
+    return "<results>/active/perturbations.tsv" if subset == "active" else []
+
+
+def sampling_parts(arm):
+    """Part numbers of an arm's sampling jobs on a plate; a sweep has few fields, and no more jobs than full batches."""
+    if arm not in SWEPT:
+        return parts("sample")
+    batches = math.ceil(CONFIG["sweep"]["fields"] / CONFIG["sample"]["batch"])
+    return parts("sample")[:batches]
+
+
+def parts_to_gather(suffix):
+    """Input function: the files of a plate's sampled parts that end so."""
+
+    def files(wildcards):
+        pattern = f"<results>/parts/{{kind}}/{{arm}}/{{plate}}/{{part}}{suffix}"
+        return expand(pattern, **dict(wildcards), part=sampling_parts(wildcards.arm))
+
+    return files
+
+
+def gpus(wildcards):
+    """GPUs of a training or sampling job: the closed-form baselines need none."""
+    if hasattr(wildcards, "arm"):
+        return int(STUDY.model_of(wildcards.arm)["kind"] in NETWORKS)
+    floor = hasattr(wildcards, "model") and STUDY.entry("models", wildcards.model)["kind"] not in NETWORKS
+    return 0 if floor else CONFIG["compute"]["gpus"]
+
+
+def painting_minutes(wildcards, samples=1):
+    """Time limit of one part of an arm's painting."""
+    count = len(sampling_parts(wildcards.arm))
+    return limits.painting_minutes(STUDY, wildcards.arm, RATES, plate=wildcards.plate, parts=count, samples=samples)
+
+
+def spread_minutes(wildcards):
+    """Time limit of one part of an arm's further samples."""
+    return painting_minutes(wildcards, STUDY.entry("arms", wildcards.arm)["samples"] - 1)
+
+
+def trained_files(section, key):
+    """Weights and histories of the entries of `section` that arms name by `key` and that are trained here."""
+    given = [entry["name"] for entry in CONFIG[section] if entry.get("weights")]
+    arms = [arm for arm in CONFIG["arms"] if arm[key] and arm[key] not in given]
+    made = [f"{section}/{arm[key]}/{fold}" for arm in arms for fold in arm["folds"]]
+    return expand("<results>/{made}/{file}", made=made, file=["weights.safetensors", "history.jsonl"])
+
+
+def painted_files():
+    """Painted stacks of every arm and of the sweep's points, and the uncertainty of arms that paint several samples."""
+    arms = [(arm, plate) for arm in STUDY.arms for plate in STUDY.test_plates(arm) + STUDY.predict_plates(arm)]
+    made = [f"images/{arm}/{plate}" for arm, plate in arms]
+    made += [f"uncertainty/{arm}/{plate}" for arm, plate in arms if STUDY.entry("arms", arm)["samples"] > 1]
+    made += [f"images/{point}/{STUDY.sweep_plate}" for point in SWEPT]
+    return expand("<results>/{made}{end}", made=made, end=[".tif", ".parquet", ".seconds.tsv"])
+
+
+def cutoff_unless_default():
+    """The images' cut-off where it is not CUTOFF, which is what settings and weights mean that name none."""
+    cutoff = CONFIG["prepare"]["cutoff"]
+    return {} if cutoff == CUTOFF else {"cutoff": cutoff}
+
+
+def training(section, key, *own):
+    """Params function: JSON of these keys of an entry of `section`, and of how and on what it is trained."""
+
+    def chosen(wildcards):
+        entry, fold = STUDY.entry(section, wildcards[key]), STUDY.entry("folds", wildcards.fold)
+        shared = {**CONFIG["train"], "channels": CONFIG["channels"], "held_out": fold["held_out"]}
+        clipped = cutoff_unless_default() if section == "models" else {}  # a classifier clips nothing
+        return as_json({name: entry[name] for name in own} | shared | clipped)
+
+    return chosen
+
+
+def sampling(arm):
+    """How an arm paints."""
+    keys = ("sampler", "steps", "spacing", "eta", "sampling_label", "label_scale", "guidance_scale", "seed")
+    entry = STUDY.entry("arms", arm)
+    chosen = {key: entry[key] for key in (*keys, "guidance_interval")}
+    chosen |= {"mean_of": entry["mean_of"]} if entry["mean_of"] > 1 else {}
+    chosen |= {**cutoff_unless_default(), "subset": STUDY.model_of(arm)["subset"]}
+    return {**chosen, "batch": CONFIG["sample"]["batch"]}
+
+
+def several_samples(wildcards):
+    """JSON of how an arm paints, and how many samples of a field."""
+    return as_json({**sampling(wildcards.arm), "samples": STUDY.entry("arms", wildcards.arm)["samples"]})

@@ -1,0 +1,70 @@
+# What the plates wing asks of the study: input functions and settings. No rules.
+
+
+def mirror():
+    """Folder of the simulated plates, laid out as the gallery's bucket."""
+    return f"{RESOURCES}/simulated"
+
+
+def truth_of(wildcards):
+    """Truth table of a simulated plate: its presence says that the plate has been made."""
+    return f"<resources>/truth/{wildcards.plate}.tsv" if simulated() else []
+
+
+def published_of(wildcards):
+    """The gallery's own illumination functions of a plate, where they are used."""
+    return "<resources>/illum/{plate}" if CONFIG["illumination"]["method"] == "published" else []
+
+
+def of_used_plates(*patterns):
+    """Function: these files of every plate that the study uses."""
+    return lambda: expand(patterns, plate=STUDY.used_plates())
+
+
+def source_keys(*keys):
+    """{key: value} of the section `source`; simulated plates lie in a mirror of the gallery."""
+    source = CONFIG["source"] | ({"layout": "gallery", "url": mirror()} if simulated() else {})
+    return {key: source[key] for key in keys}
+
+
+def row_of_plate(plate):
+    """A plate's row of the plate table, but for its pixels' size: what needs that says so itself."""
+    return {key: value for key, value in STUDY.plates[plate].items() if key != "pixel_size_um"}
+
+
+def simulated_plate(wildcards):
+    """JSON of how plates are simulated, and of this one."""
+    channels = CONFIG["channels"]["input"] + CONFIG["channels"]["target"]
+    plate = {**row_of_plate(wildcards.plate), "channels": channels}
+    size_um = STUDY.pixel_size_um(wildcards.plate)
+    return as_json({**CONFIG["simulate"], "pixel_size_um": size_um, "plate": plate})
+
+
+def listed_plate(wildcards):
+    """JSON of where a plate's files lie, which of them are taken, and what its wells hold."""
+    where = source_keys("layout", "url", "endpoint_url", "region", "profile")
+    what = source_keys("table", "compounds", "exclude", "missing")
+    channels = STUDY.channels(wildcards.plate)
+    return as_json({"source": where | what, "plate": row_of_plate(wildcards.plate), "channels": channels})
+
+
+def published_plate(wildcards):
+    """JSON of where the gallery keeps a plate's illumination functions."""
+    own = ("plate", "project", "source", "batch", "barcode")
+    plate = {key: value for key, value in STUDY.plates[wildcards.plate].items() if key in own}
+    source = source_keys("url", "endpoint_url", "region", "profile")
+    return as_json({"source": source, "plate": plate, "channels": STUDY.channels(wildcards.plate)})
+
+
+def prepared_plate(wildcards):
+    """JSON of how a plate's fields are cut, resized and normalised."""
+    own = {"region": STUDY.plates[wildcards.plate].get("region"), "channels": STUDY.channels(wildcards.plate)}
+    if CONFIG["prepare"]["pixel_size_um"]:
+        own["raw_pixel_um"] = STUDY.pixel_size_um(wildcards.plate)
+    return as_json(CONFIG["prepare"] | own)
+
+
+def flaws(wildcards):
+    """JSON of what counts as a flaw, in the channels that a plate has."""
+    channels = {**CONFIG["channels"], "here": STUDY.channels(wildcards.plate)}
+    return as_json({**CONFIG["quality"], "channels": channels})
