@@ -38,15 +38,9 @@ def reported_results():
 
 
 def kept_scores():
-    """Cells, medians, profiles, embeddings and scores of every arm, and what was chosen by them."""
+    """Profiles, embeddings and scores of every arm, and what was chosen by them."""
     measured = measured_to_score()
-    swept = [f"{point}/{STUDY.sweep_plate}" for point in (SWEPT if sweep_measured() else [])]
-    cells = [f"{arm}/{plate}" for arm in measured for plate in STUDY.profile_plates(arm)] + swept
-    kept = expand(["<results>/cells/{cells}.parquet", "<results>/masks/{cells}.tif"], cells=cells)
-    kept += measured_medians() + expand("<results>/medians/{cells}.parquet", cells=swept)
-    if segmented():
-        kept += expand("<results>/cellpose/{cells}/{part}.csv", cells=cells, part=parts("cellprofiler"))
-    kept += expand("<results>/metrics/{arm}{end}.parquet", arm=scored_arms(), end=["", ".fields"])
+    kept = expand("<results>/metrics/{arm}{end}.parquet", arm=scored_arms(), end=["", ".fields"])
     tested = {plate for arm in STUDY.arms for plate in STUDY.test_plates(arm)}
     embedded = [f"{arm}/{plate}" for arm in STUDY.seen_arms("embed") for plate in STUDY.seen_plates(arm)]
     kept += expand("<results>/embeddings/{embedded}.parquet", embedded=embedded)
