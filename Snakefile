@@ -31,3 +31,33 @@ rule all:
     default_target: True
     input:
         study_results(),
+
+
+rule plates:
+    """Stop where every plate has been prepared and its flaws are known: `snakemake plates`."""
+    input:
+        wing_results("plates"),
+
+
+rule models:
+    """Stop where every model has been trained and every arm has painted its plates."""
+    input:
+        wing_results("models"),
+
+
+rule features:
+    """Stop where cells have been measured and fields embedded, and plates without stains delivered."""
+    input:
+        wing_results("features"),
+
+
+rule profiles:
+    """Stop where every arm's wells and perturbations have their profiles, and the actives are found."""
+    input:
+        wing_results("profiles"),
+
+
+rule scores:
+    """Stop where every arm has been scored, before figures and tables."""
+    input:
+        wing_results("scores"),

@@ -71,6 +71,8 @@ def test_another_workflow_plans_every_rule_under_a_prefix(outer):
     assert set(jobs) - {"count", "everything"} == {name for name in jobs if name.startswith("brightpaint_")}
     outputs = re.findall(r"^    output: (.*)$", said, re.MULTILINE)
     assert all(path.startswith(("painted/", "counted")) for line in outputs for path in line.split(", "))
+    stopped = planned(run(outer, "-n", "brightpaint_plates"))
+    assert stopped["brightpaint_flag"] == 3 and not {"brightpaint_train", "count"} & set(stopped)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from conftest import copy_of, planned, snakemake, write_study
+from conftest import ROOT, copy_of, planned, snakemake, write_study
 
 FLEETING = re.compile(r"^(results/parts|resources/raw)/")
 ARMS = [
@@ -32,6 +32,25 @@ UNLABELLED = {
     "perturbations": False,
     "models": [{"name": "pert"}, {"name": "mean", "kind": "mean"}, {"name": "pixel", "kind": "pixel"}],
 }
+UNMEASURED = {
+    "models": [{"name": "pixel", "kind": "pixel"}],
+    "arms": [{"name": "pixel", "model": "pixel", "folds": ["A"], "profile": False}],
+}
+
+# Where a study can be told to stop: rules of the wing that must be planned.
+STOPS = {
+    "plates": {"quality", "flag"},
+    "models": {"train", "gather"},
+    "features": {"median", "deliver"},
+    "profiles": {"select", "profile", "active", "lookup"},
+    "scores": {"score"},
+}
+
+
+def rules_of(wing: str) -> set[str]:
+    """Return the rules of one wing's file, and the name under which the study stops there."""
+    text = (ROOT / "workflow" / "rules" / f"{wing}.smk").read_text()
+    return {wing, *re.findall(r"^rule (\w+):$", text, re.MULTILINE)}
 
 
 def jobs_of(plan: str) -> list[tuple[str, list[str], list[str]]]:
@@ -44,7 +63,9 @@ def jobs_of(plan: str) -> list[tuple[str, list[str], list[str]]]:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, EVERYTHING, GIVEN, UNLABELLED], ids=["tiny", "all stages", "predict", "no labels"]
+    "changes",
+    [{}, EVERYTHING, GIVEN, UNLABELLED, UNMEASURED],
+    ids=["tiny", "all stages", "predict", "no labels", "real cells alone"],
 )
 def test_no_job_is_needed_only_by_what_follows_it(tmp_path, changes):
     folder = write_study(tmp_path, {"source": {"layout": "simulated"}, **changes})
@@ -60,9 +81,12 @@ def test_no_job_is_needed_only_by_what_follows_it(tmp_path, changes):
     assert not overlooked
 
 
-def test_what_is_asked_for_adds_no_job(tmp_path):
+@pytest.mark.parametrize(
+    "changes", [EVERYTHING, {**UNMEASURED, "perturbations": False}], ids=["all stages", "no cells"]
+)
+def test_what_is_asked_for_adds_no_job(tmp_path, changes):
     """The files that are kept lie on the way to what a user reads: naming them plans nothing more."""
-    folder = write_study(tmp_path, {"source": {"layout": "simulated"}, **EVERYTHING})
+    folder = write_study(tmp_path, {"source": {"layout": "simulated"}, **changes})
     (folder / "inception.pth").touch()
     jobs = jobs_of(snakemake(folder, "-n").stdout)
     needed, read = (
@@ -87,3 +111,23 @@ def test_a_file_that_a_failed_job_took_away_is_made_again_though_the_tables_stan
     jobs = planned(snakemake(folder, "-n").stdout)
     assert jobs["score"] == 1 and {"tables", "paper_table", "plate_page"} <= set(jobs)
     assert not {"sample", "train", "cellprofiler", "prepare"} & set(jobs)
+
+
+@pytest.mark.parametrize("wing", STOPS)
+def test_a_study_stops_at_the_end_of_a_wing(tmp_path, wing):
+    folder = write_study(tmp_path, {"source": {"layout": "simulated"}})
+    jobs = set(planned(snakemake(folder, "-n", wing).stdout))
+    wings = list(STOPS)[: list(STOPS).index(wing) + 1]
+    assert STOPS[wing] | {wing} <= jobs <= set().union(*map(rules_of, wings))
+    assert not jobs & (set(STOPS) - {wing})
+
+
+def test_every_wing_is_asked_for_what_it_keeps(tmp_path):
+    """All that a study with every stage plans on the way to its figures and tables is planned to one of the stops."""
+    folder = write_study(tmp_path, {"source": {"layout": "simulated"}, **EVERYTHING})
+    (folder / "inception.pth").touch()
+    whole, stopped = (planned(snakemake(folder, "-n", *wings).stdout) for wings in ([], STOPS))
+    drawn = rules_of("figures") | rules_of("tables")
+    assert {rule: count for rule, count in stopped.items() if rule not in STOPS} == {
+        rule: count for rule, count in whole.items() if rule not in drawn | {"noise"}
+    }

@@ -132,8 +132,8 @@ def listed(registry, wings):
 
 
 def wing_results(wing):
-    """Everything that the study asks of one wing: `snakemake plates`, `models`, `profiles`, `scores` stop there."""
-    return listed(SHOWN, [wing]) + listed(KEPT, [wing])
+    """Everything that the study asks of one wing, there or not; jobs, none of which stops at a wing, are spared it."""
+    return listed(SHOWN, [wing]) + listed(KEPT, [wing]) if workflow.is_main_process else []
 
 
 def study_results():

@@ -39,10 +39,14 @@ def cellpose_models():
 
 
 def measured(*patterns, **wildcards):
-    """These files of every arm's plates whose cells are measured to be scored, the sweep's points among them."""
-    if len(scored_arms()) == 1:
+    """These files of every arm's plates whose cells are measured to be scored, the sweep's points among them.
+
+    Where no arm is measured, real cells are profiled all the same, if there are perturbations.
+    """
+    arms = measured_to_score()
+    if len(scored_arms()) == 1 or not (CONFIG["perturbations"] or len(arms) > 1):
         return []
-    pairs = [(arm, plate) for arm in measured_to_score() for plate in STUDY.profile_plates(arm)]
+    pairs = [(arm, plate) for arm in arms for plate in STUDY.profile_plates(arm)]
     pairs += [(point, STUDY.sweep_plate) for point in (SWEPT if sweep_measured() else [])]
     return [file for arm, plate in pairs for file in expand(patterns, arm=arm, plate=plate, **wildcards)]
 
