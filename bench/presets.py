@@ -50,9 +50,10 @@ import yaml
 from scipy import ndimage, stats
 
 from brightpaint import store
+from brightpaint.base.device import pick_device
 from brightpaint.base.intensity import standardise
 from brightpaint.base.seeds import seed_of
-from brightpaint.models.compute import Compute, pick_device
+from brightpaint.models.compute import Compute
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.paint import walk

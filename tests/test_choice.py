@@ -43,3 +43,8 @@ def test_fields_are_named_by_plate_or_barcode():
     names = {"P1/A01/1", "code/B02/12", "other/A01/2", "BRD-1", "P1/A01"}
     assert choice.excluded_fields(names, {"plate": "P1", "barcode": "code"}) == {("A01", 1), ("B02", 12)}
     assert choice.excluded_fields({"P1/a1/01", "P1/aa002/3", "P1/A0/1"}, {"plate": "P1"}) == {("A01", 1), ("AA02", 3)}
+
+
+def test_tiles_of_a_region():
+    assert choice.plate_tiles({"region": "4,1"}, 4) == [1, 4]
+    assert choice.plate_tiles({}, 3) == [1, 2, 3]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from brightpaint.study.config import Study, expand, plate_tiles, read_plates, validate
+from brightpaint.study.config import Study, expand, read_plates, validate
 
 ROOT = Path(__file__).parent.parent
 SCHEMAS = ROOT / "workflow" / "schemas"
@@ -210,11 +210,6 @@ def test_a_region_outside_the_grid_is_refused(load):
     )
     with pytest.raises(ValueError, match="plate P1: region 5 is outside the 2 x 2 tiles"):
         load(table, prepare={"grid": [2, 2]})
-
-
-def test_tiles_of_a_region():
-    assert plate_tiles({"region": "4,1"}, 4) == [1, 4]
-    assert plate_tiles({}, 3) == [1, 2, 3]
 
 
 def test_an_unset_environment_variable_is_named(monkeypatch):

@@ -14,7 +14,6 @@ import torch
 
 from brightpaint import store
 from brightpaint.models import steps, train, train_classifier
-from brightpaint.models.compute import pick_device
 from brightpaint.models.data import TrainingImages, augment, random_window
 from brightpaint.models.objectives.losses import Denoising, diffusion
 from brightpaint.models.paint.sample import load_module
@@ -313,10 +312,3 @@ def test_second_training_of_the_same_weights_is_refused(tmp_path, plates):
     with store.locked(tmp_path / "weights.safetensors"):
         with pytest.raises(ValueError, match="being made by another process"):
             run(tmp_path, plates)
-
-
-def test_missing_gpu_is_one_clear_sentence(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert pick_device("auto").type == "cpu"
-    with pytest.raises(ValueError, match="compute.device"):
-        pick_device("cuda")

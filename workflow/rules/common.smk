@@ -1,6 +1,5 @@
 # The study, its settings, and what every wing needs of it. No rules.
 import json
-import math
 import shlex
 import sys
 from pathlib import Path

@@ -20,21 +20,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from brightpaint.base.device import world
+
 COMPILERS = {"cpu": "eager", "cuda": "inductor"}  # on a CPU only to test the path: nothing is generated
-
-
-def pick_device(device: str) -> torch.device:
-    """Return the torch device for `auto`, `cpu` or `cuda`: in a job of several processes, this process's own GPU."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device cuda: this machine shows no GPU to torch; set compute.device to auto or cpu")
-    if device == "cpu" or not torch.cuda.is_available():
-        return torch.device("cpu")
-    number = int(os.environ.get("LOCAL_RANK", 0))
-    if number >= torch.cuda.device_count():
-        raise ValueError(
-            f"process {number + 1} of this job has no GPU: torch sees {torch.cuda.device_count()}; lower compute.gpus"
-        )
-    return torch.device("cuda", number) if world() > 1 else torch.device("cuda")
 
 
 @dataclass(frozen=True)
@@ -107,11 +95,6 @@ class Compute:
     def send(self, images: torch.Tensor) -> torch.Tensor:
         """Return images (B, C, H, W) as float32 on the device; from pinned memory the copy does not wait."""
         return images.to(self.device, non_blocking=True).float().contiguous(memory_format=self.layout)
-
-
-def world() -> int:
-    """Return how many processes train together."""
-    return int(os.environ.get("WORLD_SIZE", 1))
 
 
 def rank() -> int:

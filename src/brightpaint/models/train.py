@@ -24,9 +24,10 @@ from tqdm import tqdm
 import brightpaint
 from brightpaint import store
 from brightpaint.base.cli import run
+from brightpaint.base.device import pick_device
 from brightpaint.base.seeds import seed_of
 from brightpaint.models import baselines, compute
-from brightpaint.models.compute import Compute, pick_device
+from brightpaint.models.compute import Compute
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.networks.unet import parameter_count
 from brightpaint.models.objectives.losses import Denoising, Regression, build_denoiser, build_regressor

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 
 from brightpaint.plan.painting import sampling_flop
-from brightpaint.study.config import Study, plate_tiles
+from brightpaint.study.choice import plate_tiles
+from brightpaint.study.config import Study
 
 PAPER_PX, PAPER_BATCH, PAPER_IMAGES = 512, 2, 250_000
 PLATE_FIELDS = 2304  # of a plate whose fields are not known when a study is planned, as the paper's

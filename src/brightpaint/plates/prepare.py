@@ -25,7 +25,7 @@ from brightpaint.base.intensity import moments, normalise, pooled_moments
 from brightpaint.base.pool import ordered
 from brightpaint.plates.fields import fields_of
 from brightpaint.plates.resize import resize
-from brightpaint.study.config import plate_tiles
+from brightpaint.study.choice import plate_tiles
 
 ANNOTATIONS = ["Metadata_Source", "Metadata_Batch", "Metadata_perturbation", "Metadata_target", "Metadata_control_type"]
 COLUMNS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", *ANNOTATIONS, "Channel", "file"]

@@ -1,4 +1,4 @@
-"""Which wells and sites a row of the plate table uses: `wells: A01:D06,P24`, `sites: 1,2`; empty for all."""
+"""Which wells, sites and tiles a row of the plate table uses: `wells: A01:D06,P24`, `sites: 1,2`; empty for all."""
 
 from __future__ import annotations
 
@@ -46,6 +46,12 @@ def chosen_wells(plate: dict) -> list[str] | None:
 def chosen_sites(plate: dict) -> list[int] | None:
     """Return the sites that a plate row uses, None for all of them."""
     return sorted({int(site) for site in plate["sites"].split(",")}) if plate.get("sites") else None
+
+
+def plate_tiles(plate: dict, count: int) -> list[int]:
+    """Return the tile numbers (1-based, row by row) that a plate row uses of `count`."""
+    region = plate.get("region")
+    return sorted({int(number) for number in region.split(",")}) if region else list(range(1, count + 1))
 
 
 def overlap(one: dict, other: dict) -> bool:

@@ -23,7 +23,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from brightpaint.study import sweep_points
-from brightpaint.study.choice import chosen_wells, overlap
+from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
 from brightpaint.study.presets import PRESETS
 
 README = "config/README.md explains every key"
@@ -488,9 +488,3 @@ def _unguided(arm: dict, model: dict) -> Iterable[str]:
                 f"arm {arm['name']}: {key} {arm[key]}, but model {model['name']} of kind {model['kind']} paints without noise, "
                 f"which is what guidance acts on; leave {key} out, or name a model of kind diffusion"
             )
-
-
-def plate_tiles(plate: dict, count: int) -> list[int]:
-    """Return the tile numbers (1-based, row by row) that a plate row uses of `count`."""
-    region = plate.get("region")
-    return sorted({int(number) for number in region.split(",")}) if region else list(range(1, count + 1))

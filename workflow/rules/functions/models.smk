@@ -1,4 +1,6 @@
 # What the models wing asks of the study: input functions, settings, limits. No rules.
+import math
+
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.plan import limits
 from brightpaint.plan.painting import read_rates

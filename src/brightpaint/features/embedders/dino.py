@@ -22,9 +22,9 @@ import torch.nn.functional as F
 
 from brightpaint import store
 from brightpaint.base.cli import run
+from brightpaint.base.device import pick_device
 from brightpaint.base.intensity import in_window
 from brightpaint.features.embedders import vectors
-from brightpaint.models.compute import pick_device
 
 CROP_PX = 224
 PAPER_PX = 512  # side of the paper's fields, of which the crops cover the middle 448

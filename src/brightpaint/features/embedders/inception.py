@@ -17,10 +17,10 @@ import torch
 
 from brightpaint import store
 from brightpaint.base.cli import run
+from brightpaint.base.device import pick_device
 from brightpaint.base.intensity import eight_bit
 from brightpaint.features.embedders import vectors
 from brightpaint.features.embedders.inception_network import FEATURES, Inception
-from brightpaint.models.compute import pick_device
 
 NAMES = [f"Inception_{number:04d}" for number in range(FEATURES)]
 log = logging.getLogger(__name__)

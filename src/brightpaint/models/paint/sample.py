@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.base.cli import run
+from brightpaint.base.device import pick_device
 from brightpaint.models import baselines
 from brightpaint.models.compute import Compute, pick_device
 from brightpaint.models.conditions.labels import active_rows, shown_indices

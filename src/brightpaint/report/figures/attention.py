@@ -24,10 +24,10 @@ import torch  # noqa: E402
 
 from brightpaint import store  # noqa: E402
 from brightpaint.base.cli import run  # noqa: E402
+from brightpaint.base.device import pick_device  # noqa: E402
 from brightpaint.base.intensity import in_window  # noqa: E402
 from brightpaint.features.embedders.dino import four_crops, load_network, middle, pictures  # noqa: E402
 from brightpaint.features.embedders.vectors import window_of, z_scores  # noqa: E402
-from brightpaint.models.compute import pick_device  # noqa: E402
 from brightpaint.report.figures import figures  # noqa: E402
 from brightpaint.report.figures.montage import heading_of, shown_fields  # noqa: E402
 from brightpaint.scores.measures import pcc  # noqa: E402
