@@ -1,6 +1,6 @@
 """Flag raw images by what `quality` measured, and leave out the fields that the config excludes.
 
-Flags (limits: `quality` in workflow/schemas/config.schema.yaml):
+Flags (limits: workflow/schemas/config/quality.yaml):
 
 - blank: one constant value, which cannot be normalised
 - noise: neighbouring pixels that go together no more than noise does. The shutter was closed, or nothing was stained,

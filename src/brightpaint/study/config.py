@@ -95,8 +95,12 @@ def _shortened(text: str, most: int = 400) -> str:
 
 @functools.cache
 def read_schema(path: Path) -> dict:
-    """Read a schema, once: a plate table is checked row by row."""
-    return yaml.safe_load(path.read_text())
+    """Read a schema, once: a plate table is checked row by row. Sections that lie in files of their own are put in."""
+    schema = yaml.safe_load(path.read_text())
+    for name, section in schema["properties"].items():
+        if (file := section.get("$ref", "")).endswith(".yaml"):
+            schema["properties"][name] = yaml.safe_load((path.parent / file).read_text())
+    return schema
 
 
 def validate(instance: dict, schema_path: str | Path, what: str) -> dict:
