@@ -23,7 +23,7 @@ from scipy.ndimage import gaussian_filter
 
 from brightpaint import store
 from brightpaint.scores.measures import seeded
-from brightpaint.study.config import Study
+from brightpaint.study.study import Study
 
 ROOT = Path(__file__).parent.parent
 SEVERITIES = {"blur": (1, 2, 4), "noise": (0.25, 0.5, 1), "wells": (1 / 3, 2 / 3, 1), "channels": (2, 3, 5)}

@@ -34,7 +34,7 @@ from brightpaint.models.paint import walk
 from brightpaint.models.paint.sample import field_noise, load_module
 from brightpaint.models.schedule import Schedule
 from brightpaint.scores.measures import pcc
-from brightpaint.study.config import Study
+from brightpaint.study.study import Study
 
 ROOT = Path(__file__).parent.parent
 QUARTERS = (1, 2, 3, 4)

@@ -249,7 +249,7 @@ def simulate_gallery(folder: Path) -> None:
 
 def simulation_settings() -> dict:
     """Return the tiny study's `simulate` section with the schema's defaults."""
-    from brightpaint.study.config import validate
+    from brightpaint.study.schema import validate
 
     return validate(TINY, ROOT / "workflow" / "schemas" / "config.schema.yaml", "config")["simulate"]
 

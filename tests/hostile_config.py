@@ -6,7 +6,7 @@ import datetime
 import json
 from pathlib import Path
 
-from brightpaint.study.config import Study
+from brightpaint.study.study import Study
 from hostile import Case
 
 SCHEMAS = Path(__file__).parent.parent / "workflow" / "schemas"

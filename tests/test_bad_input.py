@@ -14,7 +14,7 @@ import tifffile
 
 from brightpaint import store
 from brightpaint.plates import fetch, flag, illumination, index, prepare, quality, sources
-from brightpaint.study.config import validate
+from brightpaint.study.schema import validate
 from conftest import ROOT, TINY
 from faulty_s3 import Proxy, serve_bucket
 from plates_fixture import (

@@ -17,7 +17,7 @@ from brightpaint import store
 from brightpaint.features import cellpose as cellpose_segment
 from brightpaint.features import loaded_objects
 from brightpaint.scores.cells.object_overlap import overlap
-from brightpaint.study.config import Study
+from brightpaint.study.study import Study
 from cellpose_fixture import cell_field, stains, train_model
 from conftest import ROOT, TINY, planned, snakemake, write_study
 from features_fixture import read, write_images

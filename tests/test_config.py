@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from brightpaint.study.config import Study, expand, read_plates, validate
+from brightpaint.study.plate_table import read_plates
+from brightpaint.study.schema import expand, validate
+from brightpaint.study.study import Study
 
 ROOT = Path(__file__).parent.parent
 SCHEMAS = ROOT / "workflow" / "schemas"

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from brightpaint.plates import annotations, index, load_data
-from brightpaint.study.config import Study, read_plates
+from brightpaint.study.plate_table import read_plates
+from brightpaint.study.study import Study
 from hostile_config import CONFIG, PLATES, SCHEMAS
 from hostile_tables import OWN
 

@@ -10,7 +10,8 @@ import yaml
 from brightpaint import store
 from brightpaint.plan import costs, limits, painting
 from brightpaint.plan.extent import extents
-from brightpaint.study.config import Study, validate
+from brightpaint.study.schema import validate
+from brightpaint.study.study import Study
 from conftest import ROOT, TINY, TINY_PLATES
 
 SCHEMAS = ROOT / "workflow" / "schemas"

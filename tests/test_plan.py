@@ -14,7 +14,7 @@ import yaml
 from brightpaint import store
 from brightpaint.plan import __main__, checks, costs, painting
 from brightpaint.plan.extent import extents
-from brightpaint.study.config import Study
+from brightpaint.study.study import Study
 from conftest import ROOT, TINY, child_seconds, planned, snakemake, write_study
 
 SCHEMAS = ROOT / "workflow" / "schemas"

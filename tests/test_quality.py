@@ -15,7 +15,7 @@ from brightpaint import store
 from brightpaint.plates import flag, quality
 from brightpaint.report.figures import figures
 from brightpaint.report.tables import quality_table
-from brightpaint.study.config import validate
+from brightpaint.study.schema import validate
 from conftest import ROOT, TINY
 from plates_fixture import raw_image, rows_of
 

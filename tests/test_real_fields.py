@@ -10,7 +10,7 @@ import pytest
 
 from brightpaint import store
 from brightpaint.plates import flag, illumination, prepare, quality
-from brightpaint.study.config import validate
+from brightpaint.study.schema import validate
 from conftest import ROOT, TINY
 
 PLANES = {"Brightfield_L": "under", "Brightfield": "focus", "Brightfield_H": "over"}

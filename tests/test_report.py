@@ -10,7 +10,7 @@ import yaml
 from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
 
-from brightpaint.study.config import Study
+from brightpaint.study.study import Study
 from conftest import ROOT
 
 TEXTS = sorted(path.name for path in (ROOT / "workflow" / "report").glob("*.rst"))

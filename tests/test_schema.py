@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from brightpaint.study.config import read_schema
+from brightpaint.study.schema import read_schema
 from conftest import ROOT
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"

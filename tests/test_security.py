@@ -196,7 +196,7 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(key, address):
 def test_what_looks_odd_is_read(tmp_path):
     """Windows line ends and a byte order mark in every table; wells and sites in other spellings."""
     from brightpaint.plates import annotations, load_data
-    from brightpaint.study.config import read_plates
+    from brightpaint.study.plate_table import read_plates
 
     text = "plate\trole\r\nP1\tstudy\r\n".encode("utf-8-sig")
     (tmp_path / "plates.tsv").write_bytes(text)

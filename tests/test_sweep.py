@@ -80,7 +80,7 @@ def test_a_model_without_noise_or_label_is_refused():
 
 
 def test_the_study_knows_its_points(tmp_path):
-    from brightpaint.study.config import Study
+    from brightpaint.study.study import Study
     from test_config import PLATES, SCHEMAS
 
     (tmp_path / "plates.tsv").write_text(PLATES)

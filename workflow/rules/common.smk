@@ -9,7 +9,8 @@ from snakemake.exceptions import WorkflowError
 ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from brightpaint.study.config import NETWORKS, Study
+from brightpaint.study.kinds import NETWORKS
+from brightpaint.study.study import Study
 from brightpaint.study.sweep_points import POINT, base_arm, reference
 
 try:

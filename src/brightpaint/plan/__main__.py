@@ -21,7 +21,8 @@ from brightpaint.plan.checks import Check, checks
 from brightpaint.plan.costs import Costs, costs
 from brightpaint.plan.extent import Extent, extents
 from brightpaint.plan.painting import read_rates
-from brightpaint.study.config import NETWORKS, Study
+from brightpaint.study.kinds import NETWORKS
+from brightpaint.study.study import Study
 
 ROOT = Path(__file__).parents[3]
 LEAST_MINUTES = 30  # of a part: starts and polls of the cluster stay under 5% of it (docs/performance.md)

@@ -14,7 +14,8 @@ from brightpaint import store
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.features.cellpose import find_python
 from brightpaint.features.cellprofiler import find_command
-from brightpaint.study.config import NETWORKS, Study
+from brightpaint.study.kinds import NETWORKS
+from brightpaint.study.study import Study
 
 REMEMBERED_S = 200  # the plugin looks after 180 s at the latest
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from brightpaint.plan.extent import Extent
 from brightpaint.plan.limits import training_px
 from brightpaint.plan.painting import TRAINING_PASSES, classifier_flop, network_flop, sampling_flop
-from brightpaint.study.config import NETWORKS, Study
+from brightpaint.study.kinds import NETWORKS
+from brightpaint.study.study import Study
 
 VALIDATION_IMAGES = 128  # passes of one validation, see models/validation.py
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from brightpaint import store
 from brightpaint.plates import index
 from brightpaint.study.choice import chosen_sites, chosen_wells
-from brightpaint.study.config import Study
+from brightpaint.study.study import Study
 
 WELLS = 384  # of a plate in the gallery
 UNKNOWN = {"sites": 9, "raw_px": 1080}  # the larger of what sources have: a plan should not be too small

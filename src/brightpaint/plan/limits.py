@@ -11,7 +11,7 @@ import math
 
 from brightpaint.plan.painting import sampling_flop
 from brightpaint.study.choice import plate_tiles
-from brightpaint.study.config import Study
+from brightpaint.study.study import Study
 
 PAPER_PX, PAPER_BATCH, PAPER_IMAGES = 512, 2, 250_000
 PLATE_FIELDS = 2304  # of a plate whose fields are not known when a study is planned, as the paper's

@@ -9,8 +9,9 @@ import csv
 from pathlib import Path
 
 from brightpaint.models import operations
-from brightpaint.study.config import NETWORKS, Study
+from brightpaint.study.kinds import NETWORKS
 from brightpaint.study.presets import classifier_spec, spec_of
+from brightpaint.study.study import Study
 from brightpaint.study.sweep_points import evaluations, steps_walked
 
 TRAINING_PASSES = 3  # forward, and twice as much backward (Kaplan et al. 2020, section 2.1)

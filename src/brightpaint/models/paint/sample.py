@@ -32,7 +32,7 @@ from brightpaint.models.schedule import Schedule
 from brightpaint.models.train import build_denoiser
 from brightpaint.models.train_classifier import build_classifier
 from brightpaint.models.trained import check_cutoff, cutoff_of, read_model
-from brightpaint.study.config import NETWORKS
+from brightpaint.study.kinds import NETWORKS
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,173 @@
+"""What is wrong with a study beyond what its schema says: one sentence a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from brightpaint.study import sweep_points
+from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
+from brightpaint.study.kinds import NETWORKS
+
+if TYPE_CHECKING:
+    from brightpaint.study.study import Study
+
+
+def problems_of(study: Study) -> Iterable[str]:
+    """Say what no schema can: names that occur twice or nowhere, and settings that do not go together."""
+    yield from _duplicates(study)
+    yield from _source_problems(study)
+    yield from _channel_problems(study)
+    yield from _fold_problems(study)
+    yield from _model_problems(study)
+    yield from _arm_problems(study)
+    yield from _region_problems(study)
+    yield from _cellpose_problems(study)
+    yield from sweep_points.problems(study.config)
+    weights = study.config["embed"]["weights"]
+    if weights and weights[0] in "./~" and not Path(weights).is_dir():
+        yield f"embed.weights: there is no folder {weights}"
+    for section in ("cellprofiler", "embed", "fid"):
+        for key in ("window", "brightfield_window"):
+            window = study.config[section].get(key, [0, 1])
+            if window[0] >= window[1]:
+                yield f"{section}: {key} {window} is empty; give its lower end, the z-score that becomes black, first"
+
+
+def _duplicates(study: Study) -> Iterable[str]:
+    named = {"plates": list(study.plates)}
+    for section in ("models", "classifiers", "folds", "arms"):
+        named[section] = [entry["name"] for entry in study.config[section]]
+        for name in sorted({name for name in named[section] if named[section].count(name) > 1}):
+            yield f"{section}: the name {name} occurs twice"
+    for section, names in named.items():
+        folded: dict[str, str] = {}
+        for name in dict.fromkeys(names):
+            other = folded.setdefault(name.lower(), name)
+            if other != name:
+                yield f"{section}: {other} and {name} differ in case alone, and some disks take them for one file"
+
+
+def _source_problems(study: Study) -> Iterable[str]:
+    layout, method = study.config["source"]["layout"], study.config["illumination"]["method"]
+    if method == "published" and layout != "gallery":
+        yield (
+            f"illumination: method published takes functions from the gallery, and source.layout is {layout}; "
+            "set illumination.method to median or jump"
+        )
+
+
+def _channel_problems(study: Study) -> Iterable[str]:
+    channels = study.config["channels"]
+    for name in sorted(set(channels["input"]) & set(channels["target"])):
+        yield f"channels: {name} is both input and target"
+
+
+def _cellpose_problems(study: Study) -> Iterable[str]:
+    target = study.config["channels"]["target"]
+    if study.config["cellprofiler"]["segmentation"] != "cellpose":
+        return
+    for key in ("nuclei", "cells"):
+        model = study.config["cellpose"][key]
+        if "/" in model and not Path(model).is_file():
+            yield f"cellpose.{key}: there is no file {model}"
+    if "DNA" not in target or not {"AGP", "RNA"} & set(target):
+        yield f"cellprofiler.segmentation: cellpose looks at DNA and AGP or RNA, and channels.target is {target}"
+
+
+def _fold_problems(study: Study) -> Iterable[str]:
+    for fold in study.config["folds"]:
+        for key, role in (("test", "study"), ("predict", "predict")):
+            for plate in fold[key]:
+                if plate not in study.plates:
+                    yield f"fold {fold['name']}: plate {plate} is not in {study.config['plates']}"
+                elif (found := study.plates[plate]["role"]) != role:
+                    yield f"fold {fold['name']}: plate {plate} has role {found}, expected {role}"
+        if fold["held_out"] and not study.config["perturbations"]:
+            yield f"fold {fold['name']}: held_out needs perturbations: true"
+
+
+def _model_problems(study: Study) -> Iterable[str]:
+    for entry in study.config["models"] + study.config["classifiers"]:
+        name, labelled = entry["name"], entry["label"] != "none"
+        if labelled and not study.config["perturbations"]:
+            yield f"model {name}: label {entry['label']} needs perturbations: true"
+        if entry["subset"] == "active" and not study.config["perturbations"]:
+            yield f"model {name}: subset active needs perturbations: true"
+        if labelled and entry.get("kind", "diffusion") not in NETWORKS:
+            yield f"model {name}: kind {entry['kind']} takes no label"
+
+
+def _arm_problems(study: Study) -> Iterable[str]:
+    folds = {fold["name"]: fold for fold in study.config["folds"]}
+    models = {model["name"]: model for model in study.config["models"]}
+    classifiers = {entry["name"]: entry for entry in study.config["classifiers"]}
+    for arm in study.config["arms"]:
+        where = f"arm {arm['name']}"
+        if arm["model"] not in models:
+            yield f"{where}: there is no model {arm['model']}"
+        if arm["guidance_interval"] and arm["guidance_interval"][0] >= arm["guidance_interval"][1]:
+            yield f"{where}: guidance_interval {arm['guidance_interval']} is empty; give its lower end first"
+        missing = [name for name in arm["folds"] if name not in folds]
+        for name in missing:
+            yield f"{where}: there is no fold {name}"
+        if arm["classifier"] and arm["classifier"] not in classifiers:
+            yield f"{where}: there is no classifier {arm['classifier']}"
+        if missing or arm["model"] not in models:
+            continue
+        for key in ("samples", "mean_of"):
+            if arm[key] > 1 and models[arm["model"]]["kind"] != "diffusion":
+                yield f"{where}: {key} {arm[key]}, but model {arm['model']} paints without noise; give {key}: 1"
+        if arm["samples"] > 1 and arm["mean_of"] > 1:
+            yield (
+                f"{where}: mean_of {arm['mean_of']} with samples {arm['samples']}: the spread is that of single samples; "
+                "give the mean an arm of its own"
+            )
+        yield from _unguided(arm, models[arm["model"]])
+        unlabelled, noisy = models[arm["model"]]["label"] == "none", models[arm["model"]]["kind"] == "diffusion"
+        if unlabelled and (arm["sampling_label"] == "swapped" or (noisy and arm["label_scale"] != 1)):
+            yield f"{where}: model {arm['model']} has no label to swap or to guide by"
+        served = [plate for name in arm["folds"] for plate in folds[name]["test"] + folds[name]["predict"]]
+        for plate in sorted({plate for plate in served if served.count(plate) > 1}):
+            yield f"{where}: plate {plate} is in two of its folds"
+        if not served:
+            yield f"{where}: its folds test and predict no plate"
+        if not models[arm["model"]]["weights"]:
+            for name in arm["folds"]:
+                if not study.training_plates(name):
+                    given = f"models.{arm['model']}.weights"
+                    yield f"{where}: fold {name} leaves no study plate to train on; give {given}"
+
+
+def _unguided(arm: dict, model: dict) -> Iterable[str]:
+    """Say which guidance an arm asks for of a model that paints without noise: it would be swallowed."""
+    if model["kind"] == "diffusion":
+        return
+    for key, nothing in {"classifier": None, "label_scale": 1, "guidance_scale": 1, "guidance_interval": None}.items():
+        if arm[key] != nothing:
+            yield (
+                f"arm {arm['name']}: {key} {arm[key]}, but model {model['name']} of kind {model['kind']} paints without noise, "
+                f"which is what guidance acts on; leave {key} out, or name a model of kind diffusion"
+            )
+
+
+def _region_problems(study: Study) -> Iterable[str]:
+    rows, columns = study.config["prepare"]["grid"]
+    used: dict[tuple, list[str]] = {}
+    for name, plate in study.plates.items():
+        try:
+            chosen_wells(plate)
+        except ValueError as error:
+            yield f"plate {name}: {error}"
+            continue
+        tiles = plate_tiles(plate, rows * columns)
+        if max(tiles) > rows * columns:
+            yield f"plate {name}: region {plate['region']} is outside the {rows} x {columns} tiles of prepare.grid"
+        barcode = plate.get("barcode", name)
+        others = used.setdefault((plate.get("source"), plate.get("batch"), barcode), [])
+        for other in others:
+            shared = set(tiles) & set(plate_tiles(study.plates[other], rows * columns))
+            if shared and overlap(plate, study.plates[other]):
+                yield f"plates {other} and {name}: tile {min(shared)} of {barcode} is in both regions"
+        others.append(name)

@@ -1,0 +1,175 @@
+"""A study: its configuration and its plates, and who trains, tests and predicts what.
+
+Pure Python without Snakemake, so that it can be tested and used by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from brightpaint.study import sweep_points
+from brightpaint.study.plate_table import read_names, read_plates
+from brightpaint.study.presets import PRESETS
+from brightpaint.study.problems import problems_of
+from brightpaint.study.schema import README, expand, validate
+
+
+@dataclass(frozen=True)
+class Study:
+    """A validated study: the config with defaults, and its plates by name."""
+
+    config: dict
+    plates: dict[str, dict]
+
+    @classmethod
+    def load(cls, config: dict, schemas: str | Path, root: str | Path = ".") -> Study:
+        """Validate `config` and the plate table that it names (relative to `root`)."""
+        filled = validate(config, Path(schemas) / "config.schema.yaml", "config")
+        source = filled["source"]
+        for key in ("url", "table", "compounds", "exclude"):
+            if source[key]:
+                source[key] = expand(source[key], f"config: source.{key}")
+        for section in ("embed", "fid"):
+            if filled[section]["weights"]:
+                filled[section]["weights"] = expand(filled[section]["weights"], f"config: {section}.weights")
+        for key in ("nuclei", "cells"):
+            filled["cellpose"][key] = expand(filled["cellpose"][key], f"config: cellpose.{key}")
+        for model in filled["models"]:
+            model["objective"] = model["objective"] or PRESETS[model["preset"]].objective
+            if model["weights"]:
+                model["weights"] = expand(model["weights"], f"config: models.{model['name']}.weights")
+        for fold in filled["folds"]:
+            if isinstance(fold["held_out"], str):
+                fold["held_out"] = read_names(Path(root) / fold["held_out"], f"config: folds.{fold['name']}.held_out")
+        if isinstance(filled["active"]["targets"], str):
+            filled["active"]["targets"] = read_names(Path(root) / filled["active"]["targets"], "config: active.targets")
+        plates = read_plates(Path(root) / filled["plates"], Path(schemas) / "plates.schema.yaml")
+        study = cls(filled, plates)
+        problems = [f"config: {problem}" for problem in problems_of(study)]
+        if problems:
+            raise ValueError("\n".join(problems) + f"\n{README}.")
+        return study
+
+    def by_role(self, role: str) -> list[str]:
+        """Return the plates of role `study` or `predict`."""
+        return [name for name, row in self.plates.items() if row["role"] == role]
+
+    def entry(self, section: str, name: str) -> dict:
+        """Return the entry called `name` of a list: models, classifiers, folds or arms (the sweep's points among them)."""
+        for entry in self.config[section] + (self.sweep_points if section == "arms" else []):
+            if entry["name"] == name:
+                return entry
+        known = ", ".join(entry["name"] for entry in self.config[section])
+        raise ValueError(f"config: no {section.rstrip('s')} is called {name!r}; there are: {known}")
+
+    @property
+    def arms(self) -> list[str]:
+        """Names of the predicted arms."""
+        return [arm["name"] for arm in self.config["arms"]]
+
+    @property
+    def sweep_points(self) -> list[dict]:
+        """The sweep's points as arms that differ from its arm in how they sample; see `sweep_points.point_arms`."""
+        return sweep_points.point_arms(self.config)
+
+    @property
+    def sweep_plate(self) -> str:
+        """The plate that the sweep paints: the first test plate of its fold."""
+        return self.entry("folds", self.sweep_points[0]["folds"][0])["test"][0]
+
+    def model_of(self, arm: str) -> dict:
+        return self.entry("models", self.entry("arms", arm)["model"])
+
+    def fold_of(self, arm: str, plate: str) -> str:
+        """Return the one fold of `arm` that tests or serves `plate`."""
+        for name in self.entry("arms", arm)["folds"]:
+            fold = self.entry("folds", name)
+            if plate in fold["test"] + fold["predict"]:
+                return name
+        raise ValueError(f"config: arm {arm} has no fold that tests or predicts plate {plate}")
+
+    def training_plates(self, fold: str) -> list[str]:
+        """Return the study plates that `fold` does not test."""
+        tested = self.entry("folds", fold)["test"]
+        return [plate for plate in self.by_role("study") if plate not in tested]
+
+    def never_tested(self) -> list[str]:
+        """Return the study plates that no fold tests: what selects may be fitted on them."""
+        tested = {plate for fold in self.config["folds"] for plate in fold["test"]}
+        return [plate for plate in self.by_role("study") if plate not in tested]
+
+    def fitted_on(self, section: str) -> list[str]:
+        """Return the real plates on which `select` or `active` is fitted."""
+        every = self.config[section]["plates"] == "all"
+        return self.by_role("study") if every else self.never_tested()
+
+    def test_plates(self, arm: str) -> list[str]:
+        """Return the plates that `arm` predicts and that have real stains."""
+        return [plate for name in self.entry("arms", arm)["folds"] for plate in self.entry("folds", name)["test"]]
+
+    def predict_plates(self, arm: str) -> list[str]:
+        """Return the plates of role predict that `arm` predicts."""
+        return [plate for name in self.entry("arms", arm)["folds"] for plate in self.entry("folds", name)["predict"]]
+
+    def arms_of(self, plate: str) -> list[str]:
+        """Return the arms that predict `plate`."""
+        return [arm for arm in self.arms if plate in self.test_plates(arm) + self.predict_plates(arm)]
+
+    def profiled(self, arm: str) -> bool:
+        """Return whether CellProfiler measures `arm` (the mean image has no cells to measure)."""
+        return arm == "real" or (self.entry("arms", arm)["profile"] and self.model_of(arm)["kind"] != "mean")
+
+    def profile_plates(self, arm: str) -> list[str]:
+        """Return the plates of `arm` whose cells are measured for scoring."""
+        if arm != "real":
+            return self.test_plates(arm)
+        tested = {plate for name in self.arms for plate in self.test_plates(name)}
+        fitted = set(self.fitted_on("select") + self.fitted_on("active")) if self.config["perturbations"] else set()
+        return [plate for plate in self.by_role("study") if plate in tested | fitted]
+
+    def seen_arms(self, section: str) -> list[str]:
+        """Return the arms that a network of photographs looks at (`embed`, `fid`); none where its weights are not given.
+
+        The mean image is the same in every field: it has no embedding worth a profile.
+        """
+        if not self.config[section]["weights"]:
+            return []
+        chosen = [arm for arm in self.arms if self.test_plates(arm)]
+        if section == "embed":
+            chosen = [arm for arm in chosen if self.model_of(arm)["kind"] != "mean"]
+        return ["real", "brightfield", *chosen] if chosen else []
+
+    def seen_plates(self, arm: str) -> list[str]:
+        """Return the plates of `arm` that such a network looks at."""
+        return self.profile_plates("real") if arm in ("real", "brightfield") else self.test_plates(arm)
+
+    def lookup_plates(self) -> dict[str, list[str]]:
+        """Return {test plate: plates of its fold's training on which perturbations can be looked up}."""
+        if not self.config["perturbations"]:
+            return {}
+        measured, found = set(self.profile_plates("real")), {}
+        for arm in self.arms:
+            for plate in self.test_plates(arm) if self.profiled(arm) else []:
+                training = [name for name in self.training_plates(self.fold_of(arm, plate)) if name in measured]
+                if training:
+                    found.setdefault(plate, training)
+        return found
+
+    def channels(self, plate: str) -> list[str]:
+        """Return the channels that `plate` must have: all of them, or the inputs of a predict plate."""
+        channels = self.config["channels"]
+        return channels["input"] + (channels["target"] if self.plates[plate]["role"] == "study" else [])
+
+    def pixel_size_um(self, plate: str) -> float:
+        """Return the size of a raw pixel of `plate`: its own in the plate table, else the study's."""
+        return float(self.plates[plate].get("pixel_size_um", self.config["pixel_size_um"]))
+
+    def used_plates(self) -> list[str]:
+        """Return the plates whose images the study needs: trained on, tested, predicted or selected on."""
+        used = set(self.profile_plates("real"))
+        for arm in self.arms:
+            used |= set(self.test_plates(arm) + self.predict_plates(arm))
+            if not self.model_of(arm)["weights"]:
+                used.update(plate for fold in self.entry("arms", arm)["folds"] for plate in self.training_plates(fold))
+        return [plate for plate in self.plates if plate in used]
