@@ -23,7 +23,7 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.device import pick_device
 from brightpaint.models import baselines
-from brightpaint.models.compute import Compute, pick_device
+from brightpaint.models.compute import Compute
 from brightpaint.models.conditions.labels import active_rows, shown_indices
 from brightpaint.models.data import check_rows, seed_of
 from brightpaint.models.objectives.losses import build_regressor
