@@ -11,7 +11,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.features import cellprofiler, cells
 from brightpaint.profiles import active, lookup, profile, select
-from brightpaint.report.figures import figures
+from brightpaint.report.figures import loss
 from brightpaint.scores import score
 from features_fixture import write_images, write_tables
 from hostile import Case, copied
@@ -248,8 +248,8 @@ def only_p0(folder: Path) -> None:
 def drawn_loss(folder: Path):
     (folder / "history.jsonl").write_text('{"images": 1, "loss": 2.0, "learning_rate": 1.0}\n{"images": 2, "lo')
     out = folder / "out" / "loss.png"
-    words = ["loss", "--settings", '{"dpi": 60}', "--histories", folder / "history.jsonl", "--figure", out]
-    return figures.main, words, [out]
+    words = ["--settings", '{"dpi": 60}', "--histories", folder / "history.jsonl", "--figure", out]
+    return loss.main, words, [out]
 
 
 SCORES = [

@@ -10,7 +10,7 @@ import pytest
 
 from brightpaint import store
 from brightpaint.report.figures import outlines
-from test_figures import CHANNELS, SETTINGS, field_table, write
+from test_montage import CHANNELS, SETTINGS, field_table, write
 
 
 def write_masks(folder, name, rows=None):

@@ -110,7 +110,7 @@ def test_a_file_that_a_failed_job_took_away_is_made_again_though_the_tables_stan
     for name in ("mean.parquet", "mean.fields.parquet"):
         (folder / "results" / "metrics" / name).unlink()
     jobs = planned(snakemake(folder, "-n").stdout)
-    assert jobs["score"] == 1 and {"tables", "paper_table", "plate_page"} <= set(jobs)
+    assert jobs["score"] == 1 and {"metrics_table", "paper_table", "plate_page"} <= set(jobs)
     assert not {"sample", "train", "cellprofiler", "prepare"} & set(jobs)
 
 
@@ -129,7 +129,7 @@ def test_every_wing_is_asked_for_what_it_keeps(tmp_path):
     folder = write_study(tmp_path, {"source": {"layout": "simulated"}, **EVERYTHING})
     (folder / "inception.pth").touch()
     whole, stopped = (planned(snakemake(folder, "-n", *wings).stdout) for wings in ([], STOPS))
-    drawn = rules_of("report") | {"noise", "missing"}
+    drawn = rules_of("report") | {"noise"}
     assert {rule: count for rule, count in stopped.items() if rule not in STOPS} == {
         rule: count for rule, count in whole.items() if rule not in drawn
     }

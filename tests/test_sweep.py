@@ -1,4 +1,4 @@
-"""The sweep: its points as arms, its fields, its table on predictions of known worth, its figure."""
+"""The sweep: its points as arms, its fields, its table on predictions of known worth."""
 
 import json
 
@@ -8,7 +8,6 @@ import pytest
 
 from brightpaint import store
 from brightpaint.models.paint import sweep_fields
-from brightpaint.report.figures import sweep_figure
 from brightpaint.scores.images import sweep
 from brightpaint.scores.profiles import discrepancy, feature_distance
 from brightpaint.study.sweep_points import evaluations, point_arms, problems, reference
@@ -253,24 +252,3 @@ def test_a_point_that_painted_other_fields_is_refused(swept):
         run(swept)
     with pytest.raises(ValueError, match="must name every point"):
         run(swept, names=names[:2])
-
-
-def test_figure_and_page_hold_every_point(swept, tmp_path):
-    run(swept)
-    folder, names = swept
-    out = [tmp_path / name for name in ("a.png", "a.html", "a.tsv")]
-    words = ["--settings", '{"dpi": 60}', "--metrics", folder / "out.parquet"]
-    for flag, path in zip(("--figure", "--html", "--tsv"), out):
-        words += [flag, path]
-    sweep_figure.main([str(word) for word in words])
-    first = out[0].read_bytes()
-    page = out[1].read_text()
-    assert "ddpm, level (reference)" in page and page.count("<tr") == 4 and "8 fields of plate P3" in page
-    sweep_figure.main([str(word) for word in words])
-    assert out[0].read_bytes() == first and len(store.read_table(out[2])) == len(
-        store.read_table(folder / "out.parquet")
-    )
-    frame = store.read_table(folder / "out.parquet")
-    figure = sweep_figure.sweep_figure(frame)
-    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
-    assert titles == list(sweep_figure.PANELS.values())

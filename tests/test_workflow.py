@@ -151,13 +151,13 @@ def test_predict_plates_alone_need_only_weights_and_brightfield(tmp_path):
         "quality",
         "flag",
         "quality_figure",
-        "quality_tables",
+        "quality_table",
         "sample",
         "gather",
         "deliver",
         "montage",
         "closeup",
-        "missing",
+        "missing_table",
         "wells",
     }
 
@@ -396,7 +396,7 @@ def test_training_longer_retrains_what_is_trained_and_no_plate(finished_study, t
 
 def test_a_quality_limit_reads_no_raw_image_again(finished_study, tmp_path):
     jobs = changed(finished_study, tmp_path, lambda config: config.update(quality={"blur": 9}))
-    assert jobs["flag"] == 3 and {"quality_figure", "quality_tables"} <= set(jobs)
+    assert jobs["flag"] == 3 and {"quality_figure", "quality_table"} <= set(jobs)
     assert not {"fetch", "index", "illumination", "prepare", "quality"} & set(jobs)
 
 
@@ -439,7 +439,7 @@ def test_a_removed_predict_plate_refetches_and_retrains_none(finished_study, tmp
     left = "".join(line for line in before.splitlines(True) if not line.startswith("T3"))
     jobs = other_plates(finished_study, tmp_path, left, predict=[])
     assert not {"index", "fetch", "illumination", "prepare", "train", "sample", "cellprofiler"} & set(jobs)
-    assert {"missing", "quality_tables"} <= set(jobs)
+    assert {"missing_table", "quality_table"} <= set(jobs)
 
 
 def test_a_changed_pipeline_of_ones_own_measures_again_and_trains_nothing(finished_study, tmp_path):

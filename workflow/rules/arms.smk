@@ -135,13 +135,6 @@ def network_arms(plate):
     return [arm for arm in STUDY.arms_of(plate) if STUDY.model_of(arm)["kind"] in NETWORKS]
 
 
-def uncertainty_of_unscored(wildcards):
-    """Uncertainty stacks of a plate on which no arm is scored; those of a scored plate stand in its scores."""
-    arms = [] if arms_testing(wildcards.plate) else network_arms(wildcards.plate)
-    several = [arm for arm in arms if STUDY.entry("arms", arm)["samples"] > 1]
-    return expand("<results>/uncertainty/{arm}/{plate}.tif", arm=several, plate=wildcards.plate)
-
-
 def measured_arms(plate):
     """Arms that are scored on `plate` and whose cells are measured."""
     return [arm for arm in arms_testing(plate) if STUDY.profiled(arm)]
@@ -213,29 +206,6 @@ def arm_roles():
     return json.dumps({"shown": label_roles(), "kinds": kinds})
 
 
-def paper_arms():
-    """Arms as the paper's tables need them: labels, guidance, and {test plate: fold}."""
-    labels = {entry["name"]: entry["label"] for entry in CONFIG["classifiers"]}
-    told, described = leaking_arms(), []
-    for arm in CONFIG["arms"]:
-        model = STUDY.model_of(arm["name"])
-        guided = labels.get(arm["classifier"]) if arm["guidance_scale"] > 0 else None
-        folds = {plate: STUDY.fold_of(arm["name"], plate) for plate in STUDY.test_plates(arm["name"])}
-        described.append(
-            {
-                "name": arm["name"],
-                "kind": model["kind"],
-                "label": model["label"],
-                "subset": model["subset"],
-                "sampling_label": arm["sampling_label"],
-                "classifier": guided,
-                "folds": folds,
-                "leaking": arm["name"] in told,
-            }
-        )
-    return [arm for arm in described if arm["folds"]]
-
-
 def measured_to_score():
     """Arms to score whose cells are measured, `real` first."""
     return [arm for arm in scored_arms() if arm not in ("lookup", "brightfield") and STUDY.profiled(arm)]
@@ -246,13 +216,3 @@ def measured_medians():
     measured = measured_to_score()
     pairs = [(arm, plate) for arm in measured for plate in STUDY.profile_plates(arm)] if len(measured) > 1 else []
     return [f"<results>/medians/{arm}/{plate}.parquet" for arm, plate in pairs]
-
-
-def paper_tables():
-    """Numbers of the paper's tables that the study has: 2 needs perturbations."""
-    return [1, 2] if CONFIG["perturbations"] else [1]
-
-
-def montage_stacks(wildcards):
-    """Predicted stacks of a plate, one an arm, in the config's order."""
-    return expand("<results>/images/{arm}/{plate}.tif", arm=STUDY.arms_of(wildcards.plate), plate=wildcards.plate)

@@ -89,26 +89,13 @@ def stage_settings(stage, name):
         return {**seen, **scale, "channels": channels}
     if stage == "profile_embeddings":
         return pick("embed", "normalise")
-    if stage == "attention":
-        return {**stage_settings("embed", None), **CONFIG["figures"]}
     if stage == "tsne":
         return pick("figures", "dpi")
     if stage == "score":
         failing = {"training": STUDY.lookup_plates()} if compounds_fail() else {}
         return {"channels": channels, "cutoff": CONFIG["prepare"]["cutoff"], **failing}
-    if stage == "paper_table":
-        return {"arms": paper_arms(), "number": int(name)}
     if stage in ("select", "active"):
         return {**CONFIG[stage], **CONFIG["profile"]}
-    if stage == "montage":
-        return {**CONFIG["figures"], "channels": channels, "pixel_size_um": STUDY.pixel_size_um(name)}
-    if stage == "feature_figure":
-        return {"channels": channels, "dpi": CONFIG["figures"]["dpi"]}
-    if stage == "worst":
-        sizes = {plate: STUDY.pixel_size_um(plate) for plate in STUDY.test_plates(name)}
-        return {**CONFIG["figures"], "channels": channels, "pixel_size_um": sizes}
-    if stage == "quality_figure":
-        return {**CONFIG["quality"], "channels": STUDY.channels(name), "dpi": CONFIG["figures"]["dpi"]}
     return CONFIG[stage]
 
 

@@ -1,7 +1,7 @@
 # The tables of the report.
 
 
-rule missing:
+rule missing_table:
     """Count what the plates lack, one row a plate."""
     input:
         indices=expand("<resources>/index/{plate}.parquet", plate=STUDY.used_plates()),
@@ -10,20 +10,23 @@ rule missing:
         html=report(
             "<results>/tables/missing.html",
             category="Plates",
-            caption="../report/missing.rst",
+            caption="../report/missing_table.rst",
             labels={"table": "missing images"},
         ),
         tsv="<results>/tables/missing.tsv",
     log:
-        "<logs>/missing.log",
+        "<logs>/missing_table.log",
     conda:
         "../../envs/brightpaint.yaml"
     shell:
-        "python -m brightpaint.plates.missing --indices {input.indices:q} --missing {input.missing:q}"
+        "python -m brightpaint.report.tables.missing_table --indices {input.indices:q} --missing {input.missing:q}"
         " --tsv {output.tsv:q} --html {output.html:q} 2> {log:q}"
 
 
-rule tables:
+show("tables", lambda: ["<results>/tables/missing.html"])
+
+
+rule metrics_table:
     """Lay the metrics of every arm side by side."""
     input:
         expand("<results>/metrics/{arm}.parquet", arm=scored_arms()),
@@ -31,12 +34,12 @@ rule tables:
         html=report(
             "<results>/tables/metrics.html",
             category="Metrics",
-            caption="../report/metrics.rst",
+            caption="../report/metrics_table.rst",
             labels={"table": "all arms"},
         ),
         tsv="<results>/tables/metrics.tsv",
     log:
-        "<logs>/tables.log",
+        "<logs>/metrics_table.log",
     conda:
         "../../envs/brightpaint.yaml"
     params:
@@ -47,6 +50,9 @@ rule tables:
         "python -m brightpaint.report.tables.metrics_table --arms {params.arms:q} --leaking {params.leaking:q} --metrics {input:q}"
         " --roles {params.roles:q}"
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+show("tables", lambda: where_scored(["<results>/tables/metrics.html"]))
 
 
 rule paper_table:
@@ -68,13 +74,16 @@ rule paper_table:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: settings("paper_table", wildcards.number),
+        settings=paper_settings,
     shell:
         "python -m brightpaint.report.tables.paper_table --settings {params.settings:q} --metrics {input:q}"
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
 
-rule cell_tables:
+show("tables", lambda: where_scored(expand("<results>/tables/table_{number}.html", number=paper_tables())))
+
+
+rule cell_table:
     """Count cells, empty fields, and features missing or constant, of every measured arm and plate."""
     input:
         medians=measured_medians(),
@@ -88,7 +97,7 @@ rule cell_tables:
         ),
         tsv="<results>/tables/cells.tsv",
     log:
-        "<logs>/cell_tables.log",
+        "<logs>/cell_table.log",
     conda:
         "../../envs/brightpaint.yaml"
     shell:
@@ -96,7 +105,10 @@ rule cell_tables:
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
 
-rule quality_tables:
+show("tables", lambda: where_scored(["<results>/tables/cells.html"] if measured_medians() else []))
+
+
+rule quality_table:
     """Count what was flagged and left out on every plate, and compare the plates with one another."""
     input:
         measures=expand("<results>/quality/{plate}.parquet", plate=STUDY.used_plates()),
@@ -110,12 +122,15 @@ rule quality_tables:
         ),
         tsv="<results>/tables/quality.tsv",
     log:
-        "<logs>/quality_tables.log",
+        "<logs>/quality_table.log",
     conda:
         "../../envs/brightpaint.yaml"
     shell:
         "python -m brightpaint.report.tables.quality_table --measures {input.measures:q} --flags {input.flags:q}"
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+show("tables", lambda: ["<results>/tables/quality.html"])
 
 
 rule wells:
@@ -144,3 +159,11 @@ rule wells:
         "python -m brightpaint.report.tables.wells --plate {wildcards.plate} --arms {params.arms:q} --fields {input.fields:q}"
         " --flags {input.flags:q} --scores {input.scores:q} --medians {input.medians:q}"
         " --uncertainty {input.uncertainty:q} --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+show(
+    "tables",
+    lambda: expand(
+        "<results>/tables/wells/{plate}.html", plate=[plate for plate in STUDY.plates if network_arms(plate)]
+    ),
+)

@@ -7,12 +7,20 @@ H: how far the ways of finding actives agree.
 
 from __future__ import annotations
 
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from sklearn.manifold import TSNE
 
+from brightpaint import store
+from brightpaint.base.cli import run
 from brightpaint.profiles.agreement import CALLS
+from brightpaint.report.style import STYLE, save
 from brightpaint.scores.measures import cosine_similarity, target_sets
 
 # Okabe and Ito's colours, told apart by colour-blind readers; clusters differ in marker too.
@@ -237,3 +245,20 @@ def _null(axes: plt.Axes, units: pd.DataFrame) -> None:
     axes.plot([0, top], [0, top], color="0.5", linewidth=0.8, linestyle="--")
     axes.set(xlim=(0, top), ylim=(0, top), xlabel="shift that a share alpha of\nsham targets exceeds",
              ylabel="shift of the target's mean profiles")  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw how the active perturbations were found."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: dpi")
+    for name in ("active", "wells", "agreement"):
+        parser.add_argument(f"--{name}", type=Path, required=True, help="a table that `active` writes")
+    parser.add_argument("--figure", type=Path, required=True)
+    args = parser.parse_args(argv)
+    tables = [store.read_table(path) for path in (args.active, args.wells, args.agreement)]
+    with plt.rc_context(STYLE):
+        save(active_figure(*tables), args.figure, args.settings["dpi"])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -14,23 +14,20 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-import torch  # noqa: E402
-
-from brightpaint import store  # noqa: E402
-from brightpaint.base.cli import run  # noqa: E402
-from brightpaint.base.device import pick_device  # noqa: E402
-from brightpaint.base.intensity import in_window  # noqa: E402
-from brightpaint.features.embedders.dino import four_crops, load_network, middle, pictures  # noqa: E402
-from brightpaint.features.embedders.vectors import window_of, z_scores  # noqa: E402
-from brightpaint.report.figures import figures  # noqa: E402
-from brightpaint.report.figures.montage import heading_of, shown_fields  # noqa: E402
-from brightpaint.scores.measures import pcc  # noqa: E402
+from brightpaint import store
+from brightpaint.base.cli import run
+from brightpaint.base.device import pick_device
+from brightpaint.base.intensity import in_window
+from brightpaint.features.embedders.dino import four_crops, load_network, middle, pictures
+from brightpaint.features.embedders.vectors import window_of, z_scores
+from brightpaint.report.figures.shown_fields import heading_of, shown_fields
+from brightpaint.report.style import save
+from brightpaint.scores.measures import pcc
 
 PANEL_IN = 1.0
 FIELDS = 2  # the pairs of picture and map are many; more fields than these are not shown
@@ -151,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     network = load_network(args.settings["weights"], pick_device(args.device), attention=True)
     seen = [field_maps(network, field, sources, args.settings) for _, field in chosen.iterrows()]
     headings = [heading_of(field) for _, field in chosen.iterrows()]
-    figures.save(attention_figure(seen, headings, args.settings["dpi"]), args.figure, args.settings["dpi"])
+    save(attention_figure(seen, headings, args.settings["dpi"]), args.figure, args.settings["dpi"])
 
 
 if __name__ == "__main__":

@@ -56,3 +56,9 @@ def part_means(images: np.ndarray, side: int) -> np.ndarray:
     rows = slice(side_y // 2, side_y // 2 + height - side_y + 1)  # centres of the parts that lie within
     columns = slice(side_x // 2, side_x // 2 + width - side_x + 1)
     return means[rows, columns]
+
+
+def cut(images: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
+    """Cut the close-up whose top left corner is given out of images (..., H, W)."""
+    y, x = corner
+    return images[..., y : y + CLOSE_UP_PX, x : x + CLOSE_UP_PX]

@@ -1,6 +1,11 @@
-"""Show where an arm fails: the fields of lowest PCC, and those of noisiest background (the paper's Figure 11)."""
+"""What the galleries of an arm's failures share, `worst` and `noise`: which fields are drawn, and what is read of them."""
 
 from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,13 +13,9 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
-from brightpaint.report.figures.composite import CLOSE_UP_PX, empty_part
-from brightpaint.report.figures.montage import cut, draw_fields, heading_of, middle_input, standardised_stains
-from brightpaint.scores import measures
+from brightpaint.report.figures.panels import draw_fields
+from brightpaint.report.figures.shown_fields import heading_of, middle_input, standardised_stains
 from brightpaint.scores.columns import BY_KEY
-from brightpaint.scores.images.background import noise_ratio
-
-SHUFFLES = 1000
 
 
 def field_means(scores: pd.DataFrame, metric: str) -> pd.Series:
@@ -40,114 +41,63 @@ def worst_fields(scores: pd.DataFrame, count: int, metric: str = "pcc") -> pd.Da
     return worst.assign(rank=np.arange(1, len(worst) + 1), fields=len(means))
 
 
-def failures_montage(
-    worst: pd.DataFrame,
-    plates: dict[str, dict],
-    scores: pd.DataFrame,
-    *,
-    metric: str,
-    channels: dict,
-    pixel_size_um: dict[str, float],
-    dpi: int,
-) -> plt.Figure:
-    """Draw the fields on which an arm fails: brightfield and real stains above what was painted.
-
-    Where the metric is the background's noise, the emptiest part of each real field is drawn in place of the whole, in the
-    range of the real backgrounds, and above all of them stands whether the noise goes with what was in the wells.
+def failure_views(
+    worst: pd.DataFrame, plates: dict[str, dict], *, metric: str, channels: dict, pixel_size_um: dict[str, float]
+) -> list[dict]:
+    """Return the views of the fields on which an arm fails (see `panels.draw_fields`), real stains above painted ones.
 
     Parameters
     ----------
     worst : from `worst_fields`, by the same metric
     plates : {plate: {"real": (stack, field table), arm: (stack, its rows)}}
-    scores : of all fields, from which `worst` was chosen
     pixel_size_um : of a raw pixel, by plate
     """
-    grey, stains, headings, widths_um, notes = [], [], [], [], []
+    views = []
     for _, field in worst.iterrows():
         sources = plates[field["Metadata_Plate"]]
         real, fields = sources["real"]
         row = fields.iloc[store.place_of(field, fields)]
-        brightfield = standardise(real.images[row.name][real.channel_indices([middle_input(channels)])[0]])
-        images = {name: standardised_stains(*source, field, channels["target"]) for name, source in sources.items()}
-        width_um = pixel_size_um[field["Metadata_Plate"]] * row["width_px"]
-        if metric == "background_noise":
-            painted = next(image for name, image in images.items() if name != "real")
-            notes.append([f"noise {value:.1f}" for value in noise_ratio(images["real"], painted)])
-            corner = empty_part(images["real"])
-            width_um *= min(1, CLOSE_UP_PX / brightfield.shape[1])
-            brightfield, images = cut(brightfield, corner), {name: cut(image, corner) for name, image in images.items()}
-        grey.append(brightfield)
-        stains.append(images)
-        widths_um.append(width_um)
         rank = f"{field['rank']} of {field['fields']}: mean {BY_KEY[metric].title} {field[metric]:.2f}"
-        headings.append(f"{rank}   {field['Metadata_Plate']} {heading_of(row)}")
-    if not grey:
-        figure = plt.figure(figsize=(6, 1.5))
-        figure.text(0.5, 0.5, "no field has a stain to compare with", ha="center", va="center")
-        return figure
-    said = {"notes": notes, "footer": label_words(noise_by_label(scores))} if metric == "background_noise" else {}
-    return draw_fields(grey, stains, headings, widths_um, channels=channels, dpi=dpi, **said)
+        view = {
+            "heading": f"{rank}   {field['Metadata_Plate']} {heading_of(row)}",
+            "width_um": pixel_size_um[field["Metadata_Plate"]] * row["width_px"],
+            "brightfield": standardise(real.images[row.name][real.channel_indices([middle_input(channels)])[0]]),
+            "stains": {n: standardised_stains(*source, field, channels["target"]) for n, source in sources.items()},
+        }
+        views.append(view)
+    return views
 
 
-def noise_by_label(scores: pd.DataFrame) -> dict:
-    """Measure how far the noise of the background goes with what was in the wells, as the paper saw it do (B.3).
-
-    Of each well the mean logarithm of the noise is taken, less its plate's mean; chance shuffles wells within plates.
-    Wells are grouped by perturbation, or by target where not two perturbations have two wells each, as on one plate.
-
-    Parameters
-    ----------
-    scores : one row a field and channel, with `Metadata_perturbation`, `Metadata_target` and `background_noise`
-
-    Returns
-    -------
-    `share` of the variance between groups (0 to 1), `chance`, its mean when shuffled, and `bound`, the shuffled 95th
-    percentile: NaN where there are not two groups or nothing varies; `wells` and `groups` compared, `label` they share
-    """
-    found = share_between(scores, "perturbation")
-    return found if found["groups"] > 1 else share_between(scores, "target")
+def draw_failures(views: Sequence[dict], *, channels: dict, dpi: int, footer: str = "") -> plt.Figure:
+    """Draw views below one another, or say that no field can be compared."""
+    if views:
+        return draw_fields(views, channels=channels, dpi=dpi, footer=footer)
+    figure = plt.figure(figsize=(6, 1.5))
+    figure.text(0.5, 0.5, "no field has a stain to compare with", ha="center", va="center")
+    return figure
 
 
-def share_between(scores: pd.DataFrame, label: str) -> dict:
-    """Return what `noise_by_label` does, of groups by one label; a group is two wells at least."""
-    keys = ["Metadata_Plate", "Metadata_Well", group := f"Metadata_{label}"]
-    known = scores[(scores["background_noise"] > 0) & (scores[group] != "")]
-    wells = np.log(known.set_index(keys)["background_noise"]).groupby(keys).mean().rename("noise").reset_index()
-    wells = wells[wells.groupby(group)["noise"].transform("size") > 1]
-    values = (wells["noise"] - wells.groupby("Metadata_Plate")["noise"].transform("mean")).to_numpy()
-    labels, plates = (pd.factorize(wells[name])[0] for name in (group, "Metadata_Plate"))
-    found = {"share": np.nan, "chance": np.nan, "bound": np.nan, "wells": len(wells), "groups": len(set(labels))}
-    found["label"] = label
-    if found["groups"] < 2 or np.ptp(values) < 1e-9:
-        return found
-    rng = measures.seeded("noise by label", len(wells))
-    shuffled = [variance_between(values, within_plates(labels, plates, rng)) for _ in range(SHUFFLES)]
-    share, bound = variance_between(values, labels), np.quantile(shuffled, 0.95)
-    return found | {"share": share, "chance": float(np.mean(shuffled)), "bound": float(bound)}
+def read_arguments(words: str, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line of a gallery of failures, which `words` describe."""
+    parser = argparse.ArgumentParser(description=words)
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: channels, worst, pixel_size_um, dpi")
+    parser.add_argument("--arm", required=True)
+    parser.add_argument("--scores", type=Path, required=True, help="the arm's scores of single fields")
+    parser.add_argument("--plates", nargs="+", required=True)
+    for images in ("real", "fields", "predicted"):
+        parser.add_argument(f"--{images}", type=Path, nargs="+", required=True, help="one a plate")
+    parser.add_argument("--figure", type=Path, required=True, help="the PNG or JPEG to write")
+    return parser.parse_args(argv)
 
 
-def variance_between(values: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of the variance of `values` (n,) that lies between the groups of `labels` (n,), from 0 to 1."""
-    centred, sizes = values - values.mean(), np.bincount(labels)
-    sums = np.bincount(labels, weights=centred)
-    return float((sums[sizes > 0] ** 2 / sizes[sizes > 0]).sum() / (centred**2).sum())
-
-
-def within_plates(labels: np.ndarray, plates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Shuffle labels (n,) among the wells of each plate (n,)."""
-    shuffled = labels.copy()
-    for plate in np.unique(plates):
-        shuffled[plates == plate] = rng.permutation(labels[plates == plate])
-    return shuffled
-
-
-def label_words(found: dict) -> str:
-    """Say in a sentence what `noise_by_label` found."""
-    if np.isnan(found["share"]):
-        few = "Fewer than two labels have two wells each" if found["groups"] < 2 else "The noise never varies"
-        return f"{few}: whether noise goes with the label cannot be said."
-    verdict = "more than chance" if found["share"] > found["bound"] else "no more than chance"
-    return (
-        f"Of the noise's variance over {found['wells']} wells {found['share']:.0%} lies between their {found['groups']} "
-        f"{found['label']}s; shuffled within plates {found['chance']:.0%} (95th percentile {found['bound']:.0%}): {verdict}."
-    )
+def read_views(args: argparse.Namespace, scores: pd.DataFrame, metric: str) -> list[dict]:
+    """Read the views that a command line asks for: of the fields worst by a metric."""
+    worst = worst_fields(scores, args.settings["worst"], metric)
+    shown, plates = set(worst["Metadata_Plate"]), {}
+    for plate, real, table, predicted in zip(args.plates, args.real, args.fields, args.predicted):
+        if plate in shown:
+            fields = store.read_fields(table)
+            painted = store.open_gathered(predicted)
+            plates[plate] = {"real": (store.open_stack(real).select(fields), fields), args.arm: painted}
+    chosen = {key: args.settings[key] for key in ("channels", "pixel_size_um")}
+    return failure_views(worst, plates, metric=metric, **chosen)

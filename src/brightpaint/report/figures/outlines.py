@@ -19,8 +19,9 @@ from skimage.segmentation import find_boundaries
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.report.figures.figures import STYLE, save
-from brightpaint.report.figures.montage import display_range, heading_of, shown_fields, standardised_stains
+from brightpaint.report.figures.panels import display_range
+from brightpaint.report.figures.shown_fields import heading_of, shown_fields, standardised_stains
+from brightpaint.report.style import STYLE, save
 from brightpaint.scores.cells.object_overlap import overlap
 
 CROP_PX = 320

@@ -7,17 +7,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-
-from brightpaint import store  # noqa: E402
-from brightpaint.base.cli import run  # noqa: E402
-from brightpaint.report import pages  # noqa: E402
-from brightpaint.report.figures import figures  # noqa: E402
+from brightpaint import store
+from brightpaint.base.cli import run
+from brightpaint.report import pages
+from brightpaint.report.style import LINES, STYLE, save
 
 PANELS = {
     "pcc": "PCC with the real stain",
@@ -64,7 +61,7 @@ def sweep_figure(frame: pd.DataFrame) -> plt.Figure:
         for number, (line, each) in enumerate(part.groupby("line", sort=False)):
             each = each.sort_values("evaluations")
             spread = np.abs(each[["low", "high"]].to_numpy().T - each["value"].to_numpy())
-            style = {"color": figures.LINES[number % len(figures.LINES)], "marker": MARKERS[number % len(MARKERS)]}
+            style = {"color": LINES[number % len(LINES)], "marker": MARKERS[number % len(MARKERS)]}
             bars = {"yerr": np.nan_to_num(spread)} if np.isfinite(spread).any() else {}
             ax.errorbar(
                 each["evaluations"], each["value"], **bars, **style, label=line, capsize=2, markersize=4, linewidth=1.2
@@ -122,8 +119,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     store.write_table(frame, args.tsv)
     with store.atomic(args.html) as temporary:
         temporary.write_text(page(frame, args.tsv.read_text()))
-    with plt.rc_context(figures.STYLE):
-        figures.save(sweep_figure(frame), args.figure, args.settings["dpi"])
+    with plt.rc_context(STYLE):
+        save(sweep_figure(frame), args.figure, args.settings["dpi"])
 
 
 if __name__ == "__main__":

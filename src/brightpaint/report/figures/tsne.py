@@ -15,26 +15,23 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.manifold import TSNE
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-from sklearn.decomposition import PCA  # noqa: E402
-from sklearn.linear_model import LogisticRegression  # noqa: E402
-from sklearn.manifold import TSNE  # noqa: E402
-from sklearn.metrics import roc_auc_score  # noqa: E402
-from sklearn.model_selection import GroupKFold, cross_val_predict  # noqa: E402
-from sklearn.neighbors import NearestNeighbors  # noqa: E402
-from sklearn.pipeline import make_pipeline  # noqa: E402
-from sklearn.preprocessing import StandardScaler  # noqa: E402
-
-from brightpaint import store  # noqa: E402
-from brightpaint.base.cli import run  # noqa: E402
-from brightpaint.base.seeds import seed_of  # noqa: E402
-from brightpaint.report.figures import figures  # noqa: E402
-from brightpaint.scores.measures import seeded  # noqa: E402
+from brightpaint import store
+from brightpaint.base.cli import run
+from brightpaint.base.seeds import seed_of
+from brightpaint.report.style import STYLE, save
+from brightpaint.scores.measures import seeded
 
 NEIGHBOURS = 10
 COMPONENTS = 50
@@ -183,8 +180,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     real = store.read_table(args.real)
     panels = {arm: paired_wells(real, store.read_table(path)) for arm, path in zip(args.arms, args.profiles)}
-    with plt.rc_context(figures.STYLE):
-        figures.save(tsne_figure(panels, args.settings["dpi"]), args.figure, args.settings["dpi"])
+    with plt.rc_context(STYLE):
+        save(tsne_figure(panels, args.settings["dpi"]), args.figure, args.settings["dpi"])
 
 
 if __name__ == "__main__":

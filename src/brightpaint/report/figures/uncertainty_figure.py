@@ -7,19 +7,18 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-
-from brightpaint import store  # noqa: E402
-from brightpaint.base.cli import run  # noqa: E402
-from brightpaint.base.intensity import standardise  # noqa: E402
-from brightpaint.report.figures import figures, montage  # noqa: E402
-from brightpaint.scores import measures  # noqa: E402
-from brightpaint.scores.images.risk_coverage import SHUFFLES, aurc, rank_correlation, risk_coverage  # noqa: E402
+from brightpaint import store
+from brightpaint.base.cli import run
+from brightpaint.base.intensity import standardise
+from brightpaint.report.figures import panels
+from brightpaint.report.figures.shown_fields import heading_of, middle_input, standardised_stains
+from brightpaint.report.style import STYLE, save
+from brightpaint.scores import measures
+from brightpaint.scores.images.risk_coverage import SHUFFLES, aurc, rank_correlation, risk_coverage
 
 
 def by_channel(scores: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -85,19 +84,19 @@ def extremes_montage(chosen: pd.DataFrame, plates: dict[str, dict], *, channels:
     plates : {plate: {"real": (stack, fields), "painted": ..., "s.d.": (uncertainty stack, its rows)}}
     pixel_size_um : of a raw pixel, by plate
     """
-    targets, middle = channels["target"], montage.middle_input(channels)
+    targets, middle = channels["target"], middle_input(channels)
     found = [one_field(field, plates[field["Metadata_Plate"]], targets, middle) for _, field in chosen.iterrows()]
-    grey = montage.display_range([each["grey"] for each in found])
+    grey = panels.display_range([each["grey"] for each in found])
     ranges = {
-        kind: [montage.display_range([each[kind][channel] for each in found]) for channel in range(len(targets))]
+        kind: [panels.display_range([each[kind][channel] for each in found]) for channel in range(len(targets))]
         for kind in ("real", "s.d.")
     }
-    panels, labels = [], []
+    rows, labels = [], []
     for (_, field), each, what in zip(chosen.iterrows(), found, ("surest", "least sure")):
         width_um = pixel_size_um[field["Metadata_Plate"]] * each["row"]["width_px"]
-        bar_um = montage.scale_bar_um(width_um)
+        bar_um = panels.scale_bar_um(width_um)
         first = {"image": each["grey"], "limits": grey, "tint": "white", "bar": (bar_um / width_um, f"{bar_um:g} µm")}
-        heading = f"{what}: uncertainty {field['uncertainty']:.3f}, PCC {field['pcc']:.2f}   {montage.heading_of(each['row'])}"
+        heading = f"{what}: uncertainty {field['uncertainty']:.3f}, PCC {field['pcc']:.2f}   {heading_of(each['row'])}"
         for kind in ("real", "painted", "s.d."):
             notes = (
                 [f"PCC {value:.2f}" for value in measures.pcc(each["real"], each["painted"])]
@@ -107,12 +106,12 @@ def extremes_montage(chosen: pd.DataFrame, plates: dict[str, dict], *, channels:
             notes = [f"mean {value:.2f}" for value in each["s.d."].mean(axis=(1, 2))] if kind == "s.d." else notes
             row = [
                 {"image": image, "limits": ranges["s.d." if kind == "s.d." else "real"][channel], "note": note,
-                 "tint": "white" if kind == "s.d." else montage.TINTS.get(target, "white")}
+                 "tint": "white" if kind == "s.d." else panels.TINTS.get(target, "white")}
                 for channel, (target, image, note) in enumerate(zip(targets, each[kind], notes or [""] * len(targets)))
             ]  # fmt: skip
-            panels.append([first if kind == "real" else None, *row])
+            rows.append([first if kind == "real" else None, *row])
             labels.append((heading if kind == "real" else "", kind))
-    return montage.montage(panels, [middle.replace("_", " "), *targets], labels, dpi=dpi)
+    return panels.lay_out(rows, [middle.replace("_", " "), *targets], labels, dpi=dpi)
 
 
 def one_field(field: pd.Series, sources: dict, targets: Sequence[str], middle: str) -> dict:
@@ -124,8 +123,8 @@ def one_field(field: pd.Series, sources: dict, targets: Sequence[str], middle: s
     return {
         "row": row,
         "grey": standardise(real.images[row.name][real.channel_indices([middle])[0]]),
-        "real": montage.standardised_stains(*sources["real"], field, targets),
-        "painted": montage.standardised_stains(*sources["painted"], field, targets),
+        "real": standardised_stains(*sources["real"], field, targets),
+        "painted": standardised_stains(*sources["painted"], field, targets),
         "s.d.": stack.images[place][stack.channel_indices(targets)].astype(np.float32),
     }
 
@@ -155,10 +154,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     scores = store.read_table(args.scores, [*store.FIELD_KEYS, "Channel", "uncertainty", "pcc"])
     chosen, settings = extremes(scores), args.settings
     keys = {key: settings[key] for key in ("channels", "pixel_size_um", "dpi")}
-    with plt.rc_context(figures.STYLE):
-        figures.save(risk_figure(by_channel(scores), args.arm), args.curve, settings["dpi"])
+    with plt.rc_context(STYLE):
+        save(risk_figure(by_channel(scores), args.arm), args.curve, settings["dpi"])
         shown = read_plates(args, set(chosen["Metadata_Plate"]))
-        figures.save(extremes_montage(chosen, shown, **keys), args.montage, settings["dpi"])
+        save(extremes_montage(chosen, shown, **keys), args.montage, settings["dpi"])
 
 
 if __name__ == "__main__":

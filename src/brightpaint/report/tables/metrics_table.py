@@ -191,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     frame = pd.concat([store.read_table(path) for path in args.metrics], ignore_index=True)
     if list(dict.fromkeys(frame["arm"])) != args.arms:
-        raise ValueError(f"tables: expected metrics of {args.arms}, found {list(dict.fromkeys(frame['arm']))}")
+        raise ValueError(f"metrics_table: expected metrics of {args.arms}, found {list(dict.fromkeys(frame['arm']))}")
     store.write_table(store.as_text(frame), args.tsv)
     with store.atomic(args.html) as temporary:
         temporary.write_text(page(frame, args.arms, args.leaking, args.roles))

@@ -120,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--tsv", type=Path, required=True)
     args = parser.parse_args(argv)
     if len(args.measures) != len(args.flags):
-        raise ValueError("quality_tables: --measures and --flags must name as many plates each")
+        raise ValueError("quality_table: --measures and --flags must name as many plates each")
     plates, flags, counts = {}, [], []
     for measured, flagged in zip(args.measures, args.flags):
         measures, found = store.read_table(measured), store.read_table(flagged)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.plates import missing
+from brightpaint.plates.missing import MISSING
+from brightpaint.report.tables import missing_table
 
 
 def test_each_plate_has_a_row_with_its_reasons(tmp_path):
@@ -18,9 +19,9 @@ def test_each_plate_has_a_row_with_its_reasons(tmp_path):
             index.set_axis(["Metadata_Well", "Metadata_Site", "Channel"], axis=1), tmp_path / f"{plate}.parquet"
         )
         rows = [[plate, well, site, channel, "", reason] for well, site, channel, reason in lacking]
-        store.write_table(pd.DataFrame(rows, columns=missing.MISSING), tmp_path / f"{plate}.tsv")
+        store.write_table(pd.DataFrame(rows, columns=MISSING), tmp_path / f"{plate}.tsv")
     paths = [[str(tmp_path / f"{plate}.{kind}") for plate in ("P1", "0002")] for kind in ("parquet", "tsv")]
-    missing.main(["--indices", *paths[0], "--missing", *paths[1], "--tsv", str(tmp_path / "all.tsv"),
+    missing_table.main(["--indices", *paths[0], "--missing", *paths[1], "--tsv", str(tmp_path / "all.tsv"),
                   "--html", str(tmp_path / "all.html")])  # fmt: skip
     found = pd.read_csv(tmp_path / "all.tsv", sep="\t", dtype={"plate": str})
     assert found.to_dict("records") == [

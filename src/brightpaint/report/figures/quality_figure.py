@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from brightpaint.report.figures.heatmaps import plate_grid
+from brightpaint import store
+from brightpaint.base.cli import run
+from brightpaint.report.figures.plate_layout import plate_grid
+from brightpaint.report.style import STYLE, save
 from brightpaint.scores.profiles.matching import well_places
 from brightpaint.study.choice import row_letters
 
@@ -32,7 +38,7 @@ def plate_shape(places: np.ndarray) -> tuple[int, int]:
     return rows, columns
 
 
-def plate_map(measures: pd.DataFrame, flags: pd.DataFrame, channels: Sequence[str]) -> plt.Figure:
+def quality_figure(measures: pd.DataFrame, flags: pd.DataFrame, channels: Sequence[str]) -> plt.Figure:
     """Draw the medians over each well's sites; wells with a flag of that channel wear a ring, left out ones a cross.
 
     Parameters
@@ -109,3 +115,20 @@ def _marks(panel: plt.Axes, flags: pd.DataFrame) -> None:
     panel.scatter(places[:, 1], places[:, 0], marker="o", **ring)
     gone = places[wells.to_numpy() == 1]
     panel.scatter(gone[:, 1], gone[:, 0], marker="x", c="#d55e00", linewidths=1.1, s=MARK_PX * 0.6)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw a plate's image quality, laid out as the plate is."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: channels, dpi")
+    parser.add_argument("--measures", type=Path, required=True)
+    parser.add_argument("--flags", type=Path, required=True)
+    parser.add_argument("--figure", type=Path, required=True)
+    args = parser.parse_args(argv)
+    tables = [store.read_table(path) for path in (args.measures, args.flags)]
+    with plt.rc_context(STYLE):
+        save(quality_figure(*tables, args.settings["channels"]), args.figure, args.settings["dpi"])
+
+
+if __name__ == "__main__":
+    run(main)

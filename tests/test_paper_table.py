@@ -9,7 +9,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.report.tables import paper_table
-from test_tables import Page, row
+from test_metrics_table import Page, row
 
 
 def arm(name, label="none", sampling="own", *, subset="all", classifier=None, kind="diffusion", leaking=False):

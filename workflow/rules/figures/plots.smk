@@ -1,0 +1,263 @@
+# The figures of the report that are drawn from tables.
+
+
+rule sweep_figure:
+    """Draw what samplers and step counts give, and lay it out as a table."""
+    input:
+        "<results>/sweep/{plate}.parquet",
+    output:
+        figure=report(
+            "<results>/figures/sweep/{plate}.png",
+            category="Samplers and steps",
+            caption="../../report/sweep_figure.rst",
+            labels={"figure": "against evaluations", "plate": "{plate}"},
+        ),
+        html=report(
+            "<results>/tables/sweep/{plate}.html",
+            category="Samplers and steps",
+            caption="../../report/sweep_figure.rst",
+            labels={"figure": "table", "plate": "{plate}"},
+        ),
+        tsv="<results>/tables/sweep/{plate}.tsv",
+    log:
+        "<logs>/sweep_figure/{plate}.log",
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=json.dumps(CONFIG["figures"], sort_keys=True),
+    shell:
+        "python -m brightpaint.report.figures.sweep_figure --settings {params.settings:q} --metrics {input:q}"
+        " --figure {output.figure:q} --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+show("figures", lambda: [f"<results>/figures/sweep/{STUDY.sweep_plate}.png"] if SWEPT else [])
+
+
+rule plate_page:
+    """Show a plate's wells as they lie: PCC and cells of every arm."""
+    input:
+        fields="<results>/fields/{plate}.parquet",
+        scores=lambda wildcards: expand("<results>/metrics/{arm}.fields.parquet", arm=arms_testing(wildcards.plate)),
+        medians=medians_of_plate,
+    output:
+        report(
+            "<results>/figures/plates/{plate}.png",
+            category="Plates",
+            caption="../../report/plate_page.rst",
+            labels={"figure": "wells", "plate": "{plate}"},
+        ),
+    log:
+        "<logs>/plate_page/{plate}.log",
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=json.dumps(CONFIG["figures"], sort_keys=True),
+        arms=lambda wildcards: arms_testing(wildcards.plate),
+    shell:
+        "python -m brightpaint.report.figures.plate_page --settings {params.settings:q} --plate {wildcards.plate}"
+        " --fields {input.fields:q} --arms {params.arms:q} --scores {input.scores:q} --medians {input.medians:q}"
+        " --figure {output:q} 2> {log:q}"
+
+
+show("figures", lambda: where_scored(expand("<results>/figures/plates/{plate}.png", plate=tested_plates())))
+
+
+rule feature_figure:
+    """Draw CPcor by feature group and channel of every measured arm."""
+    input:
+        real="<results>/profiles/real/cellprofiler/perturbations.parquet",
+        profiles=lambda wildcards: expand(
+            "<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=feature_arms(wildcards.subset)
+        ),
+        active="<results>/active/perturbations.tsv",
+    output:
+        report(
+            "<results>/figures/features/{subset}.png",
+            category="Metrics",
+            caption="../../report/feature_figure.rst",
+            labels={"table": "feature groups: {subset}"},
+        ),
+    log:
+        "<logs>/feature_figure/{subset}.log",
+    wildcard_constraints:
+        subset="full|active",
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=json.dumps({"channels": CONFIG["channels"], **pick("figures", "dpi")}, sort_keys=True),
+        arms=lambda wildcards: feature_arms(wildcards.subset),
+    shell:
+        "python -m brightpaint.report.figures.feature_figure --settings {params.settings:q} --subset {wildcards.subset}"
+        " --real {input.real:q} --arms {params.arms:q} --profiles {input.profiles:q} --active {input.active:q}"
+        " --figure {output:q} 2> {log:q}"
+
+
+show(
+    "figures",
+    lambda: where_scored(
+        expand(
+            "<results>/figures/features/{subset}.png",
+            subset=[name for name in ("full", "active") if feature_arms(name)],
+        )
+    ),
+)
+
+
+rule overlap_figure:
+    """Count the matched targets that arms share with one another and with the real plates."""
+    input:
+        real="<results>/profiles/real/cellprofiler/perturbations.parquet",
+        profiles=lambda wildcards: expand(
+            "<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=feature_arms(wildcards.subset)
+        ),
+        embedded=lambda wildcards: expand(
+            "<results>/profiles/{arm}/dino/perturbations.parquet", arm=embedded_arms(wildcards.subset)
+        ),
+        active="<results>/active/perturbations.tsv",
+    output:
+        figure=report(
+            "<results>/figures/overlap/{subset}.png",
+            category="Metrics",
+            caption="../../report/overlap_figure.rst",
+            labels={"table": "shared target matches: {subset}"},
+        ),
+        table="<results>/tables/overlap_{subset}.tsv",
+    log:
+        "<logs>/overlap_figure/{subset}.log",
+    wildcard_constraints:
+        subset="full|active",
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=json.dumps(CONFIG["figures"], sort_keys=True),
+        arms=lambda wildcards: feature_arms(wildcards.subset),
+        embedded=lambda wildcards: embedded_arms(wildcards.subset),
+    shell:
+        "python -m brightpaint.report.figures.overlap_figure --settings {params.settings:q} --subset {wildcards.subset}"
+        " --real {input.real:q} --arms {params.arms:q} --profiles {input.profiles:q} --active {input.active:q}"
+        " --embedded-arms {params.embedded:q} --embedded {input.embedded:q}"
+        " --figure {output.figure:q} --table {output.table:q} 2> {log:q}"
+
+
+show(
+    "figures",
+    lambda: where_scored(
+        expand(
+            "<results>/figures/overlap/{subset}.png", subset=[name for name in ("full", "active") if feature_arms(name)]
+        )
+    ),
+)
+
+
+rule tsne:
+    """Lay real and painted wells out in two dimensions, and say how well they can be told apart."""
+    input:
+        real="<results>/profiles/real/{space}/wells.parquet",
+        profiles=lambda wildcards: expand(
+            "<results>/profiles/{arm}/{space}/wells.parquet", arm=tsne_arms(wildcards.space), space=wildcards.space
+        ),
+    output:
+        report(
+            "<results>/figures/tsne/{space}.png",
+            category="Metrics",
+            caption="../../report/tsne.rst",
+            labels={"table": "t-SNE: {space}"},
+        ),
+    log:
+        "<logs>/tsne/{space}.log",
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=settings("tsne"),
+        arms=lambda wildcards: tsne_arms(wildcards.space),
+    shell:
+        "python -m brightpaint.report.figures.tsne --settings {params.settings:q} --real {input.real:q}"
+        " --arms {params.arms:q} --profiles {input.profiles:q} --figure {output:q} 2> {log:q}"
+
+
+show(
+    "figures",
+    lambda: where_scored(
+        expand(
+            "<results>/figures/tsne/{space}.png", space=[name for name in ("cellprofiler", "dino") if tsne_arms(name)]
+        )
+    ),
+)
+
+
+rule active_figure:
+    """Draw how the active perturbations were found."""
+    input:
+        active="<results>/active/perturbations.tsv",
+        wells="<results>/active/wells.parquet",
+        agreement="<results>/active/agreement.tsv",
+    output:
+        report(
+            "<results>/figures/active.png",
+            category="Active perturbations",
+            caption="../../report/active_figure.rst",
+            labels={"figure": "active subset"},
+        ),
+    log:
+        "<logs>/active_figure.log",
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=json.dumps(CONFIG["figures"], sort_keys=True),
+    shell:
+        "python -m brightpaint.report.figures.active_figure --settings {params.settings:q} --active {input.active:q}"
+        " --wells {input.wells:q} --agreement {input.agreement:q} --figure {output:q} 2> {log:q}"
+
+
+show("figures", lambda: where_scored(["<results>/figures/active.png"] if CONFIG["perturbations"] else []))
+
+
+rule quality_figure:
+    """Lay a plate's image quality out as the plate is, with what was flagged."""
+    input:
+        measures="<results>/quality/{plate}.parquet",
+        flags="<results>/flags/{plate}.tsv",
+    output:
+        report(
+            "<results>/figures/quality/{plate}.png",
+            category="Quality",
+            caption="../../report/quality_figure.rst",
+            labels={"figure": "plate layout", "plate": "{plate}"},
+        ),
+    log:
+        "<logs>/quality_figure/{plate}.log",
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=quality_pictures,
+    shell:
+        "python -m brightpaint.report.figures.quality_figure --settings {params.settings:q}"
+        " --measures {input.measures:q} --flags {input.flags:q} --figure {output:q} 2> {log:q}"
+
+
+show("figures", lambda: expand("<results>/figures/quality/{plate}.png", plate=STUDY.used_plates()))
+
+
+rule loss:
+    """Draw the training and validation loss of every network."""
+    input:
+        histories,
+    output:
+        report(
+            "<results>/figures/loss.png",
+            category="Training",
+            caption="../../report/loss.rst",
+            labels={"figure": "training loss"},
+        ),
+    log:
+        "<logs>/loss.log",
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=json.dumps(CONFIG["figures"], sort_keys=True),
+    shell:
+        "python -m brightpaint.report.figures.loss --settings {params.settings:q} --histories {input:q}"
+        " --figure {output:q} 2> {log:q}"
+
+
+show("figures", lambda: ["<results>/figures/loss.png"] if trained() else [])

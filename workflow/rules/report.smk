@@ -1,0 +1,89 @@
+# What the report's figures and tables are made from, and the settings that change them. No rules.
+
+
+def where_scored(files):
+    """`files`, where there is anything to score beside the real plates; none otherwise."""
+    return files if len(scored_arms()) > 1 else []
+
+
+def tested_plates():
+    """Plates on which some arm is scored."""
+    return [plate for plate in STUDY.plates if arms_testing(plate)]
+
+
+def pictured_plates():
+    """Plates that some arm paints."""
+    return [plate for plate in STUDY.plates if STUDY.arms_of(plate)]
+
+
+def montage_stacks(wildcards):
+    """Predicted stacks of a plate, one an arm, in the config's order."""
+    return expand("<results>/images/{arm}/{plate}.tif", arm=STUDY.arms_of(wildcards.plate), plate=wildcards.plate)
+
+
+def plate_pictures(wildcards):
+    """JSON: what changes the pictures of a plate."""
+    size_um = STUDY.pixel_size_um(wildcards.plate)
+    return json.dumps({**CONFIG["figures"], "channels": CONFIG["channels"], "pixel_size_um": size_um}, sort_keys=True)
+
+
+def arm_pictures(wildcards):
+    """JSON: what changes the pictures of an arm on its test plates."""
+    sizes = {plate: STUDY.pixel_size_um(plate) for plate in STUDY.test_plates(wildcards.arm)}
+    return json.dumps({**CONFIG["figures"], "channels": CONFIG["channels"], "pixel_size_um": sizes}, sort_keys=True)
+
+
+def failing_arms():
+    """Arms whose failures are shown; the mean fails everywhere alike."""
+    return [arm for arm in STUDY.arms if STUDY.test_plates(arm) and STUDY.model_of(arm)["kind"] != "mean"]
+
+
+def sampling_arms():
+    """Arms that are scored and paint several samples a field."""
+    return [arm["name"] for arm in CONFIG["arms"] if arm["samples"] > 1 and STUDY.test_plates(arm["name"])]
+
+
+def quality_pictures(wildcards):
+    """JSON: what changes the layout of a plate's quality."""
+    chosen = {**CONFIG["quality"], "channels": STUDY.channels(wildcards.plate), **pick("figures", "dpi")}
+    return json.dumps(chosen, sort_keys=True)
+
+
+def uncertainty_of_unscored(wildcards):
+    """Uncertainty stacks of a plate on which no arm is scored; those of a scored plate stand in its scores."""
+    arms = [] if arms_testing(wildcards.plate) else network_arms(wildcards.plate)
+    several = [arm for arm in arms if STUDY.entry("arms", arm)["samples"] > 1]
+    return expand("<results>/uncertainty/{arm}/{plate}.tif", arm=several, plate=wildcards.plate)
+
+
+def paper_arms():
+    """Arms as the paper's tables need them: labels, guidance, and {test plate: fold}."""
+    labels = {entry["name"]: entry["label"] for entry in CONFIG["classifiers"]}
+    told, described = leaking_arms(), []
+    for arm in CONFIG["arms"]:
+        model = STUDY.model_of(arm["name"])
+        guided = labels.get(arm["classifier"]) if arm["guidance_scale"] > 0 else None
+        folds = {plate: STUDY.fold_of(arm["name"], plate) for plate in STUDY.test_plates(arm["name"])}
+        described.append(
+            {
+                "name": arm["name"],
+                "kind": model["kind"],
+                "label": model["label"],
+                "subset": model["subset"],
+                "sampling_label": arm["sampling_label"],
+                "classifier": guided,
+                "folds": folds,
+                "leaking": arm["name"] in told,
+            }
+        )
+    return [arm for arm in described if arm["folds"]]
+
+
+def paper_settings(wildcards):
+    """JSON: what changes one of the paper's tables."""
+    return json.dumps({"arms": paper_arms(), "number": int(wildcards.number)}, sort_keys=True)
+
+
+def paper_tables():
+    """Numbers of the paper's tables that the study has: 2 needs perturbations."""
+    return [1, 2] if CONFIG["perturbations"] else [1]
