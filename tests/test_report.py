@@ -128,7 +128,7 @@ def test_what_needs_downloaded_weights_is_said_to_be_off_or_how_it_was_done():
     assert (
         "z-scores -2 to 9 became 0 to 255" in on and "``facebook/dino-vits8``" in on and "no weights" not in on.lower()
     )
-    assert "fields of 256 px were resized to 512" in on and "CPcor, FID and KID" in rendered("metrics.rst", given)
+    assert "fields of 256 px were resized to 512" in on and "CPcor, FID and KID" in rendered("metrics_table.rst", given)
     assert "DINO" in rendered("tsne.rst", given) and "selected features" in rendered(
         "tsne.rst", given, space="cellprofiler"
     )
