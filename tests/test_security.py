@@ -36,7 +36,7 @@ def test_no_module_unpickles_or_starts_a_shell(path):
 
 def test_the_rules_quote_every_value_that_is_not_one_of_few_words():
     """`:q` quotes; wildcards are names without a space or sign (schemas), resources and counts are numbers."""
-    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+    for path in (ROOT / "workflow" / "rules").rglob("*.smk"):
         for braces in re.findall(r"(?<!\{)\{((?:input|output|params|log)[^}]*)\}(?!\})", path.read_text()):
             assert braces.endswith(":q") or braces == "params.parts", f"{path.name}: {{{braces}}}"
 

@@ -108,7 +108,7 @@ def test_the_slurm_profile_plans_the_same_study():
 
 def written_rules() -> dict[str, str]:
     """Return {rule: its text}."""
-    text = "\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
+    text = "\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").rglob("*.smk")))
     parts = re.split(r"^rule (\w+):$", text, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2]))
 
