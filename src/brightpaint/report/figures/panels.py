@@ -82,11 +82,10 @@ def lay_out(
     side = panel_side(panels, dpi)
     gap = max(1, round(GAP * side[1]))
     top, left, head = round(0.32 * dpi), round(1.15 * dpi), round(0.3 * dpi)
-    starts, y = [], top
-    for heading, _ in labels:
-        y += head if heading else 0
-        starts.append(y)
-        y += side[0] + gap
+    steps = np.array([side[0] + gap] * len(labels))
+    starts = top + np.cumsum([head if heading else 0 for heading, _ in labels]) + np.cumsum(steps) - steps
+    y = int(starts[-1]) + side[0] + gap
+    columns = [left + column * (side[1] + gap) for column in range(len(titles))]
     foot = round(0.35 * dpi) if footer else 0
     canvas = np.full((y + gap + foot, left + len(titles) * (side[1] + gap), 3), 255, dtype=np.uint8)
     figure = plt.figure(figsize=(canvas.shape[1] / dpi, canvas.shape[0] / dpi), dpi=dpi)
@@ -95,13 +94,12 @@ def lay_out(
         axes.text(left - gap * 3, start + side[0] / 2, label, ha="right", va="center", fontsize=10)
         if heading:
             axes.text(left, start - 0.3 * head, heading, ha="left", va="center", fontsize=10, weight="bold")
-        for column, panel in enumerate(row):
+        for x, panel in zip(columns, row):
             if panel:
-                x = left + column * (side[1] + gap)
                 canvas[start : start + side[0], x : x + side[1]] = picture(panel, side)
                 _annotate(axes, panel, x, start, side)
-    for column, title in enumerate(titles):
-        axes.text(left + column * (side[1] + gap) + side[1] / 2, top / 2, title, ha="center", va="center", fontsize=11)
+    for x, title in zip(columns, titles):
+        axes.text(x + side[1] / 2, top / 2, title, ha="center", va="center", fontsize=11)
     axes.text(left, y + gap + foot / 2, footer, ha="left", va="center", fontsize=10)
     axes.imshow(canvas, interpolation="nearest", aspect="auto")
     axes.set_axis_off()
