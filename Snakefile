@@ -14,17 +14,18 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/inputs.smk"
-include: "workflow/rules/arms.smk"
-include: "workflow/rules/report.smk"
-include: "workflow/rules/results.smk"
+include: "workflow/rules/functions/arms.smk"
+include: "workflow/rules/functions/spaces.smk"
+include: "workflow/rules/functions/report.smk"
 include: "workflow/rules/plates.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/features.smk"
+include: "workflow/rules/embedders.smk"
 include: "workflow/rules/profiles.smk"
 include: "workflow/rules/scores.smk"
 include: "workflow/rules/figures/images.smk"
 include: "workflow/rules/figures/plots.smk"
+include: "workflow/rules/figures/spaces.smk"
 include: "workflow/rules/tables.smk"
 
 

@@ -23,7 +23,9 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.scores import score
+from brightpaint.scores.profiles.matching import by_plate
+from brightpaint.scores.profiles.score_profiles import profile_rows
+from brightpaint.scores.rows import read_active
 from brightpaint.study.choice import row_letters
 
 SITES, DMSO = 6, 64
@@ -95,11 +97,13 @@ def run_plates(folder: Path, plates: int, wells: int, features: int) -> None:
     python, out, tables = [sys.executable, "-m"], folder / f"plates{plates}", {}
     selection = str(out / "selection.tsv")
     settings = json.dumps({"components": 100, "permutations": 1000, "alpha": 0.05})
-    select = ["brightpaint.profiles.select", "--settings", '{"correlation": 0.9}', "--medians", *medians["real"]]
+    space = ["--space", "cellprofiler"]
+    select = ["brightpaint.profiles.select", *space, "--settings", '{"correlation": 0.9}', "--tables", *medians["real"]]
     stages = {"select": [*python, *select, "--selection", selection]}
     for arm in medians:
         tables[arm] = str(out / f"{arm}.parquet")
-        stages[f"profile {arm}"] = [*python, "brightpaint.profiles.profile", "--medians", *medians[arm], "--selection", selection,
+        stages[f"profile {arm}"] = [*python, "brightpaint.profiles.profile", *space, "--tables", *medians[arm],
+                                    "--selection", selection,
                                     "--wells", str(out / f"{arm}_wells.parquet"), "--perturbations", tables[arm]]  # fmt: skip
     stages["active"] = [*python, "brightpaint.profiles.active", "--settings", settings, "--medians", *medians["real"],
                         "--selection", selection, "--active", str(out / "active.tsv"), "--wells", str(out / "active.parquet"),
@@ -128,14 +132,14 @@ def run_plates(folder: Path, plates: int, wells: int, features: int) -> None:
 
 
 def score_profiles(folder: Path, plates: int, arm: str) -> None:
-    """Score the profiles of an arm on every plate, as `score` does after the images."""
+    """Score the profiles of an arm on every plate, as the rule `score_profiles` does."""
     out = folder / f"plates{plates}"
-    real, painted = (score.by_plate(out / f"{name}.parquet", name) for name in ("real", arm))
-    active = score.read_active([out / "active.tsv"])
+    real, painted = (by_plate(out / f"{name}.parquet", name) for name in ("real", arm))
+    active = read_active([out / "active.tsv"])
     rows = []
     for plate in sorted(real):
         fields = store.read_fields(folder / f"fields/{plate}.parquet")
-        rows += list(score.profile_rows(plate, arm, real, painted, fields, active))
+        rows += list(profile_rows(plate, arm, real, painted, fields, active))
     store.write_table(pd.DataFrame(rows), out / f"{arm}_metrics.parquet")
 
 

@@ -22,7 +22,7 @@ import yaml
 from scipy.ndimage import gaussian_filter
 
 from brightpaint import store
-from brightpaint.scores.measures import seeded
+from brightpaint.base.resampling import seeded
 from brightpaint.study.study import Study
 
 ROOT = Path(__file__).parent.parent

@@ -61,7 +61,7 @@ from brightpaint.models.paint.sample import field_noise, load_module
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.steps import Training
 from brightpaint.models.validation import Validation
-from brightpaint.scores.measures import pcc, ssim
+from brightpaint.scores.images.pixels import pcc, ssim
 
 ROOT = Path(__file__).parent.parent
 CHANNELS = {"input": ["Brightfield_L", "Brightfield", "Brightfield_H"], "target": ["DNA", "RNA", "ER", "AGP", "Mito"]}

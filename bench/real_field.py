@@ -33,7 +33,7 @@ from brightpaint.models.objectives.losses import build_denoiser, build_regressor
 from brightpaint.models.paint import walk
 from brightpaint.models.paint.sample import field_noise, load_module
 from brightpaint.models.schedule import Schedule
-from brightpaint.scores.measures import pcc
+from brightpaint.scores.images.pixels import pcc
 from brightpaint.study.study import Study
 
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,8 @@ from brightpaint import store
 from brightpaint.features import cellprofiler, cells
 from brightpaint.profiles import active, lookup, profile, select
 from brightpaint.report.figures import loss
-from brightpaint.scores import score
+from brightpaint.scores.images import score_images
+from brightpaint.scores.profiles import score_profiles
 from features_fixture import write_images, write_tables
 from hostile import Case, copied
 from test_cellprofiler import SLIM, fake
@@ -133,7 +134,7 @@ def profiled(what: str, spoil, *words: str, rule: str = "profile") -> Case:
         )
         store.write_table(kept, folder / "kept.tsv")
         spoil(folder)
-        out, words = folder / "out", ["--medians", folder / "P1.parquet"]
+        out, words = folder / "out", ["--space", "cellprofiler", "--tables", folder / "P1.parquet"]
         if rule == "select":
             return (
                 select.main,
@@ -143,6 +144,7 @@ def profiled(what: str, spoil, *words: str, rule: str = "profile") -> Case:
         words += ["--selection", folder / "kept.tsv"]
         if rule == "active":
             settings = json.dumps({"components": 2, "permutations": 10, "alpha": 0.05})
+            words = ["--medians", *words[3:]]
             return active.main, [*words, "--settings", settings, "--active", out / "x.tsv"], [out / "x.tsv"]
         outputs = [out / "wells.parquet", out / "perturbations.parquet"]
         return profile.main, [*words, "--wells", outputs[0], "--perturbations", outputs[1]], outputs
@@ -215,27 +217,23 @@ def small_study(folder: Path) -> None:
     study.predict("pert", lambda images: images)
 
 
-def scored(what: str, spoil, *words: str) -> Case:
-    """A case on what an arm is scored with."""
+def scored(what: str, spoil, *words: str, images: bool = False) -> Case:
+    """A case on what an arm's profiles, or its images, are scored with."""
 
     def prepared(folder):
         copied(small_study, folder)
         spoil(folder)
-        outputs = [folder / "out" / "pert.parquet", folder / "out" / "pert.fields.parquet"]
-        settings = {"channels": {"input": ["BF_low", "BF"], "target": ["DNA", "ER"]}, "cutoff": 15}
-        argv = [
-            "--settings",
-            json.dumps(settings),
-            "--arm",
-            "pert",
-            "--plates",
-            "P1",
-            "--real",
-            folder / "images/real/P1.tif",
-        ]
-        argv += ["--predicted", folder / "images/pert/P1.tif", "--fields", folder / "fields/P1.parquet", "--profiles"]
-        argv += [folder / "profiles/real.parquet"] * 2 + ["--active", folder / "active.tsv"]
-        return score.main, [*argv, "--metrics", outputs[0], "--by-field", outputs[1]], outputs
+        output = folder / "out" / "pert.parquet"
+        argv = ["--arm", "pert", "--plates", "P1", "--fields", folder / "fields/P1.parquet"]
+        if images:
+            settings = {"channels": {"input": ["BF_low", "BF"], "target": ["DNA", "ER"]}, "cutoff": 15}
+            argv += ["--settings", json.dumps(settings), "--real", folder / "images/real/P1.tif"]
+            argv += ["--predicted", folder / "images/pert/P1.tif", "--table", output]
+            beside = output.with_suffix(".fields.parquet")
+            return score_images.main, [*argv, "--by-field", beside], [output, beside]
+        argv += ["--space", "cellprofiler"]
+        argv += ["--real", folder / "profiles/real.parquet", "--profiles", folder / "profiles/real.parquet"]
+        return score_profiles.main, [*argv, "--active", folder / "active.tsv", "--table", output], [output]
 
     return Case("scores", what, prepared, words)
 
@@ -261,7 +259,8 @@ SCORES = [
            "real.parquet: columns", "are missing", "rerun"),
     scored("actives that say yes", lambda folder: (folder / "active.tsv").write_text("Metadata_perturbation\tactive\na\tyes\n"),
            "active.tsv: expected 0 or 1 in the column active, found 'yes'", "rerun active"),
-    scored("a real stack that is gone", lambda folder: (folder / "images/real/P1.tif").unlink(), "P1.tif: there is no such"),
+    scored("a real stack that is gone", lambda folder: (folder / "images/real/P1.tif").unlink(), "P1.tif: there is no such",
+           images=True),
     Case("history", "a line cut short", drawn_loss, ("history.jsonl: expected one JSON object a line", "delete it and rerun")),
 ]  # fmt: skip
 

@@ -14,7 +14,7 @@ from conftest import ROOT
 
 WRITER = """
 import pathlib, sys, time
-from brightpaint import atomic
+from brightpaint.base import atomic
 with getattr(atomic, sys.argv[1])(sys.argv[2]) as temporary:
     if temporary.is_dir():
         (temporary / "a").write_text("half")

@@ -189,7 +189,7 @@ def test_whole_folders_are_written_in_cellprofilers_python_too(tmp_path):
     if not python.exists():
         pytest.skip("CellProfiler's environment is not built")
     script = (
-        "import sys\nfrom brightpaint import atomic\nwith atomic.atomic_folder(sys.argv[1]) as f: (f / 'a').touch()"
+        "import sys\nfrom brightpaint.base import atomic\nwith atomic.atomic_folder(sys.argv[1]) as f: (f / 'a').touch()"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     subprocess.run([str(python), "-c", script, str(tmp_path / "made")], env=environment, check=True)

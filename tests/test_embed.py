@@ -13,10 +13,10 @@ from scipy.ndimage import gaussian_filter
 from brightpaint import store
 from brightpaint.base.intensity import eight_bit, in_window, standardise
 from brightpaint.features.embedders import dino, vectors
-from brightpaint.profiles import lookup, profile_embeddings
+from brightpaint.profiles import embedding_profiles, lookup
 from brightpaint.report.tables import metrics_table
-from brightpaint.scores import score
 from conftest import write_transformer
+from scores_fixture import score_arm
 
 CHANNELS = {"input": ["BF"], "target": ["DNA", "ER"]}
 
@@ -79,11 +79,11 @@ def test_the_four_crops_are_the_quarters_of_the_middle_and_small_fields_are_brou
 
 def test_an_embedding_is_the_median_over_crops_of_each_channel_side_by_side_of_length_one(plate, weights, tmp_path):
     table = embedded(plate, weights, tmp_path / "P.parquet")
-    names = profile_embeddings.embedding_names(table)
+    names = embedding_profiles.embedding_names(table)
     assert len(table) == 4 and len(names) == 2 * 16 and names[0] == "DINO_DNA_000" and names[-1] == "DINO_ER_015"
     np.testing.assert_allclose(np.linalg.norm(table[names], axis=1), 1, atol=1e-6)
     brightfield = embedded(plate, weights, tmp_path / "brightfield.parquet", arm="brightfield")
-    assert len(profile_embeddings.embedding_names(brightfield)) == 16
+    assert len(embedding_profiles.embedding_names(brightfield)) == 16
     # naive: one crop and channel at a time, by the network itself
     from transformers import ViTModel
 
@@ -172,7 +172,7 @@ def test_profiles_of_embeddings_are_medians_and_a_lookup_needs_no_cells():
         frame["Metadata_Well"], frame["Metadata_Site"], frame["Metadata_Tile"] = wells, [1, 2] * 3, 1
         frame["Metadata_perturbation"] = ["c0", "c0", "c0", "c0", "", ""]
         plates.append(frame)
-    wells, perturbations = profile_embeddings.embedding_profiles(plates, "none")
+    wells, perturbations = embedding_profiles.profiles(plates, normalise="none")
     assert len(wells) == 6 and len(perturbations) == 2 and wells["Metadata_fields"].eq(2).all()
     middle = plates[0]["DINO_DNA_001"].to_numpy()
     assert wells["DINO_DNA_001"].iloc[0] == pytest.approx(np.median(middle[:2]))
@@ -182,13 +182,13 @@ def test_profiles_of_embeddings_are_medians_and_a_lookup_needs_no_cells():
     found = lookup.lookup(perturbations, "P0", ["P1"])
     assert found["Metadata_Plate"].tolist() == ["P0"]
     assert found["DINO_DNA_001"].iloc[0] == pytest.approx(perturbations["DINO_DNA_001"].iloc[1])
-    scaled, _ = profile_embeddings.embedding_profiles([plates[0].assign(DINO_DNA_000=4.0)], "plate")
+    scaled, _ = embedding_profiles.profiles([plates[0].assign(DINO_DNA_000=4.0)], normalise="plate")
     assert scaled["DINO_DNA_000"].eq(0).all()  # constant
-    standard = profile_embeddings.standardise_plate(plates[0])
+    standard = embedding_profiles.standardise_plate(plates[0])
     assert standard["DINO_DNA_002"].mean() == pytest.approx(0, abs=1e-9)
     assert standard["DINO_DNA_002"].std(ddof=0) == pytest.approx(1)
     with pytest.raises(ValueError, match="differ in their columns"):
-        profile_embeddings.embedding_profiles([plates[0], plates[1].drop(columns="DINO_DNA_001")], "none")
+        embedding_profiles.profiles([plates[0], plates[1].drop(columns="DINO_DNA_001")], normalise="none")
 
 
 def paint(folder, plate, arm, change):
@@ -211,14 +211,10 @@ def test_what_is_embedded_arrives_in_the_metrics_table_of_the_report(plate, weig
     for arm in ("copy", "smooth"):
         table = tmp_path / "embeddings" / arm / "P.parquet"
         embedded(tmp_path / arm, weights, table, arm=arm)
-        written.append(tmp_path / "metrics" / f"{arm}.parquet")
-        score.main(
-            ["--settings", json.dumps({"channels": CHANNELS, "cutoff": 15}), "--arm", arm, "--plates", "P"]
-            + ["--real", str(plate / "P.tif"), "--predicted", str(tmp_path / arm / "P.tif")]
-            + ["--fields", str(plate / "P.parquet"), "--embeddings", str(table)]
-            + ["--real-embeddings", str(tmp_path / "embeddings" / "real" / "P.parquet")]
-            + ["--metrics", str(written[-1]), "--by-field", str(tmp_path / f"{arm}.fields.parquet")]
-        )
+        images = {"real": plate / "P.tif", "predicted": tmp_path / arm / "P.tif", "fields": plate / "P.parquet"}
+        distances = {"dino": {"real": tmp_path / "embeddings" / "real" / "P.parquet", "painted": table}}
+        settings = {"channels": CHANNELS, "cutoff": 15}
+        written.append(score_arm(tmp_path / "metrics", arm, ["P"], settings, images=images, distances=distances))
     html, tsv = tmp_path / "metrics.html", tmp_path / "metrics.tsv"
     words = ["--arms", "copy", "smooth", "--metrics", *map(str, written), "--html", str(html), "--tsv", str(tsv)]
     metrics_table.main(words)

@@ -8,6 +8,7 @@ import pytest
 
 from brightpaint import store
 from brightpaint.scores.profiles import discrepancy, embedding_distance
+from brightpaint.study.spaces import SPACES
 
 NAMES = [f"DINO_{channel}_{n:03d}" for channel in ("DNA", "ER") for n in range(8)]
 
@@ -25,7 +26,7 @@ def table(seed, shift=0.0, plate="P1", wells=12, sites=2):
 
 
 def scored(real, painted, others=(), active=None):
-    rows = embedding_distance.plate_rows("P1", "arm", real, painted, list(others), active)
+    rows = embedding_distance.plate_rows("P1", "arm", real, painted, list(others), None, active, SPACES["dino"])
     return pd.DataFrame(rows).set_index(["metric", "subset"])
 
 
@@ -130,7 +131,7 @@ def test_actives_stand_apart_and_an_arm_of_the_actives_has_no_other_row():
 def test_a_table_that_cannot_be_compared_is_named(tmp_path, change, message):
     store.write_table(change(table(0)), tmp_path / "P1.parquet")
     with pytest.raises(ValueError, match=message):
-        embedding_distance.read_embeddings(tmp_path / "P1.parquet")
+        embedding_distance.read(tmp_path / "P1.parquet", SPACES["dino"])
 
 
 def test_embeddings_of_another_network_are_refused(tmp_path):

@@ -14,8 +14,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from brightpaint.base.intensity import standardise
-from brightpaint.scores import measures
-from brightpaint.scores.images.fields_scored import score_field
+from brightpaint.scores.images import pixels
+from brightpaint.scores.images.field_scores import score_field
 from brightpaint.scores.profiles import matching, retrieval
 from conftest import ROOT
 
@@ -65,7 +65,7 @@ def measured(images, plate):
         for scale, (fine, coarse) in enumerate(zip(smooth, smooth[1:])):
             columns[f"Cells_Granularity_{scale}_{c}"] = np.log((fine - coarse).std(axis=(1, 2)) + 1e-9)
         for other in range(c):
-            columns[f"Cells_Correlation_{c}_{other}"] = measures.pcc(images[:, c], images[:, other])
+            columns[f"Cells_Correlation_{c}_{other}"] = pixels.pcc(images[:, c], images[:, other])
     frame = pd.DataFrame(columns, index=[f"c{well:02d}" for well in range(WELLS)])
     frame = (frame - frame.mean()) / frame.std()
     return frame.assign(Metadata_target=[f"T{well // 2}" for well in range(WELLS)], Metadata_Plate=plate)

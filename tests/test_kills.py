@@ -50,7 +50,7 @@ def test_a_study_killed_in_four_rules_ends_as_if_it_had_not_been(finished_study,
         ("train", "everything"),
         ("sample", "snakemake"),
         ("cellprofiler", "jobs"),
-        ("score", "everything"),
+        ("score_images", "everything"),
     ):
         assert kills.hit(folder, rule, float(rng.uniform(0, 1)), way), f"no job of {rule} ran"
         kills.unlock(folder)

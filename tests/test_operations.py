@@ -52,7 +52,7 @@ def test_a_plan_loads_no_torch_even_for_given_weights(tmp_path):
     store.write_weights(path, {"a": torch.zeros(2)}, {"settings": {"kind": "diffusion", "preset": "paper", "width": 8}})
     script = f"""
 import sys
-from brightpaint import costs, limits, painting
+from brightpaint.plan import costs, limits, painting
 assert painting.network_of({{"weights": {str(path)!r}}}) == {{"kind": "diffusion", "preset": "paper", "width": 8}}
 assert "torch" not in sys.modules"""
     subprocess.run([sys.executable, "-c", script], check=True)

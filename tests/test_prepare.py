@@ -16,7 +16,7 @@ from brightpaint import store
 from brightpaint.base import intensity
 from brightpaint.plates import fetch, illumination, index, prepare
 from brightpaint.plates.fields import fields_of
-from brightpaint.scores.measures import local_sd
+from brightpaint.scores.images.pixels import local_sd
 from conftest import ROOT
 from plates_fixture import CHANNELS, WELLS, index_settings, raw_image, rows_of, source, write_gallery
 

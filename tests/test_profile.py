@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.profiles import profile
+from brightpaint.profiles import cell_profiles, profile
 from features_fixture import annotated, rows_of
 
 FEATURES = ["Nuclei_Intensity_A", "Cells_Intensity_B"]
@@ -32,7 +32,7 @@ def empty(frame, *positions):
 
 def test_against_a_naive_version():
     frame = empty(medians(), 1)
-    wells, perturbations = profile.profiles([frame], FEATURES)
+    wells, perturbations = cell_profiles.profiles([frame], FEATURES)
     values = frame[FEATURES].to_numpy()
     measured = values[frame["Metadata_cells"] > 0]
     scaled = (values - measured.mean(axis=0)) / measured.std(axis=0)
@@ -49,13 +49,13 @@ def test_against_a_naive_version():
 
 
 def test_each_plate_is_normalised_by_itself():
-    wells, _ = profile.profiles([medians("P1"), medians("P2", shift=50, scale=9)], FEATURES)
+    wells, _ = cell_profiles.profiles([medians("P1"), medians("P2", shift=50, scale=9)], FEATURES)
     first, second = (wells.loc[wells["Metadata_Plate"] == plate, FEATURES].to_numpy() for plate in ("P1", "P2"))
     assert np.allclose(first, second)
 
 
 def test_wells_without_any_cell_stay_with_nan():
-    wells, perturbations = profile.profiles([empty(medians(), 0, 1, 5)], FEATURES)
+    wells, perturbations = cell_profiles.profiles([empty(medians(), 0, 1, 5)], FEATURES)
     row = wells.set_index("Metadata_Well").loc["A01"]
     assert row["Metadata_cells"] == 0 and row[FEATURES].isna().all()
     dmso = perturbations.set_index("Metadata_perturbation").loc["DMSO"]
@@ -65,34 +65,35 @@ def test_wells_without_any_cell_stay_with_nan():
 
 def test_a_plate_without_any_cell_keeps_its_wells_even_without_the_columns():
     nothing = empty(medians("P2"), *range(7)).drop(columns=FEATURES)
-    wells, perturbations = profile.profiles([medians(), nothing], FEATURES)
+    wells, perturbations = cell_profiles.profiles([medians(), nothing], FEATURES)
     assert len(wells) == 10 and wells.loc[wells["Metadata_Plate"] == "P2", FEATURES].isna().all().all()
     assert perturbations["Metadata_Plate"].tolist() == ["P1", "P1", "P2", "P2"]
 
 
 def test_a_measured_plate_without_a_selected_feature_is_refused():
     with pytest.raises(ValueError, match=r"plate P1: selected features \['Cells_Intensity_B'\] were not measured"):
-        profile.profiles([medians().drop(columns="Cells_Intensity_B")], FEATURES)
+        cell_profiles.profiles([medians().drop(columns="Cells_Intensity_B")], FEATURES)
 
 
 def test_annotations_that_disagree_are_refused():
     frame = medians()
     frame.loc[1, "Metadata_target"] = "other"
     with pytest.raises(ValueError, match=r"'A01'.*\['Metadata_target'\] differ within it"):
-        profile.profiles([frame], FEATURES)
+        cell_profiles.profiles([frame], FEATURES)
 
 
 def test_a_constant_feature_becomes_zero():
     frame = medians().assign(Nuclei_Intensity_A=4.0)
-    assert (profile.normalise_plate(frame, FEATURES)["Nuclei_Intensity_A"] == 0).all()
+    assert (cell_profiles.normalise_plate(frame, FEATURES)["Nuclei_Intensity_A"] == 0).all()
 
 
 def test_the_command_writes_only_the_kept_features(tmp_path):
     store.write_table(medians(), tmp_path / "a.parquet")
     selection = pd.DataFrame({"feature": FEATURES, "kept": [0, 1], "reason": ["blocklist", ""]})
     store.write_table(selection, tmp_path / "s.tsv")
-    words = ["--medians", "a.parquet", "--selection", "s.tsv", "--wells", "w.parquet", "--perturbations", "p.parquet"]
+    words = ["--tables", "a.parquet", "--selection", "s.tsv", "--wells", "w.parquet", "--perturbations", "p.parquet"]
     words = [word if word.startswith("--") else str(tmp_path / word) for word in words]
+    words += ["--space", "cellprofiler"]
     profile.main(words)
     first = [(tmp_path / name).read_bytes() for name in ("w.parquet", "p.parquet")]
     profile.main(words)

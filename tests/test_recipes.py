@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from brightpaint.features import cells, median
-from brightpaint.profiles import profile, select
+from brightpaint.profiles import cell_profiles as profile
+from brightpaint.profiles import select
 
 NAMES = [f"Cells_Intensity_{n}" for n in range(6)]
 
@@ -144,5 +145,5 @@ def test_a_real_plates_wells_are_profiled_by_both_recipes(real_data):
     values = wells[kept].to_numpy()
     assert np.isfinite(values).all() and np.abs(values).max() < 1e5
     assert len(wells) == len(table) and len(perturbations) == fields["Metadata_perturbation"].nunique()
-    paper = profile.profiles([fields], profile.kept_features(select.select([fields], 0.9)))[0]
+    paper = profile.profiles([fields], select.kept_features(select.select([fields], 0.9)))[0]
     assert np.isfinite(paper.filter(regex="^(Cells|Nuclei|Cytoplasm)_").to_numpy()).mean() > 0.95  # gaps stay gaps

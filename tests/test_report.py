@@ -10,6 +10,7 @@ import yaml
 from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
 
+from brightpaint.study.spaces import SPACES
 from brightpaint.study.study import Study
 from conftest import ROOT
 
@@ -35,6 +36,7 @@ def rendered(text, settings, plate="SIM003", arm="pert", subset="active", number
         snakemake=SimpleNamespace(
             config=settings,
             wildcards=SimpleNamespace(plate=plate, arm=arm, subset=subset, number=number, space=space),
+            params=SimpleNamespace(title=SPACES[space].title, note=SPACES[space].note),
         )
     )
 

@@ -97,6 +97,6 @@ def test_a_study_plate_less_trains_again_where_it_took_part_and_prepares_nothing
     write_study(tmp_path, {**shared, "folds": folds})
     assert planned(snakemake(folder, "-n", *wanted).stdout) == {"train": 1}
     whole = planned(snakemake(folder, "-n").stdout)
-    assert whole["train"] == 1 and {"sample", "score", "montage"} <= set(whole)
+    assert whole["train"] == 1 and {"sample", "score_images", "montage"} <= set(whole)
     assert not {"simulate", "index", "fetch", "illumination", "prepare", "quality"} & set(whole)
     assert {path: path.stat().st_mtime_ns for path in made} == made  # a plate that left the study keeps its files

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from copairs.map import average_precision, multilabel
 
-from brightpaint.scores import measures
+from brightpaint.profiles.similarity import cosine_similarity, nearest_neighbours, shared_targets
 from brightpaint.scores.profiles import retrieval
 
 
@@ -21,9 +21,9 @@ def plate(values, targets):
 
 
 def precisions(values, targets, order=None):
-    nearest = measures.nearest_neighbours(measures.cosine_similarity(values), len(values) - 1)
+    nearest = nearest_neighbours(cosine_similarity(values), len(values) - 1)
     _, members = retrieval.target_members(targets)
-    return retrieval.average_precisions(nearest, members, measures.shared_targets(targets), order)
+    return retrieval.average_precisions(nearest, members, shared_targets(targets), order)
 
 
 @pytest.mark.parametrize("targets", [[f"T{n // 2}" for n in range(20)], ["A|B", "A", "B|C", "C", "D"] * 4])

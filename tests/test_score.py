@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,10 @@ from brightpaint import store
 from brightpaint.base.intensity import standardise
 from brightpaint.features.embedders import dino as embed
 from brightpaint.profiles import lookup
-from brightpaint.scores import score
-from brightpaint.scores.images.fields_scored import covered, join_rows, other_well, score_field
-from brightpaint.scores.profiles import matching
+from brightpaint.scores.images.field_scores import score_field
+from brightpaint.scores.pairing import covered, join_rows, other_well
+from brightpaint.scores.profiles import matching, score_failed
+from scores_fixture import score_arm
 
 CHANNELS = {"input": ["BF_low", "BF"], "target": ["DNA", "ER"]}
 SETTINGS = {"channels": CHANNELS, "cutoff": 15}
@@ -84,16 +84,19 @@ class Folder:
         self.stack(f"images/{arm}/{plate}.tif", change(images), CHANNELS["target"])
         store.write_table(fields.iloc[rows].reset_index(drop=True), self.root / f"images/{arm}/{plate}.parquet")
 
-    def score(self, arm, plates=("P1",), profiles=(), active=True, medians=()):
-        out = self.root / f"metrics/{arm}.parquet"
-        paths = lambda text: [str(self.root / text.format(plate)) for plate in plates]  # noqa: E731
-        score.main(
-            ["--settings", json.dumps(SETTINGS), "--arm", arm, "--plates", *plates]
-            + ["--real", *paths("images/real/{}.tif"), "--predicted", *paths(f"images/{arm}/{{}}.tif")]
-            + ["--fields", *paths("fields/{}.parquet"), "--profiles", *(str(self.root / name) for name in profiles)]
-            + ["--active", *([str(self.root / "active.tsv")] if active else []), "--metrics", str(out)]
-            + ["--by-field", str(out.with_suffix(".fields.parquet")), *medians]
-        )
+    def score(self, arm, plates=("P1",), profiles=(), active=True, images=True, **more):
+        """Score an arm's images, its profiles (paths of the real ones, then its own), and whatever else is given."""
+        paths = lambda text: [self.root / text.format(plate) for plate in plates]  # noqa: E731
+        given = {"images": {}} if images else {}
+        if images:
+            given["images"] = {"real": paths("images/real/{}.tif"), "predicted": paths(f"images/{arm}/{{}}.tif")}
+            given["images"] |= {"fields": paths("fields/{}.parquet"), "uncertainty": more.pop("uncertainty", [])}
+        spaces = {"cellprofiler": profiles} if profiles else {}
+        for space, tables in {**spaces, **more.pop("spaces", {})}.items():
+            pair = {"real": self.root / tables[0], "profiles": self.root / tables[-1]}
+            given.setdefault("profiles", {})[space] = {**pair, "fields": paths("fields/{}.parquet")}
+        actives = [self.root / "active.tsv"] if active else []
+        out = score_arm(self.root / "metrics", arm, plates, SETTINGS, active=actives, **given, **more)
         return store.read_table(out)
 
 
@@ -219,7 +222,7 @@ def test_an_active_perturbation_that_the_plate_lacks_brings_no_full_rows_back(fo
 def test_an_arm_without_dmso_is_not_asked_for_failed_phenotypes():
     real = field_table("P1")
     painted, actives = real.iloc[2:8], {f"c{n:02d}" for n in range(2, 8)} | {"elsewhere"}
-    assert list(score.failed_rows("P1", ["P0"], real, painted, pd.DataFrame(), actives)) == []
+    assert list(score_failed.failed_rows("P1", ["P0"], real, painted, pd.DataFrame(), actives)) == []
 
 
 def test_missing_and_foreign_fields_are_errors(folder):
@@ -279,14 +282,16 @@ def test_a_copy_has_the_noise_of_the_real_background_and_a_mean_less(folder):
 def test_counts_are_scored_where_cells_were_measured(folder):
     folder.predict("copy", lambda images: images)
     medians = field_table("P1").assign(Metadata_cells=range(12))
-    store.write_table(medians, folder.root / "real_medians.parquet")
-    store.write_table(medians.assign(Metadata_cells=range(0, 24, 2)), folder.root / "medians.parquet")
-    paths = [str(folder.root / name) for name in ("real_medians.parquet", "medians.parquet")]
-    frame = folder.score("copy", medians=["--real-medians", paths[0], "--medians", paths[1]])
+    paths = {name: folder.root / f"medians/{name}/P1.parquet" for name in ("real", "copy")}
+    store.write_table(medians, paths["real"])
+    store.write_table(medians.assign(Metadata_cells=range(0, 24, 2)), paths["copy"])
+    frame = folder.score("copy", counts={"real": paths["real"], "medians": paths["copy"]})
     assert value(frame, "cell_count") == pytest.approx(1) and value(frame, "cell_count_r") == pytest.approx(1)
     assert value(frame, "cell_count", subset="active", column="n") == 6
-    with pytest.raises(ValueError, match="must name every plate, or none"):
-        folder.score("copy", medians=["--medians", paths[1]])
+    with pytest.raises(
+        ValueError, match="expected one table of field medians of plate P9, arm real, found .*P1.parquet"
+    ):
+        folder.score("copy", plates=["P9"], images=False, counts={"real": paths["real"], "medians": paths["copy"]})
 
 
 def test_overlap_is_scored_where_there_are_masks_and_stands_with_the_single_fields(folder):
@@ -297,14 +302,15 @@ def test_overlap_is_scored_where_there_are_masks_and_stands_with_the_single_fiel
         image[:, n : n + 4, 2:9] = 1
     for name in ("real", "painted"):
         store.write_masks(folder.root / f"{name}_masks.tif", fields, labels, ("Nuclei", "Cells"), (16, 16))
-    paths = [str(folder.root / f"{name}_masks.tif") for name in ("real", "painted")]
-    frame = folder.score("copy", medians=["--real-masks", paths[0], "--masks", paths[1]])
+    given = {"real": folder.root / "real_masks.tif", "masks": folder.root / "painted_masks.tif"}
+    given["fields"] = folder.root / "fields/P1.parquet"
+    frame = folder.score("copy", objects=given)
     assert value(frame, "nuclei_f1") == value(frame, "cells_f1") == 1
     assert value(frame, "nuclei_f1", column="null") < value(frame, "nuclei_f1", column="null_bound") < 1
     single = store.read_table(folder.root / "metrics/copy.fields.parquet")
     assert (single["nuclei_dice"] == 1).all() and len(single) == 2 * len(fields)
-    with pytest.raises(ValueError, match="--masks and --real-masks must name every plate, or none"):
-        folder.score("copy", medians=["--masks", paths[1]])
+    with pytest.raises(ValueError, match="--plates, --real, --masks and --fields must name as many plates each"):
+        folder.score("copy", objects={**given, "real": [given["real"]] * 2})
 
 
 # --- profiles ------------------------------------------------------------------------------------
@@ -334,8 +340,7 @@ def test_a_copy_of_the_real_profiles_has_cpcor_1_and_their_matches(folder):
 def test_what_is_looked_up_has_profiles_alone_and_the_cpcor_that_is_the_others_floor(folder):
     profiles = store.read_table(folder.root / "profiles/real.parquet")
     store.write_table(lookup.lookup(profiles, "P1", ["P0"]), folder.root / "lookup.parquet")
-    (folder.root / "images" / "lookup").symlink_to(folder.root / "images" / "real")
-    frame = folder.score("lookup", profiles=["profiles/real.parquet", "lookup.parquet"])
+    frame = folder.score("lookup", images=False, profiles=["profiles/real.parquet", "lookup.parquet"])
     assert len(store.read_table(folder.root / "metrics/lookup.fields.parquet")) == 0
     assert set(frame["space"]) == {"cellprofiler"} and set(frame["subset"]) == {"full", "active"}
     assert value(frame, "cpcor") == pytest.approx(value(frame, "cpcor", column="floor"))
@@ -420,7 +425,7 @@ def test_uncertainty_is_joined_by_key_and_scored_beside_the_error(folder):
     grain = np.linspace(0.1, 2, 12)[rng.permutation(12)][:, None, None, None]
     folder.predict("grainy", lambda images: images + grain * rng.normal(size=images.shape))
     assert "aurc" not in set(folder.score("grainy")["metric"])
-    frame = folder.score("grainy", medians=["--uncertainty", spread_of(folder, "grainy")])
+    frame = folder.score("grainy", uncertainty=[spread_of(folder, "grainy")])
     assert value(frame, "aurc") == pytest.approx(value(frame, "aurc_oracle"), rel=1e-3)
     assert value(frame, "uncertainty_r") > 0.99 and value(frame, "aurc") < value(frame, "aurc", column="null_bound")
     assert value(frame, "uncertainty") == pytest.approx(1 - value(frame, "pcc"), rel=0.02)
@@ -428,27 +433,25 @@ def test_uncertainty_is_joined_by_key_and_scored_beside_the_error(folder):
     fields = store.read_table(folder.root / "metrics/grainy.fields.parquet")
     np.testing.assert_allclose(fields["uncertainty"], 1 - fields["pcc"], rtol=0.02)
     with pytest.raises(ValueError, match="10 fields, but the arm painted 12"):
-        folder.score("grainy", medians=["--uncertainty", spread_of(folder, "grainy", 10)])
+        folder.score("grainy", uncertainty=[spread_of(folder, "grainy", 10)])
 
 
 def test_distances_stand_beside_those_of_another_real_plate(folder):
     folder.predict("copy", lambda images: images)
     features = [f"Nuclei_{n}" for n in range(5)]
+    path = lambda name: folder.root / ("m/copy/P1.parquet" if name == "copy" else f"m/real/{name}.parquet")  # noqa: E731
     for seed, name in enumerate(("P1", "P0", "copy")):
         values = np.random.default_rng(seed).normal({"P1": 0, "P0": 0.3, "copy": 4}[name], 1, (12, 5))
         plate = field_table("P0" if name == "P0" else "P1").assign(Metadata_cells=9)
-        store.write_table(
-            pd.concat([plate, pd.DataFrame(values, columns=features)], axis=1), folder.root / f"m/{name}.parquet"
-        )
+        store.write_table(pd.concat([plate, pd.DataFrame(values, columns=features)], axis=1), path(name))
     selection = pd.DataFrame({"feature": features, "kept": [1, 1, 1, 1, 0], "reason": ""})
     store.write_table(selection, folder.root / "selection.tsv")
-    path = lambda name: str(folder.root / f"m/{name}.parquet")  # noqa: E731
-    words = ["--real-medians", path("P1"), "--medians", path("copy"), "--selection", str(folder.root / "selection.tsv")]
-    frame = folder.score("copy", medians=[*words, "--replicates", path("P0"), path("P1")])
+    given = {"real": [path("P0"), path("P1")], "painted": path("copy"), "selection": folder.root / "selection.tsv"}
+    frame = folder.score("copy", distances={"cellprofiler": given})
     assert value(frame, "feature_distance") > 3 > value(frame, "feature_distance", column="null") > 0.1
     assert 0.5 < value(frame, "mmd2", column="low") < value(frame, "mmd2") < value(frame, "mmd2", column="high") < 2
     assert abs(value(frame, "mmd2", column="null")) < 0.2 and value(frame, "mmd2", subset="active", column="n") == 6
-    alone = folder.score("copy", medians=words)
+    alone = folder.score("copy", distances={"cellprofiler": {**given, "real": path("P1")}})
     assert np.isnan(value(alone, "mmd2", column="null")) and value(alone, "mmd2") == value(frame, "mmd2")
 
 
@@ -471,7 +474,7 @@ def test_embeddings_are_scored_beside_cellprofilers_features_under_their_own_spa
     real = embedding_profiles(folder.root, "profiles/real_dino.parquet", CHANNELS["target"])
     painted = embedding_profiles(folder.root, "profiles/painted_dino.parquet", CHANNELS["target"], seed=1)
     folder.predict("copy", lambda images: images)
-    frame = folder.score("copy", profiles=["profiles/real.parquet"] * 2, medians=["--embedded", real, painted])
+    frame = folder.score("copy", profiles=["profiles/real.parquet"] * 2, spaces={"dino": (real, painted)})
     dino, cells = (frame[frame["space"] == space] for space in ("dino", "cellprofiler"))
     assert {"nn", "top5", "map_target", "mtdist", "embedding_r"} <= set(dino["metric"]) and "cpcor" not in set(
         dino["metric"]
@@ -480,8 +483,6 @@ def test_embeddings_are_scored_beside_cellprofilers_features_under_their_own_spa
     assert value(dino, "nn") == 10 and 0.5 < value(dino, "embedding_r") < 1
     assert value(dino, "embedding_r", column="floor") > 0.5
     assert (dino["channel"] == "all").all() and value(dino, "nn", column="null") == pytest.approx(10 / 9)
-    with pytest.raises(ValueError, match="needs real and predicted profiles; only"):
-        folder.score("copy", medians=["--embedded", real])
 
 
 def test_distances_of_embeddings_reach_the_table_and_a_missing_table_is_named(folder):
@@ -493,24 +494,24 @@ def test_distances_of_embeddings_reach_the_table_and_a_missing_table_is_named(fo
         table = embed.embedding_table(fields, found, CHANNELS["target"]).iloc[list(rows)].reset_index(drop=True)
         store.write_table(table, folder.root / f"embeddings/{name}/{plate}.parquet")
     path = lambda name, plate="P1": str(folder.root / f"embeddings/{name}/{plate}.parquet")  # noqa: E731
-    words = ["--embeddings", path("copy"), "--real-embeddings", path("real", "P0"), path("real")]
-    frame = folder.score("copy", medians=words)
+    given = lambda painted, *real: {"dino": {"painted": painted, "real": real}}  # noqa: E731
+    frame = folder.score("copy", distances=given(path("copy"), path("real", "P0"), path("real")))
     assert set(frame.loc[frame["metric"].str.startswith("embedding_"), "space"]) == {"dino"}
     for metric in ("embedding_distance", "embedding_mmd2"):
         columns = [value(frame, metric, column=name) for name in ("null", "low", "value", "high")]
         assert columns == sorted(columns) and len(set(columns)) == 4
         assert value(frame, metric, column="n") == 12 and value(frame, metric, subset="active", column="n") == 6
-    own = folder.score("copy", medians=["--embeddings", path("real"), "--real-embeddings", path("real")])
+    own = folder.score("copy", distances=given(path("real"), path("real")))
     assert value(own, "embedding_distance") == 0 and np.isnan(value(own, "embedding_mmd2", column="null"))
     with pytest.raises(ValueError, match="one table of embeddings of plate P1, arm real, found .*real/P0.parquet"):
-        folder.score("copy", medians=["--embeddings", path("copy"), "--real-embeddings", path("real", "P0")])
-    with pytest.raises(ValueError, match="one table of embeddings of plate P1, arm copy, found None"):
-        folder.score("copy", medians=["--real-embeddings", path("real")])
+        folder.score("copy", distances=given(path("copy"), path("real", "P0")))
+    with pytest.raises(ValueError, match="one table of embeddings of plate P1, arm copy, found .*real/P0.parquet"):
+        folder.score("copy", distances=given(path("real", "P0"), path("real")))
 
 
 def test_brightfield_is_scored_by_its_own_embeddings_alone(folder):
     own = embedding_profiles(folder.root, "profiles/brightfield_dino.parquet", CHANNELS["input"])
-    frame = folder.score("brightfield", medians=["--embedded", own])
+    frame = folder.score("brightfield", images=False, spaces={"dino": (own,)})
     assert set(frame["space"]) == {"dino"} and value(frame, "nn") == 10
     assert 0.5 < value(frame, "embedding_r") < 1  # with its other plate
 
@@ -532,18 +533,11 @@ def test_image_distances_reach_the_table_and_a_missing_plate_is_named(folder):
             )
     folder.predict("copy", lambda images: images)
     paths = lambda arm, plate="P1": str(folder.root / f"inception/{arm}/{plate}.parquet")  # noqa: E731
-    given = [
-        "--inception",
-        paths("copy"),
-        "--real-inception",
-        paths("real"),
-        "--brightfield-inception",
-        paths("brightfield"),
-    ]
-    frame = folder.score("copy", medians=given)
+    given = {"painted": paths("copy"), "real": paths("real"), "brightfield": paths("brightfield")}
+    frame = folder.score("copy", frechet=given)
     assert value(frame, "fid") == pytest.approx(0, abs=1e-5) and value(frame, "fid", column="floor") > 5
     assert value(frame, "kid", channel="DNA") < 0.01 and value(frame, "fid", column="n") == 12
-    real = folder.score("real", plates=("P0", "P1"), medians=["--real-inception", paths("real", "P0"), paths("real")])
+    real = folder.score("real", plates=("P0", "P1"), frechet={"real": [paths("real", "P0"), paths("real")]})
     assert (real["metric"] == "fid").sum() == 2 * 2 * 3  # plates, subsets, channels and their mean
     with pytest.raises(ValueError, match="expected one table of Inception features of plate P1, arm copy"):
-        folder.score("copy", medians=["--inception", paths("copy", "P0"), *given[2:]])
+        folder.score("copy", frechet={**given, "painted": paths("copy", "P0")})

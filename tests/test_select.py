@@ -94,10 +94,17 @@ def test_nothing_left_is_an_error():
 
 def test_the_command_writes_the_table_and_refuses_no_plates(tmp_path):
     store.write_table(medians(), tmp_path / "a.parquet")
-    words = ["--settings", json.dumps({"plates": "all", "correlation": 0.9}), "--selection", str(tmp_path / "s.tsv")]
-    select.main([*words, "--medians", str(tmp_path / "a.parquet")])
+    words = [
+        "--space",
+        "cellprofiler",
+        "--settings",
+        json.dumps({"plates": "all", "correlation": 0.9}),
+        "--selection",
+        str(tmp_path / "s.tsv"),
+    ]
+    select.main([*words, "--tables", str(tmp_path / "a.parquet")])
     first = (tmp_path / "s.tsv").read_bytes()
-    select.main([*words, "--medians", str(tmp_path / "a.parquet")])
+    select.main([*words, "--tables", str(tmp_path / "a.parquet")])
     assert (tmp_path / "s.tsv").read_bytes() == first
     with pytest.raises(ValueError, match="select.plates: all"):
-        select.main([*words, "--medians"])
+        select.main([*words, "--tables"])

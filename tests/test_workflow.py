@@ -167,7 +167,7 @@ def test_stages_that_need_perturbations_are_left_out_of_the_plan(tmp_path):
     folder = write_study(tmp_path, {"perturbations": False, "source": {"layout": "simulated"}, "models": models})
     jobs = planned(snakemake(folder, "-n").stdout)
     assert not {"select", "profile", "active", "active_figure", "feature_figure"} & set(jobs)
-    assert jobs["cells"] == 2 and jobs["score"] == 4
+    assert jobs["cells"] == 2 and jobs["metrics"] == 4
     assert jobs["worst"] == 2 and jobs["noise"] == 2 and jobs["plate_page"] == 1
 
 
@@ -216,18 +216,17 @@ def test_failed_compounds_and_what_arms_are_shown_reach_the_scores(tmp_path):
     folder = write_study(tmp_path, {**simulated, "models": models, "arms": arms, "classifiers": guides})
     text = snakemake(folder, "-n", "-p").stdout
     assert '"training": {' in text and "--truth resources/truth/" in text
-    assert (
-        "--wells results/profiles/real/cellprofiler/wells.parquet results/profiles/pert/cellprofiler/wells.parquet"
-        in text
+    wells = (
+        "--real results/profiles/real/cellprofiler/wells.parquet --profiles results/profiles/{}/cellprofiler/{}.parquet"
     )
-    assert "wells.parquet results/profiles/lookup/cellprofiler/perturbations.parquet" in text
+    assert wells.format("pert", "wells") in text and wells.format("lookup", "perturbations") in text
     shown = '{"plain": "unlabelled", "pert": "labelled", "wrong": "swapped", "led": "guided"}'
     kinds = '{"plain": "network", "pert": "network", "wrong": "network", "led": "network"}'
     assert f"""--roles '{{"shown": {shown}, "kinds": {kinds}}}'""" in text
 
 
 def test_networks_of_photographs_are_planned_with_weights_alone(tmp_path):
-    seen = {"embed", "inception", "profile_embeddings", "attention"}
+    seen = {"embed", "inception", "attention"}
     folder = write_study(tmp_path, {"source": {"layout": "simulated"}})
     assert not seen & set(planned(snakemake(folder, "-n").stdout))
     (folder / "dino").mkdir()
@@ -239,13 +238,17 @@ def test_networks_of_photographs_are_planned_with_weights_alone(tmp_path):
     jobs = planned(done.stdout)
     # embedded: T1 and T2 of real and brightfield, T2 of pert and pixel; FID sees the mean image too
     assert jobs["embed"] == 6 and jobs["inception"] == 2 + 1 + 3 and jobs["attention"] == 1
-    assert jobs["profile_embeddings"] == 4 and jobs["lookup"] == 2 and jobs["tsne"] == 2 and jobs["score"] == 6
+    # profiles: of real and pert by CellProfiler, of real, brightfield, pert and pixel by DINO
+    assert jobs["profile"] == 2 + 4 and jobs["lookup"] == 2 and jobs["tsne"] == 2 and jobs["metrics"] == 6
+    assert jobs["score_profiles"] == 3 + 5 and jobs["score_distances"] == 1 + 2 and jobs["score_frechet"] == 4
     assert "dino/model.safetensors" in done.stdout
-    distances = " --embeddings results/embeddings/{0}/T2.parquet --real-embeddings results/embeddings/real/T1.parquet"
+    distances = "--real results/embeddings/real/T1.parquet results/embeddings/real/T2.parquet --painted results/embeddings/{}/T2"
     assert all(distances.format(arm) in done.stdout for arm in ("pert", "pixel"))
-    embedded = "--embedded-arms real brightfield pert pixel lookup --embedded results/profiles/real/dino/perturbations"
-    assert done.stdout.count(embedded) == 2  # all perturbations, and the active ones
-    assert done.stdout.count("--real-embeddings results/") == 2  # neither brightfield's nor the real ones' own
+    assert (
+        done.stdout.count("results/embeddings/real/T2.parquet --painted") == 2
+    )  # not brightfield's, nor the real ones' own
+    spaces = "--arms real pert lookup real brightfield pert pixel lookup --spaces cellprofiler cellprofiler cellprofiler dino"
+    assert done.stdout.count(spaces) == 2  # all perturbations, and the active ones
     write_study(folder, {"source": {"layout": "simulated"}, "embed": {"weights": "facebook/dino-vits8"}})
     assert planned(snakemake(folder, "-n").stdout)["embed"] == 6  # from the hub: planned without the network
 
@@ -330,7 +333,7 @@ def test_samples_and_the_sweep_end_in_tables(finished_study):
 
 def test_more_samples_paint_no_stack_again(finished_study, tmp_path):
     jobs = changed(finished_study, tmp_path, lambda config: config["arms"][0].update(samples=3))
-    assert {"uncertainty", "gather", "score", "uncertainty_figure"} <= set(jobs)
+    assert {"uncertainty", "gather", "score_images", "metrics", "uncertainty_figure"} <= set(jobs)
     assert not {"sample", "export", "cellprofiler", "train", "sweep"} & set(jobs)
 
 
@@ -377,7 +380,7 @@ def changed(finished: Path, tmp_path: Path, change) -> dict[str, int]:
 
 def test_more_sampling_steps_do_not_retrain(finished_study, tmp_path):
     jobs = changed(finished_study, tmp_path, lambda config: config["arms"][0].update(steps=4))
-    assert {"sample", "gather", "deliver", "export", "cellprofiler", "score", "montage"} <= set(jobs)
+    assert {"sample", "gather", "deliver", "export", "cellprofiler", "metrics", "montage"} <= set(jobs)
     assert not {"train", "prepare", "fetch", "index", "active", "select"} & set(jobs)
 
 
@@ -460,7 +463,9 @@ def test_code_of_a_module_reruns_nothing_and_a_forced_stage_and_what_follows_run
     finally:
         os.utime(module, ns=(status.st_atime_ns, status.st_mtime_ns))
     jobs = planned(snakemake(finished_study, "-n", "--forcerun", "sample").stdout)
-    assert {"sample", "gather", "score"} <= set(jobs) and not {"train", "prepare", "fetch"} & set(jobs)
+    assert {"sample", "gather", "score_images", "metrics"} <= set(jobs) and not {"train", "prepare", "fetch"} & set(
+        jobs
+    )
 
 
 def checksum(path: Path) -> str:

@@ -264,7 +264,18 @@ def test_the_study_is_finished_and_sacct_shows_what_was_asked_for(finished):
     table = cluster.jobs(finished["began"])
     done = table[table["State"].eq("COMPLETED")]
     rules = set(done["rule"].dropna())
-    assert {"simulate", "index", "fetch", "prepare", "train", "sample", "gather", "select", "active", "score"} <= rules
+    assert {
+        "simulate",
+        "index",
+        "fetch",
+        "prepare",
+        "train",
+        "sample",
+        "gather",
+        "select",
+        "active",
+        "metrics",
+    } <= rules
     train = done[done["Comment"].eq("rule_train_wildcards_pert_A")].iloc[-1]
     assert "gres/gpu=1" in train["ReqTRES"] and "mem=6312M" in train["ReqTRES"]
     assert train["Partition"] == "gpu" and train["Timelimit"] == "02:00:00"

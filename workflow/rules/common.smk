@@ -9,7 +9,9 @@ from snakemake.exceptions import WorkflowError
 ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
+from brightpaint.study import subjects
 from brightpaint.study.kinds import NETWORKS
+from brightpaint.study.spaces import MAIN, SPACES, mapped_spaces, painted_arms, profiled_arms, subset_arms
 from brightpaint.study.study import Study
 from brightpaint.study.sweep_points import POINT, base_arm, reference
 
@@ -52,7 +54,7 @@ shell.prefix(
 wildcard_constraints:
     plate="|".join(STUDY.plates),
     arm="|".join(["real"] + STUDY.arms + SWEPT),
-    space="cellprofiler|dino",
+    space="|".join(SPACES),
     network="embed|fid",
     model="|".join(model["name"] for model in CONFIG["models"]),
     classifier="|".join([entry["name"] for entry in CONFIG["classifiers"]] + ["none"]),
@@ -65,38 +67,9 @@ def as_json(chosen):
     return json.dumps(chosen, sort_keys=True)
 
 
-def settings(stage, name=None):
-    """`as_json` of the stages that do not yet build their settings beside their rule."""
-    return as_json(stage_settings(stage, name))
-
-
 def pick(section, *keys):
     """The named keys of one config section."""
     return {key: CONFIG[section][key] for key in keys}
-
-
-def stage_settings(stage, name):
-    channels = CONFIG["channels"]
-    if stage == "sweep":
-        points = [{key: point[key] for key in ("name", *POINT)} for point in STUDY.sweep_points]
-        chosen = {"channels": channels, "cutoff": CONFIG["prepare"]["cutoff"]}
-        return {**chosen, "points": points, "reference": reference(CONFIG)}
-    if stage == "lookup":
-        return {"plates": STUDY.lookup_plates()}
-    if stage in ("embed", "fid"):
-        seen = {key: CONFIG[stage][key] for key in ("weights", "window", "brightfield_window")}
-        scale = {"cutoff": CONFIG["prepare"]["cutoff"], "renormalise": CONFIG["prepare"]["normalise"] == "image"}
-        return {**seen, **scale, "channels": channels}
-    if stage == "profile_embeddings":
-        return pick("embed", "normalise")
-    if stage == "tsne":
-        return pick("figures", "dpi")
-    if stage == "score":
-        failing = {"training": STUDY.lookup_plates()} if compounds_fail() else {}
-        return {"channels": channels, "cutoff": CONFIG["prepare"]["cutoff"], **failing}
-    if stage in ("select", "active"):
-        return {**CONFIG[stage], **CONFIG["profile"]}
-    return CONFIG[stage]
 
 
 # What the study asks for: {wing: functions that list files}. Each stands beside the rule that makes them.
@@ -170,3 +143,9 @@ def by_attempt(amount):
 def histories(wildcards):
     """Training histories of every network."""
     return [f"<results>/models/{model}/{fold}/history.jsonl" for model, fold in trained()]
+
+
+def local_weights(section):
+    """Files of the weights that `section` names by path; none where they come from the hub."""
+    path = Path(CONFIG[section]["weights"] or "none")
+    return [str(path / name) for name in ("config.json", "model.safetensors")] if path.is_dir() else []

@@ -1,69 +1,54 @@
-# From numbers of cells and fields to what a compound does.
+# From numbers of cells and fields to what a compound does, in every space (brightpaint.study.spaces).
+
+
+keep("profiles", kept_profiles)
 
 
 rule select:
     """Select features on real images; every arm is profiled on them."""
     input:
-        real_medians("select"),
+        fitted_tables("select"),
     output:
-        "<results>/selection/cellprofiler.tsv",
+        "<results>/selection/{space}.tsv",
     log:
-        "<logs>/select/cellprofiler.log",
+        "<logs>/select/{space}.log",
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: settings("select"),
+        settings=fitted_settings("select"),
     shell:
-        "python -m brightpaint.profiles.select --settings {params.settings:q} --medians {input:q}"
+        "python -m brightpaint.profiles.select --space {wildcards.space} --settings {params.settings:q} --tables {input:q}"
         " --selection {output:q} 2> {log:q}"
 
 
 rule profile:
-    """Normalise an arm's fields and take the median of each well and perturbation."""
+    """Normalise an arm's fields in a space and take the median of each well and perturbation."""
     input:
-        medians=medians_of,
-        reference=sphering_medians,
-        selection="<results>/selection/cellprofiler.tsv",
+        tables=space_tables,
+        reference=sphering_tables,
+        selection=lambda wildcards: selection_of(SPACES[wildcards.space]),
     output:
-        wells="<results>/profiles/{arm}/cellprofiler/wells.parquet",
-        perturbations="<results>/profiles/{arm}/cellprofiler/perturbations.parquet",
+        wells="<results>/profiles/{arm}/{space}/wells.parquet",
+        perturbations="<results>/profiles/{arm}/{space}/perturbations.parquet",
     log:
-        "<logs>/profile/{arm}/cellprofiler.log",
-    conda:
-        "../../envs/brightpaint.yaml"
-    params:
-        settings=lambda wildcards: settings("profile"),
-    shell:
-        "python -m brightpaint.profiles.profile --settings {params.settings:q} --medians {input.medians:q}"
-        " --reference {input.reference:q} --selection {input.selection:q}"
-        " --wells {output.wells:q} --perturbations {output.perturbations:q} 2> {log:q}"
-
-
-rule profile_embeddings:
-    """Take the median embedding of each well and perturbation of an arm."""
-    input:
-        embeddings_of,
-    output:
-        wells="<results>/profiles/{arm}/dino/wells.parquet",
-        perturbations="<results>/profiles/{arm}/dino/perturbations.parquet",
-    log:
-        "<logs>/profile/{arm}/dino.log",
+        "<logs>/profile/{arm}/{space}.log",
     wildcard_constraints:
         arm="|".join(["real", "brightfield"] + STUDY.arms),
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=settings("profile_embeddings"),
+        settings=lambda wildcards: as_json(SPACES[wildcards.space].settings(CONFIG)),
     shell:
-        "python -m brightpaint.profiles.profile_embeddings --settings {params.settings:q} --embeddings {input:q}"
+        "python -m brightpaint.profiles.profile --space {wildcards.space} --settings {params.settings:q}"
+        " --tables {input.tables:q} --reference {input.reference:q} --selection {input.selection:q}"
         " --wells {output.wells:q} --perturbations {output.perturbations:q} 2> {log:q}"
 
 
 rule active:
     """Find the active perturbations, from real cells only."""
     input:
-        medians=real_medians("active"),
-        selection="<results>/selection/cellprofiler.tsv",
+        medians=fitted_tables("active"),
+        selection=selection_of(MAIN),
     output:
         perturbations="<results>/active/perturbations.tsv",
         wells="<results>/active/wells.parquet",
@@ -73,7 +58,7 @@ rule active:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: settings("active"),
+        settings=fitted_settings("active"),
     shell:
         "python -m brightpaint.profiles.active --settings {params.settings:q} --medians {input.medians:q}"
         " --selection {input.selection:q} --active {output.perturbations:q} --wells {output.wells:q}"
@@ -91,7 +76,7 @@ rule lookup:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: settings("lookup"),
+        settings=as_json({"plates": STUDY.lookup_plates()}),
     shell:
         "python -m brightpaint.profiles.lookup --settings {params.settings:q} --profiles {input:q}"
         " --perturbations {output:q} 2> {log:q}"

@@ -1,53 +1,184 @@
-# What the predicted images are worth.
+# What the predicted images are worth: a rule a subject (brightpaint.study.subjects), joined by `metrics`.
+SCORED = "|".join(["real", "brightfield", "lookup"] + STUDY.arms)
 
 
-rule score:
-    """Score an arm against the real images and profiles of its test plates."""
+keep("scores", kept_scores)
+
+
+rule score_images:
+    """Score an arm's images field by field, and what the spread of its samples foretells."""
     input:
-        real=lambda wildcards: expand("<results>/images/real/{plate}.tif", plate=scored_plates(wildcards)),
+        real=scored_files("<results>/images/real/{plate}.tif"),
         predicted=stacks_to_score,
-        fields=lambda wildcards: expand("<results>/fields/{plate}.parquet", plate=scored_plates(wildcards)),
-        profiles=profiles_to_score,
-        embedded=embedded_to_score,
-        embeddings=embeddings_to_score,
-        real_embeddings=real_embeddings_to_score,
-        inception=inception_to_score(),
-        real_inception=inception_to_score("real"),
-        brightfield_inception=inception_to_score("brightfield"),
-        medians=medians_to_score(),
-        real_medians=medians_to_score("real"),
-        selection=selection_to_score,
-        replicates=replicates_to_score,
+        fields=scored_files("<results>/fields/{plate}.parquet"),
         uncertainty=uncertainty_to_score,
-        masks=masks_to_score(),
-        real_masks=masks_to_score("real"),
         active=active_table,
-        truth=truth_to_score,
-        wells=wells_to_score,
+    output:
+        table="<results>/scores/images/{arm}.parquet",
+        by_field="<results>/scores/images/{arm}.fields.parquet",
+    log:
+        "<logs>/score_images/{arm}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=as_json({"channels": CONFIG["channels"], "cutoff": CONFIG["prepare"]["cutoff"]}),
+        plates=scored_plates,
+    shell:
+        "python -m brightpaint.scores.images.score_images --settings {params.settings:q} --arm {wildcards.arm}"
+        " --plates {params.plates:q} --real {input.real:q} --predicted {input.predicted:q} --fields {input.fields:q}"
+        " --uncertainty {input.uncertainty:q} --active {input.active:q}"
+        " --table {output.table:q} --by-field {output.by_field:q} 2> {log:q}"
+
+
+rule score_frechet:
+    """Score how far an arm's images, taken together, lie from the real ones: FID and KID."""
+    input:
+        real=inception_tables("real"),
+        painted=inception_tables(None),
+        brightfield=inception_tables("brightfield"),
+        active=active_table,
+    output:
+        "<results>/scores/frechet/{arm}.parquet",
+    log:
+        "<logs>/score_frechet/{arm}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        plates=scored_plates,
+    shell:
+        "python -m brightpaint.scores.images.score_frechet --arm {wildcards.arm} --plates {params.plates:q}"
+        " --real {input.real:q} --painted {input.painted:q} --brightfield {input.brightfield:q}"
+        " --active {input.active:q} --table {output:q} 2> {log:q}"
+
+
+rule score_counts:
+    """Score how many cells are found in an arm's images."""
+    input:
+        medians=scored_files(MAIN.table),
+        real=MAIN.tables("real", STUDY.profile_plates("real")),
+        active=active_table,
+    output:
+        "<results>/scores/counts/{arm}.parquet",
+    log:
+        "<logs>/score_counts/{arm}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        plates=scored_plates,
+    shell:
+        "python -m brightpaint.scores.cells.score_counts --arm {wildcards.arm} --plates {params.plates:q}"
+        " --medians {input.medians:q} --real {input.real:q} --active {input.active:q} --table {output:q} 2> {log:q}"
+
+
+rule score_objects:
+    """Score where nuclei and cells are found in an arm's images."""
+    input:
+        masks=scored_files("<results>/masks/{arm}/{plate}.tif"),
+        real=scored_files("<results>/masks/real/{plate}.tif"),
+        fields=scored_files("<results>/fields/{plate}.parquet"),
+        active=active_table,
+    output:
+        table="<results>/scores/objects/{arm}.parquet",
+        by_field="<results>/scores/objects/{arm}.fields.parquet",
+    log:
+        "<logs>/score_objects/{arm}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        plates=scored_plates,
+    shell:
+        "python -m brightpaint.scores.cells.score_objects --arm {wildcards.arm} --plates {params.plates:q}"
+        " --masks {input.masks:q} --real {input.real:q} --fields {input.fields:q} --active {input.active:q}"
+        " --table {output.table:q} --by-field {output.by_field:q} 2> {log:q}"
+
+
+rule score_distances:
+    """Score how far an arm's fields lie from the real ones as a distribution, in a space."""
+    input:
+        real=lambda wildcards: SPACES[wildcards.space].tables("real", SPACES[wildcards.space].plates(STUDY, "real")),
+        painted=lambda wildcards: SPACES[wildcards.space].tables(wildcards.arm, scored_plates(wildcards)),
+        selection=lambda wildcards: selection_of(SPACES[wildcards.space]),
+        active=active_table,
+    output:
+        "<results>/scores/distances/{space}/{arm}.parquet",
+    log:
+        "<logs>/score_distances/{space}/{arm}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        plates=scored_plates,
+    shell:
+        "python -m brightpaint.scores.profiles.score_distances --space {wildcards.space} --arm {wildcards.arm}"
+        " --plates {params.plates:q} --real {input.real:q} --painted {input.painted:q}"
+        " --selection {input.selection:q} --active {input.active:q} --table {output:q} 2> {log:q}"
+
+
+rule score_profiles:
+    """Score an arm's profiles in a space: matches, retrieval, correlation with the real ones."""
+    input:
+        real=compared_profiles,
+        profiles="<results>/profiles/{arm}/{space}/perturbations.parquet",
+        fields=scored_files("<results>/fields/{plate}.parquet"),
+        active=active_table,
+    output:
+        "<results>/scores/profiles/{space}/{arm}.parquet",
+    log:
+        "<logs>/score_profiles/{space}/{arm}.log",
+    wildcard_constraints:
+        arm=SCORED,
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        plates=scored_plates,
+    shell:
+        "python -m brightpaint.scores.profiles.score_profiles --space {wildcards.space} --arm {wildcards.arm}"
+        " --plates {params.plates:q} --real {input.real:q} --profiles {input.profiles:q} --fields {input.fields:q}"
+        " --active {input.active:q} --table {output:q} 2> {log:q}"
+
+
+rule score_failed:
+    """Score how often an arm paints the phenotype of a compound that failed, on simulated plates."""
+    input:
+        truth=truth_tables,
+        real=f"<results>/profiles/real/{MAIN.name}/wells.parquet",
+        profiles=wells_or_lookup,
+        active=active_table,
+    output:
+        "<results>/scores/failed/{arm}.parquet",
+    log:
+        "<logs>/score_failed/{arm}.log",
+    wildcard_constraints:
+        arm=SCORED,
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=as_json({"training": STUDY.lookup_plates()}),
+        plates=scored_plates,
+    shell:
+        "python -m brightpaint.scores.profiles.score_failed --settings {params.settings:q} --arm {wildcards.arm}"
+        " --plates {params.plates:q} --truth {input.truth:q} --real {input.real:q} --profiles {input.profiles:q}"
+        " --active {input.active:q} --table {output:q} 2> {log:q}"
+
+
+rule metrics:
+    """Join an arm's scores into one table, and those of its single fields into another."""
+    input:
+        scores=lambda wildcards: subjects.score_tables(STUDY, wildcards.arm),
+        fields=lambda wildcards: subjects.field_tables(STUDY, wildcards.arm),
     output:
         metrics="<results>/metrics/{arm}.parquet",
         by_field="<results>/metrics/{arm}.fields.parquet",
     log:
-        "<logs>/score/{arm}.log",
+        "<logs>/metrics/{arm}.log",
     wildcard_constraints:
-        arm="|".join(["real", "brightfield", "lookup"] + STUDY.arms),
+        arm=SCORED,
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: settings("score"),
-        plates=lambda wildcards: scored_plates(wildcards),
+        plates=scored_plates,
     shell:
-        "python -m brightpaint.scores.score --settings {params.settings:q} --arm {wildcards.arm}"
-        " --plates {params.plates:q} --real {input.real:q} --predicted {input.predicted:q}"
-        " --fields {input.fields:q} --profiles {input.profiles:q} --active {input.active:q}"
-        " --embedded {input.embedded:q} --embeddings {input.embeddings:q} --real-embeddings {input.real_embeddings:q}"
-        " --inception {input.inception:q} --real-inception {input.real_inception:q}"
-        " --brightfield-inception {input.brightfield_inception:q}"
-        " --medians {input.medians:q} --real-medians {input.real_medians:q}"
-        " --selection {input.selection:q} --replicates {input.replicates:q} --uncertainty {input.uncertainty:q}"
-        " --masks {input.masks:q} --real-masks {input.real_masks:q}"
-        " --truth {input.truth:q} --wells {input.wells:q}"
-        " --metrics {output.metrics:q} --by-field {output.by_field:q} 2> {log:q}"
+        "python -m brightpaint.scores.metrics --plates {params.plates:q} --scores {input.scores:q}"
+        " --fields {input.fields:q} --metrics {output.metrics:q} --by-field {output.by_field:q} 2> {log:q}"
 
 
 rule sweep:
@@ -57,9 +188,9 @@ rule sweep:
         fields="<results>/sweep/fields/{plate}.parquet",
         predicted=expand("<results>/images/{point}/{{plate}}.tif", point=SWEPT),
         seconds=expand("<results>/images/{point}/{{plate}}.seconds.tsv", point=SWEPT),
-        medians=sweep_medians,
-        real_medians=sweep_real_medians,
-        selection=sweep_selection,
+        medians=sweep_medians(SWEPT),
+        real_medians=sweep_medians(["real"]),
+        selection=selection_of(MAIN) if sweep_measured() else [],
     output:
         "<results>/sweep/{plate}.parquet",
     log:
@@ -67,7 +198,7 @@ rule sweep:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: settings("sweep"),
+        settings=lambda wildcards: sweep_settings(),
     shell:
         "python -m brightpaint.scores.images.sweep --settings {params.settings:q} --real {input.real:q}"
         " --fields {input.fields:q} --predicted {input.predicted:q} --seconds {input.seconds:q}"

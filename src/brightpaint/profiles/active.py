@@ -34,9 +34,10 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.features.median import read_medians
 from brightpaint.profiles.agreement import activity_table, agreement, calls_of, grit_table
+from brightpaint.profiles.cell_profiles import profiles
 from brightpaint.profiles.clusters import mean_profiles, principal_components, score_units, units_of
-from brightpaint.profiles.profile import profiles, read_selection
-from brightpaint.scores.measures import cosine_similarity, target_sets
+from brightpaint.profiles.select import read_selection
+from brightpaint.profiles.similarity import cosine_similarity, target_sets
 
 FIRST = ["Metadata_perturbation", "Metadata_target", "Metadata_control_type", "score", "null_p", "cluster", "active"]
 QUANTILES = (5, 25, 50, 75, 95)

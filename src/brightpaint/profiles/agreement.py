@@ -19,8 +19,8 @@ import pandas as pd
 from copairs import map as copairs_map
 from sklearn.metrics import cohen_kappa_score
 
+from brightpaint.base.resampling import seeded
 from brightpaint.base.seeds import seed_of
-from brightpaint.scores.measures import seeded
 
 SHAMS = 200
 BATCH = 50  # perturbations that copairs pairs with DMSO at once: all pairs of ten plates would need gigabytes

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from brightpaint.scores.measures import cosine_similarity, seeded, target_sets
+from brightpaint.base.resampling import seeded
+from brightpaint.profiles.similarity import cosine_similarity, target_sets
 
 CLUSTERS = ("active", "partially active", "inactive")
 

@@ -13,6 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -20,18 +23,20 @@ import pycytominer
 
 from brightpaint import store
 from brightpaint.base import cli
-from brightpaint.features.median import features_of, read_medians
-from brightpaint.profiles.profile import WELL, median_of, normalise_plate, standard_wells
+from brightpaint.features.median import features_of
+from brightpaint.profiles.aggregate import WELL, median_of
+from brightpaint.profiles.cell_profiles import normalise_plate, standard_wells
 from brightpaint.profiles.recipes import without_spread
+from brightpaint.study.spaces import SPACES
 
 OPERATIONS = ("drop_na_columns", "variance_threshold", "frequency_threshold", "blocklist", "correlation_threshold")
 WITHOUT_SPREAD, OUTLIERS = "dmso_constant", "drop_outliers"
 log = logging.getLogger(__name__)
 
 
-def common_features(plates: list[pd.DataFrame]) -> list[str]:
+def common_features(plates: list[pd.DataFrame], numbers: Callable[[list[str]], list[str]]) -> list[str]:
     """Return the features of the plates; a plate without cells or with other features is an error."""
-    names = [features_of(list(plate.columns)) for plate in plates]
+    names = [numbers(list(plate.columns)) for plate in plates]
     for plate, features in zip(plates, names):
         label = plate["Metadata_Plate"].iloc[0] if len(plate) else "without fields"
         if not (plate["Metadata_cells"] > 0).any():
@@ -47,7 +52,12 @@ def common_features(plates: list[pd.DataFrame]) -> list[str]:
     return names[0]
 
 
-def select(plates: list[pd.DataFrame], correlation: float, recipe: str = "paper") -> pd.DataFrame:
+def select(
+    plates: list[pd.DataFrame],
+    correlation: float,
+    recipe: str = "paper",
+    numbers: Callable[[list[str]], list[str]] = features_of,
+) -> pd.DataFrame:
     """Return which features are kept, and why the others are not.
 
     Parameters
@@ -55,12 +65,13 @@ def select(plates: list[pd.DataFrame], correlation: float, recipe: str = "paper"
     plates : real field medians, one frame a plate. Fields without cells take no part.
     correlation : largest Pearson correlation that two kept features may have
     recipe : paper or standard, as the profiles are to be made
+    numbers : which of the columns are features
 
     Returns
     -------
     feature, kept (0 or 1), reason (the operation that dropped it, or "")
     """
-    features = common_features(plates)
+    features = common_features(plates, numbers)
     reasons = dict.fromkeys(features, "")
     frame = judged(plates, features, recipe, reasons)
     left = [name for name in features if not reasons[name]]
@@ -97,6 +108,11 @@ def judged(plates: list[pd.DataFrame], features: list[str], recipe: str, reasons
     return frame.loc[frame["Metadata_cells"] > 0, left]
 
 
+def counted(plate: pd.DataFrame) -> pd.DataFrame:
+    """Return a plate whose fields all count, where its space counts no cells."""
+    return plate if "Metadata_cells" in plate else plate.assign(Metadata_cells=1)
+
+
 def _passed(frame: pd.DataFrame, operation: str, correlation: float) -> set[str]:
     """Return the features that one of pycytominer's operations keeps."""
     if operation == "variance_threshold" and not (frame.var(ddof=0) > 1e-6).any():
@@ -107,19 +123,41 @@ def _passed(frame: pd.DataFrame, operation: str, correlation: float) -> set[str]
     return set(kept.columns)
 
 
+def kept_features(selection: pd.DataFrame) -> list[str]:
+    """Return the features that `select` kept, in its order."""
+    return selection.loc[selection["kept"].astype(int) == 1, "feature"].tolist()
+
+
+def read_selection(path: Path) -> list[str]:
+    """Read which features `select` kept; a table that keeps none, or one twice, is an error."""
+    selection = store.read_table(path, ["feature", "kept"])
+    if not selection["kept"].isin([0, 1]).all():
+        raise ValueError(f"{path}: the column kept holds more than 0 and 1; delete it and rerun select")
+    kept = kept_features(selection)
+    if not kept or len(set(kept)) < len(kept):
+        raise ValueError(
+            f"{path}: {len(kept)} features are kept, {len(set(kept))} of them different; delete it and rerun select"
+        )
+    return kept
+
+
 def main(argv: list[str] | None = None) -> None:
     """Select features on real plates."""
     parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--space", choices=list(SPACES), required=True)
     parser.add_argument("--settings", type=json.loads, required=True)
-    parser.add_argument("--medians", type=Path, nargs="*", required=True)
+    parser.add_argument("--tables", type=Path, nargs="*", required=True, help="the space's tables of real plates")
     parser.add_argument("--selection", type=Path, required=True)
     args = parser.parse_args(argv)
-    if not args.medians:
+    if not args.tables:
         raise ValueError(
             "no real plate to select features on: every study plate is tested by a fold; set select.plates: all"
         )
-    plates = [read_medians(path) for path in args.medians]
-    table = select(plates, args.settings["correlation"], args.settings.get("recipe", "paper"))
+    space = SPACES[args.space]
+    profiler = import_module(space.profiler)
+    plates = [counted(profiler.read(path, space)) for path in args.tables]
+    numbers = partial(profiler.numbers_of, space=space)
+    table = select(plates, args.settings["correlation"], args.settings.get("recipe", "paper"), numbers)
     store.write_table(table, args.selection)
 
 

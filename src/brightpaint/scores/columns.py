@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Column:
-    """A metric as the tables show it: key, heading, +1 if larger is better (-1 smaller, 0 neither), decimals, meaning."""
+    """A metric as the tables show it: key, heading, +1 if larger is better (-1 smaller, 0 neither), decimals, meaning.
+
+    A heading may name the space whose table it stands in: {space}.
+    """
 
     key: str
     title: str
@@ -76,10 +79,10 @@ PROFILES = [
     Column("embedding_r", "embedding r", 1, 3, "mean over the numbers of an embedding of their correlation, across "
            "perturbations, with the real stains' profiles (real Cell Painting and brightfield: with their own other plates). "
            "Floor: the mean real profile on the other plates"),
-    Column("embedding_distance", "DINO distance", -1, 2, "mean over the numbers of an embedding of the difference between the "
+    Column("embedding_distance", "{space} distance", -1, 2, "mean over the numbers of an embedding of the difference between the "
            "medians of painted and real fields, in median absolute deviations of the real fields; no cell is segmented. Chance: "
            "the other real plates in place of a prediction"),
-    Column("embedding_mmd2", "DINO MMD²", -1, 3, "squared maximum mean discrepancy of whole embeddings: 0 if painted fields are "
+    Column("embedding_mmd2", "{space} MMD²", -1, 3, "squared maximum mean discrepancy of whole embeddings: 0 if painted fields are "
            "distributed as real ones (it may fall below 0). Not a FID, whose network and formula are others. Chance: the other "
            "real plates"),
 ]  # fmt: skip
@@ -110,4 +113,3 @@ WITHOUT_PREDICTION = {
     "real": "real Cell Painting",
     "brightfield": "brightfield",
 }
-EMBEDDED = "dino"  # its numbers are set apart: a match there is not a match among CellProfiler's features

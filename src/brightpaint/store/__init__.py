@@ -19,12 +19,16 @@ from brightpaint.store.masks import Masks as Masks
 from brightpaint.store.masks import open_masks as open_masks
 from brightpaint.store.masks import write_masks as write_masks
 from brightpaint.store.names import FIELD_KEYS as FIELD_KEYS
+from brightpaint.store.names import ROW_DEFAULTS as ROW_DEFAULTS
+from brightpaint.store.names import ROW_KEYS as ROW_KEYS
 from brightpaint.store.names import describe_field as describe_field
 from brightpaint.store.names import digest as digest
 from brightpaint.store.names import file_digest as file_digest
 from brightpaint.store.names import fingerprint as fingerprint
 from brightpaint.store.names import part_rows as part_rows
 from brightpaint.store.names import place_of as place_of
+from brightpaint.store.names import row_keys as row_keys
+from brightpaint.store.names import with_row_keys as with_row_keys
 from brightpaint.store.progress import Journal as Journal
 from brightpaint.store.progress import locked as locked
 from brightpaint.store.stacks import Stack as Stack

@@ -11,6 +11,20 @@ import pandas as pd
 
 # One field of view, or one tile of it where large fields are cut (tile 1 is the whole field otherwise).
 FIELD_KEYS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Tile"]
+# One image of a field, where a table holds several: what it shows in place of its own treatment, and which draw it is.
+ROW_DEFAULTS = {"Metadata_painted_as": "", "Metadata_draw": 0}
+ROW_KEYS = [*FIELD_KEYS, *ROW_DEFAULTS]
+
+
+def row_keys(frame: pd.DataFrame) -> list[str]:
+    """Return the keys of a table's rows: FIELD_KEYS, and what else of ROW_KEYS it has."""
+    return [key for key in ROW_KEYS if key in FIELD_KEYS or key in frame.columns]
+
+
+def with_row_keys(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with all of ROW_KEYS: those it lacks get the defaults, a field's own image."""
+    return frame.assign(**{key: value for key, value in ROW_DEFAULTS.items() if key not in frame.columns})
+
 
 # Numbers among the columns Metadata_*; all others are annotations: text, as it was written (`0012`, `NA`, `1e5`).
 NUMERIC_METADATA = ["Metadata_Site", "Metadata_Tile", "Metadata_cells", "Metadata_fields", "Metadata_fields_empty"]
@@ -24,20 +38,23 @@ def is_text(column: str) -> bool:
 
 
 def describe_field(row: pd.Series | dict, channel: str = "") -> str:
-    """Name a field as every error message does: plate, well, site, tile and channel."""
-    words = [f"{key.removeprefix('Metadata_').lower()} {row[key]}" for key in FIELD_KEYS if key in row]
+    """Name a field as every error message does: plate, well, site, tile and channel; and which image of it, if not its own."""
+    named = [key for key in ROW_KEYS if key in row and row[key] != ROW_DEFAULTS.get(key)]
+    words = [f"{key.removeprefix('Metadata_').replace('_', ' ').lower()} {row[key]}" for key in named]
     return ", ".join(words + ([f"channel {channel}"] if channel else []))
 
 
 def place_of(field: pd.Series, table: pd.DataFrame, where: str = "") -> int:
-    """Return the row number of a field in a table that has FIELD_KEYS, found by them; `where` names the table.
+    """Return the row number of a field in a table, found by the keys that the table has; `where` names the table.
 
     Raises
     ------
     ValueError
         where the field is not in it, or more than once
     """
-    found = np.flatnonzero((table[FIELD_KEYS] == field[FIELD_KEYS]).all(axis=1))
+    keys = row_keys(table)
+    wanted = pd.Series({key: field[key] if key in field else ROW_DEFAULTS[key] for key in keys}, dtype=object)
+    found = np.flatnonzero((table[keys] == wanted).all(axis=1))
     if len(found) != 1:
         times = f"is in it {len(found)} times" if len(found) else "is not in it"
         raise ValueError(f"{where or 'the table of its fields'}: {describe_field(field)} {times}; delete it and rerun")

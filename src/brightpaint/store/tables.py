@@ -13,7 +13,7 @@ from typing import BinaryIO
 import pandas as pd
 
 from brightpaint.base.atomic import atomic
-from brightpaint.store.names import FIELD_KEYS, NUMERIC_METADATA, describe_field, is_text
+from brightpaint.store.names import FIELD_KEYS, NUMERIC_METADATA, describe_field, is_text, row_keys
 
 BATCH_ROWS = 512  # rows of a long table that are in memory at once, where it is read or written in batches
 
@@ -159,7 +159,7 @@ def read_schema(path: str | Path):
 
 
 def read_fields(path: str | Path) -> pd.DataFrame:
-    """Read a table with one row per field, in stack order, and check that its keys are whole and unique."""
+    """Read a table with one row per field, or image of one, in stack order, and check that its keys are whole and unique."""
     frame = read_table(path)
     missing = [key for key in FIELD_KEYS if key not in frame.columns]
     if missing:
@@ -171,7 +171,7 @@ def read_fields(path: str | Path) -> pd.DataFrame:
     if wrong:
         kinds = f"{wrong[0]} holds {frame[wrong[0]].dtype} values such as {frame[wrong[0]].iloc[0]!r}"
         raise ValueError(f"{path}: {kinds}; expected names of plates and wells, numbers of sites; delete it and rerun")
-    twice = frame.duplicated(FIELD_KEYS)
+    twice = frame.duplicated(row_keys(frame))
     if twice.any():
         raise ValueError(f"{path}: {describe_field(frame[twice].iloc[0])} occurs twice; delete it and rerun")
     return frame

@@ -124,7 +124,7 @@ rule attention:
         gpu=1,
         mem_mb=by_attempt(8000),
     params:
-        settings=json.dumps({**stage_settings("embed", None), **CONFIG["figures"]}, sort_keys=True),
+        settings=as_json({**seen_settings("embed"), **CONFIG["figures"]}),
         arms=lambda wildcards: STUDY.arms_of(wildcards.plate),
     shell:
         "python -m brightpaint.report.figures.attention --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"

@@ -24,7 +24,7 @@ rule sweep_figure:
     conda:
         "../../../envs/brightpaint.yaml"
     params:
-        settings=json.dumps(CONFIG["figures"], sort_keys=True),
+        settings=as_json(CONFIG["figures"]),
     shell:
         "python -m brightpaint.report.figures.sweep_figure --settings {params.settings:q} --metrics {input:q}"
         " --figure {output.figure:q} --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
@@ -51,7 +51,7 @@ rule plate_page:
     conda:
         "../../../envs/brightpaint.yaml"
     params:
-        settings=json.dumps(CONFIG["figures"], sort_keys=True),
+        settings=as_json(CONFIG["figures"]),
         arms=lambda wildcards: arms_testing(wildcards.plate),
     shell:
         "python -m brightpaint.report.figures.plate_page --settings {params.settings:q} --plate {wildcards.plate}"
@@ -65,10 +65,10 @@ show("figures", lambda: where_scored(expand("<results>/figures/plates/{plate}.pn
 rule feature_figure:
     """Draw CPcor by feature group and channel of every measured arm."""
     input:
-        real="<results>/profiles/real/cellprofiler/perturbations.parquet",
-        profiles=lambda wildcards: expand(
-            "<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=feature_arms(wildcards.subset)
-        ),
+        real=f"<results>/profiles/real/{MAIN.name}/perturbations.parquet",
+        profiles=lambda wildcards: [
+            f"<results>/profiles/{arm}/{MAIN.name}/perturbations.parquet" for arm in feature_arms(wildcards.subset)
+        ],
         active="<results>/active/perturbations.tsv",
     output:
         report(
@@ -84,7 +84,7 @@ rule feature_figure:
     conda:
         "../../../envs/brightpaint.yaml"
     params:
-        settings=json.dumps({"channels": CONFIG["channels"], **pick("figures", "dpi")}, sort_keys=True),
+        settings=as_json({"channels": CONFIG["channels"], **pick("figures", "dpi")}),
         arms=lambda wildcards: feature_arms(wildcards.subset),
     shell:
         "python -m brightpaint.report.figures.feature_figure --settings {params.settings:q} --subset {wildcards.subset}"
@@ -98,88 +98,6 @@ show(
         expand(
             "<results>/figures/features/{subset}.png",
             subset=[name for name in ("full", "active") if feature_arms(name)],
-        )
-    ),
-)
-
-
-rule overlap_figure:
-    """Count the matched targets that arms share with one another and with the real plates."""
-    input:
-        real="<results>/profiles/real/cellprofiler/perturbations.parquet",
-        profiles=lambda wildcards: expand(
-            "<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=feature_arms(wildcards.subset)
-        ),
-        embedded=lambda wildcards: expand(
-            "<results>/profiles/{arm}/dino/perturbations.parquet", arm=embedded_arms(wildcards.subset)
-        ),
-        active="<results>/active/perturbations.tsv",
-    output:
-        figure=report(
-            "<results>/figures/overlap/{subset}.png",
-            category="Metrics",
-            caption="../../report/overlap_figure.rst",
-            labels={"table": "shared target matches: {subset}"},
-        ),
-        table="<results>/tables/overlap_{subset}.tsv",
-    log:
-        "<logs>/overlap_figure/{subset}.log",
-    wildcard_constraints:
-        subset="full|active",
-    conda:
-        "../../../envs/brightpaint.yaml"
-    params:
-        settings=json.dumps(CONFIG["figures"], sort_keys=True),
-        arms=lambda wildcards: feature_arms(wildcards.subset),
-        embedded=lambda wildcards: embedded_arms(wildcards.subset),
-    shell:
-        "python -m brightpaint.report.figures.overlap_figure --settings {params.settings:q} --subset {wildcards.subset}"
-        " --real {input.real:q} --arms {params.arms:q} --profiles {input.profiles:q} --active {input.active:q}"
-        " --embedded-arms {params.embedded:q} --embedded {input.embedded:q}"
-        " --figure {output.figure:q} --table {output.table:q} 2> {log:q}"
-
-
-show(
-    "figures",
-    lambda: where_scored(
-        expand(
-            "<results>/figures/overlap/{subset}.png", subset=[name for name in ("full", "active") if feature_arms(name)]
-        )
-    ),
-)
-
-
-rule tsne:
-    """Lay real and painted wells out in two dimensions, and say how well they can be told apart."""
-    input:
-        real="<results>/profiles/real/{space}/wells.parquet",
-        profiles=lambda wildcards: expand(
-            "<results>/profiles/{arm}/{space}/wells.parquet", arm=tsne_arms(wildcards.space), space=wildcards.space
-        ),
-    output:
-        report(
-            "<results>/figures/tsne/{space}.png",
-            category="Metrics",
-            caption="../../report/tsne.rst",
-            labels={"table": "t-SNE: {space}"},
-        ),
-    log:
-        "<logs>/tsne/{space}.log",
-    conda:
-        "../../../envs/brightpaint.yaml"
-    params:
-        settings=settings("tsne"),
-        arms=lambda wildcards: tsne_arms(wildcards.space),
-    shell:
-        "python -m brightpaint.report.figures.tsne --settings {params.settings:q} --real {input.real:q}"
-        " --arms {params.arms:q} --profiles {input.profiles:q} --figure {output:q} 2> {log:q}"
-
-
-show(
-    "figures",
-    lambda: where_scored(
-        expand(
-            "<results>/figures/tsne/{space}.png", space=[name for name in ("cellprofiler", "dino") if tsne_arms(name)]
         )
     ),
 )
@@ -203,7 +121,7 @@ rule active_figure:
     conda:
         "../../../envs/brightpaint.yaml"
     params:
-        settings=json.dumps(CONFIG["figures"], sort_keys=True),
+        settings=as_json(CONFIG["figures"]),
     shell:
         "python -m brightpaint.report.figures.active_figure --settings {params.settings:q} --active {input.active:q}"
         " --wells {input.wells:q} --agreement {input.agreement:q} --figure {output:q} 2> {log:q}"
@@ -254,7 +172,7 @@ rule loss:
     conda:
         "../../../envs/brightpaint.yaml"
     params:
-        settings=json.dumps(CONFIG["figures"], sort_keys=True),
+        settings=as_json(CONFIG["figures"]),
     shell:
         "python -m brightpaint.report.figures.loss --settings {params.settings:q} --histories {input:q}"
         " --figure {output:q} 2> {log:q}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +81,7 @@ def plate_vectors(
     """
     channels = shown_channels(arm, settings["channels"])
     shape = (len(rows), len(channels), 1, width)
-    key = store.digest(settings, made_from, rows[store.FIELD_KEYS].astype(str).to_numpy().tolist())
+    key = store.digest(settings, made_from, rows[store.row_keys(rows)].astype(str).to_numpy().tolist())
     unfinished = path.with_suffix(".tif")
     with store.StackWriter(unfinished, shape, channels, key=key, dtype="float32") as writer:
         if writer.done.any():
@@ -102,3 +102,26 @@ def plate_vectors(
 def metadata_of(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the keys and annotations of a table of rows."""
     return rows[[name for name in rows.columns if name.startswith("Metadata_")]].reset_index(drop=True)
+
+
+def vector_names(columns: Sequence[str], prefixes: tuple[str, ...]) -> list[str]:
+    """Return the columns that are numbers of an embedding."""
+    return [name for name in columns if name.startswith(prefixes)]
+
+
+def read_vectors(path: Path, prefixes: tuple[str, ...], rule: str) -> pd.DataFrame:
+    """Read the embeddings of a plate's fields; what is no number, or not finite, is an error that names the rule to run."""
+    frame = store.read_fields(path)
+    names = vector_names(frame.columns, prefixes)
+    if not names:
+        named = ", ".join(f"{prefix}*" for prefix in prefixes)
+        raise ValueError(f"{path}: no column {named}; expected embeddings, one row a field; delete it and rerun {rule}")
+    for name in names:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            raise ValueError(f"{path}: {name} holds words, expected numbers; delete it and rerun {rule}")
+    bad = ~np.isfinite(frame[names].to_numpy(np.float64))
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        place = store.describe_field(frame.iloc[row])
+        raise ValueError(f"{path}: {names[column]} is not finite ({place}); delete it and rerun {rule}")
+    return frame

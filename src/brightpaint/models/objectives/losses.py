@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from brightpaint.models.networks.unet import UNet
-from brightpaint.models.objectives.losses import diffusion
+from brightpaint.models.objectives import diffusion
 from brightpaint.models.schedule import Schedule
 from brightpaint.study.presets import spec_of
 

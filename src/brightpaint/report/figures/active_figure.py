@@ -20,8 +20,8 @@ from sklearn.manifold import TSNE
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.profiles.agreement import CALLS
+from brightpaint.profiles.similarity import cosine_similarity, target_sets
 from brightpaint.report.style import STYLE, save
-from brightpaint.scores.measures import cosine_similarity, target_sets
 
 # Okabe and Ito's colours, told apart by colour-blind readers; clusters differ in marker too.
 CLUSTERS = {"active": ("#d55e00", "o"), "partially active": ("#e69f00", "s"), "inactive": ("#0072b2", "^"),

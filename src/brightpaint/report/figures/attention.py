@@ -27,7 +27,7 @@ from brightpaint.features.embedders.dino import four_crops, load_network, middle
 from brightpaint.features.embedders.vectors import window_of, z_scores
 from brightpaint.report.figures.shown_fields import heading_of, shown_fields
 from brightpaint.report.style import save
-from brightpaint.scores.measures import pcc
+from brightpaint.scores.images.pixels import pcc
 
 PANEL_IN = 1.0
 FIELDS = 2  # the pairs of picture and map are many; more fields than these are not shown

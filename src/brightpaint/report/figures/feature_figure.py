@@ -13,10 +13,10 @@ import pandas as pd
 from matplotlib.image import AxesImage
 
 from brightpaint.base.cli import run
+from brightpaint.profiles import similarity
 from brightpaint.report.style import STYLE, save
-from brightpaint.scores import measures
-from brightpaint.scores.profiles.matching import feature_names, joined_values
-from brightpaint.scores.score import by_plate, read_active
+from brightpaint.scores.profiles.matching import by_plate, feature_names, joined_values
+from brightpaint.scores.rows import read_active
 
 NO_CHANNEL = "no stain"
 DIVERGING = "RdBu_r"  # red and blue are told apart by colour-blind readers; the number stands in each cell besides
@@ -63,7 +63,7 @@ def feature_scores(real: Mapping[str, pd.DataFrame], arm: Mapping[str, pd.DataFr
         left, right = joined_values(*pair)
         if len(left) >= 3:
             features = [name for name in feature_names(pair[0]) if name in pair[1]]
-            plates.append(pd.Series(measures.feature_correlations(left, right)[0], index=features))
+            plates.append(pd.Series(similarity.feature_correlations(left, right)[0], index=features))
     return pd.concat(plates, axis=1).mean(axis=1) if plates else pd.Series(dtype=np.float64)
 
 

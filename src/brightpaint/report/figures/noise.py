@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
+from brightpaint.base import resampling
 from brightpaint.base.cli import run
 from brightpaint.report.figures.composite import empty_part
 from brightpaint.report.figures.failures import draw_failures, read_arguments, read_views
 from brightpaint.report.figures.panels import close_up
 from brightpaint.report.style import STYLE, save
-from brightpaint.scores import measures
 from brightpaint.scores.images.background import noise_ratio
 
 METRIC = "background_noise"
@@ -64,7 +64,7 @@ def share_between(scores: pd.DataFrame, label: str) -> dict:
     found["label"] = label
     if found["groups"] < 2 or np.ptp(values) < 1e-9:
         return found
-    rng = measures.seeded("noise by label", len(wells))
+    rng = resampling.seeded("noise by label", len(wells))
     shuffled = [variance_between(values, within_plates(labels, plates, rng)) for _ in range(SHUFFLES)]
     share, bound = variance_between(values, labels), np.quantile(shuffled, 0.95)
     return found | {"share": share, "chance": float(np.mean(shuffled)), "bound": float(bound)}

@@ -1,25 +1,33 @@
-"""Which targets are found again by several arms: the matrices of the paper's Figures 6 and 7. Pure functions and their figure.
+"""Which targets are found again by several arms: the matrices of the paper's Figures 6 and 7.
 
 A target is matched on a plate if one of its perturbations has another one of it among its five nearest (cosine). Figure 6
 counts the matched targets that two arms share, with their own number on the diagonal; Figure 7 is the share of the column's
 own. What two arms would share by chance, were their sets independent, stands beside. As in the paper an arm appears once in
-the space of CellProfiler's features and, where it is embedded, once more in that of DINO.
+the space of CellProfiler's features and once more in every other space that it is in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from brightpaint.scores import measures
-from brightpaint.scores.profiles.matching import similarities
+from brightpaint import store
+from brightpaint.base.cli import run
+from brightpaint.profiles.similarity import nearest_neighbours, target_sets
+from brightpaint.report.style import STYLE, save
+from brightpaint.scores.columns import WITHOUT_PREDICTION
+from brightpaint.scores.profiles.matching import by_plate, similarities
+from brightpaint.scores.rows import read_active
+from brightpaint.study.spaces import SPACES
 
 NEIGHBOURS = 5
 SIDE_BY_SIDE = 8  # two matrices of more rows do not fit a page beside one another
-DINO = "DINO"
 
 
 def matched_targets(profiles: pd.DataFrame) -> tuple[set[str], set[str]]:
@@ -34,9 +42,9 @@ def matched_targets(profiles: pd.DataFrame) -> tuple[set[str], set[str]]:
     matched, possible : names; a target of one perturbation alone cannot be matched
     """
     similarity, targets, shared = similarities(profiles)
-    sets = measures.target_sets(targets)
+    sets = target_sets(targets)
     named = pd.Series([name for group in sets for name in group], dtype="str").value_counts()
-    nearest = measures.nearest_neighbours(similarity, NEIGHBOURS)
+    nearest = nearest_neighbours(similarity, NEIGHBOURS)
     matched = {
         name
         for row, near in enumerate(nearest)
@@ -85,7 +93,7 @@ def overlap_figure(table: pd.DataFrame, labels: Mapping[str, str]) -> plt.Figure
     """Draw both matrices, side by side or, where they are large, one above the other; `labels` gives the arms' names in words."""
     table = table.set_index(["row", "row_space", "column", "column_space"])
     arms = list(dict.fromkeys(zip(table.index.get_level_values(0), table.index.get_level_values(1))))
-    said = [labels.get(arm, arm) + (f", {DINO}" if space == "dino" else "") for arm, space in arms]
+    said = [labels.get(arm, arm) + (f", {SPACES[space].short}" if SPACES[space].apart else "") for arm, space in arms]
     stacked = len(arms) > SIDE_BY_SIDE
     side = max(3.4, (0.72 if stacked else 0.95) * len(arms) + 1.6)
     size = (side + 2.2, 2 * side + 0.6) if stacked else (2 * side + 1.2, side + 0.6)
@@ -122,3 +130,34 @@ def _draw_matrix(place: plt.Axes, table: pd.DataFrame, arms: list[tuple[str, str
             words += f"\n({pair['chance']:.1f})"
         colour = "white" if np.isfinite(value) and value < 0.55 * top else "black"
         place.text(column, row, words, ha="center", va="center", fontsize=9, color=colour)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw the matched targets that arms share, and write their table."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: dpi")
+    parser.add_argument("--subset", choices=["full", "active"], required=True)
+    parser.add_argument("--arms", nargs="+", required=True, help="an arm once for each space that it is in")
+    parser.add_argument("--spaces", nargs="+", required=True, choices=list(SPACES), help="their spaces")
+    parser.add_argument("--profiles", type=Path, nargs="+", required=True, help="their perturbation profiles")
+    parser.add_argument("--active", type=Path, nargs="*", default=[])
+    parser.add_argument("--table", type=Path, required=True, help="the table to write")
+    parser.add_argument("--figure", type=Path, required=True, help="the PNG to write")
+    args = parser.parse_args(argv)
+    if not len(args.arms) == len(args.spaces) == len(args.profiles):
+        counts = f"{len(args.arms)}, {len(args.spaces)} and {len(args.profiles)} were given"
+        raise ValueError(f"overlap: --arms, --spaces and --profiles must be as many; {counts}")
+    names = read_active(args.active) if args.subset == "active" else None
+    paths = dict(zip(zip(args.arms, args.spaces), args.profiles))
+    arms = {key: by_plate(path, f"{key[0]}, {key[1]}") for key, path in paths.items()}
+    painted = {plate for (arm, _), plates in arms.items() if arm not in WITHOUT_PREDICTION for plate in plates}
+    arms = {key: {plate: frame for plate, frame in plates.items() if plate in painted} for key, plates in arms.items()}
+    table = overlap_table(arms, names)
+    store.write_table(store.as_text(table), args.table)
+    with plt.rc_context(STYLE):
+        figure = overlap_figure(table, {**WITHOUT_PREDICTION, "lookup": "look-up, no image"})
+        save(figure, args.figure, args.settings["dpi"])
+
+
+if __name__ == "__main__":
+    run(main)

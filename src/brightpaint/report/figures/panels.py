@@ -15,7 +15,7 @@ from skimage.transform import resize
 
 from brightpaint.report.figures.composite import CLOSE_UP_PX, cut, merged_stains
 from brightpaint.report.figures.shown_fields import middle_input
-from brightpaint.scores.measures import pcc
+from brightpaint.scores.images.pixels import pcc
 
 PANEL_IN = 1.7  # side of one image, inches
 TALLEST_IN = 40.0  # a montage of many arms gets smaller images, so that the report stays small

@@ -29,9 +29,9 @@ from sklearn.preprocessing import StandardScaler
 
 from brightpaint import store
 from brightpaint.base.cli import run
+from brightpaint.base.resampling import seeded
 from brightpaint.base.seeds import seed_of
 from brightpaint.report.style import STYLE, save
-from brightpaint.scores.measures import seeded
 
 NEIGHBOURS = 10
 COMPONENTS = 50

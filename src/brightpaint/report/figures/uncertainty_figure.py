@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
+from brightpaint.base import resampling
 from brightpaint.base.cli import run
 from brightpaint.base.intensity import standardise
 from brightpaint.report.figures import panels
 from brightpaint.report.figures.shown_fields import heading_of, middle_input, standardised_stains
 from brightpaint.report.style import STYLE, save
-from brightpaint.scores import measures
+from brightpaint.scores.images import pixels
 from brightpaint.scores.images.risk_coverage import SHUFFLES, aurc, rank_correlation, risk_coverage
 
 
@@ -52,7 +53,7 @@ def risk_figure(pairs: dict[str, tuple[np.ndarray, np.ndarray]], seed: str) -> p
         if not n:
             ax.set_title(f"{name}: no field has an error", fontsize=10)
             continue
-        coverage, rng = np.arange(1, n + 1) / n, measures.seeded(seed, name, "figure")
+        coverage, rng = np.arange(1, n + 1) / n, resampling.seeded(seed, name, "figure")
         drawn = np.array([risk_coverage(rng.permutation(n), error) for _ in range(SHUFFLES)])
         band = np.quantile(drawn, [0.05, 0.95], axis=0)
         ax.fill_between(coverage, *band, color="0.88", label="random order, 90%")
@@ -99,9 +100,7 @@ def extremes_montage(chosen: pd.DataFrame, plates: dict[str, dict], *, channels:
         heading = f"{what}: uncertainty {field['uncertainty']:.3f}, PCC {field['pcc']:.2f}   {heading_of(each['row'])}"
         for kind in ("real", "painted", "s.d."):
             notes = (
-                [f"PCC {value:.2f}" for value in measures.pcc(each["real"], each["painted"])]
-                if kind == "painted"
-                else []
+                [f"PCC {value:.2f}" for value in pixels.pcc(each["real"], each["painted"])] if kind == "painted" else []
             )
             notes = [f"mean {value:.2f}" for value in each["s.d."].mean(axis=(1, 2))] if kind == "s.d." else notes
             row = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,6 @@ from brightpaint.scores.columns import (
     ARROWS,
     BY_CHANNEL,
     COLUMNS,
-    EMBEDDED,
     GROUPS,
     LEAKING,
     REFERENCES,
@@ -32,6 +32,7 @@ from brightpaint.scores.columns import (
     WITHOUT_PREDICTION,
     Column,
 )
+from brightpaint.study.spaces import APART, SPACES
 
 
 def over_plates(frame: pd.DataFrame) -> pd.Series:
@@ -78,9 +79,9 @@ def best_value(frame: pd.DataFrame, column: Column, leaking: Sequence[str]) -> f
     return float(means.max() if column.better > 0 else means.min())
 
 
-def head_of(column: Column) -> pages.Cell:
-    """Return a column's head, with an arrow towards the better and its meaning."""
-    return pages.Cell(f"{column.title}{ARROWS[column.better]}", title=column.meaning)
+def head_of(column: Column, space: str = "") -> pages.Cell:
+    """Return a column's head, with an arrow towards the better and its meaning; it may name the space of its table."""
+    return pages.Cell(f"{column.title.format(space=space)}{ARROWS[column.better]}", title=column.meaning)
 
 
 def shown_name(arm: str, leaking: Sequence[str]) -> str:
@@ -89,12 +90,19 @@ def shown_name(arm: str, leaking: Sequence[str]) -> str:
 
 
 def arms_table(
-    frame: pd.DataFrame, arms: Sequence[str], leaking: Sequence[str], wanted: Sequence[Column] = COLUMNS
+    frame: pd.DataFrame,
+    arms: Sequence[str],
+    leaking: Sequence[str],
+    wanted: Sequence[Column] = COLUMNS,
+    space: str = "",
 ) -> pages.Table:
-    """Return one table of one subset, arms by metrics, then the reference rows; without rows where no metric is there."""
+    """Return one table of one subset, arms by metrics, then the reference rows; without rows where no metric is there.
+
+    `space` is the space that heads name.
+    """
     frame = frame[frame["channel"] == "all"]
     columns = [column for column in wanted if (frame["metric"] == column.key).any()]
-    heads, rows = [pages.Cell("arm"), *map(head_of, columns)], []
+    heads, rows = [pages.Cell("arm"), *(head_of(column, space) for column in columns)], []
     if not columns:
         return pages.Table(heads, rows)
     references = [name for name in WITHOUT_PREDICTION if name in arms]
@@ -156,20 +164,24 @@ def page(
     for subset, title in SUBSETS.items():
         part = shown[shown["subset"] == subset]
         if len(part):
-            embedded = part["space"] == EMBEDDED
-            tables = {name: arms_table(part[~embedded], arms, leaking, wanted) for name, wanted in GROUPS.items()}
-            tables["By DINO, which segments no cell"] = arms_table(part[embedded], arms, leaking)
+            main = part[~part["space"].isin(APART)]
+            tables = {name: arms_table(main, arms, leaking, wanted) for name, wanted in GROUPS.items()}
+            for space in (SPACES[name] for name in APART):
+                own = part[part["space"] == space.name]
+                tables[space.apart] = arms_table(own, arms, leaking, space=space.short)
             for column in COLUMNS:
                 if column.key in BY_CHANNEL and (part["metric"] == column.key).any():
                     heading = f"{column.title[0].upper()}{column.title[1:]} by channel"
                     tables[heading] = channel_table(part, arms, column, leaking)
             sections.append({"title": title, "tables": {name: table for name, table in tables.items() if table.rows}})
+    apart = ", ".join(SPACES[name].short for name in APART if (shown["space"] == name).any())
+    meanings = [c for c in [*COLUMNS, *UNCERTAINTY] if (shown["metric"] == c.key).any()]
     return pages.render(
         "metrics.html", plates=", ".join(sorted(set(shown["plate"]))), leaking=LEAKING,
         told=bool(set(leaking) & set(shown["arm"])), sections=sections,
         purposes=purposes.table(shown, roles.get("kinds", {}), leaking),
         labels=label_words.sentences(shown, roles.get("shown", {})),
-        meanings=[c for c in [*COLUMNS, *UNCERTAINTY] if (shown["metric"] == c.key).any()],
+        meanings=[replace(column, title=column.title.format(space=apart)) for column in meanings],
         tsv=frame.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.6g", na_rep="nan"),
     )  # fmt: skip
 

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from brightpaint.report import pages
-from brightpaint.scores.columns import BY_KEY, EMBEDDED, TARGET_METRICS
+from brightpaint.scores.columns import BY_KEY, TARGET_METRICS
+from brightpaint.study.spaces import APART
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def answers(frame: pd.DataFrame, roles: dict[str, str], leaking: Sequence[str]) 
 
     `frame` holds the metrics of all arms.
     """
-    rows = frame[(frame["subset"] == "full") & (frame["channel"] == "all") & (frame["space"] != EMBEDDED)]
+    rows = frame[(frame["subset"] == "full") & (frame["channel"] == "all") & ~frame["space"].isin(APART)]
     found = [answer(rows, purpose, roles, leaking) for purpose in PURPOSES]
     return pd.DataFrame([each for each in found if each])
 

@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from brightpaint.scores import measures
-from brightpaint.scores.images.fields_scored import covered, join_rows
+from brightpaint.base import resampling
+from brightpaint.profiles.similarity import feature_correlations
+from brightpaint.scores.pairing import covered, join_rows
+from brightpaint.study.spaces import MAIN
 
 SHUFFLES = 1000
 
@@ -68,17 +70,19 @@ def count_rows(fields: pd.DataFrame, others: Sequence[pd.DataFrame], seed: str) 
     n = len(wells)
     row = {"metric": "cell_count", "value": np.nan, "n": n, "null": replicate_difference(fields, others)}
     if real.sum() > 0:
-        low, high = measures.bootstrap_ratio(predicted - real, real, wells.index, measures.seeded(seed, "cell_count"))
+        low, high = resampling.bootstrap_ratio(
+            predicted - real, real, wells.index, resampling.seeded(seed, "cell_count")
+        )
         row.update(value=(predicted.sum() - real.sum()) / real.sum(), low=low, high=high)
     yield row
     row = {"metric": "cell_count_r", "value": np.nan, "n": n}
     if n >= 3 and np.ptp(real) > 0:
         pair = real[:, None], predicted[:, None]
-        weights = measures.resample_counts(n, measures.seeded(seed, "cell_count_r"))
-        low, high = measures.interval(measures.feature_correlations(*pair, weights)[:, 0])
-        rng = measures.seeded(seed, "cell_count_r", "shuffle")
-        null = [measures.feature_correlations(pair[0], rng.permutation(pair[1]))[0, 0] for _ in range(SHUFFLES)]
-        row.update(value=measures.feature_correlations(*pair)[0, 0], low=low, high=high, null=np.mean(null),
+        weights = resampling.resample_counts(n, resampling.seeded(seed, "cell_count_r"))
+        low, high = resampling.interval(feature_correlations(*pair, weights)[:, 0])
+        rng = resampling.seeded(seed, "cell_count_r", "shuffle")
+        null = [feature_correlations(pair[0], rng.permutation(pair[1]))[0, 0] for _ in range(SHUFFLES)]
+        row.update(value=feature_correlations(*pair)[0, 0], low=low, high=high, null=np.mean(null),
                    null_bound=np.quantile(null, 0.95))  # fmt: skip
     yield row
 
@@ -99,4 +103,4 @@ def plate_rows(
     for subset, chosen in covered(real, joined, active, f"{arm}, medians").items():
         if chosen.any():
             for row in count_rows(joined[chosen], others, f"{plate}/{subset}"):
-                yield {**row, "plate": plate, "subset": subset, "space": "cellprofiler", "channel": "all"}
+                yield {**row, "plate": plate, "subset": subset, "space": MAIN.name, "channel": "all"}

@@ -19,8 +19,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from brightpaint import store
-from brightpaint.scores import measures
-from brightpaint.scores.images.fields_scored import covered, join_rows, other_well
+from brightpaint.base import resampling
+from brightpaint.scores.pairing import covered, join_rows, other_well
+from brightpaint.study.spaces import MAIN
 
 MATCH_IOU = 0.5
 DRAWS = 20
@@ -107,7 +108,7 @@ def field_overlaps(real: store.Masks, painted: store.Masks, joined: pd.DataFrame
     {metric: (n, 2 + DRAWS)}: of the pair, of the real field with another well's, and of the prediction with others
     """
     wells, rows = joined["Metadata_Well"].to_numpy(), joined["real_row"].to_numpy()
-    floors, nulls = other_well(wells), partners(wells, DRAWS, measures.seeded(seed, "overlap"))
+    floors, nulls = other_well(wells), partners(wells, DRAWS, resampling.seeded(seed, "overlap"))
     scores = {name: np.full((len(joined), 2 + DRAWS), np.nan) for name in names()}
     for place in tqdm(range(len(joined)), unit="field", disable=None):
         for objects, chosen in SCORED.items():
@@ -129,7 +130,7 @@ def overlap_rows(scores: dict[str, np.ndarray], wells: np.ndarray, seed: str) ->
     for name, values in scores.items():
         said = np.isfinite(values[:, 0])
         pair, floor, null = values[said, 0], values[said, 1], values[said, 2:]
-        low, high = measures.bootstrap_ratio(pair, np.ones(len(pair)), wells[said], measures.seeded(seed, name))
+        low, high = resampling.bootstrap_ratio(pair, np.ones(len(pair)), wells[said], resampling.seeded(seed, name))
         row = {"metric": name, "value": np.nan, "low": low, "high": high, "n": int(said.sum())}
         if len(pair):
             row["value"] = pair.mean()
@@ -163,5 +164,5 @@ def plate_overlaps(
     for subset, chosen in covered(described, joined, active, f"{arm}, masks").items():
         part = {name: values[chosen] for name, values in scores.items()}
         for row in overlap_rows(part, joined.loc[chosen, "Metadata_Well"].to_numpy(), f"{plate}/{subset}"):
-            rows.append({**row, "plate": plate, "subset": subset, "space": "cellprofiler", "channel": "all"})
+            rows.append({**row, "plate": plate, "subset": subset, "space": MAIN.name, "channel": "all"})
     return rows, joined[store.FIELD_KEYS].assign(**{name: values[:, 0] for name, values in scores.items()})

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
+from brightpaint.base import resampling
 from brightpaint.features.embedders.vectors import metadata_of
-from brightpaint.scores import measures
 
 JACKKNIFE_GROUPS = 10  # a full plate's distance in 2048 features costs seconds, so they are few
 RELABELLINGS = 2
@@ -130,7 +130,7 @@ def kernel_distance(
     ]
     row = {"value": _estimate(sums, np.ones((1, count)))[0], "low": np.nan, "high": np.nan}
     if rng is not None and count > 2:
-        row["low"], row["high"] = measures.interval(_estimate(sums, measures.resample_counts(count, rng)))
+        row["low"], row["high"] = resampling.interval(_estimate(sums, resampling.resample_counts(count, rng)))
     return row
 
 
@@ -174,9 +174,9 @@ def channel_rows(real: pd.DataFrame, painted: pd.DataFrame, seed: str) -> dict[s
     own = groups[: len(first)], groups[len(first) :]
     left_out = [frechet_distance(first[own[0] != group], second[own[1] != group]) for group in range(groups.max() + 1)]
     low, high = jackknife_interval(value, left_out)
-    rng = measures.seeded(seed, "fid", "relabel")
+    rng = resampling.seeded(seed, "fid", "relabel")
     alike = [frechet_distance(*_relabelled(first, second, wells, rng)) for _ in range(RELABELLINGS)]
-    kid = kernel_distance(first, second, wells, measures.seeded(seed, "kid"))
+    kid = kernel_distance(first, second, wells, resampling.seeded(seed, "kid"))
     return {
         "fid": {"value": value, "low": low, "high": high, "n": n},
         "fid_sampling": {"value": float(np.mean(alike)), "n": n},

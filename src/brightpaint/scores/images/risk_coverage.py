@@ -21,8 +21,8 @@ from scipy.stats import spearmanr
 from tqdm import tqdm
 
 from brightpaint import store
-from brightpaint.scores import measures
-from brightpaint.scores.images.fields_scored import covered, join_rows
+from brightpaint.base import resampling
+from brightpaint.scores.pairing import covered, join_rows
 
 SHUFFLES = 1000
 ERRORS = {"aurc": lambda scores: 1 - scores["pcc"], "aurc_mse": lambda scores: scores["mse"]}
@@ -72,9 +72,9 @@ def over_wells(statistic, uncertainty: np.ndarray, error: np.ndarray, wells: Seq
     _, codes = np.unique(np.asarray(wells, dtype=str), return_inverse=True)
     if len(codes) == 0 or codes.max() < 1:
         return float("nan"), float("nan")
-    weights = measures.resample_counts(codes.max() + 1, rng)[:, codes].astype(int)
+    weights = resampling.resample_counts(codes.max() + 1, rng)[:, codes].astype(int)
     drawn = [np.repeat(np.arange(len(codes)), row) for row in weights]
-    return measures.interval(np.array([statistic(uncertainty[rows], error[rows]) for rows in drawn]))
+    return resampling.interval(np.array([statistic(uncertainty[rows], error[rows]) for rows in drawn]))
 
 
 def channel_rows(
@@ -91,14 +91,14 @@ def channel_rows(
     """
     for name, error in errors.items():
         row = {"metric": name, "value": aurc(uncertainty, error), "n": len(error)}
-        low, high = over_wells(aurc, uncertainty, error, wells, measures.seeded(seed, name))
-        null = random_order(error, measures.seeded(seed, name, "shuffle"))
+        low, high = over_wells(aurc, uncertainty, error, wells, resampling.seeded(seed, name))
+        null = random_order(error, resampling.seeded(seed, name, "shuffle"))
         yield {**row, "low": low, "high": high, "null": error.mean(), "null_bound": np.quantile(null, 0.05)}
         yield {"metric": f"{name}_oracle", "value": aurc(error, error), "n": len(error)}
     error = errors["aurc"]
-    rng = measures.seeded(seed, "uncertainty_r", "shuffle")
+    rng = resampling.seeded(seed, "uncertainty_r", "shuffle")
     null = [rank_correlation(uncertainty, rng.permutation(error)) for _ in range(SHUFFLES)]
-    low, high = over_wells(rank_correlation, uncertainty, error, wells, measures.seeded(seed, "uncertainty_r"))
+    low, high = over_wells(rank_correlation, uncertainty, error, wells, resampling.seeded(seed, "uncertainty_r"))
     yield {"metric": "uncertainty_r", "value": rank_correlation(uncertainty, error), "n": len(error), "low": low,
            "high": high, "null": 0.0, "null_bound": np.quantile(null, 0.95)}  # fmt: skip
 

@@ -19,11 +19,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from brightpaint import store
+from brightpaint.base import resampling
 from brightpaint.base.cli import run
 from brightpaint.base.intensity import standardise
-from brightpaint.profiles.profile import read_selection
-from brightpaint.scores import measures
-from brightpaint.scores.images.fields_scored import join_rows
+from brightpaint.profiles.select import read_selection
+from brightpaint.scores.images import pixels
+from brightpaint.scores.pairing import join_rows
 from brightpaint.scores.profiles import discrepancy, feature_distance
 from brightpaint.study.sweep_points import evaluations
 
@@ -46,8 +47,8 @@ def field_values(real: np.ndarray, painted: np.ndarray, cutoff: float) -> dict[s
     truth, image = standardise(real, cutoff), standardise(painted, cutoff)
     power = detail_power(truth)
     return {
-        "pcc": measures.pcc(truth, image).mean(),
-        "ssim": np.mean([measures.ssim(*pair, data_range=cutoff) for pair in zip(truth, image)]),
+        "pcc": pixels.pcc(truth, image).mean(),
+        "ssim": np.mean([pixels.ssim(*pair, data_range=cutoff) for pair in zip(truth, image)]),
         "detail": np.mean(np.where(power > 0, detail_power(image) / np.where(power > 0, power, 1), np.nan)),
     }
 
@@ -127,13 +128,13 @@ def point_rows(found: dict, base: dict) -> list[dict]:
     """
     rows = []
     for name, (value, drawn) in found.items():
-        low, high = measures.interval(drawn)
-        apart = measures.interval(drawn - base[name][1])
+        low, high = resampling.interval(drawn)
+        apart = resampling.interval(drawn - base[name][1])
         rows.append({"metric": name, "value": value, "low": low, "high": high, "difference": value - base[name][0],
                      "difference_low": apart[0], "difference_high": apart[1]})  # fmt: skip
     if "mmd2" in found:
         pairs = zip(found["mmd2"][1], base["mmd2"][1])
-        low, high = measures.interval(np.array([relative(*pair) for pair in pairs]))
+        low, high = resampling.interval(np.array([relative(*pair) for pair in pairs]))
         rows.append(
             {"metric": "mmd_increase", "value": relative(found["mmd2"][0], base["mmd2"][0]), "low": low, "high": high}
         )
@@ -186,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ValueError("sweep: --predicted, --seconds and --medians must name every point of the settings")
     real = store.open_stack(args.real).select(fields)
     weights = discrepancy.field_weights(
-        fields["Metadata_Well"], measures.seeded("sweep", fields["Metadata_Plate"].iloc[0])
+        fields["Metadata_Well"], resampling.seeded("sweep", fields["Metadata_Plate"].iloc[0])
     )
     measured, seconds = {}, {}
     for place, (point, features) in enumerate(zip(points, feature_values(args, fields, weights))):

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist, pdist
 
-from brightpaint.scores import measures
+from brightpaint.base import resampling
 
 
 @dataclass(frozen=True)
@@ -157,10 +157,10 @@ def _pairs(values: np.ndarray, left: np.ndarray, right: np.ndarray, distinct: bo
     return np.where(count > 0, total / np.where(count > 0, count, 1), np.nan)
 
 
-def field_weights(wells: Sequence[str], rng: np.random.Generator, resamples: int = measures.RESAMPLES) -> np.ndarray:
+def field_weights(wells: Sequence[str], rng: np.random.Generator, resamples: int = resampling.RESAMPLES) -> np.ndarray:
     """Draw whole wells anew: (resamples, n), how often each field counts."""
     _, codes = np.unique(np.asarray(wells, dtype=str), return_inverse=True)
-    return measures.resample_counts(int(codes.max()) + 1, rng, resamples)[:, codes]
+    return resampling.resample_counts(int(codes.max()) + 1, rng, resamples)[:, codes]
 
 
 def rows(found: dict[str, tuple[float, np.ndarray]], nulls: Sequence[dict[str, float]], n: int) -> Iterator[dict]:
@@ -173,7 +173,7 @@ def rows(found: dict[str, tuple[float, np.ndarray]], nulls: Sequence[dict[str, f
     n : fields
     """
     for metric, (value, drawn) in found.items():
-        low, high = measures.interval(drawn)
+        low, high = resampling.interval(drawn)
         null = np.mean([each[metric] for each in nulls]) if nulls else np.nan
         yield {"metric": metric, "value": value, "low": low, "high": high, "null": null, "n": n}
 

@@ -17,38 +17,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from brightpaint import store
-from brightpaint.scores import measures
-from brightpaint.scores.images.fields_scored import covered, join_rows
+from brightpaint.base import resampling
+from brightpaint.features.embedders.vectors import read_vectors, vector_names
+from brightpaint.scores.pairing import covered, join_rows
 from brightpaint.scores.profiles import discrepancy
+from brightpaint.study.spaces import Space
 
-PREFIX = "DINO_"
 ROUNDING = 1e-6  # float32 keeps seven digits: what spreads less than this share of its size does not spread
 log = logging.getLogger(__name__)
 
 
-def numbers_of(frame: pd.DataFrame) -> list[str]:
-    """Return the columns of an embedding."""
-    return [name for name in frame.columns if name.startswith(PREFIX)]
-
-
-def read_embeddings(path: Path) -> pd.DataFrame:
-    """Read the embeddings of a plate's fields; what is no number, or not finite, is an error."""
-    frame = store.read_fields(path)
-    names = numbers_of(frame)
-    if not names:
-        raise ValueError(
-            f"{path}: no column {PREFIX}*; expected embeddings, one row a field; delete it and rerun embed"
-        )
-    for name in names:
-        if not pd.api.types.is_numeric_dtype(frame[name]):
-            raise ValueError(f"{path}: {name} holds words, expected numbers; delete it and rerun embed")
-    bad = ~np.isfinite(frame[names].to_numpy(np.float64))
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        place = store.describe_field(frame.iloc[row])
-        raise ValueError(f"{path}: {names[column]} is not finite ({place}); delete it and rerun embed")
-    return frame
+def read(path: Path, space: Space) -> pd.DataFrame:
+    """Read one plate's embeddings."""
+    return read_vectors(path, space.prefixes, space.rule)
 
 
 def scaled(real: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
@@ -135,12 +116,12 @@ def replicate(real: np.ndarray, other: np.ndarray) -> dict[str, float]:
     return found
 
 
-def check_numbers(real: pd.DataFrame, frame: pd.DataFrame, where: str) -> None:
+def check_numbers(real: pd.DataFrame, frame: pd.DataFrame, space: Space, where: str) -> None:
     """Refuse embeddings that are not of the same numbers as the real ones."""
-    wanted, found = numbers_of(real), numbers_of(frame)
+    wanted, found = (vector_names(side.columns, space.prefixes) for side in (real, frame))
     if wanted != found:
         raise ValueError(f"score: {where}: {len(found)} numbers a field, the real ones have {len(wanted)}; these are "
-                         "embeddings of other channels or of another network: delete them and rerun embed")  # fmt: skip
+                         f"embeddings of other channels or of another network: delete them and rerun {space.rule}")  # fmt: skip
 
 
 def plate_rows(
@@ -149,7 +130,9 @@ def plate_rows(
     real: pd.DataFrame,
     painted: pd.DataFrame,
     others: Sequence[pd.DataFrame],
+    kept: Sequence[str] | None,
     active: set | None,
+    space: Space,
 ) -> Iterator[dict]:
     """Score an arm's embeddings on one plate for the subsets that it covers: rows of the metrics table without `arm`.
 
@@ -157,10 +140,12 @@ def plate_rows(
     ----------
     real, painted : embeddings of the plate's fields, joined by key; the prediction may lack fields
     others : real embeddings of the other plates; their fields of the same perturbations are what the null is taken from
+    kept : the selected numbers; None for all
     """
     for where, frame in ((f"arm {arm}", painted), *(("another real plate", other) for other in others)):
-        check_numbers(real, frame, f"plate {plate}, {where}")
-    joined, names = join_rows(real, painted, f"{arm}, embeddings"), numbers_of(real)
+        check_numbers(real, frame, space, f"plate {plate}, {where}")
+    joined = join_rows(real, painted, f"{arm}, embeddings")
+    names = list(kept or vector_names(real.columns, space.prefixes))
     for subset, chosen in covered(real, joined, active, f"{arm}, embeddings").items():
         part = joined[chosen]
         if not len(part):
@@ -168,7 +153,7 @@ def plate_rows(
         truth = real.iloc[part["real_row"]][names].to_numpy(np.float64)
         image = painted.iloc[part["predicted_row"]][names].to_numpy(np.float64)
         weights = discrepancy.field_weights(
-            part["Metadata_Well"], measures.seeded(plate, subset, "embedding distances")
+            part["Metadata_Well"], resampling.seeded(plate, subset, "embedding distances")
         )
         shown = set(part["Metadata_perturbation"])
         alike = [other.loc[other["Metadata_perturbation"].isin(shown), names].to_numpy(np.float64) for other in others]
@@ -179,4 +164,4 @@ def plate_rows(
             raise ValueError(f"score: plate {plate}, {subset}: {error}") from None
         log.info("%s, %s, %s: %d fields, %d other real plates", arm, plate, subset, len(part), len(nulls))
         for row in discrepancy.rows(found, nulls, len(part)):
-            yield {**row, "plate": plate, "subset": subset, "space": "dino", "channel": "all"}
+            yield {**row, "plate": plate, "subset": subset, "space": space.name, "channel": "all"}

@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from brightpaint.scores import measures
-from brightpaint.scores.images.fields_scored import covered, join_rows
+from brightpaint.base import resampling
+from brightpaint.features.median import read_medians
+from brightpaint.scores.pairing import covered, join_rows
 from brightpaint.scores.profiles import discrepancy
+from brightpaint.study.spaces import MAIN, Space
 
 log = logging.getLogger(__name__)
+
+
+def read(path: Path, space: Space) -> pd.DataFrame:
+    """Read one plate's field medians."""
+    return read_medians(path)
 
 
 def features_of_all(frames: Sequence[pd.DataFrame], features: Sequence[str]) -> list[str]:
@@ -75,6 +83,7 @@ def plate_rows(
     others: Sequence[pd.DataFrame],
     features: Sequence[str],
     active: set | None,
+    space: Space = MAIN,
 ) -> Iterator[dict]:
     """Score an arm's features on one plate for the subsets that it covers: rows of the metrics table without `arm`.
 
@@ -90,10 +99,10 @@ def plate_rows(
         truth, image = real.iloc[part["real_row"]], painted.iloc[part["predicted_row"]]
         if not (truth["Metadata_cells"] > 0).any():
             continue
-        weights = discrepancy.field_weights(part["Metadata_Well"], measures.seeded(plate, subset, "distances"))
+        weights = discrepancy.field_weights(part["Metadata_Well"], resampling.seeded(plate, subset, "distances"))
         found = paired(truth, image, features, weights)
         names = set(truth["Metadata_perturbation"])
         alike = [other[other["Metadata_perturbation"].isin(names)] for other in others]
         nulls = [replicate(truth, other, features) for other in alike if (other["Metadata_cells"] > 0).any()]
         for row in discrepancy.rows(found, nulls, len(part)):
-            yield {**row, "plate": plate, "subset": subset, "space": "cellprofiler", "channel": "all"}
+            yield {**row, "plate": plate, "subset": subset, "space": space.name, "channel": "all"}

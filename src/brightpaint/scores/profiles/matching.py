@@ -9,11 +9,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from brightpaint.scores import measures
+from brightpaint import store
+from brightpaint.base import resampling
+from brightpaint.profiles.similarity import (
+    chance_matches,
+    cosine_similarity,
+    feature_correlations,
+    matching_distances,
+    mtdist_paper,
+    nearest_neighbours,
+    neighbour_hits,
+    shared_targets,
+)
 
 SHUFFLES = 1000
 log = logging.getLogger(__name__)
@@ -36,6 +48,15 @@ def treated_profiles(profiles: pd.DataFrame, where: str) -> pd.DataFrame:
     log.info("%s: %d perturbations, %d without cells left out; %d features, %d with gaps left out",
              where, len(known), empty.sum(), len(features), len(lost))  # fmt: skip
     return known.drop(columns=lost)
+
+
+def by_plate(path: Path, arm: str) -> dict[str, pd.DataFrame]:
+    """Read perturbation profiles: {plate: treated perturbations, indexed by name}."""
+    frame = store.read_table(path, required=["Metadata_Plate", "Metadata_perturbation", "Metadata_target"])
+    return {
+        plate: treated_profiles(rows, f"{arm}, plate {plate}")
+        for plate, rows in frame.groupby("Metadata_Plate", sort=True)
+    }
 
 
 def feature_names(profiles: pd.DataFrame) -> list[str]:
@@ -65,8 +86,8 @@ def position_matches(positions: np.ndarray, shared: np.ndarray, k: int, rng: np.
     distance = np.linalg.norm(positions[:, None] - positions[None], axis=2)
     counts = []
     for _ in range(100):
-        nearest = measures.nearest_neighbours(-distance - rng.uniform(0, 1e-6, distance.shape), k)
-        counts.append((measures.neighbour_hits(nearest, shared) > 0).sum())
+        nearest = nearest_neighbours(-distance - rng.uniform(0, 1e-6, distance.shape), k)
+        counts.append((neighbour_hits(nearest, shared) > 0).sum())
     return float(np.mean(counts))
 
 
@@ -83,14 +104,14 @@ def match_rows(profiles: pd.DataFrame, fields: pd.DataFrame, seed: str) -> Itera
     n, names = len(targets), profiles.index[(profiles["Metadata_target"] != "").to_numpy()]
     positions = plate_positions(fields, names)
     for metric, k in (("nn", 1), ("top5", 5)):
-        nearest = measures.nearest_neighbours(similarity, k)
-        hits = measures.neighbour_hits(nearest, shared)
-        low, high = measures.bootstrap_ratio(hits > 0, np.ones(n), targets, measures.seeded(seed, metric))
-        rng = measures.seeded(seed, metric, "shuffle")
-        null = [(measures.neighbour_hits(nearest, shared, rng.permutation(n)) > 0).sum() for _ in range(SHUFFLES)]
+        nearest = nearest_neighbours(similarity, k)
+        hits = neighbour_hits(nearest, shared)
+        low, high = resampling.bootstrap_ratio(hits > 0, np.ones(n), targets, resampling.seeded(seed, metric))
+        rng = resampling.seeded(seed, metric, "shuffle")
+        null = [(neighbour_hits(nearest, shared, rng.permutation(n)) > 0).sum() for _ in range(SHUFFLES)]
         yield {"metric": metric, "value": (hits > 0).sum(), "low": low * n, "high": high * n, "n": n,
-               "null": measures.chance_matches(shared, k), "null_bound": np.quantile(null, 0.95),
-               "floor": position_matches(positions, shared, k, measures.seeded(seed, metric, "position"))}  # fmt: skip
+               "null": chance_matches(shared, k), "null_bound": np.quantile(null, 0.95),
+               "floor": position_matches(positions, shared, k, resampling.seeded(seed, metric, "position"))}  # fmt: skip
         if hits.sum() != (hits > 0).sum():  # the published code counts hits, not queries with a hit
             yield {"metric": f"{metric}_paper", "value": hits.sum(), "n": n}
 
@@ -98,18 +119,18 @@ def match_rows(profiles: pd.DataFrame, fields: pd.DataFrame, seed: str) -> Itera
 def distance_rows(profiles: pd.DataFrame, seed: str) -> Iterator[dict]:
     """Take the mean cosine distance of perturbations that share a target (`mtdist`), with its shuffled null."""
     similarity, targets, shared = similarities(profiles)
-    sums, counts = measures.matching_distances(similarity, shared)
+    sums, counts = matching_distances(similarity, shared)
     first, second = np.nonzero(np.triu(shared))
     row = {"metric": "mtdist", "value": np.nan, "n": len(first)}
     if len(first):
-        rng = measures.seeded(seed, "mtdist", "shuffle")
+        rng = resampling.seeded(seed, "mtdist", "shuffle")
         orders = (rng.permutation(len(targets)) for _ in range(SHUFFLES))
         null = [1 - similarity[order[first], order[second]].mean() for order in orders]
-        low, high = measures.bootstrap_ratio(sums, counts, targets, measures.seeded(seed, "mtdist"))
+        low, high = resampling.bootstrap_ratio(sums, counts, targets, resampling.seeded(seed, "mtdist"))
         row.update(value=sums.sum() / counts.sum(), low=low, high=high, null=np.mean(null),
                    null_bound=np.quantile(null, 0.05))  # fmt: skip
     yield row
-    paper = measures.mtdist_paper(similarity, targets)
+    paper = mtdist_paper(similarity, targets)
     if np.isfinite(paper) and not np.isclose(paper, row["value"]):
         yield {"metric": "mtdist_paper", "value": paper, "n": len(first)}
 
@@ -119,7 +140,7 @@ def similarities(profiles: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.nda
     chosen = profiles[profiles["Metadata_target"] != ""]
     targets = chosen["Metadata_target"].to_numpy()
     values = chosen[feature_names(chosen)].to_numpy(dtype=np.float64)
-    return measures.cosine_similarity(values), targets, measures.shared_targets(targets)
+    return cosine_similarity(values), targets, shared_targets(targets)
 
 
 def joined_values(real: pd.DataFrame, predicted: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +160,7 @@ def cpcor(real: pd.DataFrame, predicted: pd.DataFrame, weights: np.ndarray | Non
     left, right = joined_values(real, predicted)
     if len(left) < 3 or not left.shape[1]:
         return np.array([np.nan])
-    values = measures.feature_correlations(left, right, weights)
+    values = feature_correlations(left, right, weights)
     said = np.isfinite(values)
     return np.where(said, values, 0).sum(axis=1) / np.where(said.any(axis=1), said.sum(axis=1), np.nan)
 
@@ -157,8 +178,10 @@ def correlation_row(real: pd.DataFrame, predicted: pd.DataFrame, elsewhere: Sequ
     row = {"metric": "cpcor", "value": value, "n": n}
     if not np.isfinite(value):
         return row
-    low, high = measures.interval(cpcor(real, predicted, measures.resample_counts(n, measures.seeded(seed, "cpcor"))))
-    rng = measures.seeded(seed, "cpcor", "shuffle")
+    low, high = resampling.interval(
+        cpcor(real, predicted, resampling.resample_counts(n, resampling.seeded(seed, "cpcor")))
+    )
+    rng = resampling.seeded(seed, "cpcor", "shuffle")
     null = [cpcor(real, predicted.set_axis(rng.permutation(predicted.index)))[0] for _ in range(SHUFFLES // 5)]
     row.update(low=low, high=high, null=np.mean(null), null_bound=np.quantile(null, 0.95))
     return {**row, "floor": cpcor(real, lookup(elsewhere))[0] if len(elsewhere) else np.nan}
@@ -181,9 +204,9 @@ def replicate_row(real: pd.DataFrame, elsewhere: Sequence[pd.DataFrame], seed: s
     row = correlation_row(real, elsewhere[0], [], seed)
     if not np.isfinite(row["value"]):
         return row
-    weights = measures.resample_counts(row["n"], measures.seeded(seed, "cpcor"))
+    weights = resampling.resample_counts(row["n"], resampling.seeded(seed, "cpcor"))
     each = [cpcor(real, other)[0] for other in elsewhere]
     same = all(len(real.index.intersection(other.index)) == row["n"] for other in elsewhere)
     drawn = np.mean([cpcor(real, other, weights) for other in elsewhere], axis=0) if same else np.array([np.nan])
-    low, high = measures.interval(drawn)
+    low, high = resampling.interval(drawn)
     return {**row, "value": np.mean(each), "low": low, "high": high, "floor": cpcor(real, lookup(elsewhere))[0]}

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from brightpaint.scores import measures
+from brightpaint.base import resampling
+from brightpaint.profiles.similarity import cosine_similarity, nearest_neighbours, target_sets
 from brightpaint.scores.profiles.matching import feature_names, plate_positions, similarities
 
 SHUFFLES = 200
@@ -24,7 +25,7 @@ TIE_BREAKS = 100
 
 def target_members(targets: np.ndarray) -> tuple[list[str], np.ndarray]:
     """Return the names of all targets and who has which: (n, T) bool."""
-    sets = measures.target_sets(targets)
+    sets = target_sets(targets)
     names = sorted(frozenset().union(*sets)) if sets else []
     return names, np.array([[name in group for name in names] for group in sets], dtype=bool).reshape(
         len(sets), len(names)
@@ -88,25 +89,25 @@ def retrieval_row(profiles: pd.DataFrame, fields: pd.DataFrame, seed: str) -> di
     def scores(near: np.ndarray, order: np.ndarray | None = None) -> np.ndarray:
         return target_means(average_precisions(near, members, shared, order), target, len(names))
 
-    nearest = measures.nearest_neighbours(similarity, len(similarity) - 1)
+    nearest = nearest_neighbours(similarity, len(similarity) - 1)
     found = scores(nearest)
     said = np.isfinite(found)
     row = {"metric": "map_target", "value": np.nan, "n": int(said.sum())}
     if not said.any():
         return row
-    rng = measures.seeded(seed, "map_target", "shuffle")
+    rng = resampling.seeded(seed, "map_target", "shuffle")
     null = [np.nanmean(scores(nearest, rng.permutation(len(targets)))) for _ in range(SHUFFLES)]
-    low, high = measures.bootstrap_ratio(
-        found[said], np.ones(said.sum()), np.array(names)[said], measures.seeded(seed, "map_target")
+    low, high = resampling.bootstrap_ratio(
+        found[said], np.ones(said.sum()), np.array(names)[said], resampling.seeded(seed, "map_target")
     )
     row.update(value=found[said].mean(), low=low, high=high, null=np.mean(null), null_bound=np.quantile(null, 0.95))
     positions = plate_positions(fields, profiles.index[(profiles["Metadata_target"] != "").to_numpy()])
     if not np.isfinite(positions).all():
         return row
-    rng = measures.seeded(seed, "map_target", "position")
+    rng = resampling.seeded(seed, "map_target", "position")
     distance = np.linalg.norm(positions[:, None] - positions[None], axis=2)
     drawn = (-distance - rng.uniform(0, 1e-6, distance.shape) for _ in range(TIE_BREAKS))
-    each = [np.nanmean(scores(measures.nearest_neighbours(ties, len(ties) - 1))) for ties in drawn]
+    each = [np.nanmean(scores(nearest_neighbours(ties, len(ties) - 1))) for ties in drawn]
     return {**row, "floor": float(np.mean(each))}
 
 
@@ -119,8 +120,8 @@ def replicate_ranks(profiles: pd.DataFrame, gallery: pd.DataFrame, seed: str) ->
     """
     features = [name for name in feature_names(profiles) if name in gallery]
     sides = (frame[features].to_numpy(dtype=np.float64) for frame in (profiles, gallery))
-    similarity = measures.cosine_similarity(*sides)
-    ties = measures.seeded(seed, "map_replicate", "ties").random(similarity.shape)
+    similarity = cosine_similarity(*sides)
+    ties = resampling.seeded(seed, "map_replicate", "ties").random(similarity.shape)
     order = np.lexsort((ties, -similarity))  # along the last axis
     ranks = np.empty(order.shape)
     np.put_along_axis(ranks, order, np.arange(1, order.shape[1] + 1, dtype=float)[None].repeat(len(order), 0), axis=1)
@@ -176,16 +177,16 @@ def replicate_map_row(profiles: pd.DataFrame, gallery: Sequence[pd.DataFrame], f
     if not said.any():
         return row
     names = profiles.index.to_numpy()[said]
-    rng = measures.seeded(seed, "map_replicate")
-    low, high = measures.bootstrap_ratio(found[said], np.ones(said.sum()), names, rng)
-    rng = measures.seeded(seed, "map_replicate", "shuffle")
+    rng = resampling.seeded(seed, "map_replicate")
+    low, high = resampling.bootstrap_ratio(found[said], np.ones(said.sum()), names, rng)
+    rng = resampling.seeded(seed, "map_replicate", "shuffle")
     null = [np.nanmean(replicate_precisions(ranks, columns[rng.permutation(len(columns))])) for _ in range(SHUFFLES)]
     row.update(value=found[said].mean(), low=low, high=high, n=int(said.sum()), null=np.mean(null),
                null_bound=np.quantile(null, 0.95))  # fmt: skip
     positions = plate_positions(fields, profiles.index)
     if len(profiles) < 2 or not np.isfinite(positions).all():
         return row
-    rng = measures.seeded(seed, "map_replicate", "position")
+    rng = resampling.seeded(seed, "map_replicate", "position")
     distance = np.linalg.norm(positions[:, None] - positions[None], axis=2)
     np.fill_diagonal(distance, np.inf)
     near = ((distance + rng.uniform(0, 1e-6, distance.shape)).argmin(axis=1) for _ in range(TIE_BREAKS))

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.report.figures import overlap, overlap_figure
+from brightpaint.report.figures import overlap
 
 
 def profiles(matched, targets=8, seed=0):
@@ -117,15 +117,17 @@ def test_both_spaces_reach_the_files_and_references_count_the_painted_plates_alo
     )
     seen = [written(tmp_path, "seen", two, "DINO_DNA_"), written(tmp_path, "bright", two, "DINO_BF_"),
             written(tmp_path, "seen_a", {"P": profiles([1], 20, 3)}, "DINO_DNA_")]  # fmt: skip
-    words = ["--settings", '{"dpi": 40}', "--subset", "full", "--real", real, "--arms", "a"]
-    words += ["--profiles", painted, "--figure", str(tmp_path / "x.png"), "--table", str(tmp_path / "x.tsv")]
-    overlap_figure.main(words)
+    words = ["--settings", '{"dpi": 40}', "--subset", "full", "--figure", str(tmp_path / "x.png")]
+    words += ["--table", str(tmp_path / "x.tsv")]
+    spaces = ["cellprofiler", "cellprofiler", "dino", "dino", "dino"]
+    overlap.main([*words, "--arms", "real", "a", "--spaces", *spaces[:2], "--profiles", real, painted])
     assert len(store.read_table(tmp_path / "x.tsv")) == 4
-    overlap_figure.main([*words, "--embedded-arms", "real", "brightfield", "a", "--embedded", *seen])
+    words += ["--arms", "real", "a", "real", "brightfield", "a", "--spaces", *spaces]
+    overlap.main([*words, "--profiles", real, painted, *seen])
     table = store.read_table(tmp_path / "x.tsv")
     assert len(table) == 25 and set(table["plates"].astype(int)) == {1}
     assert list(dict.fromkeys(zip(table["row"], table["row_space"]))) == [
         ("real", "cellprofiler"), ("a", "cellprofiler"), ("real", "dino"), ("brightfield", "dino"), ("a", "dino"),
     ]  # fmt: skip
-    with pytest.raises(ValueError, match="--embedded-arms and --embedded must be as many; 1 and 3"):
-        overlap_figure.main([*words, "--embedded-arms", "real", "--embedded", *seen])
+    with pytest.raises(ValueError, match="--arms, --spaces and --profiles must be as many; 5, 5 and 3"):
+        overlap.main([*words, "--profiles", *seen])

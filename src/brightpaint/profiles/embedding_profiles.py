@@ -1,4 +1,4 @@
-"""Take the median embedding of each well and perturbation of an arm: profiles in the space of a network.
+"""Profiles of fields: the median of each well and perturbation in the space of a network, which segments no cell.
 
 As published, embeddings of length 1 are used as they are (`normalise: none`): cosine distances between them are small,
 for every picture of cells has much in common. `plate` standardises each number over the fields of a plate, as
@@ -7,18 +7,24 @@ CellProfiler's features are.
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from brightpaint import store
-from brightpaint.base import cli
-from brightpaint.profiles.profile import PERTURBATION, WELL, median_of
+from brightpaint.features.embedders.vectors import read_vectors, vector_names
+from brightpaint.profiles.aggregate import PERTURBATION, WELL, median_of
+from brightpaint.study.spaces import Space
 
-log = logging.getLogger(__name__)
+
+def read(path: Path, space: Space) -> pd.DataFrame:
+    """Read one plate's embeddings."""
+    return read_vectors(path, space.prefixes, space.rule)
+
+
+def numbers_of(columns: Sequence[str], space: Space) -> list[str]:
+    """Return the columns that are numbers of the space."""
+    return vector_names(columns, space.prefixes)
 
 
 def embedding_names(frame: pd.DataFrame) -> list[str]:
@@ -35,13 +41,21 @@ def standardise_plate(fields: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([fields.drop(columns=names), scaled], axis=1)[list(fields.columns)]
 
 
-def embedding_profiles(plates: list[pd.DataFrame], normalise: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def profiles(
+    plates: Sequence[pd.DataFrame],
+    kept: Sequence[str] | None = None,
+    *,
+    normalise: str = "none",
+    reference: Sequence[pd.DataFrame] = (),
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the profiles of wells and of perturbations.
 
     Parameters
     ----------
     plates : embeddings of one plate each, one row a field
+    kept : the selected numbers; None for all
     normalise : none or plate
+    reference : not used: nothing is fitted on other plates
 
     Returns
     -------
@@ -54,25 +68,7 @@ def embedding_profiles(plates: list[pd.DataFrame], normalise: str) -> tuple[pd.D
             raise ValueError("embeddings of plates differ in their columns; delete the embeddings and rerun `embed`")
     scaled = [standardise_plate(plate) if normalise == "plate" else plate for plate in plates]
     fields = pd.concat(scaled, ignore_index=True).assign(Metadata_fields=1)
+    names = names if kept is None else list(kept)
     wells = median_of(fields, WELL, names, ["Metadata_fields"])
     known = wells[wells["Metadata_perturbation"] != ""]
     return wells, median_of(known, PERTURBATION, names, ["Metadata_fields"])
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Make an arm's profiles from its embeddings."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: normalise")
-    parser.add_argument("--embeddings", type=Path, nargs="+", required=True, help="one table a plate")
-    parser.add_argument("--wells", type=Path, required=True)
-    parser.add_argument("--perturbations", type=Path, required=True)
-    args = parser.parse_args(argv)
-    plates = [store.read_fields(path) for path in args.embeddings]
-    wells, perturbations = embedding_profiles(plates, args.settings["normalise"])
-    log.info("%d wells, %d perturbations, %d numbers", len(wells), len(perturbations), len(embedding_names(wells)))
-    store.write_table(wells, args.wells)
-    store.write_table(perturbations, args.perturbations)
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -24,13 +24,13 @@ def montage_stacks(wildcards):
 def plate_pictures(wildcards):
     """JSON: what changes the pictures of a plate."""
     size_um = STUDY.pixel_size_um(wildcards.plate)
-    return json.dumps({**CONFIG["figures"], "channels": CONFIG["channels"], "pixel_size_um": size_um}, sort_keys=True)
+    return as_json({**CONFIG["figures"], "channels": CONFIG["channels"], "pixel_size_um": size_um})
 
 
 def arm_pictures(wildcards):
     """JSON: what changes the pictures of an arm on its test plates."""
     sizes = {plate: STUDY.pixel_size_um(plate) for plate in STUDY.test_plates(wildcards.arm)}
-    return json.dumps({**CONFIG["figures"], "channels": CONFIG["channels"], "pixel_size_um": sizes}, sort_keys=True)
+    return as_json({**CONFIG["figures"], "channels": CONFIG["channels"], "pixel_size_um": sizes})
 
 
 def failing_arms():
@@ -46,7 +46,7 @@ def sampling_arms():
 def quality_pictures(wildcards):
     """JSON: what changes the layout of a plate's quality."""
     chosen = {**CONFIG["quality"], "channels": STUDY.channels(wildcards.plate), **pick("figures", "dpi")}
-    return json.dumps(chosen, sort_keys=True)
+    return as_json(chosen)
 
 
 def uncertainty_of_unscored(wildcards):
@@ -81,7 +81,7 @@ def paper_arms():
 
 def paper_settings(wildcards):
     """JSON: what changes one of the paper's tables."""
-    return json.dumps({"arms": paper_arms(), "number": int(wildcards.number)}, sort_keys=True)
+    return as_json({"arms": paper_arms(), "number": int(wildcards.number)})
 
 
 def paper_tables():

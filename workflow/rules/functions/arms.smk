@@ -15,41 +15,6 @@ def stacks_to_score(wildcards):
     return expand("<results>/images/{arm}/{plate}.tif", arm=arm, plate=scored_plates(wildcards))
 
 
-def profiles_to_score(wildcards):
-    """Real and predicted profiles, where there are perturbations and the arm is measured."""
-    measured = wildcards.arm == "lookup" or (wildcards.arm != "brightfield" and STUDY.profiled(wildcards.arm))
-    if not (CONFIG["perturbations"] and measured):
-        return []
-    arms = dict.fromkeys(["real", wildcards.arm])
-    return expand("<results>/profiles/{arm}/cellprofiler/perturbations.parquet", arm=arms)
-
-
-def medians_to_score(arm=None):
-    """Input function: field medians of `arm`, or the scored one, on its plates; none where its cells are not measured."""
-
-    def medians(wildcards):
-        if wildcards.arm in NO_IMAGES or not STUDY.profiled(wildcards.arm):
-            return []
-        return expand(
-            "<results>/medians/{arm}/{plate}.parquet", arm=arm or wildcards.arm, plate=scored_plates(wildcards)
-        )
-
-    return medians
-
-
-def selection_to_score(wildcards):
-    """The selected features, where an arm's cells are measured and there are perturbations to select by."""
-    measured = CONFIG["perturbations"] and medians_to_score()(wildcards)
-    return "<results>/selection/cellprofiler.tsv" if measured else []
-
-
-def replicates_to_score(wildcards):
-    """Real field medians of every measured plate: what another plate's distance from the scored one is taken from."""
-    if not medians_to_score()(wildcards):
-        return []
-    return expand("<results>/medians/real/{plate}.parquet", plate=STUDY.profile_plates("real"))
-
-
 def uncertainty_to_score(wildcards):
     """Uncertainty stacks of the plates on which an arm is scored, where it paints several samples a field."""
     if wildcards.arm in NO_IMAGES or STUDY.entry("arms", wildcards.arm)["samples"] == 1:
@@ -62,67 +27,14 @@ def sweep_measured():
     return bool(CONFIG["perturbations"] and SWEPT and STUDY.profiled(base_arm(CONFIG)["name"]))
 
 
-def sweep_medians(wildcards):
-    """Field medians of every point of the sweep, where its cells are measured."""
-    measured = SWEPT if sweep_measured() else []
-    return expand("<results>/medians/{point}/{plate}.parquet", point=measured, plate=wildcards.plate)
-
-
-def sweep_real_medians(wildcards):
-    """The real field medians of the sweep's plate, where cells are measured."""
-    return "<results>/medians/real/{plate}.parquet" if sweep_measured() else []
-
-
-def sweep_selection(wildcards):
-    """The selected features, where the sweep's cells are measured."""
-    return "<results>/selection/cellprofiler.tsv" if sweep_measured() else []
-
-
-def masks_to_score(arm=None):
-    """Input function: label images of `arm`, or the scored one, on its plates; none where its cells are not measured."""
-
-    def masks(wildcards):
-        if wildcards.arm in NO_IMAGES or not STUDY.profiled(wildcards.arm):
-            return []
-        return expand("<results>/masks/{arm}/{plate}.tif", arm=arm or wildcards.arm, plate=scored_plates(wildcards))
-
-    return masks
-
-
-def compounds_fail():
-    """Whether the plates are simulated with wells whose compound failed, and their profiles are taken."""
-    return simulated() and CONFIG["simulate"]["failed_share"] > 0 and bool(STUDY.lookup_plates())
-
-
-def truth_to_score(wildcards):
-    """Truth of the scored plates and of those they are compared with, where compounds fail and the arm is measured."""
-    if not (compounds_fail() and profiles_to_score(wildcards)):
-        return []
-    looked_up = STUDY.lookup_plates()
-    plates = [name for plate, training in looked_up.items() for name in (plate, *training)]
-    return expand("<resources>/truth/{plate}.tsv", plate=list(dict.fromkeys(plates)))
-
-
-def wells_to_score(wildcards):
-    """Real and predicted well profiles, where it is known which compounds failed; a look-up has perturbations alone."""
-    if not truth_to_score(wildcards):
-        return []
-    table = "perturbations" if wildcards.arm == "lookup" else "wells"
-    return ["<results>/profiles/real/cellprofiler/wells.parquet"] + (
-        [] if wildcards.arm == "real" else [f"<results>/profiles/{wildcards.arm}/cellprofiler/{table}.parquet"]
-    )
-
-
 def active_table(wildcards):
     """The table of actives, where there are perturbations."""
     return "<results>/active/perturbations.tsv" if CONFIG["perturbations"] else []
 
 
 def scored_arms():
-    """Arms with plates to score: `real` first, then brightfield where it is embedded, what can be looked up, the predicted."""
-    looked_up = ["lookup"] if STUDY.lookup_plates() else []
-    embedded = ["brightfield"] if CONFIG["perturbations"] and STUDY.seen_arms("embed") else []
-    return ["real"] + embedded + looked_up + [arm for arm in STUDY.arms if STUDY.test_plates(arm)]
+    """What is scored: `real` first, then brightfield where it is in a space, what can be looked up, the predicted arms."""
+    return subjects.scored_arms(STUDY)
 
 
 def arms_testing(plate):
@@ -155,22 +67,6 @@ def feature_arms(subset):
         measured = [arm for arm in measured if STUDY.model_of(arm)["subset"] != "active"]
     looked_up = ["lookup"] if STUDY.lookup_plates() else []
     return measured + looked_up if CONFIG["perturbations"] and measured else []
-
-
-def embedded_arms(subset):
-    """What has profiles of `subset` in the embedder's space: real stains, brightfield, arms, what can be looked up; none if off."""
-    seen = STUDY.seen_arms("embed")
-    if subset == "full":  # as in feature_arms
-        seen = seen[:2] + [arm for arm in seen[2:] if STUDY.model_of(arm)["subset"] != "active"]
-    looked_up = ["lookup"] if STUDY.lookup_plates() else []
-    return seen + looked_up if CONFIG["perturbations"] and seen else []
-
-
-def tsne_arms(space):
-    """Arms whose wells have profiles in `space` beside the real ones."""
-    if space == "dino":
-        return STUDY.seen_arms("embed")[2:]
-    return [arm for arm in feature_arms("active") if arm != "lookup"]
 
 
 def leaking_arms():

@@ -16,47 +16,17 @@ import pandas as pd
 from tqdm import tqdm
 
 from brightpaint import store
+from brightpaint.base import resampling
 from brightpaint.base.intensity import standardise
-from brightpaint.scores import measures
 from brightpaint.scores.columns import BY_KEY
+from brightpaint.scores.images import pixels
 from brightpaint.scores.images.background import noise_ratio
+from brightpaint.scores.pairing import covered, join_rows, other_well
 
 SSIM_RANGE_PAPER = 2.0  # what scikit-image took for floats when the paper was written
 OTHER_WELL = "_other_well"
 BRIGHTFIELD_METRICS = ("pcc_brightfield", "pcc_brightfield_sd")
 log = logging.getLogger(__name__)
-
-
-def join_rows(fields: pd.DataFrame, rows: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Join predicted rows with the real fields they predict.
-
-    Returns
-    -------
-    frame with one row a predicted field: keys, annotations, `real_row`, `predicted_row`
-
-    Raises
-    ------
-    ValueError
-        naming a predicted field that the plate does not have
-    """
-    keys = store.FIELD_KEYS
-    left = rows[keys].assign(predicted_row=np.arange(len(rows)))
-    joined = left.merge(fields.assign(real_row=np.arange(len(fields))), on=keys, how="left", validate="one_to_one")
-    unknown = joined["real_row"].isna()
-    if unknown.any():
-        raise ValueError(
-            f"{where}: {store.describe_field(joined[unknown].iloc[0])} is predicted but not among the real fields; "
-            "delete the arm's stack and rerun"
-        )
-    return joined.astype({"real_row": int}).sort_values("real_row", ignore_index=True)
-
-
-def other_well(wells: Sequence[str]) -> np.ndarray:
-    """Return, for each field, the place of the next field that lies in another well (its own if all share one)."""
-    wells = np.asarray(wells)
-    n = len(wells)
-    steps = (next((step for step in range(1, n) if wells[(place + step) % n] != wells[place]), 0) for place in range(n))
-    return np.array([(place + step) % n for place, step in enumerate(steps)], dtype=int)
 
 
 def score_field(real: np.ndarray, predicted: np.ndarray, other: np.ndarray, *, cutoff: float) -> dict[str, np.ndarray]:
@@ -87,19 +57,19 @@ def compare(
     """Compare one field with one prediction, standardised (`truth`, `painted`) and as they came: {metric: (C,)}."""
     pairs = list(zip(truth, painted))
     return {
-        "pcc": measures.pcc(truth, painted),
-        "ssim": np.array([measures.ssim(*pair, data_range=cutoff) for pair in pairs]),
-        "mse": measures.mse(truth, painted),
-        "mae": measures.mae(truth, painted),
-        "mse_raw": measures.mse(real, predicted),
-        "ssim_paper": np.array([measures.ssim(*pair, data_range=SSIM_RANGE_PAPER) for pair in pairs]),
+        "pcc": pixels.pcc(truth, painted),
+        "ssim": np.array([pixels.ssim(*pair, data_range=cutoff) for pair in pairs]),
+        "mse": pixels.mse(truth, painted),
+        "mae": pixels.mae(truth, painted),
+        "mse_raw": pixels.mse(real, predicted),
+        "ssim_paper": np.array([pixels.ssim(*pair, data_range=SSIM_RANGE_PAPER) for pair in pairs]),
     }
 
 
 def score_brightfield(brightfield: np.ndarray, real: np.ndarray) -> dict[str, np.ndarray]:
     """Compute what brightfield reaches by itself: {metric: (C,)}, the largest |PCC| over its planes."""
-    candidates = (brightfield, measures.local_sd(brightfield))
-    return {name: measures.largest_pcc(planes, real) for name, planes in zip(BRIGHTFIELD_METRICS, candidates)}
+    candidates = (brightfield, pixels.local_sd(brightfield))
+    return {name: pixels.largest_pcc(planes, real) for name, planes in zip(BRIGHTFIELD_METRICS, candidates)}
 
 
 def field_scores(real: store.Stack, predicted: store.Stack | None, joined: pd.DataFrame, *, channels, cutoff):
@@ -131,8 +101,8 @@ def summarise_fields(
             chosen = [list(channels).index(channel)] if channel != "all" else list(range(len(channels)))
             per_field = values[:, chosen].mean(axis=1)  # (n, C) -> (n,)
             said = np.isfinite(per_field)
-            rng = measures.seeded(seed, name, channel)
-            low, high = measures.bootstrap_ratio(per_field[said], np.ones(said.sum()), wells[said], rng)
+            rng = resampling.seeded(seed, name, channel)
+            low, high = resampling.bootstrap_ratio(per_field[said], np.ones(said.sum()), wells[said], rng)
             row = {"metric": name, "channel": channel, "low": low, "high": high, "n": int(said.sum())}
             row["value"] = per_field[said].mean() if said.any() else np.nan
             chance = scores.get(name + OTHER_WELL)
@@ -146,7 +116,7 @@ def summarise_fields(
 def chance_level(values: np.ndarray, wells: np.ndarray, better: int, rng: np.random.Generator) -> dict[str, float]:
     """Return the mean over fields (n,) compared with other wells, and what it betters one time in twenty."""
     said = np.isfinite(values)
-    low, high = measures.bootstrap_ratio(values[said], np.ones(said.sum()), wells[said], rng, level=0.9)
+    low, high = resampling.bootstrap_ratio(values[said], np.ones(said.sum()), wells[said], rng, level=0.9)
     return {"null": values[said].mean() if said.any() else np.nan, "null_bound": high if better > 0 else low}
 
 
@@ -193,30 +163,3 @@ def image_rows(
         wells = joined.loc[chosen, "Metadata_Well"].to_numpy()
         for row in summarise_fields(part, wells, targets, f"{plate}/{subset}"):
             yield {**row, "plate": plate, "subset": subset, "space": "images"}
-
-
-def covered(fields: pd.DataFrame, joined: pd.DataFrame, active: set | None, where: str) -> dict[str, np.ndarray]:
-    """Tell which subsets a prediction covers: `full` (every real field), `active` (every active field).
-
-    Returns
-    -------
-    {subset: (n,) bool over `joined`}
-
-    Raises
-    ------
-    ValueError
-        where fields are missing that neither subset can do without
-    """
-    subsets = {}
-    if len(joined) == len(fields):
-        subsets["full"] = np.ones(len(joined), dtype=bool)
-    if active is not None:
-        chosen = joined["Metadata_perturbation"].isin(active).to_numpy()
-        if chosen.sum() == fields["Metadata_perturbation"].isin(active).sum():
-            subsets["active"] = chosen
-    if not subsets:
-        missing = fields.merge(joined[store.FIELD_KEYS], on=store.FIELD_KEYS, how="left", indicator=True)
-        lost = missing[missing["_merge"] == "left_only"]
-        raise ValueError(f"{where}: {len(lost)} of {len(fields)} fields are not predicted, "
-                         f"{store.describe_field(lost.iloc[0])} first; delete the stack and rerun")  # fmt: skip
-    return subsets

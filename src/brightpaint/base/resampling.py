@@ -1,0 +1,58 @@
+"""Intervals, nulls and p-values: random generators seeded by name, the bootstrap, and the false discovery rate.
+
+Every interval is a bootstrap within one plate: it says how far the number depends on the wells at hand, not how it
+varies between batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from brightpaint.base.seeds import seed_of
+
+RESAMPLES = 1000
+
+
+def seeded(*names: object) -> np.random.Generator:
+    """Return a random generator that depends on names alone, never on order or process."""
+    return np.random.default_rng(seed_of(*names))
+
+
+def resample_counts(n: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> np.ndarray:
+    """Draw bootstrap weights: (resamples, n), how often each of n units is drawn; rows sum to n."""
+    return rng.multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64)
+
+
+def bootstrap_ratio(
+    sums: np.ndarray, counts: np.ndarray, groups: Sequence, rng: np.random.Generator, *, level: float = 0.95
+) -> tuple[float, float]:
+    """Percentile interval of `sums.sum() / counts.sum()` when whole groups are drawn anew.
+
+    Parameters
+    ----------
+    sums, counts : (n,) of fields, queries or pairs
+    groups : (n,) what is drawn together, e.g. the wells of fields or the targets of queries
+
+    Returns
+    -------
+    low, high; NaN when there are fewer than two groups
+    """
+    _, codes = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    n_groups = codes.max() + 1 if len(codes) else 0
+    if n_groups < 2:
+        return float("nan"), float("nan")
+    grouped = [np.bincount(codes, weights=side, minlength=n_groups) for side in (sums, counts)]
+    drawn = resample_counts(n_groups, rng)
+    numerator, denominator = drawn @ grouped[0], drawn @ grouped[1]
+    return interval(numerator[denominator > 0] / denominator[denominator > 0], level=level)
+
+
+def interval(values: np.ndarray, *, level: float = 0.95) -> tuple[float, float]:
+    """Return the central interval of resampled values, ignoring NaN."""
+    if not np.isfinite(values).any():
+        return float("nan"), float("nan")
+    tail = 100 * (1 - level) / 2
+    low, high = np.nanpercentile(values, [tail, 100 - tail])
+    return float(low), float(high)

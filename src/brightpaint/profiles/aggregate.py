@@ -1,0 +1,44 @@
+"""Take medians of groups of rows: of a well's fields, of a perturbation's wells. Of every space alike."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pycytominer
+
+WELL = ["Metadata_Plate", "Metadata_Well"]
+PERTURBATION = ["Metadata_Plate", "Metadata_perturbation"]
+
+
+def annotations_of(frame: pd.DataFrame, strata: list[str]) -> pd.DataFrame:
+    """Return the annotations that are the same throughout each group; one that differs is an error."""
+    counted = {
+        "Metadata_Well",
+        "Metadata_Site",
+        "Metadata_Tile",
+        "Metadata_cells",
+        "Metadata_fields",
+        "Metadata_fields_empty",
+    }
+    names = [c for c in frame.columns if c.startswith("Metadata_") and c not in counted and c not in strata]
+    groups = frame.groupby(strata, sort=False)[names]
+    differing = groups.nunique(dropna=False) > 1
+    if differing.to_numpy().any():
+        place = dict(zip(strata, differing.index[differing.any(axis=1)][0]))
+        raise ValueError(
+            f"{place}: {list(differing.columns[differing.any()])} differ within it, expected one value; mend the metadata"
+        )
+    return groups.first().reset_index()
+
+
+def median_of(frame: pd.DataFrame, strata: list[str], features: list[str], sums: list[str]) -> pd.DataFrame:
+    """Return the median of each group, with its annotations and the sums of `sums`, in order of first appearance.
+
+    A group without any value of a feature keeps NaN there.
+    """
+    described = annotations_of(frame, strata)
+    totals = frame.groupby(strata, sort=False)[sums].sum().reset_index()
+    described = described.merge(totals, on=strata, validate="one_to_one")
+    if not features or not len(frame):
+        return described.reindex(columns=[*described.columns, *features])
+    medians = pycytominer.aggregate(frame, strata=strata, features=features, operation="median")
+    return described.merge(medians[strata + features], on=strata, validate="one_to_one")

@@ -1,0 +1,134 @@
+"""The spaces of a study: tables of numbers a field (or the median cell of a field), each with a name. Torch-free.
+
+One entry says everything that differs between spaces. Selection, profiles, look-ups, matching, retrieval, distances,
+overlap and t-SNE serve every space by the same code: nothing outside this table and a space's own module compares with
+a space's name or builds a path from one. A new space is a module that makes its table, a rule, and an entry here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from brightpaint.study.study import Study
+
+REFERENCES = ("real", "brightfield")  # what is in a space without being painted
+LOOKUP = "lookup"
+
+
+@dataclass(frozen=True)
+class Space:
+    """One space.
+
+    Attributes
+    ----------
+    name : as paths and the column `space` have it
+    short, title : for people: in a table or on an axis, and in a sentence ("in the space of ...")
+    rule : the rule that makes its table of a plate
+    table : path of that table; {arm} and {plate} are filled in
+    prefixes : how the names of the columns begin that are its numbers
+    arms : the arms that have such tables, `real` (and `brightfield`) first; none where the study does not ask for the space
+    plates : the plates of an arm that have one
+    settings : what its profiles depend on beside their inputs, as its profiler takes it
+    holds : cells where it is the median of a field's cells, so that a field may have none; else fields
+    profiler : module with `read`, `numbers_of` and `profiles`: how it is normalised (see profiles.profile)
+    distances : module with `read` and `plate_rows`: how far painted fields lie from real ones (see score_distances)
+    selected : whether its numbers are selected on real plates first
+    sphered : whether, with this config, its profiler is fitted on the real plates of `select`
+    seed : what is added to the names that seed its resampling
+    correlation : name of the metric of correlation with the real profiles
+    apart : heading of its own table on the metrics page; "" where it stands among the others
+    note : a sentence for the caption of its t-SNE
+    """
+
+    name: str
+    short: str
+    title: str
+    rule: str
+    table: str
+    prefixes: tuple[str, ...]
+    arms: Callable[[Study], list[str]]
+    plates: Callable[[Study, str], list[str]]
+    settings: Callable[[dict], dict]
+    holds: str = "fields"
+    profiler: str = "brightpaint.profiles.embedding_profiles"
+    distances: str = "brightpaint.scores.profiles.embedding_distance"
+    selected: bool = False
+    sphered: Callable[[dict], bool] = lambda config: False
+    seed: str = ""
+    correlation: str = "embedding_r"
+    apart: str = ""
+    note: str = ""
+
+    def tables(self, arm: str, plates: list[str]) -> list[str]:
+        """Return the paths of an arm's tables."""
+        return [self.table.format(arm=arm, plate=plate) for plate in plates]
+
+
+def measured_arms(study: Study) -> list[str]:
+    """Return the arms whose cells CellProfiler measures."""
+    return ["real"] + [arm for arm in study.arms if study.test_plates(arm) and study.profiled(arm)]
+
+
+SPACES = {
+    space.name: space
+    for space in (
+        Space(
+            name="cellprofiler",
+            short="CellProfiler",
+            title="CellProfiler's selected features",
+            rule="median",
+            table="<results>/medians/{arm}/{plate}.parquet",
+            prefixes=("Nuclei_", "Cells_", "Cytoplasm_"),
+            arms=measured_arms,
+            plates=Study.profile_plates,
+            settings=lambda config: config["profile"],
+            holds="cells",
+            profiler="brightpaint.profiles.cell_profiles",
+            distances="brightpaint.scores.profiles.feature_distance",
+            selected=True,
+            sphered=lambda config: config["profile"]["recipe"] == "standard",
+            correlation="cpcor",
+            note="Each plate was standardised by itself, real and painted apart, so that a shift of all painted wells together "
+            "is not seen here.",
+        ),
+        Space(
+            name="dino",
+            short="DINO",
+            title="DINO's embeddings",
+            rule="embed",
+            table="<results>/embeddings/{arm}/{plate}.parquet",
+            prefixes=("DINO_",),
+            arms=lambda study: study.seen_arms("embed"),
+            plates=Study.seen_plates,
+            settings=lambda config: {"normalise": config["embed"]["normalise"]},
+            seed="/dino",
+            apart="By DINO, which segments no cell",
+        ),
+    )
+}
+MAIN = SPACES["cellprofiler"]  # in which actives are found and failed compounds are judged
+APART = [space.name for space in SPACES.values() if space.apart]  # a match there is not a match among cells' features
+
+
+def profiled_arms(study: Study, space: Space) -> list[str]:
+    """Return what has profiles in a space: its arms, then what can be looked up; none without perturbations."""
+    arms = space.arms(study) if study.config["perturbations"] else []
+    return arms + [LOOKUP] if arms and study.lookup_plates() else arms
+
+
+def painted_arms(study: Study, space: Space) -> list[str]:
+    """Return the predicted arms of a space."""
+    return [arm for arm in space.arms(study) if arm not in REFERENCES]
+
+
+def subset_arms(study: Study, space: Space, subset: str) -> list[str]:
+    """Return what has profiles of `subset` in a space; an arm on the active subset has none of the others."""
+    painted = painted_arms(study, space)
+    lacking = [arm for arm in painted if subset == "full" and study.model_of(arm)["subset"] == "active"]
+    return [arm for arm in profiled_arms(study, space) if arm not in lacking]
+
+
+def mapped_spaces(study: Study) -> list[Space]:
+    """Return the spaces whose painted wells can be laid out beside the real ones."""
+    return [space for space in SPACES.values() if study.config["perturbations"] and painted_arms(study, space)]

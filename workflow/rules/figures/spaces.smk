@@ -1,0 +1,65 @@
+# What the report shows of every space (brightpaint.study.spaces).
+
+
+show("figures", space_figures)
+
+
+rule overlap:
+    """Count the matched targets that arms share with one another and with the real plates, in every space."""
+    input:
+        profiles=lambda wildcards: [
+            f"<results>/profiles/{arm}/{space}/perturbations.parquet" for arm, space in compared(wildcards.subset)
+        ],
+        active="<results>/active/perturbations.tsv",
+    output:
+        figure=report(
+            "<results>/figures/overlap/{subset}.png",
+            category="Metrics",
+            caption="../../report/overlap.rst",
+            labels={"table": "shared target matches: {subset}"},
+        ),
+        table="<results>/tables/overlap_{subset}.tsv",
+    log:
+        "<logs>/overlap/{subset}.log",
+    wildcard_constraints:
+        subset="full|active",
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=as_json(CONFIG["figures"]),
+        arms=lambda wildcards: [arm for arm, _ in compared(wildcards.subset)],
+        spaces=lambda wildcards: [space for _, space in compared(wildcards.subset)],
+    shell:
+        "python -m brightpaint.report.figures.overlap --settings {params.settings:q} --subset {wildcards.subset}"
+        " --arms {params.arms:q} --spaces {params.spaces:q} --profiles {input.profiles:q} --active {input.active:q}"
+        " --figure {output.figure:q} --table {output.table:q} 2> {log:q}"
+
+
+rule tsne:
+    """Lay real and painted wells out in two dimensions, and say how well they can be told apart."""
+    input:
+        real="<results>/profiles/real/{space}/wells.parquet",
+        profiles=lambda wildcards: expand(
+            "<results>/profiles/{arm}/{space}/wells.parquet",
+            arm=painted_arms(STUDY, SPACES[wildcards.space]),
+            space=wildcards.space,
+        ),
+    output:
+        report(
+            "<results>/figures/tsne/{space}.png",
+            category="Metrics",
+            caption="../../report/tsne.rst",
+            labels={"table": "t-SNE: {space}"},
+        ),
+    log:
+        "<logs>/tsne/{space}.log",
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=as_json({"dpi": CONFIG["figures"]["dpi"]}),
+        arms=lambda wildcards: painted_arms(STUDY, SPACES[wildcards.space]),
+        title=lambda wildcards: SPACES[wildcards.space].title,
+        note=lambda wildcards: SPACES[wildcards.space].note,
+    shell:
+        "python -m brightpaint.report.figures.tsne --settings {params.settings:q} --real {input.real:q}"
+        " --arms {params.arms:q} --profiles {input.profiles:q} --figure {output:q} 2> {log:q}"
