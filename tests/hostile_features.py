@@ -7,6 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from test_cellprofiler import SLIM, fake
+from test_lookup import profiles
+from test_score import Folder
+from test_select import medians
 
 from brightpaint import store
 from brightpaint.features import cellprofiler, cells
@@ -16,10 +20,6 @@ from brightpaint.scores.images import score_images
 from brightpaint.scores.profiles import score_profiles
 from features_fixture import write_images, write_tables
 from hostile import Case, copied
-from test_cellprofiler import SLIM, fake
-from test_lookup import profiles
-from test_score import Folder
-from test_select import medians
 
 OPEN = "Open the pipeline in CellProfiler"
 

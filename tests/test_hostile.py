@@ -21,7 +21,7 @@ TABLE = [
 DOCUMENT = Path(__file__).parent.parent / "docs" / "hostile_input.md"
 HEAD = """# Input that is refused
 
-Written by `PYTHONPATH=src:tests python tests/test_hostile.py` from the table that `tests/test_hostile.py` runs; a test
+Written by `PYTHONPATH=src:tests:tests/features:tests/profiles:tests/scores python tests/test_hostile.py` from the table that `tests/test_hostile.py` runs; a test
 holds the two equal. In each of these {count} cases the real command ends with exit code 1 and one sentence that begins
 with `error:` and holds the words on the right (which say where, what was expected and found, and what to do), without
 a traceback; no output is written, and what stood in its place before is still there.
@@ -64,7 +64,9 @@ def test_the_table_is_long_and_every_case_has_a_name_of_its_own():
 
 
 def test_the_document_lists_the_table():
-    assert DOCUMENT.read_text() == document(), "run PYTHONPATH=src:tests python tests/test_hostile.py"
+    assert DOCUMENT.read_text() == document(), (
+        "run PYTHONPATH=src:tests:tests/features:tests/profiles:tests/scores python tests/test_hostile.py"
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 The mean of all images of the channel, smoothed by a median filter, divided by its robust minimum so that it is at
 least 1 (CellProfiler 4.2.8: `Regular`, `Median Filter`, size set by hand, rescaled, all images). CellProfiler cuts the
 mean image down to whole 16-bit counts before the filter, and so does this; but it adds in single precision, where a
-mean may fall just below its count. The median then differs by at most one count, which tests/test_illumination.py
+mean may fall just below its count. The median then differs by at most one count, which tests/plates/test_illumination.py
 checks against CellProfiler itself.
 
 Methods: `median`, the filter at the full size (the paper); `jump`, the mean image made smaller by 0.2, filtered with

@@ -188,9 +188,7 @@ def test_whole_folders_are_written_in_cellprofilers_python_too(tmp_path):
     python = ROOT / ".envs" / "cellprofiler" / "bin" / "python"
     if not python.exists():
         pytest.skip("CellProfiler's environment is not built")
-    script = (
-        "import sys\nfrom brightpaint.base import atomic\nwith atomic.atomic_folder(sys.argv[1]) as f: (f / 'a').touch()"
-    )
+    script = "import sys\nfrom brightpaint.base import atomic\nwith atomic.atomic_folder(sys.argv[1]) as f: (f / 'a').touch()"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     subprocess.run([str(python), "-c", script, str(tmp_path / "made")], env=environment, check=True)
     assert [entry.name for entry in (tmp_path / "made").iterdir()] == ["a"]

@@ -217,7 +217,7 @@ def by_cellprofiler(tmp_path_factory, cellprofiler):
     rows = [f"{name},{folder},P1,A01,{site}" for site, name in enumerate(index["file"], start=1)]
     header = "FileName_OrigDNA,PathName_OrigDNA,Metadata_Plate,Metadata_Well,Metadata_Site"
     (folder / "load_data.csv").write_text("\n".join([header, *rows]) + "\n")
-    pipeline = Path(__file__).parent / "illumination.cppipe"
+    pipeline = Path(__file__).parents[1] / "illumination.cppipe"
     command = [cellprofiler, "-c", "-r", "-p", pipeline, "--data-file", folder / "load_data.csv", "-o", folder / "out"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     resized = [folder / "out" / f"{Path(name).stem}_resized.npy" for name in index["file"]]

@@ -14,7 +14,7 @@ from brightpaint.features import label_pairs, loaded_objects, pipeline
 from brightpaint.features.pipeline import label_file
 from features_fixture import FIVE, blobs, read, write_images
 
-PIPELINES = Path(__file__).parent.parent / "resources" / "cellprofiler"
+PIPELINES = Path(__file__).parents[2] / "resources" / "cellprofiler"
 SLIM = PIPELINES / "slim.cppipe"
 
 

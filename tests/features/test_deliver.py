@@ -15,7 +15,7 @@ from brightpaint import store
 from brightpaint.features import deliver, export
 from features_fixture import FIVE, blobs, read, rows_of
 
-SLIM = Path(__file__).parent.parent / "resources" / "cellprofiler" / "slim.cppipe"
+SLIM = Path(__file__).parents[2] / "resources" / "cellprofiler" / "slim.cppipe"
 SETTINGS = {"window": [-5, 15], "channels": FIVE, "pixel_size_um": 0.5, "cutoff": 15}
 
 

@@ -8,7 +8,7 @@ from brightpaint.study.plate_table import read_plates
 from brightpaint.study.schema import expand, validate
 from brightpaint.study.study import Study
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "workflow" / "schemas"
 
 PLATES = "plate\trole\tbatch\nP1\tstudy\tB1\nP2\tstudy\tB2\nP3\tstudy\tB3\nQ1\tpredict\tB4\n"

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from test_study import config as study_config
 
 from brightpaint import store
 from brightpaint.models.paint import sweep_fields
 from brightpaint.scores.images import sweep
 from brightpaint.scores.profiles import discrepancy, feature_distance
 from brightpaint.study.sweep_points import evaluations, point_arms, problems, reference
-from test_config import config as study_config
 
 POINT = {"sampler": "ddim", "steps": 10, "spacing": "level", "eta": 0, "label_scale": None, "reference": False}
 CHANNELS = {"input": ["BF"], "target": ["DNA", "ER"]}
@@ -79,8 +79,9 @@ def test_a_model_without_noise_or_label_is_refused():
 
 
 def test_the_study_knows_its_points(tmp_path):
+    from test_study import PLATES, SCHEMAS
+
     from brightpaint.study.study import Study
-    from test_config import PLATES, SCHEMAS
 
     (tmp_path / "plates.tsv").write_text(PLATES)
     points = {"points": [{"sampler": "heun", "steps": 4}]}

@@ -1,8 +1,9 @@
 """The figure and the page of a sweep."""
 
+from test_sweep import run, swept  # noqa: F401 (swept is a fixture)
+
 from brightpaint import store
 from brightpaint.report.figures import sweep_figure
-from test_sweep import run, swept  # noqa: F401 (swept is a fixture)
 
 
 def test_figure_and_page_hold_every_point(swept, tmp_path):  # noqa: F811

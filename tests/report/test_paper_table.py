@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pandas as pd
+from test_metrics_table import Page, row
 
 from brightpaint import store
 from brightpaint.report.tables import paper_table
-from test_metrics_table import Page, row
 
 
 def arm(name, label="none", sampling="own", *, subset="all", classifier=None, kind="diffusion", leaking=False):

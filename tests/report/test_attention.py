@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from test_dino import plate, settings_of, weights  # noqa: F401 (plate and weights are fixtures)
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
 from brightpaint.features.embedders import dino
 from brightpaint.report.figures import attention
-from test_embed import plate, settings_of, weights  # noqa: F401 (plate and weights are fixtures)
 
 
 def test_attention_maps_are_those_of_the_crops_and_their_figure_is_drawn(plate, weights):  # noqa: F811

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from test_noise_classifier import trained as classifier_weights
 
 from brightpaint import store
 from brightpaint.models import train
@@ -16,7 +17,6 @@ from models_fixture import (
     sample_arguments,
     train_arguments,
 )
-from test_classifier import trained as classifier_weights
 
 
 def painted(path, weights=None, plate=None, **changes):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from test_active import FEATURES, simulated
 
 from brightpaint.profiles import active, agreement
-from test_active import FEATURES, simulated
 
 
 def naive_grit(profiles, own, controls):

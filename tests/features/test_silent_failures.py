@@ -1,6 +1,6 @@
 """What the real CellProfiler makes of bad input, and that each of its failures, silent or not, is an error here.
 
-tests/test_cellprofiler.py holds the same to a stand-in program, which is fast; here the stand-in's claims are checked.
+tests/features/test_cellprofiler.py holds the same to a stand-in program, which is fast; here the stand-in's claims are checked.
 Every test is one start of CellProfiler, or several at once.
 """
 
@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import tifffile
 from scipy import ndimage
+from test_segmentation import SLIM, segmentation_only
 
 from brightpaint.base.intensity import standardise
 from brightpaint.features import cellprofiler as module
 from brightpaint.features import pipeline
 from features_fixture import FIVE, blobs, read, write_images
-from test_segmentation import SLIM, segmentation_only
 
 pytestmark = pytest.mark.cellprofiler
 

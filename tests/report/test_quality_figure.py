@@ -6,9 +6,9 @@ import json
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from test_quality import CHANNELS, plate, prepared_table, run_flag, spoiled  # noqa: F401 (plate is a fixture)
 
 from brightpaint.report.figures import quality_figure
-from test_quality import CHANNELS, plate, prepared_table, run_flag, spoiled  # noqa: F401 (plate is a fixture)
 
 
 def test_the_figure_is_the_same_bytes_twice(plate, tmp_path):  # noqa: F811

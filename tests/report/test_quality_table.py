@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from test_quality import CHANNELS, plate, prepared_table, run_flag, spoiled  # noqa: F401 (plate is a fixture)
 
 from brightpaint import store
 from brightpaint.report.tables import quality_table
-from test_quality import CHANNELS, plate, prepared_table, run_flag, spoiled  # noqa: F401 (plate is a fixture)
 
 
 def three_plates(measures: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -1,7 +1,8 @@
 """The fields that are shown."""
 
-from brightpaint.report.figures import shown_fields
 from test_montage import field_table
+
+from brightpaint.report.figures import shown_fields
 
 
 def test_fields_are_far_apart_and_of_different_perturbations_dmso_first():

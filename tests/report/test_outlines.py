@@ -7,10 +7,10 @@ import json
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from test_montage import CHANNELS, SETTINGS, field_table, write
 
 from brightpaint import store
 from brightpaint.report.figures import outlines
-from test_montage import CHANNELS, SETTINGS, field_table, write
 
 
 def write_masks(folder, name, rows=None):

@@ -22,7 +22,7 @@ from brightpaint.plates.resize import resize
 from brightpaint.scores.cells.object_overlap import overlap
 from features_fixture import write_images
 
-SLIM = Path(__file__).parent.parent / "resources" / "cellprofiler" / "slim.cppipe"
+SLIM = Path(__file__).parents[2] / "resources" / "cellprofiler" / "slim.cppipe"
 PREPARED_PX, RAW_PX, RAW_UM = 512, 1080, 0.598
 PCCMA, JUMP, SOURCE_1 = "pccma_BR00143976_C03_s3", "jump_BR00117006_A01_s1", "jump_source1_5ch"
 STAINS = {

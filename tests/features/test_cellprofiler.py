@@ -18,7 +18,7 @@ from brightpaint import store
 from brightpaint.features import cellprofiler, own_pipeline, pipeline, tiff
 from features_fixture import FIVE, blobs, read, write_images
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PIPELINES = ROOT / "resources" / "cellprofiler"
 SLIM = PIPELINES / "slim.cppipe"
 
