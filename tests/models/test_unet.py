@@ -5,12 +5,12 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from brightpaint.models.networks import unet as network
-from brightpaint.models.networks.noise_classifier import Classifier, classifier_spec
+from brightpaint.models.networks.noise_classifier import Classifier
 from brightpaint.models.networks.unet import Block, ConditionEncoder, UNet, group_norm, sinusoid
 from brightpaint.models.objectives.diffusion import Denoiser
 from brightpaint.models.operations import unet_flop
 from brightpaint.models.schedule import Schedule
-from brightpaint.study.presets import PRESETS, spec_of
+from brightpaint.study.presets import PRESETS, classifier_spec, spec_of
 
 
 def inputs(batch=2, planes=2, targets=3, size=(24, 40)):
