@@ -34,12 +34,11 @@ from brightpaint.base.device import pick_device
 from brightpaint.models.compute import Compute
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.objectives.diffusion import loss
-from brightpaint.models.objectives.losses import Denoising
+from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.operations import unet_flop
 from brightpaint.models.paint import walk
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.steps import Training
-from brightpaint.models.train import build_denoiser
 from brightpaint.study.presets import spec_of
 
 CHANNELS = {"input": ["L", "M", "H"], "target": ["DNA", "RNA", "ER", "AGP", "Mito"]}

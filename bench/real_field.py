@@ -28,11 +28,13 @@ import yaml
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
-from brightpaint.models import baselines, train
+from brightpaint.models import train
+from brightpaint.models.kinds import pixel
 from brightpaint.models.objectives.losses import build_denoiser, build_regressor, diffusion
 from brightpaint.models.paint import walk
-from brightpaint.models.paint.sample import field_noise, load_module
+from brightpaint.models.paint.noise import field_noise
 from brightpaint.models.schedule import Schedule
+from brightpaint.models.trained import load_module
 from brightpaint.scores.images.pixels import pcc
 from brightpaint.study.study import Study
 
@@ -103,7 +105,7 @@ class Bench:
         x, labels = torch.from_numpy(bright)[None], torch.zeros(1, dtype=torch.int64)
         kind = meta["settings"]["kind"]
         if kind == "pixel":
-            painted = baselines.predict(kind, tensors, bright)
+            painted = pixel.predict(tensors, bright)
         elif kind == "regression":
             module = load_module(weights, build_regressor(meta["settings"], meta["channels"], 0), tensors, x.device)
             with torch.no_grad():

@@ -72,7 +72,7 @@ def test_from_brightfield_alone_to_stains_in_fiji(tmp_path, given_weights):
 @pytest.fixture
 def given_weights(tmp_path) -> Path:
     """Weights of a small untrained network with the demo's channels."""
-    from brightpaint.models.train import build_denoiser
+    from brightpaint.models.objectives.losses import build_denoiser
 
     channels = {
         "input": ["Brightfield_L", "Brightfield", "Brightfield_H"],

@@ -14,7 +14,7 @@ from brightpaint import store
 from brightpaint.models import compute, steps, train
 from brightpaint.models.compute import Compute
 from brightpaint.models.data import TrainingImages
-from brightpaint.models.objectives.losses import Denoising
+from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from models_fixture import SETTINGS, make_plate, train_arguments
 
 SOURCE = Path(train.__file__).parents[2]
@@ -92,7 +92,7 @@ def test_bfloat16_in_channels_last_learns_the_same_within_its_precision(tmp_path
 def test_channels_last_state_goes_on_where_it_was(tmp_path, plates):
     """Layout is no content: a restored training has the weights, means and moments that were saved, in its own layout."""
     torch.manual_seed(0)
-    model = train.build_denoiser(SETTINGS, SETTINGS["channels"], 0)
+    model = build_denoiser(SETTINGS, SETTINGS["channels"], 0)
     run = steps.Training(model, Denoising(2, "v", "l2", 0.1), SETTINGS, Compute(precision="bfloat16"))
     assert run.model.network.encoder.stages[0].conv_in.weight.is_contiguous(memory_format=torch.channels_last)
     data = TrainingImages(*zip(*plates), channels=SETTINGS["channels"], label="none")
@@ -100,7 +100,7 @@ def test_channels_last_state_goes_on_where_it_was(tmp_path, plates):
     for _ in range(2):
         run.step(*next(batches))
     store.write_weights(tmp_path / "state", *run.state())
-    other_model = train.build_denoiser(SETTINGS, SETTINGS["channels"], 0)
+    other_model = build_denoiser(SETTINGS, SETTINGS["channels"], 0)
     other = steps.Training(other_model, run.objective, SETTINGS, run.how)
     other.restore(*store.read_weights(tmp_path / "state"))
     batch = next(batches)

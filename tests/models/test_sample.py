@@ -6,7 +6,10 @@ from test_noise_classifier import trained as classifier_weights
 
 from brightpaint import store
 from brightpaint.models import train
+from brightpaint.models.kinds import diffusion
+from brightpaint.models.objectives.losses import build_denoiser
 from brightpaint.models.paint import sample
+from brightpaint.models.trained import load_module
 from models_fixture import (
     CHANNELS,
     INPUTS,
@@ -55,9 +58,9 @@ def test_parts_do_not_change_a_byte(tmp_path, sampler, eta):
 
 
 def test_a_mean_of_samples_is_their_mean_and_lies_nearer_the_real_stains(tmp_path, monkeypatch):
-    found, noise, samples = painted(tmp_path / "mean.tif", mean_of=4).astype(float), sample.field_noise, []
+    found, noise, samples = painted(tmp_path / "mean.tif", mean_of=4).astype(float), diffusion.field_noise, []
     for number in range(4):
-        monkeypatch.setattr(sample, "field_noise", lambda row, seed, _=0, number=number: noise(row, seed, number))
+        monkeypatch.setattr(diffusion, "field_noise", lambda row, seed, _=0, number=number: noise(row, seed, number))
         samples.append(painted(tmp_path / f"sample{number}.tif").astype(float))
     np.testing.assert_allclose(found, np.mean(samples, axis=0), atol=4e-3)  # float16 on the way
     real = np.array(store.open_stack(labelled_plates()[2][0]).images).astype(float)[:, 2:]
@@ -363,14 +366,14 @@ def test_table_of_another_length_is_refused(tmp_path):
 def test_sampling_uses_the_running_mean_that_was_saved(tmp_path):
     """The weights file holds one set of tensors; painting with it equals painting with them by hand."""
     tensors, meta = store.read_weights(labelled_weights())
-    denoiser = sample.load_module(
-        labelled_weights(), train.build_denoiser(meta["settings"], CHANNELS, 2), tensors, torch.device("cpu")
+    denoiser = load_module(
+        labelled_weights(), build_denoiser(meta["settings"], CHANNELS, 2), tensors, torch.device("cpu")
     )
     stack, table = labelled_plates()[2]
     x = torch.from_numpy(np.array(store.open_stack(stack).images[:1, :2]).astype(np.float32))
-    source = sample.field_noise(store.read_fields(table).iloc[0], 0)
+    source = diffusion.field_noise(store.read_fields(table).iloc[0], 0)
     y = torch.randn((2, 32, 32), generator=source)[None]
-    gamma = sample.Schedule().path(1)[0]
+    gamma = diffusion.Schedule().path(1)[0]
     with torch.no_grad():
         eps = denoiser(x, y, torch.tensor([gamma], dtype=torch.float64), torch.tensor([1]))
     clean = (y - (1 - gamma) ** 0.5 * eps) / gamma**0.5

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from brightpaint import store
-from brightpaint.models import steps, train, train_classifier
+from brightpaint.models import steps, train, train_classifier, trainer
 from brightpaint.models.data import TrainingImages, augment, random_window
-from brightpaint.models.objectives.losses import Denoising, diffusion
-from brightpaint.models.paint.sample import load_module
+from brightpaint.models.objectives.losses import Denoising, build_denoiser, diffusion
+from brightpaint.models.trained import load_module
 from models_fixture import CHANNELS, SETTINGS, labelled_plates, labelled_weights, make_plate, train_arguments
 
 SOURCE = Path(train.__file__).parents[2]
@@ -127,7 +127,7 @@ def small_training(plates, how=None, **changes):
     settings = {**SETTINGS, **changes}
     data = TrainingImages(*zip(*plates), channels=CHANNELS, label="none")
     torch.manual_seed(0)
-    denoiser = train.build_denoiser(settings, CHANNELS, 0)
+    denoiser = build_denoiser(settings, CHANNELS, 0)
     return steps.Training(denoiser, Denoising(2, "v", "l2", 0.1), settings, how), data
 
 
@@ -201,7 +201,7 @@ def test_label_dropout_shows_the_null_label_at_the_stated_rate():
 def test_right_label_gives_less_loss_than_null_and_null_less_than_the_wrong_one():
     tensors, meta = store.read_weights(labelled_weights())
     denoiser = load_module(
-        labelled_weights(), train.build_denoiser(meta["settings"], CHANNELS, 2), tensors, torch.device("cpu")
+        labelled_weights(), build_denoiser(meta["settings"], CHANNELS, 2), tensors, torch.device("cpu")
     )
     data = TrainingImages(*zip(labelled_plates()[2]), channels=CHANNELS, label="perturbation")
     images = torch.from_numpy(np.stack([data.field(number) for number in range(len(data))]))
@@ -286,10 +286,10 @@ def test_state_of_other_settings_is_set_aside_and_the_difference_is_named(tmp_pa
     other, data = small_training(plates, learning_rate=0.5)
     other.step(*next(other.batches(data)))
     tensors, meta = other.state()
-    made_from = train.made_of({**SETTINGS, "learning_rate": 0.5}, data)
+    made_from = trainer.made_of({**SETTINGS, "learning_rate": 0.5}, data)
     partial = tmp_path / "weights.safetensors.partial"
     store.write_weights(partial, tensors, {**meta, "made_from": made_from})
-    monkeypatch.setattr(train, "finish", lambda weights: None)
+    monkeypatch.setattr(trainer, "finish", lambda weights: None)
     with caplog.at_level("INFO"):
         mixed = run(tmp_path, plates)
     assert "learning_rate: found 0.5, expected 0.002" in caplog.text and "label" not in caplog.text.split("(")[1]

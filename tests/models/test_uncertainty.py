@@ -7,7 +7,9 @@ from scipy.stats import spearmanr
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
+from brightpaint.models.kinds import diffusion
 from brightpaint.models.paint import gather, sample, uncertainty
+from brightpaint.models.paint.noise import field_noise
 from brightpaint.scores.images import risk_coverage as evaluation
 from models_fixture import labelled_plates, labelled_weights, sample_arguments
 
@@ -45,9 +47,9 @@ def test_the_number_of_samples_does_not_touch_the_stack(tmp_path):
 def test_spread_is_the_standard_deviation_of_the_standardised_samples(tmp_path, monkeypatch):
     found = spread(tmp_path, samples=4).astype(float)
     drawn = np.array(store.open_stack(gathered(tmp_path)).images)
-    samples, noise = [standardise(drawn)], sample.field_noise
+    samples, noise = [standardise(drawn)], diffusion.field_noise
     for number in (1, 2, 3):
-        monkeypatch.setattr(sample, "field_noise", lambda row, seed, _=0, number=number: noise(row, seed, number))
+        monkeypatch.setattr(diffusion, "field_noise", lambda row, seed, _=0, number=number: noise(row, seed, number))
         painted(tmp_path, f"sample{number}")
         samples.append(standardise(np.array(store.open_stack(tmp_path / f"sample{number}.tif").images)))
     wanted = np.std(samples, axis=0, ddof=1)
@@ -69,9 +71,9 @@ def test_spread_is_of_samples_standardised_to_the_study_s_cutoff_in_the_precisio
 
 def test_samples_differ_by_name_and_number():
     row = store.read_fields(labelled_plates()[2][1]).iloc[0]
-    seeds = [sample.field_noise(row, 0, number).initial_seed() for number in range(5)]
-    assert len(set(seeds)) == 5 and seeds[0] == sample.field_noise(row, 0).initial_seed()
-    assert sample.field_noise(row, 1, 1).initial_seed() not in seeds
+    seeds = [field_noise(row, 0, number).initial_seed() for number in range(5)]
+    assert len(set(seeds)) == 5 and seeds[0] == field_noise(row, 0).initial_seed()
+    assert field_noise(row, 1, 1).initial_seed() not in seeds
 
 
 def test_parts_do_not_change_a_byte_and_batches_no_more_than_rounding(tmp_path):

@@ -11,7 +11,8 @@ from brightpaint import store
 from brightpaint.models.paint import sweep_fields
 from brightpaint.scores.images import sweep
 from brightpaint.scores.profiles import discrepancy, feature_distance
-from brightpaint.study.sweep_points import evaluations, point_arms, problems, reference
+from brightpaint.study.samplers import evaluations
+from brightpaint.study.sweep_points import point_arms, problems, reference
 
 POINT = {"sampler": "ddim", "steps": 10, "spacing": "level", "eta": 0, "label_scale": None, "reference": False}
 CHANNELS = {"input": ["BF"], "target": ["DNA", "ER"]}

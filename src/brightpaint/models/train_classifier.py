@@ -15,7 +15,8 @@ from brightpaint.base.seeds import seed_of
 from brightpaint.models import compute
 from brightpaint.models.networks.noise_classifier import Classifier
 from brightpaint.models.objectives.losses import Classification
-from brightpaint.models.train import open_data, parse, train_network
+from brightpaint.models.train import parse
+from brightpaint.models.trainer import open_data, train_network
 from brightpaint.study.presets import classifier_spec
 
 

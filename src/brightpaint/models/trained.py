@@ -12,19 +12,14 @@ import torch
 
 from brightpaint import store
 from brightpaint.base.intensity import CUTOFF
-from brightpaint.study.presets import PRESETS
+from brightpaint.models import kinds
+from brightpaint.study.kinds import KINDS, PAINTING
 
-KINDS = ("diffusion", "regression", "mean", "pixel")
-CHOICES = {"preset": tuple(PRESETS), "objective": ("eps", "v"), "label": ("none", "perturbation", "target")}
-NEEDED = {
-    "diffusion": ("preset", "objective", "label"), "regression": ("preset", "label"), "classifier": ("label",),
-    "mean": (), "pixel": (),
-}  # fmt: skip
 LARGEST_WIDTH = 1024  # as in the config's schema
 
 
-def read_model(path: str | Path, kinds: tuple[str, ...] = KINDS) -> tuple[dict, dict]:
-    """Read `(tensors, meta)` of a model of one of `kinds`.
+def read_model(path: str | Path, expected: tuple[str, ...] = PAINTING) -> tuple[dict, dict]:
+    """Read `(tensors, meta)` of a model of one of the `expected` kinds.
 
     Raises
     ------
@@ -32,7 +27,7 @@ def read_model(path: str | Path, kinds: tuple[str, ...] = KINDS) -> tuple[dict, 
         naming the file and what is wrong with what it says of itself, or the tensor that is not finite
     """
     tensors, meta = store.read_weights(path)
-    for problem in problems(tensors, meta, kinds):
+    for problem in problems(tensors, meta, expected):
         raise ValueError(f"{path}: {problem}; train it again, or set models.weights to a file that brightpaint wrote")
     return tensors, meta
 
@@ -55,19 +50,19 @@ def check_cutoff(trained: dict, settings: dict, path: Path) -> None:
         )
 
 
-def problems(tensors: dict, meta: dict, kinds: tuple[str, ...]):
+def problems(tensors: dict, meta: dict, expected: tuple[str, ...]):
     """Yield what is wrong with a weights file, the reason of the others first."""
     settings, channels, labels = (meta.get(key) for key in ("settings", "channels", "label_map"))
     if not all(isinstance(part, dict) for part in (settings, channels, labels)):
         yield f"expected settings, channels and label_map in its metadata, found {sorted(meta)}"
         return
     kind = settings.get("kind")
-    if kind not in kinds:
-        yield f"it holds a model of kind {kind}; expected {' or '.join(kinds)}"
+    if kind not in expected:
+        yield f"it holds a model of kind {kind}; expected {' or '.join(expected)}"
         return
-    for key in NEEDED[kind]:
-        if settings.get(key) not in CHOICES[key]:
-            yield f"its {key} is {settings.get(key)!r}; expected one of {', '.join(CHOICES[key])}"
+    for key, choices in KINDS[kind].needed.items():
+        if settings.get(key) not in choices:
+            yield f"its {key} is {settings.get(key)!r}; expected one of {', '.join(choices)}"
     width = settings.get("width")
     if width is not None and not (isinstance(width, int) and 1 <= width <= LARGEST_WIDTH):
         yield f"its width is {width!r}; expected a number of channels from 1 to {LARGEST_WIDTH}"
@@ -80,7 +75,8 @@ def problems(tensors: dict, meta: dict, kinds: tuple[str, ...]):
     for name, tensor in sorted(tensors.items()):
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             yield f"its tensor {name} holds values that are not finite"
-    yield from floor_problems(kind, tensors, channels)
+    if not KINDS[kind].stepwise:  # a network says itself whether its tensors fit, when they are loaded into it
+        yield from kinds.of(kind).tensor_problems(tensors, channels)
 
 
 def channel_problems(channels: dict):
@@ -94,15 +90,10 @@ def channel_problems(channels: dict):
         yield f"a channel occurs twice in {channels['input']} and {channels['target']}; expected each once"
 
 
-def floor_problems(kind: str, tensors: dict, channels: dict):
-    """Yield what is wrong with the one tensor of a model that has a closed form."""
-    if kind not in ("mean", "pixel"):
-        return
-    name = {"mean": "mean", "pixel": "coefficients"}[kind]
-    inputs, targets = len(channels["input"]), len(channels["target"])
-    terms = 1 + inputs + inputs * (inputs + 1) // 2
-    shape = tuple(tensors[name].shape) if name in tensors else None
-    fits = shape and (len(shape) == 3 and shape[0] == targets if kind == "mean" else shape == (terms, targets))
-    if not fits or len(tensors) != 1:
-        wanted = f"({targets}, height, width)" if kind == "mean" else f"({terms}, {targets})"
-        yield f"expected the one tensor {name} of shape {wanted}, found {name} {shape} among {sorted(tensors)[:5]}"
+def load_module(path: Path, module: torch.nn.Module, tensors: dict, device: torch.device) -> torch.nn.Module:
+    """Load weights into a freshly built module, for inference."""
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: its tensors do not fit its own settings ({error}); train it again") from error
+    return module.to(device).eval().requires_grad_(False)

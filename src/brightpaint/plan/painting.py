@@ -9,10 +9,10 @@ import csv
 from pathlib import Path
 
 from brightpaint.models import operations
-from brightpaint.study.kinds import NETWORKS
+from brightpaint.study.kinds import KINDS
 from brightpaint.study.presets import classifier_spec, spec_of
+from brightpaint.study.samplers import steps_walked
 from brightpaint.study.study import Study
-from brightpaint.study.sweep_points import evaluations, steps_walked
 
 TRAINING_PASSES = 3  # forward, and twice as much backward (Kaplan et al. 2020, section 2.1)
 
@@ -52,12 +52,13 @@ def sampling_flop(study: Study, name: str) -> float:
     """Floating-point operations to paint one field by an arm; 0 for the closed-form floors."""
     arm, model = study.entry("arms", name), network_of(study.model_of(name))
     size_px = study.config["prepare"]["size_px"]
-    if model["kind"] not in NETWORKS:
+    passes = KINDS[model["kind"]].passes(arm)
+    if not passes:
         return 0.0
-    if model["kind"] == "regression":
-        return network_flop(study, model, size_px)
-    total = evaluations(arm) * network_flop(study, model, size_px)
-    if arm["classifier"] and arm["guidance_scale"]:  # one pass forward, and back to its input
+    total = passes * network_flop(study, model, size_px)
+    if (
+        KINDS[model["kind"]].noise and arm["classifier"] and arm["guidance_scale"]
+    ):  # one pass forward, and back to its input
         entry = study.entry("classifiers", arm["classifier"])
         total += TRAINING_PASSES * steps_walked(arm) * classifier_flop(study, entry, size_px)
     return total

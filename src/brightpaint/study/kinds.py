@@ -1,3 +1,83 @@
-"""The kinds of model."""
+"""The kinds of model: what each is, what it takes and what it costs. Nothing else compares the name of a kind.
 
-NETWORKS = ("diffusion", "regression")  # kinds of model that are trained step by step; the others are floors
+A kind is an entry here and the module that it names, which says how it is trained and how it paints (`models.kinds`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from brightpaint.study.presets import PRESETS
+from brightpaint.study.samplers import evaluations
+
+LABELS = ("none", "perturbation", "target")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the study, its plan and its report must know of a kind of model.
+
+    Attributes
+    ----------
+    name : as the config says it
+    title : as people say it
+    module : dotted path of what trains it and paints by it; imported in `models` alone
+    role : what the report calls an arm's model where it compares them
+    paints : paints stains; a classifier does not, and is no `kind` that the config knows
+    stepwise : trained step by step, with a history to draw and a state to go on from; else in closed form, in one go
+    gpu : trains and paints on a GPU, where there is one
+    labels : can be told the label of a field
+    noise : paints from noise, so that samplers, samples, means of them and guidance apply
+    brightfield : paints from nothing but brightfield, and needs a plane of it at least
+    varied : paints other fields differently: an embedding and a gallery of its worst fields tell something
+    cells : paints cells, which can be measured
+    delivered : paints what a user takes away: plates of role predict are delivered, and their wells judged
+    passes : evaluations of its network that painting one field takes, by an entry of `arms`
+    needed : {setting: its choices} without which its weights cannot be read
+    """
+
+    name: str
+    title: str
+    module: str
+    role: str
+    paints: bool = True
+    stepwise: bool = False
+    gpu: bool = False
+    labels: bool = False
+    noise: bool = False
+    brightfield: bool = False
+    varied: bool = True
+    cells: bool = True
+    delivered: bool = False
+    passes: Callable[[dict], int] = lambda arm: 0
+    needed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+NETWORK = {"stepwise": True, "gpu": True, "labels": True, "delivered": True}
+UNET = {"preset": tuple(PRESETS)}
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "diffusion", "diffusion model", "brightpaint.models.kinds.diffusion", "network", **NETWORK, noise=True,
+            passes=evaluations, needed={**UNET, "objective": ("eps", "v"), "label": LABELS},
+        ),
+        Kind(
+            "regression", "U-Net without noise", "brightpaint.models.kinds.regression", "regression", **NETWORK,
+            brightfield=True, passes=lambda arm: 1, needed={**UNET, "label": LABELS},
+        ),
+        Kind(
+            "mean", "mean training image", "brightpaint.models.kinds.mean", "mean", varied=False, cells=False,
+        ),
+        Kind(
+            "pixel", "regression on each pixel", "brightpaint.models.kinds.pixel", "pixel", brightfield=True,
+        ),
+        Kind(
+            "classifier", "classifier of noised images", "brightpaint.models.train_classifier", "classifier",
+            paints=False, stepwise=True, gpu=True, labels=True, needed={"label": LABELS},
+        ),
+    )
+}  # fmt: skip
+PAINTING = tuple(kind.name for kind in KINDS.values() if kind.paints)
+NETWORKS = tuple(kind.name for kind in KINDS.values() if kind.paints and kind.stepwise)

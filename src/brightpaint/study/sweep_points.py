@@ -8,20 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from brightpaint.study.kinds import KINDS
+from brightpaint.study.samplers import evaluations
+
 PREFIX = "sweep_"  # the schema refuses it in names of arms
 POINT = ("sampler", "steps", "spacing", "eta", "label_scale")
-
-
-def steps_walked(point: dict) -> int:
-    """Return how often sampling asks for eps for one field: Heun's rule twice a step but for the last, and a mean of
-    samples for each of them."""
-    once = 2 * point["steps"] - 1 if point["sampler"] == "heun" else point["steps"]
-    return once * point.get("mean_of", 1)
-
-
-def evaluations(point: dict) -> int:
-    """Return how often sampling evaluates the network for one field: classifier-free guidance does so twice."""
-    return steps_walked(point) * (1 if point["label_scale"] in (1, None) else 2)
 
 
 def point_name(point: dict) -> str:
@@ -68,7 +59,7 @@ def problems(config: dict) -> Iterator[str]:
         yield f"sweep: there is no arm {chosen['arm']}"
         return
     model = next((model for model in config["models"] if model["name"] == base["model"]), None)
-    if model and model["kind"] != "diffusion":
+    if model and not KINDS[model["kind"]].noise:
         yield f"sweep: arm {base['name']} has a model of kind {model['kind']}, which no sampler walks; name a diffusion arm"
     fold = chosen["fold"] or base["folds"][0]
     if fold not in base["folds"]:

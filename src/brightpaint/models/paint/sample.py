@@ -22,24 +22,19 @@ from tqdm import tqdm
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.device import pick_device
-from brightpaint.models import baselines
+from brightpaint.models import kinds
 from brightpaint.models.compute import Compute
-from brightpaint.models.conditions.labels import active_rows, shown_indices
-from brightpaint.models.data import check_rows, seed_of
-from brightpaint.models.objectives.losses import build_regressor
-from brightpaint.models.paint import walk
-from brightpaint.models.schedule import Schedule
-from brightpaint.models.train import build_denoiser
-from brightpaint.models.train_classifier import build_classifier
-from brightpaint.models.trained import check_cutoff, cutoff_of, read_model
-from brightpaint.study.kinds import NETWORKS
+from brightpaint.models.conditions.labels import active_rows
+from brightpaint.models.data import check_rows
+from brightpaint.models.trained import check_cutoff, read_model
+from brightpaint.study.kinds import KINDS
 
 log = logging.getLogger(__name__)
 
 
 def computing(args: argparse.Namespace, kind: str) -> Compute:
     """Return how a kind of model paints on this command line: the closed-form floors need no GPU."""
-    return Compute(pick_device(args.device), **args.compute) if kind in NETWORKS else Compute()
+    return Compute(pick_device(args.device), **args.compute) if KINDS[kind].gpu else Compute()
 
 
 def selected_fields(fields: pd.DataFrame, actives: list[Path], subset: str) -> np.ndarray:
@@ -68,133 +63,16 @@ def check_channels(channels: dict, stack: store.Stack, path: Path) -> None:
     )
 
 
-def load_module(path: Path, module: torch.nn.Module, tensors: dict, device: torch.device) -> torch.nn.Module:
-    """Load weights into a freshly built module, for inference."""
-    try:
-        module.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: its tensors do not fit its own settings ({error}); train it again") from error
-    return module.to(device).eval().requires_grad_(False)
-
-
-def field_noise(row: pd.Series, seed: int, sample: int = 0) -> torch.Generator:
-    """Return the source of a field's noise: the same for the same plate, well, site, tile, seed and sample.
-
-    Sample 0 is what the arm's stack holds; the others are painted for their spread.
-    """
-    further = ("sample", sample) if sample else ()
-    return torch.Generator().manual_seed(seed_of(*(row[key] for key in store.FIELD_KEYS), seed, *further))
-
-
-def load_guide(
-    paths: list[Path], settings: dict, channels: dict, fields: pd.DataFrame, how: Compute
-) -> Callable | None:
-    """Return `wrap(denoise, rows)` that adds classifier guidance for these field rows, or None without a classifier.
-
-    A field whose label the classifier never saw is left unguided.
-    """
-    if not paths or settings["guidance_scale"] == 0:
-        return None
-    tensors, meta = read_model(paths[0], kinds=("classifier",))
-    if meta["channels"] != channels:
-        raise ValueError(
-            f"{paths[0]} was trained on channels {meta['channels']}, but the denoiser on {channels}; train both on the same"
-        )
-    module = build_classifier(meta["settings"], channels, len(meta["label_map"]))
-    classifier = how.painting(load_module(paths[0], module, tensors, how.device))
-    classifier = walk.at_levels(classifier, sampling_path(settings), how.device)
-    shown = "swapped" if settings["sampling_label"] == "swapped" else "own"
-    classes = shown_indices(fields, meta["settings"]["label"], meta["label_map"], shown) - 1
-
-    def wrap(denoise, rows):
-        wanted = torch.from_numpy(classes[rows]).to(how.device)
-        return walk.guided(denoise, classifier, wanted, settings["guidance_scale"])
-
-    return wrap
-
-
-def sampling_path(settings: dict) -> list[float]:
-    """Return the gammas that an arm's sampling visits, from that of pure noise to 1."""
-    return Schedule().path(settings["steps"], settings["spacing"])
-
-
-def guide_all(denoise: walk.Denoise, guide: Callable | None, rows: list[int], settings: dict) -> walk.Denoise:
-    """Wrap a denoiser with the guidance that an arm asks for, within its interval of noise."""
-    labelled = settings["sampling_label"] != "none"
-    strong = walk.classifier_free(denoise, settings["label_scale"]) if labelled else denoise
-    strong = guide(strong, rows) if guide else strong
-    interval = settings["guidance_interval"]
-    return walk.within(strong, denoise, *interval) if interval else strong
-
-
-def diffusion_painter(
-    args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute
-) -> Callable:
-    """Return `paint(x, rows, sample=0)`, (B, C_input, H, W) float32 and B field rows -> (B, C_target, H, W) float32."""
-    settings, trained, cutoff = args.settings, meta["settings"], cutoff_of(meta["settings"])
-    channels, numbers = meta["channels"], meta["label_map"]
-    denoiser = build_denoiser(trained, channels, len(numbers))
-    denoiser = how.painting(load_module(args.weights, denoiser, tensors, how.device))
-    labels = shown_indices(fields, trained["label"], numbers, settings["sampling_label"])
-    if trained["label"] != "none" and settings["sampling_label"] != "none":
-        log.info("%d of %d fields have no label that was seen in training: null", (labels == 0).sum(), len(fields))
-    guide = load_guide(args.classifier, settings, channels, fields, how)
-    path = sampling_path(settings)
-    told = walk.at_levels(denoiser, path, how.device)
-
-    def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
-        sources = [field_noise(fields.iloc[row], settings["seed"], sample) for row in rows]
-        shape = (len(channels["target"]), *x.shape[-2:])
-
-        def draw():
-            noise = torch.stack([torch.randn(shape, generator=source) for source in sources])
-            return how.send(noise.pin_memory() if how.device.type == "cuda" else noise)
-
-        stains = walk.walk(
-            walk.clipped(guide_all(told, guide, rows, settings), cutoff),
-            draw(),
-            how.send(torch.from_numpy(x)),
-            torch.from_numpy(labels[rows]).to(how.device),
-            path,
-            sampler=settings["sampler"],
-            eta=settings["eta"],
-            draw=draw,
-        )
-        return stains.clamp(-cutoff, cutoff).cpu().numpy()
-
-    return paint
-
-
-def regression_painter(
-    args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute
-) -> Callable:
-    """Return `paint(x, rows)` of a network that paints in one pass, without noise."""
-    trained, numbers, cutoff = meta["settings"], meta["label_map"], cutoff_of(meta["settings"])
-    regressor = build_regressor(trained, meta["channels"], len(numbers))
-    regressor = how.painting(load_module(args.weights, regressor, tensors, how.device))
-    labels = shown_indices(fields, trained["label"], numbers, args.settings["sampling_label"])
-
-    def paint(x: np.ndarray, rows: list[int]) -> np.ndarray:
-        with torch.no_grad():
-            stains = regressor(how.send(torch.from_numpy(x)), torch.from_numpy(labels[rows]).to(how.device))
-        return stains.clamp(-cutoff, cutoff).cpu().numpy()
-
-    return paint
-
-
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
-    """Return `paint(x, rows)` for any kind of model."""
+    """Return `paint(x, rows, sample=0)` of a model, as its kind paints."""
     kind, settings = meta["settings"]["kind"], args.settings
-    if kind == "diffusion":
-        return diffusion_painter(args, tensors, meta, fields, how)
-    if args.classifier or settings["label_scale"] != 1 or settings["guidance_interval"]:
+    guided = args.classifier or settings["label_scale"] != 1 or settings["guidance_interval"]
+    if guided and not KINDS[kind].noise:
         raise ValueError(
             f"{args.weights} is of kind {kind}, which paints without noise: nothing can guide it; leave classifier, label_scale "
             "and guidance_interval out of its arm"
         )
-    if kind == "regression":
-        return regression_painter(args, tensors, meta, fields, how)
-    return lambda x, rows: np.stack([baselines.predict(kind, tensors, field) for field in x])
+    return kinds.of(kind).painter(args, tensors, meta, fields, how)
 
 
 def paint_rows(

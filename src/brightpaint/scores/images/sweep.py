@@ -26,7 +26,7 @@ from brightpaint.profiles.select import read_selection
 from brightpaint.scores.images import pixels
 from brightpaint.scores.pairing import join_rows
 from brightpaint.scores.profiles import discrepancy, feature_distance
-from brightpaint.study.sweep_points import evaluations
+from brightpaint.study.samplers import evaluations
 
 DETAIL = 0.125  # cycles a pixel
 IMAGES = ("pcc", "ssim", "detail")

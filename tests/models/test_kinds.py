@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from brightpaint import store
-from brightpaint.models import baselines, train
+from brightpaint.models import kinds, train
 from brightpaint.models.data import TrainingImages
+from brightpaint.models.kinds import mean, pixel
 from brightpaint.models.paint import sample
 from models_fixture import CHANNELS, SAMPLING, SETTINGS, make_plate, sample_arguments, train_arguments
 
@@ -15,15 +16,15 @@ def training_images(folder, plates=2):
 
 
 def test_polynomial_terms():
-    terms = baselines.polynomial(np.array([[[2.0]], [[3.0]]]))
+    terms = pixel.polynomial(np.array([[[2.0]], [[3.0]]]))
     assert terms[:, 0].tolist() == [1, 2, 3, 4, 6, 9]
 
 
 def test_ridge_is_least_squares_of_all_pixels_at_once(tmp_path):
     _, data = training_images(tmp_path)
-    tensors, history = baselines.fit("pixel", data)
+    tensors, history = pixel.fit(data)
     images = np.stack([data.field(number) for number in range(len(data))]).astype(np.float64)
-    terms = np.concatenate([baselines.polynomial(image[:2]) for image in images], axis=1)
+    terms = np.concatenate([pixel.polynomial(image[:2]) for image in images], axis=1)
     stains = np.concatenate([image[2:].reshape(2, -1) for image in images], axis=1)
     expected, *_ = np.linalg.lstsq(terms.T, stains.T, rcond=None)
     np.testing.assert_allclose(tensors["coefficients"], expected, atol=1e-3)  # the ridge, on near-collinear products
@@ -33,18 +34,18 @@ def test_ridge_is_least_squares_of_all_pixels_at_once(tmp_path):
 def test_pixel_recovers_a_polynomial_and_survives_a_constant_plane():
     rng = np.random.default_rng(0)
     x = np.stack([rng.normal(size=(20, 20)), np.zeros((20, 20))])
-    terms = baselines.polynomial(x)
+    terms = pixel.polynomial(x)
     true = np.array([[1.0, 2.0, 0.0, -0.5, 0.0, 0.0]]).T
     flat = true.T @ terms
-    coefficients = baselines.ridge(terms @ terms.T, terms @ flat.T, terms.shape[1])
+    coefficients = pixel.ridge(terms @ terms.T, terms @ flat.T, terms.shape[1])
     np.testing.assert_allclose(coefficients, true, atol=1e-4)
-    painted = baselines.predict("pixel", {"coefficients": torch.from_numpy(coefficients)}, x)
+    painted = pixel.predict({"coefficients": torch.from_numpy(coefficients)}, x)
     np.testing.assert_allclose(painted[0], 1 + 2 * x[0] - 0.5 * x[0] ** 2, atol=1e-3)
 
 
 def test_mean_is_the_mean_of_every_training_field(tmp_path):
     _, data = training_images(tmp_path)
-    tensors, history = baselines.fit("mean", data)
+    tensors, history = mean.fit(data)
     stains = np.stack([data.field(number)[2:] for number in range(len(data))])
     np.testing.assert_allclose(tensors["mean"], stains.mean(0), atol=1e-6)
     assert history[0]["loss"] == pytest.approx(float(stains.var(0).mean()), rel=1e-4)
@@ -52,7 +53,7 @@ def test_mean_is_the_mean_of_every_training_field(tmp_path):
 
 def test_mean_of_another_size_is_refused():
     with pytest.raises(ValueError, match="same size"):
-        baselines.predict("mean", {"mean": torch.zeros(2, 8, 8)}, np.zeros((2, 16, 16), np.float32))
+        mean.predict({"mean": torch.zeros(2, 8, 8)}, np.zeros((2, 16, 16), np.float32))
 
 
 @pytest.mark.parametrize("kind", ["mean", "pixel"])
@@ -66,6 +67,6 @@ def test_trained_and_sampled_through_the_commands(kind, tmp_path):
     sample.main(words)
     assert store.read_table(tmp_path / "out.tsv")["computed"].tolist() == ["cpu, float32"]
     painted = store.open_stack(tmp_path / "out.tif")
-    expected = baselines.predict(kind, tensors, data.field(0)[:2])
+    expected = kinds.of(kind).predict(tensors, data.field(0)[:2])
     np.testing.assert_allclose(painted.images[0], expected, atol=2e-3)
     assert painted.channels == ("DNA", "ER")

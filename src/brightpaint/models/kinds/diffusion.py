@@ -1,0 +1,113 @@
+"""The diffusion model: a U-Net that finds the noise in stains, and paints by walking from noise to image."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+
+from brightpaint.base.seeds import seed_of
+from brightpaint.models.compute import Compute
+from brightpaint.models.conditions.labels import shown_indices
+from brightpaint.models.data import TrainingImages
+from brightpaint.models.objectives.losses import Denoising, build_denoiser
+from brightpaint.models.paint import walk
+from brightpaint.models.paint.noise import field_noise
+from brightpaint.models.schedule import Schedule
+from brightpaint.models.train_classifier import build_classifier
+from brightpaint.models.trained import cutoff_of, load_module, read_model
+from brightpaint.models.trainer import train_network
+
+log = logging.getLogger(__name__)
+
+
+def train(args: argparse.Namespace, data: TrainingImages) -> None:
+    """Train the denoiser; in validation every label is shown."""
+    settings = args.settings
+    torch.manual_seed(seed_of(settings["seed"], "weights"))
+    model = build_denoiser(settings, settings["channels"], len(data.labels))
+    shares = (settings["label_dropout"], 0.0)
+    objectives = [Denoising(data.inputs, settings["objective"], settings["loss"], share) for share in shares]
+    train_network(args, data, model, *objectives)
+
+
+def load_guide(
+    paths: list[Path], settings: dict, channels: dict, fields: pd.DataFrame, how: Compute
+) -> Callable | None:
+    """Return `wrap(denoise, rows)` that adds classifier guidance for these field rows, or None without a classifier.
+
+    A field whose label the classifier never saw is left unguided.
+    """
+    if not paths or settings["guidance_scale"] == 0:
+        return None
+    tensors, meta = read_model(paths[0], ("classifier",))
+    if meta["channels"] != channels:
+        raise ValueError(
+            f"{paths[0]} was trained on channels {meta['channels']}, but the denoiser on {channels}; train both on the same"
+        )
+    module = build_classifier(meta["settings"], channels, len(meta["label_map"]))
+    classifier = how.painting(load_module(paths[0], module, tensors, how.device))
+    classifier = walk.at_levels(classifier, sampling_path(settings), how.device)
+    shown = "swapped" if settings["sampling_label"] == "swapped" else "own"
+    classes = shown_indices(fields, meta["settings"]["label"], meta["label_map"], shown) - 1
+
+    def wrap(denoise, rows):
+        wanted = torch.from_numpy(classes[rows]).to(how.device)
+        return walk.guided(denoise, classifier, wanted, settings["guidance_scale"])
+
+    return wrap
+
+
+def sampling_path(settings: dict) -> list[float]:
+    """Return the gammas that an arm's sampling visits, from that of pure noise to 1."""
+    return Schedule().path(settings["steps"], settings["spacing"])
+
+
+def guide_all(denoise: walk.Denoise, guide: Callable | None, rows: list[int], settings: dict) -> walk.Denoise:
+    """Wrap a denoiser with the guidance that an arm asks for, within its interval of noise."""
+    labelled = settings["sampling_label"] != "none"
+    strong = walk.classifier_free(denoise, settings["label_scale"]) if labelled else denoise
+    strong = guide(strong, rows) if guide else strong
+    interval = settings["guidance_interval"]
+    return walk.within(strong, denoise, *interval) if interval else strong
+
+
+def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
+    """Return `paint(x, rows, sample=0)`, (B, C_input, H, W) float32 and B field rows -> (B, C_target, H, W) float32."""
+    settings, trained, cutoff = args.settings, meta["settings"], cutoff_of(meta["settings"])
+    channels, numbers = meta["channels"], meta["label_map"]
+    denoiser = build_denoiser(trained, channels, len(numbers))
+    denoiser = how.painting(load_module(args.weights, denoiser, tensors, how.device))
+    labels = shown_indices(fields, trained["label"], numbers, settings["sampling_label"])
+    if trained["label"] != "none" and settings["sampling_label"] != "none":
+        log.info("%d of %d fields have no label that was seen in training: null", (labels == 0).sum(), len(fields))
+    guide = load_guide(args.classifier, settings, channels, fields, how)
+    path = sampling_path(settings)
+    told = walk.at_levels(denoiser, path, how.device)
+
+    def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
+        sources = [field_noise(fields.iloc[row], settings["seed"], sample) for row in rows]
+        shape = (len(channels["target"]), *x.shape[-2:])
+
+        def draw():
+            noise = torch.stack([torch.randn(shape, generator=source) for source in sources])
+            return how.send(noise.pin_memory() if how.device.type == "cuda" else noise)
+
+        stains = walk.walk(
+            walk.clipped(guide_all(told, guide, rows, settings), cutoff),
+            draw(),
+            how.send(torch.from_numpy(x)),
+            torch.from_numpy(labels[rows]).to(how.device),
+            path,
+            sampler=settings["sampler"],
+            eta=settings["eta"],
+            draw=draw,
+        )
+        return stains.clamp(-cutoff, cutoff).cpu().numpy()
+
+    return paint
