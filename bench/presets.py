@@ -57,7 +57,7 @@ from brightpaint.models.compute import Compute
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.paint import walk
-from brightpaint.models.paint.noise import field_noise
+from brightpaint.models.paint.field_noise import field_noise
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.steps import Training
 from brightpaint.models.trained import load_module

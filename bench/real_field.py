@@ -32,7 +32,7 @@ from brightpaint.models import train
 from brightpaint.models.kinds import pixel
 from brightpaint.models.objectives.losses import build_denoiser, build_regressor, diffusion
 from brightpaint.models.paint import walk
-from brightpaint.models.paint.noise import field_noise
+from brightpaint.models.paint.field_noise import field_noise
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.trained import load_module
 from brightpaint.scores.images.pixels import pcc

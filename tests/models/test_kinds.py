@@ -7,6 +7,9 @@ from brightpaint.models import kinds, train
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.kinds import mean, pixel
 from brightpaint.models.paint import sample
+from brightpaint.study.kinds import KINDS
+from brightpaint.study.schema import read_schema
+from conftest import ROOT
 from models_fixture import CHANNELS, SAMPLING, SETTINGS, make_plate, sample_arguments, train_arguments
 
 
@@ -70,3 +73,22 @@ def test_trained_and_sampled_through_the_commands(kind, tmp_path):
     expected = kinds.of(kind).predict(tensors, data.field(0)[:2])
     np.testing.assert_allclose(painted.images[0], expected, atol=2e-3)
     assert painted.channels == ("DNA", "ER")
+
+
+def test_every_kind_has_its_module_and_what_the_module_needs():
+    for kind in KINDS.values():
+        module = kinds.of(kind.name)
+        assert callable(module.train) and callable(module.painter)
+        assert kind.stepwise or callable(module.tensor_problems)
+        assert set(kind.needed) <= {"preset", "objective", "label"}
+
+
+def test_the_config_knows_the_kinds_that_paint():
+    known = read_schema(ROOT / "workflow" / "schemas" / "config.schema.yaml")["$defs"]["kind"]["enum"]
+    assert known == list(KINDS)
+
+
+def test_passes_of_the_network():
+    arm = {"sampler": "heun", "steps": 10, "label_scale": 2, "mean_of": 3}
+    found = {name: KINDS[name].passes(arm) for name in KINDS}
+    assert found == {"diffusion": 2 * 19 * 3, "regression": 1, "mean": 0, "pixel": 0}

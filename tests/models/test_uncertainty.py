@@ -9,7 +9,7 @@ from brightpaint import store
 from brightpaint.base.intensity import standardise
 from brightpaint.models.kinds import diffusion
 from brightpaint.models.paint import gather, sample, uncertainty
-from brightpaint.models.paint.noise import field_noise
+from brightpaint.models.paint.field_noise import field_noise
 from brightpaint.scores.images import risk_coverage as evaluation
 from models_fixture import labelled_plates, labelled_weights, sample_arguments
 

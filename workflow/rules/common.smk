@@ -10,7 +10,7 @@ ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from brightpaint.study import subjects
-from brightpaint.study.kinds import NETWORKS
+from brightpaint.study.kinds import KINDS
 from brightpaint.study.spaces import MAIN, SPACES, mapped_spaces, painted_arms, profiled_arms, subset_arms
 from brightpaint.study.study import Study
 from brightpaint.study.sweep_points import POINT, base_arm, reference
@@ -131,7 +131,7 @@ def parts(section):
 def trained():
     """(model, fold) pairs that the arms need trained here."""
     pairs = [(STUDY.model_of(arm), fold) for arm in STUDY.arms for fold in STUDY.entry("arms", arm)["folds"]]
-    pairs = [(model["name"], fold) for model, fold in pairs if model["kind"] in NETWORKS and not model["weights"]]
+    pairs = [(model["name"], fold) for model, fold in pairs if KINDS[model["kind"]].stepwise and not model["weights"]]
     return list(dict.fromkeys(pairs))
 
 

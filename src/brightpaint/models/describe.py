@@ -10,6 +10,7 @@ from pathlib import Path
 
 from brightpaint import store
 from brightpaint.base.cli import run
+from brightpaint.study.kinds import CLASSIFIER, KINDS
 
 
 def describe(path: Path) -> str:
@@ -18,11 +19,11 @@ def describe(path: Path) -> str:
         raise ValueError(f"{path}: there is no such file; expected the weights.safetensors of a trained model")
     tensors, meta = store.read_weights(path)
     settings, labels = meta["settings"], sorted(meta["label_map"], key=meta["label_map"].get)
-    kind = settings.get("kind", "classifier")
+    kind = settings.get("kind", CLASSIFIER.name)
     lines = {
         "kind": kind,
         "sees": ", ".join(meta["channels"]["input"]),
-        "paints": "nothing: it names labels" if kind == "classifier" else ", ".join(meta["channels"]["target"]),
+        "paints": ", ".join(meta["channels"]["target"]) if kind in KINDS else "nothing: it names labels",
         "parameters": f"{sum(tensor.numel() for tensor in tensors.values()):,}",
         "label": settings.get("label", "none") + (f", {len(labels)} of them: {', '.join(labels)}" if labels else ""),
         "settings": ", ".join(

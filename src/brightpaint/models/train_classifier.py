@@ -17,6 +17,7 @@ from brightpaint.models.networks.noise_classifier import Classifier
 from brightpaint.models.objectives.losses import Classification
 from brightpaint.models.train import parse
 from brightpaint.models.trainer import open_data, train_network
+from brightpaint.study.kinds import CLASSIFIER
 from brightpaint.study.presets import classifier_spec
 
 
@@ -29,7 +30,7 @@ def build_classifier(settings: dict, channels: dict, classes: int) -> Classifier
 def main(argv=None) -> None:
     """Train a classifier."""
     args = parse(main.__doc__, argv)
-    args.settings["kind"] = "classifier"
+    args.settings["kind"] = CLASSIFIER.name
     with store.locked(args.weights) if compute.first() else contextlib.nullcontext():
         data = open_data(args)
         data.keep_labelled()

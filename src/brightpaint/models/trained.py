@@ -13,12 +13,12 @@ import torch
 from brightpaint import store
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.models import kinds
-from brightpaint.study.kinds import KINDS, PAINTING
+from brightpaint.study.kinds import KINDS, TRAINED
 
 LARGEST_WIDTH = 1024  # as in the config's schema
 
 
-def read_model(path: str | Path, expected: tuple[str, ...] = PAINTING) -> tuple[dict, dict]:
+def read_model(path: str | Path, expected: tuple[str, ...] = tuple(KINDS)) -> tuple[dict, dict]:
     """Read `(tensors, meta)` of a model of one of the `expected` kinds.
 
     Raises
@@ -60,7 +60,7 @@ def problems(tensors: dict, meta: dict, expected: tuple[str, ...]):
     if kind not in expected:
         yield f"it holds a model of kind {kind}; expected {' or '.join(expected)}"
         return
-    for key, choices in KINDS[kind].needed.items():
+    for key, choices in TRAINED[kind].needed.items():
         if settings.get(key) not in choices:
             yield f"its {key} is {settings.get(key)!r}; expected one of {', '.join(choices)}"
     width = settings.get("width")
@@ -75,7 +75,7 @@ def problems(tensors: dict, meta: dict, expected: tuple[str, ...]):
     for name, tensor in sorted(tensors.items()):
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             yield f"its tensor {name} holds values that are not finite"
-    if not KINDS[kind].stepwise:  # a network says itself whether its tensors fit, when they are loaded into it
+    if not TRAINED[kind].stepwise:  # a network says itself whether its tensors fit, when they are loaded into it
         yield from kinds.of(kind).tensor_problems(tensors, channels)
 
 

@@ -21,7 +21,6 @@ from brightpaint.plan.checks import Check, checks
 from brightpaint.plan.costs import Costs, costs
 from brightpaint.plan.extent import Extent, extents
 from brightpaint.plan.painting import read_rates
-from brightpaint.study.kinds import NETWORKS
 from brightpaint.study.study import Study
 
 ROOT = Path(__file__).parents[3]
@@ -73,7 +72,7 @@ def hours(found: Costs, jobs: dict[str, int], rates: dict[str, float], on_gpu: b
 def network_jobs(study: Study, jobs: dict[str, int]) -> int:
     """Sampling jobs that run a network; the others paint the floors, in seconds."""
     plates = {arm: len(study.test_plates(arm) + study.predict_plates(arm)) for arm in study.arms}
-    network = sum(count for arm, count in plates.items() if study.model_of(arm)["kind"] in NETWORKS)
+    network = sum(count for arm, count in plates.items() if study.kind_of(arm).gpu)
     return jobs.get("sample", 0) * network // max(sum(plates.values()), 1)
 
 

@@ -14,7 +14,6 @@ from brightpaint import store
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.features.cellpose import find_python
 from brightpaint.features.cellprofiler import find_command
-from brightpaint.study.kinds import NETWORKS
 from brightpaint.study.study import Study
 
 REMEMBERED_S = 200  # the plugin looks after 180 s at the latest
@@ -35,7 +34,7 @@ def checks(study: Study, peak_bytes: float, root: Path = Path(".")) -> list[Chec
         found += [cellprofiler(study.config["cellprofiler"]["command"]), java()]
         if study.config["cellprofiler"]["segmentation"] == "cellpose":
             found.append(cellpose())
-    if any(study.model_of(arm)["kind"] in NETWORKS for arm in study.arms):
+    if any(study.kind_of(arm).gpu for arm in study.arms):
         found.append(gpu(study.config["compute"]["device"]))
     found += [*weights(study, root), *images(study, root), disk(study, peak_bytes, root), slurm()]
     return [check for check in found if check]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from brightpaint.plan.extent import Extent
 from brightpaint.plan.limits import training_px
 from brightpaint.plan.painting import TRAINING_PASSES, classifier_flop, network_flop, sampling_flop
-from brightpaint.study.kinds import NETWORKS
+from brightpaint.study.kinds import KINDS
 from brightpaint.study.study import Study
 
 VALIDATION_IMAGES = 128  # passes of one validation, see models/validation.py
@@ -81,7 +81,7 @@ def _training(found: Costs, study: Study, extents: dict[str, Extent]) -> None:
     for arm in study.arms:
         model, classifier = study.model_of(arm), study.entry("arms", arm)["classifier"]
         for fold in study.entry("arms", arm)["folds"]:
-            if model["kind"] in NETWORKS and not model["weights"]:
+            if KINDS[model["kind"]].stepwise and not model["weights"]:
                 wanted.add(("train", model["name"], fold))
             if classifier:
                 wanted.add(("train_classifier", classifier, fold))
@@ -110,7 +110,7 @@ def _predicted(found: Costs, study: Study, arm: str, plate: str, extent: Extent,
     found.kept += stack * (2 if further else 1)
     found.between += stack
     if plate not in study.test_plates(arm):
-        found.kept += stack * (study.model_of(arm)["kind"] in NETWORKS)  # delivered as TIFFs of 16 bits
+        found.kept += stack * study.kind_of(arm).delivered  # delivered as TIFFs of 16 bits
         return
     found.cpu_s["score"] += rates["score"] * fields * study.config["prepare"]["size_px"] ** 2 / 1e6
     if study.profiled(arm):

@@ -24,7 +24,6 @@ class Kind:
     title : as people say it
     module : dotted path of what trains it and paints by it; imported in `models` alone
     role : what the report calls an arm's model where it compares them
-    paints : paints stains; a classifier does not, and is no `kind` that the config knows
     stepwise : trained step by step, with a history to draw and a state to go on from; else in closed form, in one go
     gpu : trains and paints on a GPU, where there is one
     labels : can be told the label of a field
@@ -41,7 +40,6 @@ class Kind:
     title: str
     module: str
     role: str
-    paints: bool = True
     stepwise: bool = False
     gpu: bool = False
     labels: bool = False
@@ -73,11 +71,11 @@ KINDS = {
         Kind(
             "pixel", "regression on each pixel", "brightpaint.models.kinds.pixel", "pixel", brightfield=True,
         ),
-        Kind(
-            "classifier", "classifier of noised images", "brightpaint.models.train_classifier", "classifier",
-            paints=False, stepwise=True, gpu=True, labels=True, needed={"label": LABELS},
-        ),
     )
 }  # fmt: skip
-PAINTING = tuple(kind.name for kind in KINDS.values() if kind.paints)
-NETWORKS = tuple(kind.name for kind in KINDS.values() if kind.paints and kind.stepwise)
+# It guides and does not paint: no kind of `models`, but weights may hold it.
+CLASSIFIER = Kind(
+    "classifier", "classifier of noised images", "brightpaint.models.train_classifier", "classifier",
+    stepwise=True, gpu=True, labels=True, varied=False, cells=False, needed={"label": LABELS},
+)  # fmt: skip
+TRAINED = {**KINDS, CLASSIFIER.name: CLASSIFIER}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from brightpaint.study import sweep_points
 from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
-from brightpaint.study.kinds import NETWORKS
+from brightpaint.study.kinds import CLASSIFIER, KINDS
 
 if TYPE_CHECKING:
     from brightpaint.study.study import Study
@@ -95,7 +95,7 @@ def _model_problems(study: Study) -> Iterable[str]:
             yield f"model {name}: label {entry['label']} needs perturbations: true"
         if entry["subset"] == "active" and not study.config["perturbations"]:
             yield f"model {name}: subset active needs perturbations: true"
-        if labelled and entry.get("kind", "diffusion") not in NETWORKS:
+        if labelled and not (KINDS[entry["kind"]] if "kind" in entry else CLASSIFIER).labels:
             yield f"model {name}: kind {entry['kind']} takes no label"
 
 
@@ -103,6 +103,7 @@ def _arm_problems(study: Study) -> Iterable[str]:
     folds = {fold["name"]: fold for fold in study.config["folds"]}
     models = {model["name"]: model for model in study.config["models"]}
     classifiers = {entry["name"]: entry for entry in study.config["classifiers"]}
+    kinds = {name: KINDS[model["kind"]] for name, model in models.items()}
     for arm in study.config["arms"]:
         where = f"arm {arm['name']}"
         if arm["model"] not in models:
@@ -117,7 +118,7 @@ def _arm_problems(study: Study) -> Iterable[str]:
         if missing or arm["model"] not in models:
             continue
         for key in ("samples", "mean_of"):
-            if arm[key] > 1 and models[arm["model"]]["kind"] != "diffusion":
+            if arm[key] > 1 and not kinds[arm["model"]].noise:
                 yield f"{where}: {key} {arm[key]}, but model {arm['model']} paints without noise; give {key}: 1"
         if arm["samples"] > 1 and arm["mean_of"] > 1:
             yield (
@@ -125,7 +126,7 @@ def _arm_problems(study: Study) -> Iterable[str]:
                 "give the mean an arm of its own"
             )
         yield from _unguided(arm, models[arm["model"]])
-        unlabelled, noisy = models[arm["model"]]["label"] == "none", models[arm["model"]]["kind"] == "diffusion"
+        unlabelled, noisy = models[arm["model"]]["label"] == "none", kinds[arm["model"]].noise
         if unlabelled and (arm["sampling_label"] == "swapped" or (noisy and arm["label_scale"] != 1)):
             yield f"{where}: model {arm['model']} has no label to swap or to guide by"
         served = [plate for name in arm["folds"] for plate in folds[name]["test"] + folds[name]["predict"]]
@@ -142,13 +143,14 @@ def _arm_problems(study: Study) -> Iterable[str]:
 
 def _unguided(arm: dict, model: dict) -> Iterable[str]:
     """Say which guidance an arm asks for of a model that paints without noise: it would be swallowed."""
-    if model["kind"] == "diffusion":
+    if KINDS[model["kind"]].noise:
         return
+    noisy = " or ".join(kind.name for kind in KINDS.values() if kind.noise)
     for key, nothing in {"classifier": None, "label_scale": 1, "guidance_scale": 1, "guidance_interval": None}.items():
         if arm[key] != nothing:
             yield (
                 f"arm {arm['name']}: {key} {arm[key]}, but model {model['name']} of kind {model['kind']} paints without noise, "
-                f"which is what guidance acts on; leave {key} out, or name a model of kind diffusion"
+                f"which is what guidance acts on; leave {key} out, or name a model of kind {noisy}"
             )
 
 

@@ -17,6 +17,8 @@ import yaml
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
+from brightpaint.study.kinds import KINDS
+
 README = "config/README.md explains every key"
 
 
@@ -85,11 +87,16 @@ def _shortened(text: str, most: int = 400) -> str:
 
 @functools.cache
 def read_schema(path: Path) -> dict:
-    """Read a schema, once: a plate table is checked row by row. Sections that lie in files of their own are put in."""
+    """Read a schema, once: a plate table is checked row by row.
+
+    Sections that lie in files of their own are put in, and the names of the kinds of model, which have a registry.
+    """
     schema = yaml.safe_load(path.read_text())
     for name, section in schema["properties"].items():
         if (file := section.get("$ref", "")).endswith(".yaml"):
             schema["properties"][name] = yaml.safe_load((path.parent / file).read_text())
+    if kind := schema.get("$defs", {}).get("kind"):
+        kind["enum"] = list(KINDS)
     return schema
 
 

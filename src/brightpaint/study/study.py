@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brightpaint.study import sweep_points
+from brightpaint.study.kinds import KINDS, Kind
 from brightpaint.study.plate_table import read_names, read_plates
 from brightpaint.study.presets import PRESETS
 from brightpaint.study.problems import problems_of
@@ -81,6 +82,10 @@ class Study:
     def model_of(self, arm: str) -> dict:
         return self.entry("models", self.entry("arms", arm)["model"])
 
+    def kind_of(self, arm: str) -> Kind:
+        """Return what is known of the kind of model that paints `arm`."""
+        return KINDS[self.model_of(arm)["kind"]]
+
     def fold_of(self, arm: str, plate: str) -> str:
         """Return the one fold of `arm` that tests or serves `plate`."""
         for name in self.entry("arms", arm)["folds"]:
@@ -118,7 +123,7 @@ class Study:
 
     def profiled(self, arm: str) -> bool:
         """Return whether CellProfiler measures `arm` (the mean image has no cells to measure)."""
-        return arm == "real" or (self.entry("arms", arm)["profile"] and self.model_of(arm)["kind"] != "mean")
+        return arm == "real" or (self.entry("arms", arm)["profile"] and self.kind_of(arm).cells)
 
     def profile_plates(self, arm: str) -> list[str]:
         """Return the plates of `arm` whose cells are measured for scoring."""
@@ -137,8 +142,9 @@ class Study:
             return []
         chosen = [arm for arm in self.arms if self.test_plates(arm)]
         if section == "embed":
-            chosen = [arm for arm in chosen if self.model_of(arm)["kind"] != "mean"]
-        return ["real", "brightfield", *chosen] if chosen else []
+            chosen = [arm for arm in chosen if self.kind_of(arm).varied]
+        brightfield = ["brightfield"] if self.config["channels"]["input"] else []
+        return ["real", *brightfield, *chosen] if chosen else []
 
     def seen_plates(self, arm: str) -> list[str]:
         """Return the plates of `arm` that such a network looks at."""

@@ -44,7 +44,7 @@ def arms_testing(plate):
 
 def network_arms(plate):
     """Arms that paint `plate` by a network, whether it is scored or predicted alone."""
-    return [arm for arm in STUDY.arms_of(plate) if STUDY.model_of(arm)["kind"] in NETWORKS]
+    return [arm for arm in STUDY.arms_of(plate) if STUDY.kind_of(arm).delivered]
 
 
 def measured_arms(plate):
@@ -85,7 +85,7 @@ def label_roles():
     roles = {}
     for arm in CONFIG["arms"]:
         model, shown = STUDY.model_of(arm["name"]), arm["sampling_label"]
-        if model["kind"] != "diffusion" or not STUDY.profiled(arm["name"]) or arm["name"] in leaking_arms():
+        if not STUDY.kind_of(arm["name"]).noise or not STUDY.profiled(arm["name"]) or arm["name"] in leaking_arms():
             continue
         label = "none" if model["label"] == "none" or shown == "none" else shown
         if arm["classifier"] and arm["guidance_scale"] > 0:
@@ -96,9 +96,8 @@ def label_roles():
 
 
 def arm_roles():
-    """JSON: what every scored arm is shown (`label_roles`), and what paints it: network, regression, pixel or mean."""
-    kinds = {arm: STUDY.model_of(arm)["kind"] for arm in STUDY.arms if STUDY.test_plates(arm)}
-    kinds = {arm: "network" if kind == "diffusion" else kind for arm, kind in kinds.items()}
+    """JSON: what every scored arm is shown (`label_roles`), and what paints it: the role of its model's kind."""
+    kinds = {arm: STUDY.kind_of(arm).role for arm in STUDY.arms if STUDY.test_plates(arm)}
     return json.dumps({"shown": label_roles(), "kinds": kinds})
 
 

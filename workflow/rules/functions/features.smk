@@ -53,7 +53,7 @@ def measured(*patterns, **wildcards):
 
 def delivered():
     """Folders of the plates of role predict that a network paints."""
-    painted = [arm for arm in STUDY.arms if STUDY.model_of(arm)["kind"] in NETWORKS]
+    painted = [arm for arm in STUDY.arms if STUDY.kind_of(arm).delivered]
     return [f"<results>/predicted/{arm}/{plate}" for arm in painted for plate in STUDY.predict_plates(arm)]
 
 

@@ -4,6 +4,7 @@ import math
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.plan import limits
 from brightpaint.plan.painting import read_rates
+from brightpaint.study.kinds import CLASSIFIER, KINDS
 
 RATES = read_rates(ROOT / "resources" / "rates.tsv")
 
@@ -81,9 +82,9 @@ def parts_to_gather(suffix):
 def gpus(wildcards):
     """GPUs of a training or sampling job: the closed-form baselines need none."""
     if hasattr(wildcards, "arm"):
-        return int(STUDY.model_of(wildcards.arm)["kind"] in NETWORKS)
-    floor = hasattr(wildcards, "model") and STUDY.entry("models", wildcards.model)["kind"] not in NETWORKS
-    return 0 if floor else CONFIG["compute"]["gpus"]
+        return int(STUDY.kind_of(wildcards.arm).gpu)
+    kind = KINDS[STUDY.entry("models", wildcards.model)["kind"]] if hasattr(wildcards, "model") else CLASSIFIER
+    return CONFIG["compute"]["gpus"] if kind.gpu else 0
 
 
 def painting_minutes(wildcards, samples=1):

@@ -35,7 +35,7 @@ def arm_pictures(wildcards):
 
 def failing_arms():
     """Arms whose failures are shown; the mean fails everywhere alike."""
-    return [arm for arm in STUDY.arms if STUDY.test_plates(arm) and STUDY.model_of(arm)["kind"] != "mean"]
+    return [arm for arm in STUDY.arms if STUDY.test_plates(arm) and STUDY.kind_of(arm).varied]
 
 
 def sampling_arms():

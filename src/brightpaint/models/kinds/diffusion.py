@@ -17,11 +17,12 @@ from brightpaint.models.conditions.labels import shown_indices
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.paint import walk
-from brightpaint.models.paint.noise import field_noise
+from brightpaint.models.paint.field_noise import field_noise
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.train_classifier import build_classifier
 from brightpaint.models.trained import cutoff_of, load_module, read_model
 from brightpaint.models.trainer import train_network
+from brightpaint.study.kinds import CLASSIFIER
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def load_guide(
     """
     if not paths or settings["guidance_scale"] == 0:
         return None
-    tensors, meta = read_model(paths[0], ("classifier",))
+    tensors, meta = read_model(paths[0], (CLASSIFIER.name,))
     if meta["channels"] != channels:
         raise ValueError(
             f"{paths[0]} was trained on channels {meta['channels']}, but the denoiser on {channels}; train both on the same"
