@@ -27,9 +27,9 @@ def test_the_part_with_most_stain_is_cut_out_of_every_image_and_framed_in_the_mo
     small = panels.close_up(views[0], corner)
     np.testing.assert_array_equal(small["stains"]["one"], views[0]["stains"]["one"][:, -side:, -side:])
     assert small["width_um"] == pytest.approx(views[0]["width_um"] * side / SIDE) and "corner" not in small
-    frame = panels.brightfield_panel(views[0], (0, 1))["box"]
+    frame = panels.scale_marks(views[0])["box"]
     assert frame == pytest.approx([1 - side / SIDE, 1 - side / SIDE, side / SIDE])
-    assert "box" not in panels.brightfield_panel(small, (0, 1))
+    assert "box" not in panels.scale_marks(small)
 
 
 def test_the_same_bytes_come_every_time_and_are_not_the_montage(tmp_path):

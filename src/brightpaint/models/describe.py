@@ -22,7 +22,7 @@ def describe(path: Path) -> str:
     kind = settings.get("kind", CLASSIFIER.name)
     lines = {
         "kind": kind,
-        "sees": ", ".join(meta["channels"]["input"]),
+        "sees": ", ".join(meta["channels"]["input"]) or "no brightfield",
         "paints": ", ".join(meta["channels"]["target"]) if kind in KINDS else "nothing: it names labels",
         "parameters": f"{sum(tensor.numel() for tensor in tensors.values()):,}",
         "label": settings.get("label", "none") + (f", {len(labels)} of them: {', '.join(labels)}" if labels else ""),

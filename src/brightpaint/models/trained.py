@@ -69,7 +69,7 @@ def problems(tensors: dict, meta: dict, expected: tuple[str, ...]):
     cutoff = cutoff_of(settings)
     if type(cutoff) not in (int, float) or not (cutoff > 0 and math.isfinite(cutoff)):
         yield f"its cutoff is {cutoff!r}; expected a number of s.d. above 0"
-    yield from channel_problems(channels)
+    yield from channel_problems(channels, TRAINED[kind].brightfield)
     if sorted(map(str, labels.values())) != sorted(str(n) for n in range(1, len(labels) + 1)):
         yield f"its label_map numbers {len(labels)} labels {sorted(map(str, labels.values()))[:8]}; expected 1 to n, each once"
     for name, tensor in sorted(tensors.items()):
@@ -79,11 +79,11 @@ def problems(tensors: dict, meta: dict, expected: tuple[str, ...]):
         yield from kinds.of(kind).tensor_problems(tensors, channels)
 
 
-def channel_problems(channels: dict):
-    """Yield what is wrong with the channels of a weights file."""
-    for key in ("input", "target"):
+def channel_problems(channels: dict, brightfield: bool):
+    """Yield what is wrong with the channels of a weights file, of a kind that needs brightfield or does not."""
+    for key, needed in (("input", brightfield), ("target", True)):
         names = channels.get(key)
-        if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+        if not (isinstance(names, list) and (names or not needed) and all(isinstance(name, str) for name in names)):
             yield f"its {key} channels are {names!r}; expected a list of names"
             return
     if len(set(channels["input"] + channels["target"])) != len(channels["input"] + channels["target"]):

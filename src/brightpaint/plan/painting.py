@@ -25,8 +25,7 @@ def read_rates(path: Path) -> dict[str, float]:
 
 def network_flop(study: Study, model: dict, size_px: int) -> int:
     """Floating-point operations of one image through a model's network."""
-    channels = study.config["channels"]
-    sizes = len(channels["input"]), len(channels["target"]), size_px
+    sizes = len(study.inputs(model)), len(study.config["channels"]["target"]), size_px
     return operations.unet_flop(spec_of(model["preset"], model["width"]), *sizes)
 
 
@@ -50,7 +49,8 @@ def network_of(model: dict) -> dict:
 
 def sampling_flop(study: Study, name: str) -> float:
     """Floating-point operations to paint one field by an arm; 0 for the closed-form floors."""
-    arm, model = study.entry("arms", name), network_of(study.model_of(name))
+    arm, model = study.entry("arms", name), study.model_of(name)
+    model = {**model, **network_of(model)}
     size_px = study.config["prepare"]["size_px"]
     passes = KINDS[model["kind"]].passes(arm)
     if not passes:

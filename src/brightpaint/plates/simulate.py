@@ -91,7 +91,8 @@ def image_sample(
     planes = brightfield_planes(channels)
     focus = generators(*names)["focus"].normal(0, FOCUS_SPREAD_UM)
     positions = [z + focus for z in planes.values()]
-    seen = dict(zip(planes, optics.brightfield(maps["path"], maps["absorbance"], step_um=step, z_um=positions)))
+    bright = optics.brightfield(maps["path"], maps["absorbance"], step_um=step, z_um=positions) if planes else []
+    seen = dict(zip(planes, bright))
     images = {}
     for name in channels:
         image = seen[name] if name in seen else optics.widefield(maps[name], step_um=step)

@@ -62,6 +62,8 @@ def _channel_problems(study: Study) -> Iterable[str]:
     channels = study.config["channels"]
     for name in sorted(set(channels["input"]) & set(channels["target"])):
         yield f"channels: {name} is both input and target"
+    for name in study.by_role("predict") if not channels["input"] else []:
+        yield f"plate {name}: role predict, but channels.input is empty, so it has no image to paint from; leave it out"
 
 
 def _cellpose_problems(study: Study) -> Iterable[str]:
@@ -97,6 +99,15 @@ def _model_problems(study: Study) -> Iterable[str]:
             yield f"model {name}: subset active needs perturbations: true"
         if labelled and not (KINDS[entry["kind"]] if "kind" in entry else CLASSIFIER).labels:
             yield f"model {name}: kind {entry['kind']} takes no label"
+    for model in study.config["models"]:
+        for channel in study.inputs(model):
+            if channel not in study.config["channels"]["input"]:
+                yield f"model {model['name']}: inputs names {channel}, which is not in channels.input"
+        if KINDS[model["kind"]].brightfield and not study.inputs(model):
+            yield (
+                f"model {model['name']}: kind {model['kind']} paints from brightfield and is given none; name a channel in "
+                "channels.input and inputs, or another kind"
+            )
 
 
 def _arm_problems(study: Study) -> Iterable[str]:
@@ -126,6 +137,8 @@ def _arm_problems(study: Study) -> Iterable[str]:
                 "give the mean an arm of its own"
             )
         yield from _unguided(arm, models[arm["model"]])
+        if arm["classifier"] and study.inputs(models[arm["model"]]) != study.config["channels"]["input"]:
+            yield f"{where}: classifier {arm['classifier']} sees all of channels.input, model {arm['model']} its own inputs alone"
         unlabelled, noisy = models[arm["model"]]["label"] == "none", kinds[arm["model"]].noise
         if unlabelled and (arm["sampling_label"] == "swapped" or (noisy and arm["label_scale"] != 1)):
             yield f"{where}: model {arm['model']} has no label to swap or to guide by"

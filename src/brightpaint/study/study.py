@@ -86,6 +86,11 @@ class Study:
         """Return what is known of the kind of model that paints `arm`."""
         return KINDS[self.model_of(arm)["kind"]]
 
+    def inputs(self, entry: dict) -> list[str]:
+        """Return the brightfield channels that a model sees: its own `inputs`, else all; a classifier sees all."""
+        own = entry.get("inputs")
+        return self.config["channels"]["input"] if own is None else own
+
     def fold_of(self, arm: str, plate: str) -> str:
         """Return the one fold of `arm` that tests or serves `plate`."""
         for name in self.entry("arms", arm)["folds"]:

@@ -126,7 +126,8 @@ def training(section, key, *own):
 
     def chosen(wildcards):
         entry, fold = STUDY.entry(section, wildcards[key]), STUDY.entry("folds", wildcards.fold)
-        shared = {**CONFIG["train"], "channels": CONFIG["channels"], "held_out": fold["held_out"]}
+        channels = {**CONFIG["channels"], "input": STUDY.inputs(entry)}
+        shared = {**CONFIG["train"], "channels": channels, "held_out": fold["held_out"]}
         clipped = cutoff_unless_default() if section == "models" else {}  # a classifier clips nothing
         return as_json({name: entry[name] for name in own} | shared | clipped)
 
@@ -139,6 +140,8 @@ def sampling(arm):
     entry = STUDY.entry("arms", arm)
     chosen = {key: entry[key] for key in (*keys, "guidance_interval")}
     chosen |= {"mean_of": entry["mean_of"]} if entry["mean_of"] > 1 else {}
+    inputs = STUDY.inputs(STUDY.model_of(arm))
+    chosen |= {"inputs": inputs} if inputs != CONFIG["channels"]["input"] else {}
     chosen |= {**cutoff_unless_default(), "subset": STUDY.model_of(arm)["subset"]}
     return {**chosen, "batch": CONFIG["sample"]["batch"]}
 

@@ -79,7 +79,7 @@ def inception_tables(arm):
     """Input function: Inception features of `arm` on the scored plates; the real ones are compared with one another alone."""
 
     def tables(wildcards):
-        if wildcards.arm == "real" and arm != "real":
+        if (wildcards.arm == "real" and arm != "real") or (arm and arm not in STUDY.seen_arms("fid")):
             return []
         return scored_files("<results>/inception/{arm}/{plate}.parquet", arm)(wildcards)
 

@@ -49,16 +49,21 @@ def rows_digest(fields: pd.DataFrame) -> str:
     return store.digest(fields[store.FIELD_KEYS].astype(str).values.tolist())
 
 
-def check_channels(channels: dict, stack: store.Stack, path: Path) -> None:
-    """Raise ValueError unless the stack has the channels that the weights were trained on, and no other."""
+def check_channels(channels: dict, stack: store.Stack, path: Path, shown: list[str] | None = None) -> None:
+    """Raise ValueError unless the stack has the channels that the weights were trained on, and no other.
+
+    `shown` are the stack's brightfield channels that the model is meant to see, where it does not see all.
+    """
     found, inputs = set(stack.channels), set(channels["input"])
+    if shown is not None:
+        found &= {*shown, *channels["target"]}
     if found in (inputs, inputs | set(channels["target"])):
         return
     missing, extra = sorted(inputs - found), sorted(found - inputs - set(channels["target"]))
     lacking = sorted(set(channels["target"]) - found)
     raise ValueError(
         f"{path} was trained to paint {channels['target']} from {channels['input']}, but {stack.path} holds "
-        f"{list(stack.channels)}: missing {missing or lacking}, unknown to the weights {extra}; "
+        f"{[name for name in stack.channels if name in found]}: missing {missing or lacking}, unknown to the weights {extra}; "
         "set channels in the config to the weights', or train on these channels"
     )
 
@@ -144,7 +149,7 @@ def paint_part(args: argparse.Namespace, wrap: Callable | None = None, made_of: 
     stack = store.open_stack(args.stack).select(fields)
     check_rows(stack, fields, args.fields)
     tensors, meta = read_model(args.weights)
-    check_channels(meta["channels"], stack, args.weights)
+    check_channels(meta["channels"], stack, args.weights, settings.get("inputs"))
     check_cutoff(meta["settings"], settings, args.weights)
     how = computing(args, meta["settings"]["kind"])
     chosen = selected_fields(fields, args.active, settings["subset"])

@@ -66,7 +66,8 @@ def field_maps(network, field: pd.Series, sources: dict, settings: dict) -> dict
     rows = {}
     for name, (stack, table) in sources.items():
         place = store.place_of(field, table)
-        for row in (BRIGHTFIELD_ROW, name) if name == "real" else (name,):
+        bright = [BRIGHTFIELD_ROW] if name == "real" and settings["channels"]["input"] else []
+        for row in (*bright, name):
             channels = settings["channels"]["input" if row == BRIGHTFIELD_ROW else "target"]
             images = z_scores(stack, place, channels, settings)
             shown, maps = attention_maps(network, images, window_of(row, settings))

@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.base.intensity import standardise
 from brightpaint.report.figures.panels import draw_fields
-from brightpaint.report.figures.shown_fields import heading_of, middle_input, standardised_stains
+from brightpaint.report.figures.shown_fields import heading_of, standardised_middle, standardised_stains
 from brightpaint.scores.columns import BY_KEY
 
 
@@ -61,7 +60,7 @@ def failure_views(
         view = {
             "heading": f"{rank}   {field['Metadata_Plate']} {heading_of(row)}",
             "width_um": pixel_size_um[field["Metadata_Plate"]] * row["width_px"],
-            "brightfield": standardise(real.images[row.name][real.channel_indices([middle_input(channels)])[0]]),
+            **standardised_middle(real, row.name, channels),
             "stains": {n: standardised_stains(*source, field, channels["target"]) for n, source in sources.items()},
         }
         views.append(view)

@@ -11,9 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.base.intensity import standardise
 from brightpaint.report.figures.composite import crowded_part
-from brightpaint.report.figures.shown_fields import heading_of, middle_input, shown_fields, standardised_stains
+from brightpaint.report.figures.shown_fields import heading_of, shown_fields, standardised_middle, standardised_stains
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +43,14 @@ def plate_views(
     sources = {"real": (real, fields), **arms} if paired else dict(arms)
     if not sources:
         raise ValueError(f"{real.path}: nothing to show, neither stains nor predictions")
-    place, views = real.channel_indices([middle_input(channels)])[0], []
+    views = []
     shown = shown_fields(fields, {name: rows for name, (_, rows) in arms.items()}, count, str(real.path))
     for _, field in shown.iterrows():
         log.info("shown: %s", store.describe_field(field))
         stains = {name: standardised_stains(*source, field, targets) for name, source in sources.items()}
-        brightfield = standardise(real.images[field["real_row"]][place])
+        brightfield = standardised_middle(real, field["real_row"], channels)
         view = {"heading": heading_of(field), "width_um": pixel_size_um * field["width_px"], "stains": stains}
-        views.append({**view, "brightfield": brightfield, "corner": crowded_part(next(iter(stains.values())))})
+        views.append({**view, **brightfield, "corner": crowded_part(next(iter(stains.values())))})
     return views
 
 

@@ -128,44 +128,51 @@ def _annotate(axes: plt.Axes, panel: dict, x: float, y: float, side: tuple[int, 
 
 def close_up(view: dict, corner: tuple[int, int]) -> dict:
     """Return a view (see `draw_fields`) of the part of its field whose top left corner is given, at full size."""
-    share = min(1, CLOSE_UP_PX / view["brightfield"].shape[1])
+    share = min(1, CLOSE_UP_PX / next(iter(view["stains"].values())).shape[-1])
     stains = {name: cut(image, corner) for name, image in view["stains"].items()}
-    small = {"brightfield": cut(view["brightfield"], corner), "stains": stains, "width_um": view["width_um"] * share}
+    small = {"stains": stains, "width_um": view["width_um"] * share}
+    small |= {"brightfield": cut(view["brightfield"], corner)} if "brightfield" in view else {}
     return {key: value for key, value in view.items() if key != "corner"} | small
 
 
 def draw_fields(views: Sequence[dict], *, channels: dict, dpi: int, footer: str = "") -> plt.Figure:
     """Draw fields below one another: brightfield and the first source in one row, each further source in one more.
 
+    Scale bar and frame stand on brightfield; without it, on the first stain.
+
     Parameters
     ----------
-    views : one dict a field: `heading`, `width_um`, `brightfield` (H, W) and `stains`, {source: (C, H, W)}, z-scores;
-        `corner`, the top left one (y, x) of a close-up to frame, may be there; `notes` are what stands on its
-        painted stains, one text a stain, in place of their PCC with `real` where that is among the sources
+    views : one dict a field: `heading`, `width_um`, `brightfield` (H, W), where there is any, and `stains`, {source:
+        (C, H, W)}, z-scores; `corner`, the top left one (y, x) of a close-up to frame, may be there; `notes` are what
+        stands on its painted stains, one text a stain, in place of their PCC with `real` where that is among the sources
     channels : `input` and `target` names; the middle input is what `brightfield` shows
     footer : a sentence below all
     """
     targets, middle = channels["target"], middle_input(channels)
     reference = next(iter(views[0]["stains"]))
     limits = [display_range([view["stains"][reference][channel] for view in views]) for channel in range(len(targets))]
-    grey = display_range([view["brightfield"] for view in views])
+    grey = display_range([view["brightfield"] for view in views]) if middle else None
     panels, labels = [], []
     for view in views:
         for name in view["stains"]:
-            first = brightfield_panel(view, grey) if name == reference else None
-            panels.append([first, *stain_panels(view, name, targets, limits, legend=name == reference)])
+            row = stain_panels(view, name, targets, limits, legend=name == reference)
+            if middle:
+                shown = {"image": view["brightfield"], "limits": grey, "tint": "white"} if name == reference else None
+                row = [shown, *row]
+            panels.append([{**row[0], **scale_marks(view)}, *row[1:]] if name == reference else row)
             labels.append((view["heading"] if name == reference else "", name))
-    return lay_out(panels, [middle.replace("_", " "), *targets, "composite"], labels, dpi=dpi, footer=footer)
+    titles = [middle.replace("_", " ")] if middle else []
+    return lay_out(panels, [*titles, *targets, "composite"], labels, dpi=dpi, footer=footer)
 
 
-def brightfield_panel(view: dict, limits: tuple[float, float]) -> dict:
-    """Return the panel of a view's brightfield, with its scale bar and the frame of its close-up."""
-    image, bar_um = view["brightfield"], scale_bar_um(view["width_um"])
-    panel = {"image": image, "limits": limits, "tint": "white", "bar": (bar_um / view["width_um"], f"{bar_um:g} µm")}
+def scale_marks(view: dict) -> dict:
+    """Return the scale bar of a view's first panel, and the frame of its close-up."""
+    shape, bar_um = next(iter(view["stains"].values())).shape[-2:], scale_bar_um(view["width_um"])
+    marks = {"bar": (bar_um / view["width_um"], f"{bar_um:g} µm")}
     if "corner" in view:
-        shares = zip((*view["corner"], CLOSE_UP_PX), (*image.shape, image.shape[1]))
-        panel["box"] = [min(value / length, 1) for value, length in shares]
-    return panel
+        shares = zip((*view["corner"], CLOSE_UP_PX), (*shape, shape[1]))
+        marks["box"] = [min(value / length, 1) for value, length in shares]
+    return marks
 
 
 def stain_panels(

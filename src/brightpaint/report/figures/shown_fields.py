@@ -53,9 +53,15 @@ def standardised_stains(
     return standardise(stack.images[store.place_of(field, rows)][stack.channel_indices(channels)])
 
 
-def middle_input(channels: dict) -> str:
-    """Return the brightfield plane that is shown: the middle one."""
-    return channels["input"][len(channels["input"]) // 2]
+def middle_input(channels: dict) -> str | None:
+    """Return the brightfield plane that is shown, the middle one; None in a study without brightfield."""
+    return channels["input"][len(channels["input"]) // 2] if channels["input"] else None
+
+
+def standardised_middle(real: store.Stack, row: int, channels: dict) -> dict[str, np.ndarray]:
+    """Read the brightfield plane that is shown of one field, `{"brightfield": (H, W) z-scores}`; {} without brightfield."""
+    middle = middle_input(channels)
+    return {"brightfield": standardise(real.images[row][real.channel_indices([middle])[0]])} if middle else {}
 
 
 def heading_of(field: pd.Series) -> str:

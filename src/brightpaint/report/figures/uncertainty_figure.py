@@ -14,9 +14,8 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base import resampling
 from brightpaint.base.cli import run
-from brightpaint.base.intensity import standardise
 from brightpaint.report.figures import panels
-from brightpaint.report.figures.shown_fields import heading_of, middle_input, standardised_stains
+from brightpaint.report.figures.shown_fields import heading_of, middle_input, standardised_middle, standardised_stains
 from brightpaint.report.style import STYLE, save
 from brightpaint.scores.images import pixels
 from brightpaint.scores.images.risk_coverage import SHUFFLES, aurc, rank_correlation, risk_coverage
@@ -86,8 +85,8 @@ def extremes_montage(chosen: pd.DataFrame, plates: dict[str, dict], *, channels:
     pixel_size_um : of a raw pixel, by plate
     """
     targets, middle = channels["target"], middle_input(channels)
-    found = [one_field(field, plates[field["Metadata_Plate"]], targets, middle) for _, field in chosen.iterrows()]
-    grey = panels.display_range([each["grey"] for each in found])
+    found = [one_field(field, plates[field["Metadata_Plate"]], channels) for _, field in chosen.iterrows()]
+    grey = panels.display_range([each["brightfield"] for each in found]) if middle else None
     ranges = {
         kind: [panels.display_range([each[kind][channel] for each in found]) for channel in range(len(targets))]
         for kind in ("real", "s.d.")
@@ -96,7 +95,8 @@ def extremes_montage(chosen: pd.DataFrame, plates: dict[str, dict], *, channels:
     for (_, field), each, what in zip(chosen.iterrows(), found, ("surest", "least sure")):
         width_um = pixel_size_um[field["Metadata_Plate"]] * each["row"]["width_px"]
         bar_um = panels.scale_bar_um(width_um)
-        first = {"image": each["grey"], "limits": grey, "tint": "white", "bar": (bar_um / width_um, f"{bar_um:g} µm")}
+        bar = {"bar": (bar_um / width_um, f"{bar_um:g} µm")}
+        first = {"image": each["brightfield"], "limits": grey, "tint": "white"} if middle else None
         heading = f"{what}: uncertainty {field['uncertainty']:.3f}, PCC {field['pcc']:.2f}   {heading_of(each['row'])}"
         for kind in ("real", "painted", "s.d."):
             notes = (
@@ -108,20 +108,22 @@ def extremes_montage(chosen: pd.DataFrame, plates: dict[str, dict], *, channels:
                  "tint": "white" if kind == "s.d." else panels.TINTS.get(target, "white")}
                 for channel, (target, image, note) in enumerate(zip(targets, each[kind], notes or [""] * len(targets)))
             ]  # fmt: skip
-            rows.append([first if kind == "real" else None, *row])
+            row = [first if kind == "real" else None, *row] if middle else row
+            rows.append([{**row[0], **bar}, *row[1:]] if kind == "real" else row)
             labels.append((heading if kind == "real" else "", kind))
-    return panels.lay_out(rows, [middle.replace("_", " "), *targets], labels, dpi=dpi)
+    titles = [middle.replace("_", " ")] if middle else []
+    return panels.lay_out(rows, [*titles, *targets], labels, dpi=dpi)
 
 
-def one_field(field: pd.Series, sources: dict, targets: Sequence[str], middle: str) -> dict:
+def one_field(field: pd.Series, sources: dict, channels: dict) -> dict:
     """Read one field's images: brightfield, real and painted stains standardised, the s.d. as it is."""
     real, fields = sources["real"]
     row = fields.iloc[store.place_of(field, fields)]
     stack, rows = sources["s.d."]
-    place = store.place_of(field, rows)
+    place, targets = store.place_of(field, rows), channels["target"]
     return {
         "row": row,
-        "grey": standardise(real.images[row.name][real.channel_indices([middle])[0]]),
+        **standardised_middle(real, row.name, channels),
         "real": standardised_stains(*sources["real"], field, targets),
         "painted": standardised_stains(*sources["painted"], field, targets),
         "s.d.": stack.images[place][stack.channel_indices(targets)].astype(np.float32),

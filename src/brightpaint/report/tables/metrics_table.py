@@ -118,7 +118,7 @@ def arms_table(
     for key, name in REFERENCES.items() if any(c.key == "pcc" for c in columns) else ():
         part = frame[(frame["arm"] == "real") & (frame["metric"] == key)]
         cells = [cell(part if c.key == "pcc" else part[:0], c, np.nan) for c in columns]
-        rows.append(pages.Row([pages.Cell(name), *cells], reference=True))
+        rows += [pages.Row([pages.Cell(name), *cells], reference=True)] if len(part) else []
     return pages.Table(heads, rows)
 
 
@@ -137,7 +137,7 @@ def channel_table(frame: pd.DataFrame, arms: Sequence[str], column: Column, leak
     for key, name in REFERENCES.items() if column.key == "pcc" else ():
         part = frame[(frame["arm"] == "real") & (frame["metric"] == key)]
         cells = [cell(part[part["channel"] == c], column, np.nan) for c in channels]
-        rows.append(pages.Row([pages.Cell(name), *cells], reference=True))
+        rows += [pages.Row([pages.Cell(name), *cells], reference=True)] if len(part) else []
     return pages.Table([pages.Cell(name) for name in ["arm", *channels]], rows)
 
 

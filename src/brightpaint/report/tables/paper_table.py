@@ -143,7 +143,7 @@ def table_rows(frame: pd.DataFrame, rows: Sequence[Mapping], columns: Sequence[t
         ]
         if arm == "brightfield" and not len(part):
             cells = [brightfield_cell(frame, column) for _, column in columns]
-        if len(part) or arm == "brightfield":
+        if len(part) or (arm == "brightfield" and frame["metric"].isin(list(REFERENCES)).any()):
             lines.append(pages.Row([*map(pages.Cell, (*words, arm)), *cells], reference=True))
     return lines
 

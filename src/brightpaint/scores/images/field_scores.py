@@ -81,7 +81,7 @@ def field_scores(real: store.Stack, predicted: store.Stack | None, joined: pd.Da
     steps = zip(joined["real_row"], joined["predicted_row"], others)
     for row, predicted_row, other in tqdm(steps, total=len(joined), unit="field", disable=None):
         truth = np.asarray(real.images[row][targets], dtype=np.float32)
-        scores = score_brightfield(np.asarray(real.images[row][inputs], dtype=np.float32), truth)
+        scores = score_brightfield(np.asarray(real.images[row][inputs], dtype=np.float32), truth) if inputs else {}
         if predicted is not None:
             image = np.asarray(predicted.images[predicted_row][painted], dtype=np.float32)
             scores.update(score_field(truth, image, real.images[other][targets].astype(np.float32), cutoff=cutoff))
@@ -108,7 +108,7 @@ def summarise_fields(
             chance = scores.get(name + OTHER_WELL)
             if chance is not None and len(set(wells)) > 1:
                 row |= chance_level(chance[:, chosen].mean(axis=1), wells, BY_KEY[name].better, rng)
-            if name == "pcc":
+            if name == "pcc" and set(BRIGHTFIELD_METRICS) <= set(scores):
                 row["floor"] = max(np.nanmean(scores[other][:, chosen]) for other in BRIGHTFIELD_METRICS)
             yield row
 
@@ -155,7 +155,7 @@ def image_rows(
 ) -> Iterator[dict]:
     """Summarise a plate's images: rows of the metrics table without `arm`; see `covered` for the subsets."""
     for subset, chosen in covered(fields, joined, active, plate).items():
-        if not chosen.any():
+        if not (chosen.any() and scores):  # real images without brightfield have none
             continue
         part = {name: values[chosen] for name, values in scores.items()}
         constant = int(np.isnan(next(iter(part.values()))).any(axis=1).sum())
