@@ -10,7 +10,7 @@ from pathlib import Path
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.study.kinds import CLASSIFIER, KINDS
+from brightpaint.study.kinds import CLASSIFIER, KINDS, TRAINED
 
 
 def describe(path: Path) -> str:
@@ -21,7 +21,7 @@ def describe(path: Path) -> str:
     settings, labels = meta["settings"], sorted(meta["label_map"], key=meta["label_map"].get)
     kind = settings.get("kind", CLASSIFIER.name)
     lines = {
-        "kind": kind,
+        "kind": f"{kind}: {TRAINED[kind].title}" if kind in TRAINED else kind,
         "sees": ", ".join(meta["channels"]["input"]) or "no brightfield",
         "paints": ", ".join(meta["channels"]["target"]) if kind in KINDS else "nothing: it names labels",
         "parameters": f"{sum(tensor.numel() for tensor in tensors.values()):,}",

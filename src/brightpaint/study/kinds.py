@@ -21,7 +21,7 @@ class Kind:
     Attributes
     ----------
     name : as the config says it
-    title : as people say it
+    title : what it is, in a few words
     module : dotted path of what trains it and paints by it; imported in `models` alone
     role : what the report calls an arm's model where it compares them
     stepwise : trained step by step, with a history to draw and a state to go on from; else in closed form, in one go
@@ -52,25 +52,22 @@ class Kind:
     needed: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+MODULES = "brightpaint.models.kinds"
 NETWORK = {"stepwise": True, "gpu": True, "labels": True, "delivered": True}
 UNET = {"preset": tuple(PRESETS)}
 KINDS = {
     kind.name: kind
     for kind in (
         Kind(
-            "diffusion", "diffusion model", "brightpaint.models.kinds.diffusion", "network", **NETWORK, noise=True,
-            passes=evaluations, needed={**UNET, "objective": ("eps", "v"), "label": LABELS},
+            "diffusion", "U-Net that walks from noise to stains", f"{MODULES}.diffusion", "network",
+            **NETWORK, noise=True, passes=evaluations, needed={**UNET, "objective": ("eps", "v"), "label": LABELS},
         ),
         Kind(
-            "regression", "U-Net without noise", "brightpaint.models.kinds.regression", "regression", **NETWORK,
-            brightfield=True, passes=lambda arm: 1, needed={**UNET, "label": LABELS},
+            "regression", "the same U-Net without noise, in one pass", f"{MODULES}.regression", "regression",
+            **NETWORK, brightfield=True, passes=lambda arm: 1, needed={**UNET, "label": LABELS},
         ),
-        Kind(
-            "mean", "mean training image", "brightpaint.models.kinds.mean", "mean", varied=False, cells=False,
-        ),
-        Kind(
-            "pixel", "regression on each pixel", "brightpaint.models.kinds.pixel", "pixel", brightfield=True,
-        ),
+        Kind("mean", "mean training image", f"{MODULES}.mean", "mean", varied=False, cells=False),
+        Kind("pixel", "ridge regression on each pixel", f"{MODULES}.pixel", "pixel", brightfield=True),
     )
 }  # fmt: skip
 # It guides and does not paint: no kind of `models`, but weights may hold it.
