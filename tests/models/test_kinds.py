@@ -5,6 +5,7 @@ import torch
 from brightpaint import store
 from brightpaint.models import kinds, train
 from brightpaint.models.data import TrainingImages
+from brightpaint.models.describe import describe
 from brightpaint.models.kinds import mean, pixel
 from brightpaint.models.paint import sample
 from brightpaint.study.kinds import KINDS
@@ -92,3 +93,19 @@ def test_passes_of_the_network():
     arm = {"sampler": "heun", "steps": 10, "label_scale": 2, "mean_of": 3}
     found = {name: KINDS[name].passes(arm) for name in KINDS}
     assert found == {"diffusion": 2 * 19 * 3, "regression": 1, "mean": 0, "pixel": 0}
+
+
+@pytest.mark.parametrize("inputs", [[], ["BF"]])
+def test_a_model_sees_its_own_inputs_alone(inputs, tmp_path):
+    made, _ = training_images(tmp_path)
+    settings = {**SETTINGS, "label": "perturbation", "channels": {**CHANNELS, "input": inputs}}
+    train.main(train_arguments(tmp_path, made, settings))
+    weights, named = tmp_path / "weights.safetensors", ", ".join(inputs) or "no brightfield"
+    assert f"sees        {named}\n" in describe(weights)
+    sample.main(sample_arguments(weights, made[0], tmp_path / "out.tif", **SAMPLING, inputs=inputs))
+    painted = store.open_stack(tmp_path / "out.tif")
+    assert painted.channels == ("DNA", "ER") and np.isfinite(painted.images).all()
+    with pytest.raises(ValueError, match="unknown to the weights"):  # a study all of whose inputs the model should see
+        sample.main(sample_arguments(weights, made[0], tmp_path / "other.tif", **SAMPLING))
+    with pytest.raises(ValueError, match=r"missing|unknown to the weights \['BF_L'\]"):
+        sample.main(sample_arguments(weights, made[0], tmp_path / "other.tif", **SAMPLING, inputs=["BF_L"]))

@@ -17,3 +17,16 @@ def test_what_is_painted_is_linear_between_the_limits():
 @pytest.mark.parametrize("width_um, bar", [(100, 20), (256, 50), (648, 100), (45, 10), (3, 0.5)])
 def test_the_scale_bar_is_a_round_length_near_a_quarter(width_um, bar):
     assert panels.scale_bar_um(width_um) == pytest.approx(bar)
+
+
+def test_without_brightfield_the_first_stain_bears_the_scale_bar(monkeypatch):
+    laid = []
+    monkeypatch.setattr(panels, "lay_out", lambda rows, titles, labels, **_: laid.append((rows, titles)))
+    view = {"heading": "A01", "width_um": 100.0, "stains": {name: np.ones((1, 8, 8)) for name in ("real", "arm")}}
+    panels.draw_fields([view], channels={"input": [], "target": ["DNA"]}, dpi=60)
+    shown = {**view, "brightfield": np.ones((8, 8))}
+    panels.draw_fields([shown], channels={"input": ["BF"], "target": ["DNA"]}, dpi=60)
+    (without, titles), (beside, named) = laid
+    assert titles == ["DNA", "composite"] and named == ["BF", "DNA", "composite"]
+    assert "bar" in without[0][0] and "bar" not in without[1][0]
+    assert "bar" in beside[0][0] and "bar" not in beside[0][1] and beside[1][0] is None

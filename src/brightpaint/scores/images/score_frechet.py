@@ -31,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     line = parser(__doc__)
     line.add_argument("--real", type=Path, nargs="+", required=True, help="real Inception features, one table a plate")
     line.add_argument("--painted", type=Path, nargs="*", default=[], help="the arm's, likewise; none for real")
-    line.add_argument("--brightfield", type=Path, nargs="*", default=[], help="brightfield's, likewise, if there is any")
+    line.add_argument(
+        "--brightfield", type=Path, nargs="*", default=[], help="brightfield's, likewise, if there is any"
+    )
     args = line.parse_args(argv)
     active = read_active(args.active)
     rows = [row for plate in args.plates for row in distance_rows(args, plate, active)]
