@@ -32,6 +32,7 @@ from reference import LEVELS, Reference
 from brightpaint import store
 from brightpaint.base.device import pick_device
 from brightpaint.models.compute import Compute
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.objectives.diffusion import loss
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
@@ -74,24 +75,24 @@ def measure(preset: str, width: int | None, size_px: int, batch: int, steps: int
     called = how.runnable(denoiser)
     x, y = (how.send(torch.randn(batch, count, size_px, size_px)) for count in (3, 5))
     gamma = torch.full((batch,), 0.5, dtype=torch.float64, device=device)
-    labels = torch.zeros(batch, dtype=torch.int64, device=device)
+    untold = Condition.of_labels(torch.zeros(batch, dtype=torch.int64, device=device))
     optimiser = torch.optim.Adam(denoiser.parameters())
 
     def forward():
         with torch.no_grad(), how.autocast():
-            called(x, y, gamma, labels)
+            called(x, y, gamma, untold)
 
     def train():
         optimiser.zero_grad()
         with how.autocast():
-            found = loss(called, x, y, labels, gamma, torch.randn_like(y), "eps")
+            found = loss(called, x, y, untold, gamma, torch.randn_like(y), "eps")
         found.backward()
         optimiser.step()
 
     def paint():
         path = Schedule().path(steps)
         told = walk.at_levels(denoiser, path, device)
-        walk.walk(walk.clipped(told), torch.randn_like(y), x, labels, path, sampler="ddim")
+        walk.walk(walk.clipped(told), torch.randn_like(y), x, untold, path, sampler="ddim")
 
     spent = {name: seconds(work, repeats, device) / batch for name, work in
              [("forward_s", forward), ("train_step_s", train), (f"paint_{steps}_steps_s", paint)]}  # fmt: skip
@@ -123,7 +124,7 @@ def measure_training(args: argparse.Namespace, how: Compute) -> dict:
     }
     settings = {**train, "decay": "constant", "clip_norm": 1.0, "ema_images": 1000}
     model = build_denoiser({"preset": args.preset, "width": args.width, "objective": "eps"}, CHANNELS, 0)
-    training = Training(model, Denoising(3, "eps", "l2", 0.1), settings, how)
+    training = Training({"model": model}, Denoising(3, "eps", "l2", 0.1), settings, how)
     with tempfile.TemporaryDirectory() as folder:
         batches = training.batches(training_images(Path(folder), args.size))
         training.step(*next(batches))

@@ -54,6 +54,7 @@ from brightpaint.base.device import pick_device
 from brightpaint.base.intensity import standardise
 from brightpaint.base.seeds import seed_of
 from brightpaint.models.compute import Compute
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.paint import walk
@@ -131,9 +132,10 @@ class Plate:
         sources = [field_noise(row, seed) for _, row in self.fields.iterrows()]
         shape = self.real[0].shape
         start = torch.stack([torch.randn(shape, generator=source) for source in sources]).to(device)
-        path, labels = Schedule().path(steps, "karras"), torch.zeros(len(self.x), dtype=torch.int64, device=device)
+        path = Schedule().path(steps, "karras")
+        untold = Condition.of_labels(torch.zeros(len(self.x), dtype=torch.int64, device=device))
         told = walk.clipped(walk.at_levels(denoiser, path, device))
-        stains = walk.walk(told, start, self.x.to(device), labels, path, sampler="ddim").cpu().numpy()
+        stains = walk.walk(told, start, self.x.to(device), untold, path, sampler="ddim").cpu().numpy()
         painted = [standardise(field) for field in stains]
         pairs = list(zip(self.real, painted))
         similarity = [ssim(a, b, data_range=15) for pair in pairs for a, b in zip(*pair)]
@@ -145,8 +147,8 @@ class Plate:
 class Recorded(Training):
     """A training that keeps every loss, where the workflow's keeps a line of history in place of many."""
 
-    def _record(self, loss: torch.Tensor, count: int, weight: float, rate: float) -> None:
-        self.losses.append(loss)
+    def _record(self, losses: dict[str, torch.Tensor], count: int, weight: float, rate: float) -> None:
+        self.losses.setdefault("loss", []).append(losses["loss"])
 
 
 def images_of(results: Path, plate: str, count: int | None = None, seed: int = 1) -> TrainingImages:
@@ -221,7 +223,7 @@ def cooled(training: Recorded, data: TrainingImages, validation: Validation) -> 
     tensors, meta = training.state()
     # Past its warm-up a cosine falls from the peak to 0: so the copy's warm-up ends where it begins.
     ends = {"decay": "cosine", "warmup_images": training.seen, "images": round(training.seen * (1 + COOLED))}
-    copy = Recorded(deepcopy(training.model), training.objective, {**training.settings, **ends}, training.how)
+    copy = Recorded(deepcopy(training.networks), training.objective, {**training.settings, **ends}, training.how)
     copy.restore(tensors, {**meta, "history": list(meta["history"])})
     due = list(np.linspace(training.seen, ends["images"], VALIDATIONS + 1)[1:])
     for batch in copy.batches(data):
@@ -255,14 +257,14 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
     chosen = {**TRAIN, **args.train, "seed": seed}
     rule = Denoising(3, objective, "l2", 0.0)
     how, clock = Compute(device, prefetch=args.prefetch), time.perf_counter if on_gpu else time.process_time
-    training, unseen = Recorded(model, rule, chosen, how), images_of(results, PLATES[1])
+    training, unseen = Recorded({"model": model}, rule, chosen, how), images_of(results, PLATES[1])
     validation = Validation(unseen, rule, chosen, how)
     other = "v" if objective == "eps" else "eps"
     validation_of_other = Validation(unseen, Denoising(3, other, "l2", 0.0), chosen, how)
     kept = Kept(training, variant, seed, args)
 
     def scored(training: Recorded, mark: float, is_cooled: bool) -> dict:
-        loss, training.losses = float(torch.stack(training.losses).mean()), []
+        loss, training.losses = float(torch.stack(training.losses["loss"]).mean()), {}
         load = lambda tensors: load_module(Path(variant), build_denoiser(settings, CHANNELS, 0), tensors, device)  # noqa: E731
         before, now = (entry["validation_loss"] for entry in training.history[-2:])
         best = load(training.best)
@@ -272,7 +274,7 @@ def train(variant: str, seed: int, results: Path, plate: Plate, args: argparse.N
         return {"variant": variant, "seed": seed, "seconds": mark, "cooled": is_cooled, "images": training.seen,
                 "loss": loss, "validation_before": before, "validation_now": now,
                 "validation": training.best_loss, "fall": kept.fall(training.best_loss, is_cooled),
-                f"validation_{objective}": training.best_loss, f"validation_{other}": validation_of_other.loss(best),
+                f"validation_{objective}": training.best_loss, f"validation_{other}": validation_of_other.loss({"model": best}),
                 **painted,
                 **{f"{name}_of_last": value for name, value in last.items()}}  # fmt: skip
 

@@ -29,6 +29,7 @@ import yaml
 from brightpaint import store
 from brightpaint.base.intensity import standardise
 from brightpaint.models import train
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.kinds import pixel
 from brightpaint.models.objectives.losses import build_denoiser, build_regressor, diffusion
 from brightpaint.models.paint import walk
@@ -102,20 +103,20 @@ class Bench:
         stack = store.open_stack(self.folder / "results" / "images" / "real" / f"quarter{quarter}.tif").select(fields)
         read = lambda names: stack.images[0][stack.channel_indices(names)].astype(np.float32)  # noqa: E731
         bright, real = read(meta["channels"]["input"]), read(meta["channels"]["target"])
-        x, labels = torch.from_numpy(bright)[None], torch.zeros(1, dtype=torch.int64)
+        x, untold = torch.from_numpy(bright)[None], Condition.of_labels(torch.zeros(1, dtype=torch.int64))
         kind = meta["settings"]["kind"]
         if kind == "pixel":
             painted = pixel.predict(tensors, bright)
         elif kind == "regression":
             module = load_module(weights, build_regressor(meta["settings"], meta["channels"], 0), tensors, x.device)
             with torch.no_grad():
-                painted = module(x, labels)[0].numpy()
+                painted = module(x, untold)[0].numpy()
         else:
             module = load_module(weights, build_denoiser(meta["settings"], meta["channels"], 0), tensors, x.device)
             path = Schedule().path(steps, "level")
             start = torch.randn(real.shape, generator=field_noise(fields.iloc[0], seed))[None]
             told = walk.clipped(walk.at_levels(module, path, x.device))
-            painted = walk.walk(told, start, x, labels, path, sampler="ddim")[0].numpy()
+            painted = walk.walk(told, start, x, untold, path, sampler="ddim")[0].numpy()
         return [round(float(value), 4) for value in pcc(standardise(real), standardise(painted))]
 
     def run(self, kind: str, quarters: tuple, test: int, images: int, seed: int, steps: tuple) -> dict:

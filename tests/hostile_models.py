@@ -186,7 +186,8 @@ WEIGHTS = [
     rewritten("an unknown objective", said(objective="score"), "its objective is 'score'; expected one of eps, v", AGAIN),
     rewritten("an unknown preset", said(preset="huge"), "its preset is 'huge'", AGAIN),
     rewritten("an unknown kind", said(kind="gan"), "a model of kind gan; expected diffusion", AGAIN),
-    rewritten("an unknown label", said(label="batch"), "its label is 'batch'", AGAIN),
+    rewritten("a label that names nothing", said(label="a batch"), "its label is 'a batch'", AGAIN),
+    rewritten("a label that the plate lacks", said(label="batch"), "label batch: the field table has no column Metadata_batch"),
     rewritten("10^9 channels", said(width=10**9), "its width is 1000000000", "from 1 to 1024", AGAIN),
     rewritten("a mean image that is not there", said(kind="mean"), "expected the one tensor mean", AGAIN),
     rewritten("a denoiser in place of a classifier", said(kind="diffusion"), "a model of kind diffusion; expected classifier",
@@ -208,7 +209,7 @@ def unfinished(what: str, change, *words: str) -> Case:
         partial = folder / "out" / "weights.safetensors.partial"
         args = train.parse("", argv)
         data = trainer.open_data(args)
-        training = Training(build_denoiser(SETTINGS, CHANNELS, 0), Denoising(2, "v", "l2", 0.1), SETTINGS)
+        training = Training({"model": build_denoiser(SETTINGS, CHANNELS, 0)}, Denoising(2, "v", "l2", 0.1), SETTINGS)
         tensors, meta = training.state()
         meta["made_from"] = json.loads(json.dumps(trainer.made_of(SETTINGS, data)))
         if callable(change):

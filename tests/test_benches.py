@@ -16,6 +16,7 @@ import torch
 import yaml
 
 from brightpaint.models.compute import Compute
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.validation import Validation
 
@@ -69,13 +70,15 @@ def test_presets_goes_on_with_a_kept_training_and_refuses_other_marks(presets, t
     def begin():
         torch.manual_seed(1)
         model = build_denoiser({"preset": "fast", "width": 8, "objective": "v"}, presets.CHANNELS, 0)
-        return presets.Recorded(model, Denoising(3, "v", "l2", 0.0), {**presets.TRAIN, "seed": 1}, Compute())
+        return presets.Recorded({"model": model}, Denoising(3, "v", "l2", 0.0), {**presets.TRAIN, "seed": 1}, Compute())
 
     def step(training):
         training.step(
-            torch.linspace(-1, 1, 2 * 8 * 16 * 16).reshape(2, 8, 16, 16), torch.zeros(2, dtype=torch.int64), 2
+            torch.linspace(-1, 1, 2 * 8 * 16 * 16).reshape(2, 8, 16, 16),
+            Condition.of_labels(torch.zeros(2, dtype=torch.int64)),
+            2,
         )
-        training.losses = []
+        training.losses = {}
 
     first = begin()
     kept = presets.Kept(first, "fast", 1, args)
@@ -126,10 +129,10 @@ class Fields:
         return 4
 
     def batch(self, seed, first, count, crop_px, mine):
-        return np.zeros((count, 8, 16, 16), np.float32), np.zeros(count, np.int64)
+        return np.zeros((count, 8, 16, 16), np.float32), Condition.of_labels(torch.zeros(count, dtype=torch.int64))
 
     def fixed(self, number, crop_px):
-        return str(number), np.zeros((8, 16, 16), np.float32), 0
+        return str(number), np.zeros((8, 16, 16), np.float32), Condition.of_labels(torch.zeros(1, dtype=torch.int64))
 
 
 def test_presets_extends_a_training_that_is_faster_than_before(presets, tmp_path, monkeypatch):
@@ -177,19 +180,19 @@ def test_presets_cools_a_copy_of_a_training(presets):
     torch.manual_seed(1)
     model = build_denoiser({"preset": "fast", "width": 8, "objective": "v"}, presets.CHANNELS, 0)
     rule, settings = Denoising(3, "v", "l2", 0.0), {**presets.TRAIN, "seed": 1, "batch": 2, "warmup_images": 4}
-    training = presets.Recorded(model, rule, settings, Compute())
+    training = presets.Recorded({"model": model}, rule, settings, Compute())
     validation = Validation(Fields(), rule, settings, Compute())
     batches = training.batches(Fields())
     for _ in range(20):
         training.step(*next(batches))
     training.validate(validation)
-    training.losses = []
-    before = {name: value.clone() for name, value in training.model.state_dict().items()}
+    training.losses = {}
+    before = {name: value.clone() for name, value in training.networks["model"].state_dict().items()}
     cooled = presets.cooled(training, Fields(), validation)
-    assert cooled.seen == 50 and len(cooled.losses) == 5
-    assert cooled.optimiser.param_groups[0]["lr"] == 0
+    assert cooled.seen == 50 and len(cooled.losses["loss"]) == 5
+    assert cooled.optimisers["model"].param_groups[0]["lr"] == 0
     assert training.seen == 40 and len(training.history) == 1 and len(cooled.history) == 6
-    assert all(torch.equal(value, before[name]) for name, value in training.model.state_dict().items())
-    assert any(not torch.equal(value, before[name]) for name, value in cooled.model.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in training.networks["model"].state_dict().items())
+    assert any(not torch.equal(value, before[name]) for name, value in cooled.networks["model"].state_dict().items())
     training.step(*next(batches))
-    assert training.optimiser.param_groups[0]["lr"] == 1e-3
+    assert training.optimisers["model"].param_groups[0]["lr"] == 1e-3

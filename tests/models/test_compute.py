@@ -93,22 +93,24 @@ def test_channels_last_state_goes_on_where_it_was(tmp_path, plates):
     """Layout is no content: a restored training has the weights, means and moments that were saved, in its own layout."""
     torch.manual_seed(0)
     model = build_denoiser(SETTINGS, SETTINGS["channels"], 0)
-    run = steps.Training(model, Denoising(2, "v", "l2", 0.1), SETTINGS, Compute(precision="bfloat16"))
-    assert run.model.network.encoder.stages[0].conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+    run = steps.Training({"model": model}, Denoising(2, "v", "l2", 0.1), SETTINGS, Compute(precision="bfloat16"))
+    assert (
+        run.networks["model"].network.encoder.stages[0].conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+    )
     data = TrainingImages(*zip(*plates), channels=SETTINGS["channels"], label="none")
     batches = run.batches(data)
     for _ in range(2):
         run.step(*next(batches))
     store.write_weights(tmp_path / "state", *run.state())
     other_model = build_denoiser(SETTINGS, SETTINGS["channels"], 0)
-    other = steps.Training(other_model, run.objective, SETTINGS, run.how)
+    other = steps.Training({"model": other_model}, run.objective, SETTINGS, run.how)
     other.restore(*store.read_weights(tmp_path / "state"))
     batch = next(batches)
     run.step(*batch)
     other.step(*batch)
-    for name, value in run.model.state_dict().items():
-        assert torch.equal(value, other.model.state_dict()[name]), name
-        assert value.stride() == other.model.state_dict()[name].stride()
+    for name, value in run.networks["model"].state_dict().items():
+        assert torch.equal(value, other.networks["model"].state_dict()[name]), name
+        assert value.stride() == other.networks["model"].state_dict()[name].stride()
         assert torch.equal(run.mean[name], other.mean[name])
 
 

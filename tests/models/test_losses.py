@@ -4,6 +4,7 @@ import torch
 
 from brightpaint import store
 from brightpaint.models import train
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.objectives.losses import (
     Classification,
     Denoising,
@@ -49,15 +50,15 @@ def test_every_objective_learns(tmp_path, objective, norm):
 
 def test_l1_is_the_mean_absolute_error_and_other_losses_are_refused():
     y, eps = torch.randn(2, 1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    gamma, labels = torch.tensor([0.5]), torch.zeros(1, dtype=torch.int64)
+    gamma, told = torch.tensor([0.5]), None
 
-    def call(x, noisy, gamma, labels):
+    def call(x, noisy, gamma, told):
         return eps + 0.25
 
-    assert float(diffusion.loss(call, y, y, labels, gamma, eps, "eps", "l1")) == pytest.approx(0.25, rel=1e-5)
-    assert float(diffusion.loss(call, y, y, labels, gamma, eps, "v", "l1")) == pytest.approx(0.25 / 0.5**0.5, rel=1e-5)
+    assert float(diffusion.loss(call, y, y, told, gamma, eps, "eps", "l1")) == pytest.approx(0.25, rel=1e-5)
+    assert float(diffusion.loss(call, y, y, told, gamma, eps, "v", "l1")) == pytest.approx(0.25 / 0.5**0.5, rel=1e-5)
     with pytest.raises(ValueError, match="loss 'huber': expected l1 or l2"):
-        diffusion.loss(call, y, y, labels, gamma, eps, "eps", "huber")
+        diffusion.loss(call, y, y, told, gamma, eps, "eps", "huber")
 
 
 def test_regression_is_the_denoisers_unet_and_begins_at_zero():
@@ -68,9 +69,9 @@ def test_regression_is_the_denoisers_unet_and_begins_at_zero():
     }
     regressor.eval()
     x, stains = torch.randn(2, 2, 24, 40), torch.randn(2, 2, 24, 40)
-    labels = torch.tensor([0, 3])
-    assert torch.equal(regressor(x, labels), torch.zeros_like(stains))
-    loss = Regression(2, 0.0).loss(regressor, torch.cat([x, stains], 1), labels, torch.tensor([False, False]))
+    told = Condition.of_labels(torch.tensor([0, 3]))
+    assert torch.equal(regressor(x, told), torch.zeros_like(stains))
+    loss = Regression(2, 0.0).loss(regressor, x, stains, told, torch.tensor([False, False]))
     torch.testing.assert_close(loss, stains.abs().mean())
 
 

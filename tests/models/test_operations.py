@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from brightpaint import store
 from brightpaint.models import operations
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.networks.noise_classifier import Classifier
 from brightpaint.models.networks.unet import UNet
 from brightpaint.study.presets import classifier_spec, spec_of
@@ -31,8 +32,8 @@ def counted(network, inputs, targets, size_px, *more):
 def test_the_u_nets_operations_are_torchs_own_count(preset, width, inputs, targets, size_px):
     spec = spec_of(preset, width)
     with torch.device("meta"):
-        network, labels = UNet(spec, inputs, targets, 3).eval(), torch.zeros(1, dtype=torch.int64)
-    assert operations.unet_flop(spec, inputs, targets, size_px) == counted(network, inputs, targets, size_px, labels)
+        network, told = UNet(spec, inputs, targets, 3).eval(), Condition.of_labels(torch.zeros(1, dtype=torch.int64))
+    assert operations.unet_flop(spec, inputs, targets, size_px) == counted(network, inputs, targets, size_px, told)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import torch
 
 from brightpaint import store
 from brightpaint.models import steps, train, train_classifier, trainer
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.data import TrainingImages, augment, random_window
 from brightpaint.models.objectives.losses import Denoising, build_denoiser, diffusion
 from brightpaint.models.trained import load_module
@@ -50,9 +51,9 @@ def test_every_field_is_shown_once_before_any_twice_and_in_a_new_order(plates):
 
 def test_a_batch_is_a_window_of_its_field_turned_alike_in_all_channels(plates):
     data = TrainingImages(*zip(*plates), channels=CHANNELS, label="perturbation")
-    images, labels = data.batch(0, 0, 4, 16)
+    images, condition = data.batch(0, 0, 4, 16)
     assert images.shape == (4, 4, 16, 16) and images.dtype == np.float16
-    for image, label, number in zip(images, labels, data.order(0, 0, 4)):
+    for image, label, number in zip(images, condition.labels, data.order(0, 0, 4)):
         np.testing.assert_array_equal(image[0], image[2])  # DNA is the first brightfield plane in these plates
         assert np.isin(image, data.field(number)).all()
         assert label == {"DMSO": 1, "cpd1": 2}[data.fields["Metadata_perturbation"][number]]
@@ -62,11 +63,11 @@ def test_a_training_of_any_length_begins_at_once(plates):
     """A list of the sizes of all batches took 70 s and gigabytes for 10^9 images."""
     data = TrainingImages(*zip(*plates), channels=CHANNELS, label="none")
     settings = {**SETTINGS, "images": 10**12, "batch": 4, "crop_px": 16}
-    run = steps.Training(torch.nn.Linear(1, 1), Denoising(1, "v", "l2", 0.0), settings)
+    run = steps.Training({"model": torch.nn.Linear(1, 1)}, Denoising(1, "v", "l2", 0.0), settings)
     batches = run.batches(data)
-    images, labels, count = next(batches)
+    images, condition, count = next(batches)
     batches.close()
-    assert (len(images), len(labels), count) == (4, 4, 4)
+    assert (len(images), len(condition), count) == (4, 4, 4)
 
 
 def test_augment_makes_each_of_the_eight_orientations_that_the_paper_does():
@@ -128,27 +129,29 @@ def small_training(plates, how=None, **changes):
     data = TrainingImages(*zip(*plates), channels=CHANNELS, label="none")
     torch.manual_seed(0)
     denoiser = build_denoiser(settings, CHANNELS, 0)
-    return steps.Training(denoiser, Denoising(2, "v", "l2", 0.1), settings, how), data
+    return steps.Training({"model": denoiser}, Denoising(2, "v", "l2", 0.1), settings, how), data
 
 
 def test_ema_is_the_running_mean_of_the_weights(plates):
     run, data = small_training(plates)
     name = "network.last.bias"
-    expected = run.model.state_dict()[name].clone()
+    expected = run.networks["model"].state_dict()[name].clone()
     for batch in run.batches(data):
         run.step(*batch)
         decay = steps.ema_decay(SETTINGS, run.seen, 4)
-        expected = decay * expected + (1 - decay) * run.model.state_dict()[name]
+        expected = decay * expected + (1 - decay) * run.networks["model"].state_dict()[name]
     torch.testing.assert_close(run.mean[name], expected, rtol=1e-5, atol=1e-8)
 
 
 def test_ema_is_what_is_saved(tmp_path, plates, monkeypatch):
     kept = []
     keep = steps.Training.__init__
-    monkeypatch.setattr(steps.Training, "__init__", lambda self, *rest: kept.append(self) or keep(self, *rest))
+    monkeypatch.setattr(
+        steps.Training, "__init__", lambda self, *rest, **more: kept.append(self) or keep(self, *rest, **more)
+    )
     run(tmp_path, plates)
     saved, _ = store.read_weights(tmp_path / "weights.safetensors")
-    raw = kept[0].model.state_dict()
+    raw = kept[0].networks["model"].state_dict()
     assert set(saved) == set(raw)
     assert all(torch.equal(saved[name], kept[0].mean[name]) for name in saved)
     assert any(not torch.equal(saved[name], raw[name]) for name in saved)
@@ -177,7 +180,7 @@ def test_loss_that_is_not_finite_ends_training_with_a_sentence(plates):
     run, _ = small_training(plates)
     run.seen = 4
     with pytest.raises(ValueError, match="not finite by image 4; lower train.learning_rate"):
-        run._record(torch.tensor(float("nan")), 4, 1.0, 0.1)
+        run._record({"loss": torch.tensor(float("nan"))}, 4, 1.0, 0.1)
 
 
 # --- what is learnt ---
@@ -187,14 +190,14 @@ def test_label_dropout_shows_the_null_label_at_the_stated_rate():
     seen = []
 
     class Spy(torch.nn.Module):
-        def forward(self, x, y, gamma, labels):
-            seen.append(labels)
+        def forward(self, x, y, gamma, condition):
+            seen.append(condition.labels)
             return torch.zeros_like(y)
 
     objective = Denoising(1, "eps", "l2", 0.3)
     drawn = objective.draw((4000, 1, 1, 1), torch.Generator().manual_seed(0))
-    images, labels = torch.zeros(4000, 2, 1, 1), torch.ones(4000, dtype=torch.int64)
-    objective.loss(diffusion.Denoiser(Spy(), "eps"), images, labels, *drawn)
+    y, condition = torch.zeros(4000, 1, 1, 1), Condition.of_labels(torch.ones(4000, dtype=torch.int64))
+    objective.loss(diffusion.Denoiser(Spy(), "eps"), y, y, condition, *drawn)
     assert float((seen[0] == 0).double().mean()) == pytest.approx(0.3, abs=0.03)
 
 
@@ -205,14 +208,14 @@ def test_right_label_gives_less_loss_than_null_and_null_less_than_the_wrong_one(
     )
     data = TrainingImages(*zip(labelled_plates()[2]), channels=CHANNELS, label="perturbation")
     images = torch.from_numpy(np.stack([data.field(number) for number in range(len(data))]))
-    right = torch.from_numpy(data.label_indices)
+    right = data.condition
     losses = []
-    for labels in (right, torch.zeros_like(right), 3 - right):
+    for condition in (right, right.null(), Condition.of_labels(3 - right.labels)):
         generator = torch.Generator().manual_seed(0)
         gamma = torch.full((len(images),), 0.02, dtype=torch.float64)
         eps = torch.randn(images[:, 2:].shape, generator=generator)
         with torch.no_grad():
-            losses.append(float(diffusion.loss(denoiser, images[:, :2], images[:, 2:], labels, gamma, eps, "v")))
+            losses.append(float(diffusion.loss(denoiser, images[:, :2], images[:, 2:], condition, gamma, eps, "v")))
     assert losses[0] < 0.7 * losses[1] and losses[1] < losses[2]
 
 

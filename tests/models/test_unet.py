@@ -4,9 +4,10 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.networks import unet as network
 from brightpaint.models.networks.noise_classifier import Classifier
-from brightpaint.models.networks.unet import Block, ConditionEncoder, UNet, group_norm, sinusoid
+from brightpaint.models.networks.unet import Block, UNet, group_norm, sinusoid
 from brightpaint.models.objectives.diffusion import Denoiser
 from brightpaint.models.operations import unet_flop
 from brightpaint.models.schedule import Schedule
@@ -16,7 +17,12 @@ from brightpaint.study.presets import PRESETS, classifier_spec, spec_of
 def inputs(batch=2, planes=2, targets=3, size=(24, 40)):
     generator = torch.Generator().manual_seed(0)
     x, y = (torch.randn(batch, count, *size, generator=generator) for count in (planes, targets))
-    return x, y, torch.tensor([0.9, 0.01], dtype=torch.float64)[:batch], torch.tensor([0, 1])[:batch]
+    return (
+        x,
+        y,
+        torch.tensor([0.9, 0.01], dtype=torch.float64)[:batch],
+        Condition.of_labels(torch.tensor([0, 1])[:batch]),
+    )
 
 
 def shaken(module):
@@ -60,9 +66,9 @@ def test_paper_s_structure():
 @pytest.mark.parametrize("planes, targets", [(1, 3), (13, 6)])
 def test_any_width_channels_and_size(preset, width, planes, targets):
     unet = UNet(spec_of(preset, width), planes, targets, 1).eval()
-    x, y, gamma, labels = inputs(2, planes, targets)
+    x, y, gamma, condition = inputs(2, planes, targets)
     with torch.no_grad():
-        assert unet(x, y, gamma, labels).shape == y.shape
+        assert unet(x, y, gamma, condition).shape == y.shape
 
 
 @pytest.mark.parametrize("channels", [8, 16, 24, 40, 64, 96, 256])
@@ -76,16 +82,16 @@ def test_group_norm_adapts_to_any_width(channels, preset):
 @pytest.mark.parametrize("preset", ["paper", "fast"])
 def test_untrained_network_emits_nothing_and_every_input_reaches_a_trained_one(preset):
     unet = UNet(spec_of(preset, 16), 2, 3, 1).eval()
-    x, y, gamma, labels = inputs()
+    x, y, gamma, condition = inputs()
     with torch.no_grad():
-        assert unet(x, y, gamma, labels).abs().max() == 0
+        assert unet(x, y, gamma, condition).abs().max() == 0
         shaken(unet)
-        base = unet(x, y, gamma, labels)
+        base = unet(x, y, gamma, condition)
         changed = [
-            unet(x + 1e-1 * x.roll(1), y, gamma, labels),
-            unet(x, y + 1e-1 * y.roll(1), gamma, labels),
-            unet(x, y, gamma / 2, labels),
-            unet(x, y, gamma, 1 - labels),
+            unet(x + 1e-1 * x.roll(1), y, gamma, condition),
+            unet(x, y + 1e-1 * y.roll(1), gamma, condition),
+            unet(x, y, gamma / 2, condition),
+            unet(x, y, gamma, condition.rows([1, 0])),
         ]
     for output in changed:
         assert (output - base).abs().max() > 1e-5
@@ -93,10 +99,10 @@ def test_untrained_network_emits_nothing_and_every_input_reaches_a_trained_one(p
 
 def test_padding_leaves_a_whole_image_alone_and_crops_back():
     unet = shaken(UNet(spec_of("fast", 8), 2, 3, 1)).eval()
-    x, y, gamma, labels = inputs(size=(32, 32))
+    x, y, gamma, condition = inputs(size=(32, 32))
     with torch.no_grad():
-        whole = unet(x, y, gamma, labels)
-        cut = unet(x[..., :30], y[..., :30], gamma, labels)
+        whole = unet(x, y, gamma, condition)
+        cut = unet(x[..., :30], y[..., :30], gamma, condition)
     assert cut.shape[-1] == 30 and whole.shape[-1] == 32
     assert unet.spec.stride_px == 16
 
@@ -115,17 +121,6 @@ def test_block_is_adagn_of_the_naive_formula():
     scale, shift = linear[:, :16, None, None], linear[:, 16:, None, None]
     expected = block.skip(h) + block.conv_out(nn.functional.silu(normed * (1 + scale) + shift))
     torch.testing.assert_close(block(h, embedding), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_null_label_is_the_zero_vector_and_is_never_trained():
-    encoder = ConditionEncoder(2, 8, 1.0)
-    optimiser = torch.optim.Adam(encoder.parameters(), lr=0.1)
-    before = encoder(torch.tensor([0, 1, 2])).detach()
-    encoder(torch.tensor([0, 1])).sum().backward()
-    optimiser.step()
-    after = encoder(torch.tensor([0, 1, 2])).detach()
-    assert before[0].abs().max() == 0 and after[0].abs().max() == 0
-    assert (after[1] != before[1]).all() and (after[2] == before[2]).all()
 
 
 def test_sinusoid_values():
@@ -177,10 +172,10 @@ def test_networks_are_finite_at_both_ends_of_the_noise_levels(preset):
         shaken(UNet(spec_of(preset, 8), 2, 3, 1)).eval(), "eps" if preset == "paper" else "preconditioned"
     )
     classifier = shaken(Classifier(classifier_spec(8), 2, 3, 3)).eval()
-    x, y, _, labels = inputs()
+    x, y, _, condition = inputs()
     ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
     with torch.no_grad():
-        assert torch.isfinite(denoiser(x, y, ends, labels)).all()
+        assert torch.isfinite(denoiser(x, y, ends, condition)).all()
         assert torch.isfinite(classifier(x, y, ends)).all()
 
 
@@ -200,14 +195,14 @@ def test_in_bfloat16_neighbouring_noise_levels_stay_apart(preset):
 def test_in_bfloat16_noise_adagn_and_the_last_convolution_are_float32_and_the_rest_is_not(preset):
     unet, classifier = UNet(spec_of(preset, 8), 2, 3, 1), Classifier(classifier_spec(8), 2, 3, 3)
     shaken(unet), shaken(classifier)
-    x, y, gamma, labels = inputs()
+    x, y, gamma, condition = inputs()
     found = {}
     for module in (unet, classifier):
         for name, layer in module.named_modules():
             if isinstance(layer, (nn.Linear, nn.Conv2d)):
                 layer.register_forward_hook(lambda _, __, out, name=name: found.setdefault(name, set()).add(out.dtype))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        outputs = unet(x, y, gamma, labels), classifier(x, y, gamma)
+        outputs = unet(x, y, gamma, condition), classifier(x, y, gamma)
     assert {output.dtype for output in outputs} == {torch.float32}
     full = {name for name, dtypes in found.items() if dtypes == {torch.float32}}
     exempt = {name for name in found if "noise." in name or name.endswith("condition") or name in ("last", "pool.out")}

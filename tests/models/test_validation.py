@@ -26,19 +26,19 @@ def held_out(plates, **changes):
 def test_validation_shows_the_same_images_noise_and_levels_every_time(plates):
     seen = []
 
-    def call(x, y, gamma, labels):
+    def call(x, y, gamma, condition):
         seen.append((x, y, gamma))
         return torch.zeros_like(y)
 
-    first = held_out(plates).loss(call)
+    first = held_out(plates).loss({"model": call})
     torch.manual_seed(5)
-    assert held_out(plates, seed=99).loss(call) == first == pytest.approx(1, abs=0.1)  # eps has variance 1
+    assert held_out(plates, seed=99).loss({"model": call}) == first == pytest.approx(1, abs=0.1)  # eps has variance 1
     half = len(seen) // 2
     for one, other in zip(seen[:half], seen[half:]):
         assert all(torch.equal(a, b) for a, b in zip(one, other))
     gammas = torch.cat([gamma for _, _, gamma in seen[:half]])
     assert len(gammas) == validation.IMAGES and len(set(gammas.tolist())) == validation.IMAGES
-    assert held_out(plates, batch=3).loss(call) == pytest.approx(first, rel=1e-5)
+    assert held_out(plates, batch=3).loss({"model": call}) == pytest.approx(first, rel=1e-5)
 
 
 def test_many_fields_are_thinned_evenly_and_few_shown_again():

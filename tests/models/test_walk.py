@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.networks.noise_classifier import Classifier
 from brightpaint.models.networks.unet import UNet
 from brightpaint.models.objectives.diffusion import Denoiser
@@ -21,7 +22,7 @@ NULL = torch.zeros(1, dtype=torch.int64)
 def gaussian(mean=MEAN, sd=SD):
     """Return the exact denoiser of stains drawn from N(mean, sd^2)."""
 
-    def denoise(x, y, gamma, labels):
+    def denoise(x, y, gamma, condition):
         return math.sqrt(1 - gamma) * (y - math.sqrt(gamma) * mean) / (gamma * sd**2 + 1 - gamma)
 
     return denoise
@@ -29,9 +30,9 @@ def gaussian(mean=MEAN, sd=SD):
 
 def run(sampler, steps, denoise, eta=0.0, shape=(4, 1, 50, 50), dtype=torch.float64, spacing="level"):
     generator = torch.Generator().manual_seed(0)
-    x, labels = torch.zeros(shape, dtype=dtype), torch.zeros(shape[0], dtype=torch.int64)
+    x = torch.zeros(shape, dtype=dtype)
     draw = lambda: torch.randn(shape, generator=generator, dtype=dtype)  # noqa: E731
-    return walk(denoise, draw(), x, labels, Schedule().path(steps, spacing), sampler=sampler, eta=eta, draw=draw)
+    return walk(denoise, draw(), x, None, Schedule().path(steps, spacing), sampler=sampler, eta=eta, draw=draw)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +87,9 @@ def test_the_faster_samplers_are_of_second_order(sampler):
 def test_heun_evaluates_the_network_twice_a_step_but_for_the_last():
     calls = []
 
-    def counted(x, y, gamma, labels):
+    def counted(x, y, gamma, condition):
         calls.append(gamma)
-        return gaussian()(x, y, gamma, labels)
+        return gaussian()(x, y, gamma, condition)
 
     run("heun", 5, counted, shape=(1, 1, 2, 2), spacing="karras")
     assert len(calls) == 9
@@ -124,14 +125,14 @@ def test_the_rule_run_upwards_undoes_itself():
 
 
 def test_few_clipped_steps_of_a_blank_field_are_finite():
-    blank = lambda x, y, gamma, labels: torch.zeros_like(y)  # noqa: E731
+    blank = lambda x, y, gamma, condition: torch.zeros_like(y)  # noqa: E731
     painted = run("ddim", 4, clipped(blank))
     assert torch.isfinite(painted).all() and painted.abs().max() <= 15 + 1e-6
 
 
 def test_clipping_bounds_the_clean_image_and_leaves_a_bounded_one_alone():
     y = torch.full((1, 1, 2, 2), 3.0)
-    wild = lambda x, y, gamma, labels: torch.tensor([[[[0.0, 3.0], [2.9, -50.0]]]])  # noqa: E731
+    wild = lambda x, y, gamma, condition: torch.tensor([[[[0.0, 3.0], [2.9, -50.0]]]])  # noqa: E731
     eps = clipped(wild)(y, y, 0.01, NULL)
     clean = (y - math.sqrt(0.99) * eps) / 0.1
     torch.testing.assert_close(clean.flatten()[[0, 3]], torch.tensor([15.0, 15.0]), rtol=1e-4, atol=1e-4)
@@ -153,7 +154,7 @@ def log_joint(y, gamma):
     return -((y.reshape(len(y), 1) - math.sqrt(gamma) * centres) ** 2) / (2 * variance)
 
 
-def mixture(x, y, gamma, labels):
+def mixture(x, y, gamma, condition):
     """Return the exact denoiser of both classes together: eps = -sqrt(1 - gamma) grad log p(y_t)."""
     with torch.enable_grad():
         variable = y.detach().requires_grad_()
@@ -201,7 +202,7 @@ def test_ancestral_guidance_moves_the_mean_by_s_sigma_g():
     """Dhariwal & Nichol 2021, Algorithm 1: the mean moves by s Sigma g, here within the factor 1 / sqrt(alpha)."""
     y, g = torch.zeros(1, 1, 1, 1, dtype=torch.float64), 0.7
     linear = lambda x, y, gamma: torch.stack([g * y.flatten(), 0 * y.flatten()], 1)  # noqa: E731
-    still = lambda x, y, gamma, labels: torch.zeros_like(y)  # noqa: E731
+    still = lambda x, y, gamma, condition: torch.zeros_like(y)  # noqa: E731
     gammas, t, scale = Schedule().gammas, 1500, 3.0
     eps = guided(still, linear, NULL, scale)(None, y, gammas[t], None)
     moved = step(y, gammas[t], gammas[t - 1], eps, 1.0) - step(y, gammas[t], gammas[t - 1], torch.zeros_like(y), 1.0)
@@ -220,8 +221,9 @@ def test_samplers_agree_in_the_limit_on_two_classes():
         assert float((painted - limit).abs().median()) < tolerance, (sampler, spacing)
 
 
-def of_class(x, y, gamma, labels):
+def of_class(x, y, gamma, condition):
     """Return the exact denoiser of each field's own class; of both together for the null label."""
+    labels = condition.labels
     with torch.enable_grad():
         variable = y.detach().requires_grad_()
         table = log_joint(variable, gamma)
@@ -235,24 +237,26 @@ def test_classifier_free_guidance_equals_guidance_by_the_exact_classifier():
     """log p(k | y) = log p(y | k) - log p(y) + const: both guidances are the same vector (Ho & Salimans 2022)."""
     y = torch.tensor([0.3, -0.2, 0.1], dtype=torch.float64).reshape(3, 1, 1, 1)
     gamma, labels = 0.4, torch.tensor([2, 1, 0])
+    told = Condition.of_labels(labels)
     for scale in (0.0, 1.0, 2.5):
-        eps = classifier_free(of_class, scale)(y, y, gamma, labels)
+        eps = classifier_free(of_class, scale)(y, y, gamma, told)
         torch.testing.assert_close(eps, guided(mixture, classify, labels - 1, scale)(y, y, gamma, None))
-    assert torch.equal(classifier_free(of_class, 1.0)(y, y, gamma, labels), of_class(y, y, gamma, labels))
+    assert torch.equal(classifier_free(of_class, 1.0)(y, y, gamma, told), of_class(y, y, gamma, told))
 
 
 def test_more_classifier_free_guidance_goes_further_into_the_class():
     means = []
     for scale in (0.0, 1.0, 3.0):
         start = torch.randn(1000, 1, 1, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        denoise, labels, path = classifier_free(of_class, scale), torch.full((1000,), 2), Schedule().path(100)
-        means.append(float(walk(denoise, start, start, labels, path, sampler="ddim").mean()))
+        denoise, path = classifier_free(of_class, scale), Schedule().path(100)
+        condition = Condition.of_labels(torch.full((1000,), 2))
+        means.append(float(walk(denoise, start, start, condition, path, sampler="ddim").mean()))
     assert means[0] == pytest.approx(0, abs=0.12) and means[1] == pytest.approx(CENTRES[1], abs=0.06)
     assert means[2] > means[1] + 0.1
 
 
 def test_guidance_is_limited_to_its_interval_of_noise():
-    plain, strong = (lambda x, y, gamma, labels: y), (lambda x, y, gamma, labels: 2 * y)
+    plain, strong = (lambda x, y, gamma, condition: y), (lambda x, y, gamma, condition: 2 * y)
     limited, y = within(strong, plain, 0.5, 5.0), torch.ones(1, 1, 1, 1)
     strength = [float(limited(None, y, 1 / (1 + sigma**2), None)) for sigma in (0, 0.4, 0.6, 4.9, 5.1)]
     assert strength == [1.0, 1.0, 2.0, 2.0, 1.0]
@@ -288,16 +292,16 @@ def batch(count=3, size_px=16):
 
 def test_classifier_free_guidance_is_one_pass_of_both_halves_and_equals_two_passes():
     denoiser, _ = modules("fast")
-    (x, y), labels, calls = batch(), torch.tensor([1, 0, 3]), []
+    (x, y), told, calls = batch(), Condition.of_labels(torch.tensor([1, 0, 3])), []
 
-    def counted(x, y, gamma, labels):
-        calls.append((len(x), gamma.shape, labels.tolist()))
-        return denoiser(x, y, gamma, labels)
+    def counted(x, y, gamma, condition):
+        calls.append((len(x), gamma.shape, condition.labels.tolist()))
+        return denoiser(x, y, gamma, condition)
 
     with torch.no_grad():
-        eps = classifier_free(at_levels(counted, [0.4], x.device), 2.5)(x, y, 0.4, labels)
+        eps = classifier_free(at_levels(counted, [0.4], x.device), 2.5)(x, y, 0.4, told)
         gamma = torch.full((3,), 0.4, dtype=torch.float64)
-        shown, null = denoiser(x, y, gamma, labels), denoiser(x, y, gamma, torch.zeros_like(labels))
+        shown, null = denoiser(x, y, gamma, told), denoiser(x, y, gamma, told.null())
     assert calls == [(6, (6,), [1, 0, 3, 0, 0, 0])]
     assert (shown - null).abs().max() > 1e-3
     torch.testing.assert_close(eps, null + 2.5 * (shown - null), rtol=0, atol=2e-5)
@@ -324,7 +328,9 @@ def test_no_step_waits_for_the_device_whatever_the_guidance(preset, sampler):
     strong = guided(classifier_free(told, 2.0), judged, labels - 1, 1.5)
     denoise = clipped(within(strong, told, 0.1, 10.0))
     with Watch():
-        painted = walk(denoise, y, x, labels, path, sampler=sampler, draw=lambda: torch.ones_like(y))
+        painted = walk(
+            denoise, y, x, Condition.of_labels(labels), path, sampler=sampler, draw=lambda: torch.ones_like(y)
+        )
     assert torch.isfinite(painted).all()
 
 
@@ -383,16 +389,16 @@ def test_painting_is_to_the_bit_what_it_was_before_walks_had_two_directions(samp
 MU, S = torch.tensor([0.0, -1.0, 1.5], dtype=torch.float64), torch.tensor([1.0, 0.5, 0.8], dtype=torch.float64)
 
 
-def classes(x, y, gamma, labels):
+def classes(x, y, gamma, condition):
     """Return the exact denoiser of each field's class."""
-    mu, s = MU[labels][:, None, None, None], S[labels][:, None, None, None]
+    mu, s = (values[condition.labels][:, None, None, None] for values in (MU, S))
     return math.sqrt(1 - gamma) * (y - math.sqrt(gamma) * mu) / (gamma * s**2 + 1 - gamma)
 
 
 def translated(source, target, z, steps, sampler="ddim", spacing="level"):
     """Invert the images mu + s z of one class and paint the latents as another; return images, latents and result."""
     images, path = MU[source] + S[source] * z, Schedule().path(steps, spacing)
-    source, target = (torch.full((len(z),), number) for number in (source, target))
+    source, target = (Condition.of_labels(torch.full((len(z),), number)) for number in (source, target))
     latents = walk(classes, images, images, source, path[::-1], sampler=sampler)
     return images, latents, walk(classes, latents, images, target, path, sampler=sampler)
 
@@ -449,7 +455,7 @@ def test_the_rule_holds_at_gamma_1_in_both_directions():
 
 def test_clipping_leaves_eps_alone_where_there_is_no_noise():
     y, eps = torch.full((1, 1, 1, 1), 40.0), torch.full((1, 1, 1, 1), 0.3)
-    assert torch.equal(clipped(lambda x, y, gamma, labels: eps)(y, y, 1.0, NULL), eps)
+    assert torch.equal(clipped(lambda x, y, gamma, condition: eps)(y, y, 1.0, NULL), eps)
 
 
 @pytest.mark.parametrize("preset", ["fast", "paper"])
@@ -457,8 +463,8 @@ def test_clipping_leaves_eps_alone_where_there_is_no_noise():
 def test_a_network_is_asked_at_gamma_1_and_its_inversion_is_finite(preset, sampler):
     denoiser, _ = modules(preset)
     (x, y), path = batch(), Schedule().path(5)
-    told, labels = at_levels(denoiser, path, x.device), torch.tensor([1, 0, 3])
-    latents = walk(told, y, x, labels, path[::-1], sampler=sampler)
+    told, condition = at_levels(denoiser, path, x.device), Condition.of_labels(torch.tensor([1, 0, 3]))
+    latents = walk(told, y, x, condition, path[::-1], sampler=sampler)
     assert torch.isfinite(latents).all() and not torch.equal(latents, y)
 
 

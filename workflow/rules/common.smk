@@ -10,6 +10,7 @@ ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from brightpaint.study import subjects
+from brightpaint.study.annotations import GIVEN
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.spaces import MAIN, SPACES, mapped_spaces, painted_arms, profiled_arms, subset_arms
 from brightpaint.study.study import Study

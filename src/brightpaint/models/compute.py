@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -23,6 +23,15 @@ from torch import nn
 from brightpaint.base.device import world
 
 COMPILERS = {"cpu": "eager", "cuda": "inductor"}  # on a CPU only to test the path: nothing is generated
+
+
+def unreduced(tensor: torch.Tensor) -> AbstractContextManager:
+    """Return a context in which what is computed beside `tensor` stays float32, also where autocast is on.
+
+    bfloat16 holds 8 bits, 0.4%: too few for noise levels, for the scale and shift that they set, and for the output.
+    """
+    kind = tensor.device.type
+    return nullcontext() if kind == "meta" else torch.autocast(kind, enabled=False)  # meta knows no autocast
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,11 @@ class Compute:
 
         return call
 
+    def coded(self, change: Callable, *images):
+        """Return what a codec makes of images, without gradients, in the precision of networks."""
+        with torch.no_grad(), self.autocast():
+            return change(*images)
+
     def send(self, images: torch.Tensor) -> torch.Tensor:
         """Return images (B, C, H, W) as float32 on the device; from pinned memory the copy does not wait."""
         return images.to(self.device, non_blocking=True).float().contiguous(memory_format=self.layout)
@@ -148,25 +162,25 @@ def ahead(make: Callable, items: Iterable, threads: int, pinned: bool = False) -
 
     Parameters
     ----------
-    make : returns (images, labels), arrays
+    make : returns a tuple, such as (images, condition)
     threads : 0 makes each when it is asked for
-    pinned : whether to put the tensors where a GPU can fetch them by itself
+    pinned : whether to call `pin_memory` of each, so that a GPU can fetch it by itself
     """
 
-    def tensors(item):
-        made = [torch.from_numpy(array) for array in make(item)]
-        return [tensor.pin_memory() for tensor in made] if pinned else made
+    def made_of(item):
+        made = make(item)
+        return tuple(part.pin_memory() for part in made) if pinned else made
 
     if not threads:
-        yield from map(tensors, items)
+        yield from map(made_of, items)
         return
     items = iter(items)
     with ThreadPoolExecutor(threads) as pool:
-        waiting = deque(pool.submit(tensors, item) for item in islice(items, 2 * threads))
+        waiting = deque(pool.submit(made_of, item) for item in islice(items, 2 * threads))
         try:
             while waiting:
                 made = waiting.popleft().result()
-                waiting.extend(pool.submit(tensors, item) for item in islice(items, 1))
+                waiting.extend(pool.submit(made_of, item) for item in islice(items, 1))
                 yield made
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

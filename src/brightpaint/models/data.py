@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from brightpaint import store
 from brightpaint.base.seeds import seed_of
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.conditions.labels import active_rows, label_indices, label_map
 from brightpaint.models.split import held_out_perturbations, validation_wells
 
@@ -42,7 +44,7 @@ class TrainingImages:
     ----------
     stacks, tables : paths of plate stacks and of their field tables, in the same order
     channels : `input` and `target` channel names
-    label : `none`, `perturbation` or `target`
+    label : `none`, or the annotation that is the class, see `labels.label_names`
     actives : table of actives, if the model is trained on the active subset
     held_out : names or share of the perturbations that are left out (`split.held_out_perturbations`)
 
@@ -50,6 +52,7 @@ class TrainingImages:
     ----------
     labels : {class name: number from 1}; a held-out perturbation has none
     fields : the field tables of the chosen rows, plates in the order of their names
+    condition : what those are told
     """
 
     def __init__(self, stacks: Sequence, tables: Sequence, *, channels: dict, label: str, actives=None, held_out=()):
@@ -78,7 +81,7 @@ class TrainingImages:
         self.size = sizes.pop()
         self.inputs = len(channels["input"])
         self.labels = label_map([self.fields.iloc[rows]], label)
-        self.label_indices = label_indices(self.fields, label, self.labels)
+        self.condition = Condition.of_labels(torch.from_numpy(label_indices(self.fields, label, self.labels)))
         self._keep(rows)
 
     def __len__(self) -> int:
@@ -87,11 +90,11 @@ class TrainingImages:
     def _keep(self, rows: np.ndarray) -> None:
         self._places = [self._places[row] for row in rows]
         self.fields = self.fields.iloc[rows].reset_index(drop=True)
-        self.label_indices = self.label_indices[rows]
+        self.condition = self.condition.rows(rows)
 
     def keep_labelled(self) -> None:
         """Leave out the fields without a label."""
-        self._keep(np.flatnonzero(self.label_indices))
+        self._keep(np.flatnonzero(self.condition.labels.numpy()))
 
     def split(self, share: float) -> tuple[TrainingImages, TrainingImages]:
         """Return the fields to train on and those of this share of wells, which validate (maybe none)."""
@@ -119,13 +122,14 @@ class TrainingImages:
 
     def batch(
         self, seed: int, first: int, count: int, crop_px: int | None, mine: slice = slice(None)
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the training images `first` to `first + count - 1` and their labels, or the part `mine` of them.
+    ) -> tuple[np.ndarray, Condition]:
+        """Return the training images `first` to `first + count - 1` and what they are told, or the part `mine` of
+        them.
 
         Returns
         -------
         images : (count, C, crop, crop) z-scores in the stack's float16, flipped and turned
-        labels : (count,) int64
+        condition : of `count` images
         """
         chosen = list(enumerate(self.order(seed, first, count), start=first))[mine]
         images = None
@@ -138,17 +142,18 @@ class TrainingImages:
                 images = np.empty((len(chosen), len(channels), *view.shape[1:]), stack.dtype)
             for channel, source in enumerate(channels):  # the only copy: from the mapped file to the batch
                 images[place, channel] = view[source]
-        return images, self.label_indices[[number for _, number in chosen]]
+        return images, self.condition.rows([number for _, number in chosen])
 
-    def fixed(self, number: int, crop_px: int | None) -> tuple[str, np.ndarray, int]:
-        """Return validation image `number`: its name, its (C, h, w) window drawn from that name, and its label.
+    def fixed(self, number: int, crop_px: int | None) -> tuple[str, np.ndarray, Condition]:
+        """Return validation image `number`: its name, its (C, h, w) window drawn from that name, and its
+        condition.
 
         Beyond the last field they begin again with another window, under another name.
         """
         again, row = divmod(number, len(self))
         name = "/".join(str(self.fields.loc[row, key]) for key in store.FIELD_KEYS) + f"/{again}"
         window = random_window(self.size, crop_px, np.random.default_rng(seed_of("validation", name)))
-        return name, self.field(row, window), int(self.label_indices[row])
+        return name, self.field(row, window), self.condition.rows([row])
 
 
 def random_window(size: tuple[int, int], crop_px: int | None, rng: np.random.Generator) -> tuple[slice, slice]:

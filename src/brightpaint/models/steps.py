@@ -1,11 +1,14 @@
-"""A model in training: gradient steps, the running mean of its weights, validation, and all that a resume needs.
+"""Networks in training: gradient steps, the running means of their weights, validation, and all that a resume needs.
+
+Most models are one network; a model of several (a generator and its critic) has an optimiser for each, and its
+objective says which loss moves which of them in which step.
 
 Progress is counted in images seen. Every random number comes from the seed and the number of the image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import nn
@@ -14,8 +17,11 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from brightpaint.base.seeds import seed_of
 from brightpaint.models import compute
+from brightpaint.models.codecs.codec import Codec, Identity
 from brightpaint.models.compute import Compute
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.data import TrainingImages
+from brightpaint.models.objectives.updates import Update
 from brightpaint.models.validation import Validation
 
 HISTORY_LINES = 200  # of training loss at most, so that a training of any length has a readable curve
@@ -40,33 +46,65 @@ def ema_decay(settings: dict, seen: int, batch: int) -> float:
 
 
 class Training:
-    """A model in training: its parameters, their running mean, the optimiser's state and the history.
+    """Networks in training: their parameters, the running means of these, the optimisers' states and the history.
 
     Parameters
     ----------
-    model : what is trained
-    objective : what is drawn at random, and the loss (`objectives`)
+    networks : by name; those without a parameter that wants a gradient are frozen, and only asked
+    objective : what is drawn at random, and which losses move which network (`objectives.updates`)
     settings : the `train` settings
     how : on what it is computed
+    codec : what lies between the pixels and the networks
+    adam : {network: options of its optimiser}, where they are not torch's; `lr` is a share of the settings' rate
 
     Attributes
     ----------
-    mean : running mean of the weights
+    optimisers : Adam by network, of those that are trained
+    mean : running mean of the weights; where several networks are trained each name begins with its network's
     best : the mean with the least validation loss yet, None before the first validation
     best_loss : that loss
     """
 
-    def __init__(self, model: nn.Module, objective, settings: dict, how: Compute | None = None):
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        objective,
+        settings: dict,
+        how: Compute | None = None,
+        *,
+        codec: Codec | None = None,
+        adam: Mapping[str, dict] | None = None,
+    ):
         self.how = how or Compute()
-        self.model, self.objective, self.settings = self.how.place(model), objective, settings
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=settings["learning_rate"], fused=True)
-        self.called = self.how.runnable(self.model)
-        self.mean = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        self.networks = {name: self.how.place(network) for name, network in networks.items()}
+        self.objective, self.settings, self.codec = objective, settings, self.how.place(codec or Identity())
+        self._free = {name: [value for value in network.parameters() if value.requires_grad]
+                      for name, network in self.networks.items()}  # fmt: skip
+        trained = [name for name in self.networks if self._free[name]]
+        options = {name: {"lr": 1.0, **(adam or {}).get(name, {})} for name in trained}
+        self._share = {name: options[name].pop("lr") for name in trained}
+        self.optimisers = {
+            name: torch.optim.Adam(
+                self.networks[name].parameters(), lr=settings["learning_rate"], fused=True, **options[name]
+            )
+            for name in trained
+        }
+        self._called = {name: self.how.runnable(self.networks[name]) for name in trained}
+        self._asked = {name: self.how.compiled(network) for name, network in self.networks.items()}
+        self._prefix = {name: f"{name}." if len(trained) > 1 else "" for name in trained}
+        self.mean = {name: value.detach().clone() for name, value in self._weights().items()}
         self.best, self.best_loss = None, None
-        self.seen, self.history, self.losses = 0, [], []
+        self.seen, self.history, self.losses = 0, [], {}
 
-    def batches(self, data: TrainingImages) -> Iterator[tuple[torch.Tensor, torch.Tensor, int]]:
-        """Yield this process's part of each batch that is left, its labels, and the size of the whole batch."""
+    def _weights(self) -> dict[str, torch.Tensor]:
+        return {
+            prefix + name: value
+            for network, prefix in self._prefix.items()
+            for name, value in self.networks[network].state_dict().items()
+        }
+
+    def batches(self, data: TrainingImages) -> Iterator[tuple[torch.Tensor, Condition, int]]:
+        """Yield this process's part of each batch that is left, its condition, and the size of the whole batch."""
         settings, total = self.settings, self.settings["images"]
         firsts = range(self.seen, total, settings["batch"])
 
@@ -74,68 +112,97 @@ class Training:
             return min(settings["batch"], total - first)
 
         def read(first: int):
-            return data.batch(settings["seed"], first, size(first), settings["crop_px"], compute.mine(size(first))[0])
+            part = compute.mine(size(first))[0]
+            images, condition = data.batch(settings["seed"], first, size(first), settings["crop_px"], part)
+            return torch.from_numpy(images), condition
 
         made = compute.ahead(read, firsts, self.how.prefetch, self.how.device.type == "cuda")
-        for (images, labels), first in zip(made, firsts):
-            yield images, labels, size(first)
+        for (images, condition), first in zip(made, firsts):
+            yield images, condition, size(first)
 
-    def step(self, images: torch.Tensor, labels: torch.Tensor, count: int) -> None:
-        """Take one gradient step on a batch of `count` images, and follow it with the running mean.
+    def step(self, images: torch.Tensor, condition: Condition, count: int) -> None:
+        """Take the updates that are due on a batch of `count` images, and follow them with the running means.
 
         Parameters
         ----------
-        images, labels : this process's part of the batch, (B, C, H, W) z-scores and (B,)
+        images, condition : this process's part of the batch, (B, C, H, W) z-scores and what they are told
         """
         settings, (part, weight) = self.settings, compute.mine(count)
         words = ("dropout", self.seen, compute.rank()) if compute.rank() else ("dropout", self.seen)
         torch.manual_seed(seed_of(settings["seed"], *words))
         generator = torch.Generator(self.how.device).manual_seed(seed_of(settings["seed"], "step", self.seen))
-        drawn = self.objective.draw((count, images.shape[1] - self.objective.inputs, *images.shape[2:]), generator)
-        self.model.train()
-        images, labels = self.how.send(images), labels.to(self.how.device, non_blocking=True)
-        with self.how.autocast():
-            loss = self.objective.loss(self.called, images, labels, *(values[part] for values in drawn))
-        self.optimiser.zero_grad()
-        (loss * weight).backward()
-        if settings["clip_norm"] is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), settings["clip_norm"])
+        x, y = self.how.coded(self.codec.split, self.how.send(images), self.objective.inputs)
+        drawn = self.objective.draw((count, *y.shape[1:]), generator)
+        batch = x, y, condition.to(self.how.device, non_blocking=True), *(values[part] for values in drawn)
+        number, rate = self.seen // settings["batch"], learning_rate(settings, self.seen + count)
+        losses = {
+            update.word: self._update(update, batch, weight, rate)
+            for update in self.objective.updates
+            if number % update.every == 0
+        }
         self.seen += count
-        rate = learning_rate(settings, self.seen)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.optimiser.step()
         self._average(ema_decay(settings, self.seen, count))
-        self._record(loss.detach(), count, weight, rate)
+        self._record(losses, count, weight, rate)
+
+    def _update(self, update: Update, batch: tuple, weight: float, rate: float) -> torch.Tensor:
+        """Move one network by a loss at a learning rate, and return the loss."""
+        moved, optimiser = self.networks[update.network], self.optimisers[update.network]
+        for name, network in self.networks.items():
+            network.train(name in self.optimisers)
+            if (
+                len(self.optimisers) > 1
+            ):  # only the moved one gathers gradients, and only it is shared between processes
+                for value in self._free[name]:
+                    value.requires_grad_(name == update.network)
+        with self.how.autocast():
+            loss = update.loss({**self._asked, update.network: self._called[update.network]}, *batch)
+        optimiser.zero_grad()
+        (loss * weight).backward()
+        if self.settings["clip_norm"] is not None:
+            nn.utils.clip_grad_norm_(moved.parameters(), self.settings["clip_norm"])
+        for group in optimiser.param_groups:
+            group["lr"] = rate * self._share[update.network]
+        optimiser.step()
+        return loss.detach()
 
     def _average(self, decay: float) -> None:
         with torch.no_grad():
-            now = self.model.state_dict()
+            now = self._weights()
             get_ema_multi_avg_fn(decay)([self.mean[name] for name in now], list(now.values()), None)
 
-    def _record(self, loss: torch.Tensor, count: int, weight: float, rate: float) -> None:
-        self.losses.append((loss, weight * count / compute.world()))  # no float yet: that would wait for the GPU
+    def _record(self, losses: dict[str, torch.Tensor], count: int, weight: float, rate: float) -> None:
+        for word, loss in losses.items():  # no float yet: that would wait for the GPU
+            self.losses.setdefault(word, []).append((loss, weight * count / compute.world()))
         total = self.settings["images"]
         if HISTORY_LINES * self.seen // total > HISTORY_LINES * (self.seen - count) // total:
-            losses = self._finite_losses()
-            spent, shown = compute.total(sum(loss * images for loss, images in losses), sum(n for _, n in losses))
-            self.history.append({"images": self.seen, "loss": spent / shown, "learning_rate": rate})
-            self.losses = []
+            line = {"images": self.seen}
+            for word, values in self._finite_losses().items():
+                spent, shown = compute.total(sum(loss * images for loss, images in values), sum(n for _, n in values))
+                line[word] = spent / shown
+            self.history.append({**line, "learning_rate": rate})
+            self.losses = {}
 
-    def _finite_losses(self) -> list[list[float]]:
-        losses = [[float(loss), images] for loss, images in self.losses]
-        if any(not abs(loss) < float("inf") for loss, _ in losses):
+    def _finite_losses(self) -> dict[str, list[list[float]]]:
+        losses = {word: [[float(loss), images] for loss, images in values] for word, values in self.losses.items()}
+        if any(not abs(loss) < float("inf") for values in losses.values() for loss, _ in values):
             mend = "lower train.learning_rate or set train.clip_norm"
             raise ValueError(f"the loss is not finite by image {self.seen}; {mend}")
         return losses
 
     def validate(self, validation: Validation) -> None:
-        """Take the running mean's validation loss, and keep the mean if it is the best yet."""
-        self.model.eval()
-        loss = validation.loss(lambda *inputs: functional_call(self.model, self.mean, inputs))
+        """Take the running means' validation loss, and keep the means if they are the best yet."""
+        loss = validation.loss({name: self._of_mean(name) for name in self.networks})
         self.history.append({"images": self.seen, "validation_loss": loss})
         if self.best_loss is None or loss < self.best_loss:
             self.best, self.best_loss = {name: value.clone() for name, value in self.mean.items()}, loss
+
+    def _of_mean(self, name: str) -> Callable:
+        """Return a network for inference, with the running mean of its weights if it is trained."""
+        network, prefix = self.networks[name].eval(), self._prefix.get(name)
+        if prefix is None:
+            return network
+        own = {key.removeprefix(prefix): value for key, value in self.mean.items() if key.startswith(prefix)}
+        return lambda *inputs: functional_call(network, own, inputs)
 
     def is_validation_due(self, count: int) -> bool:
         """Return whether the last `count` images passed a multiple of `validate_every_images`, or ended training."""
@@ -148,19 +215,21 @@ class Training:
 
     def state(self) -> tuple[dict, dict]:
         """Return everything that a continued training needs, as tensors and as JSON."""
-        kinds = {"model": self.model.state_dict(), "mean": self.mean, "best": self.best or {}}
+        kinds = {"model": self._weights(), "mean": self.mean, "best": self.best or {}}
         tensors = {f"{kind}.{name}": value for kind, values in kinds.items() for name, value in values.items()}
-        steps = 0
-        names = [name for name, _ in self.model.named_parameters()]
-        for number, entry in self.optimiser.state_dict()["state"].items():
-            name, steps = names[number], int(entry["step"])
-            tensors |= {f"first.{name}": entry["exp_avg"], f"second.{name}": entry["exp_avg_sq"]}
+        steps = {}
+        for network, optimiser in self.optimisers.items():
+            names = [self._prefix[network] + name for name, _ in self.networks[network].named_parameters()]
+            for number, entry in optimiser.state_dict()["state"].items():
+                name = names[number]
+                tensors |= {f"first.{name}": entry["exp_avg"], f"second.{name}": entry["exp_avg_sq"]}
+                steps[name] = int(entry["step"])
         progress = {"seen": self.seen, "steps": steps, "history": self.history, "best_loss": self.best_loss}
         return tensors, {**progress, "losses": self._finite_losses()}
 
     def restore(self, tensors: dict, meta: dict) -> None:
-        """Go on from a `state`."""
-        now = self.model.state_dict()
+        """Go on from a `state`; one of version 0.1.0 says `steps` and `losses` for all, since it had one of each."""
+        now = self._weights()
         if not 0 <= meta["seen"] <= self.settings["images"]:
             raise ValueError(f"it has seen {meta['seen']} images of {self.settings['images']}")
         chosen = {kind: {} for kind in ("model", "mean", "best", "first", "second")}
@@ -171,15 +240,28 @@ class Training:
             chosen[kind][name] = torch.empty_like(now[name]).copy_(value)  # on the model's device, in its layout
         if missing := sorted(now.keys() - chosen["mean"].keys()):
             raise ValueError(f"mean.{missing[0]} is missing")
-        self.model.load_state_dict(chosen["model"])
+        steps = meta["steps"] if isinstance(meta["steps"], dict) else dict.fromkeys(now, meta["steps"])
+        for network, prefix in self._prefix.items():
+            weights = {name: chosen["model"].get(prefix + name) for name in self.networks[network].state_dict()}
+            self.networks[network].load_state_dict(
+                {name: value for name, value in weights.items() if value is not None}
+            )
+            self._restore_optimiser(network, chosen, steps)
         self.mean, self.best, self.best_loss = chosen["mean"], chosen["best"] or None, meta["best_loss"]
-        groups = self.optimiser.state_dict()["param_groups"]
-        step = torch.tensor(float(meta["steps"]))
+        self.seen, self.history = meta["seen"], meta["history"]
+        losses = meta["losses"] if isinstance(meta["losses"], dict) else {"loss": meta["losses"]}
+        self.losses = losses if compute.first() else {}  # the others' share of this line is not kept
+
+    def _restore_optimiser(self, network: str, chosen: dict, steps: dict[str, int]) -> None:
+        names = [self._prefix[network] + name for name, _ in self.networks[network].named_parameters()]
         state = {  # a parameter that no gradient ever reached has no state
-            number: {"step": step.clone(), "exp_avg": chosen["first"][name], "exp_avg_sq": chosen["second"][name]}
-            for number, (name, _) in enumerate(self.model.named_parameters())
+            number: {
+                "step": torch.tensor(float(steps[name])),
+                "exp_avg": chosen["first"][name],
+                "exp_avg_sq": chosen["second"][name],
+            }
+            for number, name in enumerate(names)
             if name in chosen["first"]
         }
-        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
-        self.seen, self.history = meta["seen"], meta["history"]
-        self.losses = meta["losses"] if compute.first() else []  # the others' share of this line is not kept
+        optimiser = self.optimisers[network]
+        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

@@ -13,6 +13,7 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.seeds import seed_of
 from brightpaint.models import compute
+from brightpaint.models.codecs.codec import codec_of
 from brightpaint.models.networks.noise_classifier import Classifier
 from brightpaint.models.objectives.losses import Classification
 from brightpaint.models.train import parse
@@ -24,7 +25,8 @@ from brightpaint.study.presets import classifier_spec
 def build_classifier(settings: dict, channels: dict, classes: int) -> Classifier:
     """Build the classifier that training settings describe."""
     spec = classifier_spec(settings["width"])
-    return Classifier(spec, len(channels["input"]), len(channels["target"]), classes)
+    inputs, targets = codec_of(settings).channels(len(channels["input"]), len(channels["target"]))
+    return Classifier(spec, inputs, targets, classes)
 
 
 def main(argv=None) -> None:

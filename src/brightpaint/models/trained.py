@@ -13,6 +13,7 @@ import torch
 from brightpaint import store
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.models import kinds
+from brightpaint.study.annotations import is_label
 from brightpaint.study.kinds import KINDS, TRAINED
 
 LARGEST_WIDTH = 1024  # as in the config's schema
@@ -63,6 +64,8 @@ def problems(tensors: dict, meta: dict, expected: tuple[str, ...]):
     for key, choices in TRAINED[kind].needed.items():
         if settings.get(key) not in choices:
             yield f"its {key} is {settings.get(key)!r}; expected one of {', '.join(choices)}"
+    if TRAINED[kind].labels and not is_label(settings.get("label")):
+        yield f"its label is {settings.get('label')!r}; expected none or the name of an annotation"
     width = settings.get("width")
     if width is not None and not (isinstance(width, int) and 1 <= width <= LARGEST_WIDTH):
         yield f"its width is {width!r}; expected a number of channels from 1 to {LARGEST_WIDTH}"

@@ -17,15 +17,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 import brightpaint
 from brightpaint import store
 from brightpaint.base.device import pick_device
 from brightpaint.models import compute
+from brightpaint.models.codecs.codec import codec_of
 from brightpaint.models.compute import Compute
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.networks.unet import parameter_count
+from brightpaint.models.objectives.updates import MODEL
 from brightpaint.models.steps import Training
 from brightpaint.models.validation import Validation
 
@@ -86,8 +89,8 @@ def fit(training: Training, data: TrainingImages, validation: Validation | None,
     total, saved = training.settings["images"], time.monotonic()
     bar = tqdm(total=total, initial=training.seen, disable=None if compute.first() else True, unit="image")
     with bar, told_to_stop() as came, contextlib.closing(training.batches(data)) as batches:
-        for images, labels, count in batches:
-            training.step(images, labels, count)
+        for images, condition, count in batches:
+            training.step(images, condition, count)
             if validation and training.is_validation_due(count):
                 training.validate(validation)
             bar.update(count)
@@ -134,18 +137,32 @@ def made_of(settings: dict, data: TrainingImages) -> dict:
     return {**settings, **stacks, "fields and labels": fields}
 
 
-def train_network(args: argparse.Namespace, data: TrainingImages, model, objective, blind) -> None:
-    """Train a network by an objective and write its weights; `blind` is the objective without label dropout."""
+def train_network(args: argparse.Namespace, data: TrainingImages, model: nn.Module, objective, blind) -> None:
+    """Train one network by an objective, see `train_networks`."""
+    train_networks(args, data, {MODEL: model}, objective, blind)
+
+
+def train_networks(
+    args: argparse.Namespace, data: TrainingImages, networks: dict[str, nn.Module], objective, blind, adam=None
+) -> None:
+    """Train networks by an objective and write their weights.
+
+    Parameters
+    ----------
+    networks, objective, adam : see `Training`
+    blind : the objective without dropout of the condition, which validates
+    """
     settings, how = args.settings, Compute(pick_device(args.device), **args.compute)
     if settings["batch"] < compute.world():
         raise ValueError(f"train.batch {settings['batch']}: expected {compute.world()} or more, one image a process")
     made_from = made_of(settings, data)
     shown, held = data.split(settings["validation_share"])
-    validation = Validation(held, blind, settings, how) if len(held) else None
+    codec = codec_of(settings)
+    validation = Validation(held, blind, settings, how, codec) if len(held) else None
     log.info("%d fields to train on, %d to validate, %d classes, %d parameters", len(shown), len(held),
-             len(data.labels), parameter_count(model))  # fmt: skip
+             len(data.labels), sum(map(parameter_count, networks.values())))  # fmt: skip
     with compute.together(how.device):
-        training = Training(model, objective, settings, how)
+        training = Training(networks, objective, settings, how, codec=codec, adam=adam)
         fit(training, shown, validation, args.weights, made_from)
     if compute.first():
         store.write_json_lines(training.history, args.history)

@@ -6,13 +6,15 @@ trainings of other seeds and between devices differ by the weights alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 
 from brightpaint.base.seeds import seed_of
 from brightpaint.models import compute
+from brightpaint.models.codecs.codec import Codec, Identity
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.data import TrainingImages
 
 IMAGES = 128  # a validation; fewer fields are shown several times, of more fields some
@@ -29,29 +31,33 @@ class Validation:
     Parameters
     ----------
     data : fields of the wells that validate
-    objective : as in training, but without label dropout
+    objective : as in training, but without dropout of the condition
     settings : the `train` settings
     how : on what it is computed
+    codec : as in training
     """
 
-    def __init__(self, data: TrainingImages, objective, settings: dict, how: compute.Compute):
+    def __init__(
+        self, data: TrainingImages, objective, settings: dict, how: compute.Compute, codec: Codec | None = None
+    ):
         self.data, self.objective, self.settings, self.how = data, objective, settings, how
+        self.codec = how.place(codec or Identity())
 
-    def loss(self, call: Callable) -> float:
-        """Return the mean loss of `call`, a network for inference; every process must ask at the same time."""
+    def loss(self, networks: Mapping[str, Callable]) -> float:
+        """Return the mean loss of networks by name, for inference; every process must ask at the same time."""
         numbers = shown(len(self.data))[compute.rank() :: compute.world()]
         batch, spent = self.settings["batch"], 0.0
         for start in range(0, len(numbers), batch):
             chosen = numbers[start : start + batch]
-            spent += len(chosen) * self._batch_loss(call, [int(number) for number in chosen])
+            spent += len(chosen) * self._batch_loss(networks, [int(number) for number in chosen])
         return compute.total(spent)[0] / IMAGES
 
-    def _batch_loss(self, call: Callable, numbers: list[int]) -> float:
-        names, images, labels = zip(*(self.data.fixed(number, self.settings["crop_px"]) for number in numbers))
-        images = torch.from_numpy(np.stack(images))
-        shape = (1, images.shape[1] - self.data.inputs, *images.shape[2:])
-        drawn = [self.objective.draw(shape, torch.Generator().manual_seed(seed_of("noise", name))) for name in names]
+    def _batch_loss(self, networks: Mapping[str, Callable], numbers: list[int]) -> float:
+        names, images, conditions = zip(*(self.data.fixed(number, self.settings["crop_px"]) for number in numbers))
+        images, condition = self.how.send(torch.from_numpy(np.stack(images))), Condition.join(conditions)
+        x, y = self.how.coded(self.codec.split, images, self.objective.inputs)
+        sources = [torch.Generator().manual_seed(seed_of("noise", name)) for name in names]
+        drawn = [self.objective.draw((1, *y.shape[1:]), source) for source in sources]
         drawn = [torch.cat(parts).to(self.how.device) for parts in zip(*drawn)]
         with torch.no_grad(), self.how.autocast():
-            labels = torch.tensor(labels, device=self.how.device)
-            return float(self.objective.loss(call, self.how.send(images), labels, *drawn))
+            return float(self.objective.updates[0].loss(networks, x, y, condition.to(self.how.device), *drawn))

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from brightpaint.study.presets import PRESETS
 from brightpaint.study.samplers import evaluations
 
-LABELS = ("none", "perturbation", "target")
-
 
 @dataclass(frozen=True)
 class Kind:
@@ -60,11 +58,11 @@ KINDS = {
     for kind in (
         Kind(
             "diffusion", "U-Net that walks from noise to stains", f"{MODULES}.diffusion", "network",
-            **NETWORK, noise=True, passes=evaluations, needed={**UNET, "objective": ("eps", "v"), "label": LABELS},
+            **NETWORK, noise=True, passes=evaluations, needed={**UNET, "objective": ("eps", "v")},
         ),
         Kind(
             "regression", "the same U-Net without noise, in one pass", f"{MODULES}.regression", "regression",
-            **NETWORK, brightfield=True, passes=lambda arm: 1, needed={**UNET, "label": LABELS},
+            **NETWORK, brightfield=True, passes=lambda arm: 1, needed=UNET,
         ),
         Kind("mean", "mean training image", f"{MODULES}.mean", "mean", varied=False, cells=False),
         Kind("pixel", "ridge regression on each pixel", f"{MODULES}.pixel", "pixel", brightfield=True),
@@ -73,6 +71,6 @@ KINDS = {
 # It guides and does not paint: no kind of `models`, but weights may hold it.
 CLASSIFIER = Kind(
     "classifier", "classifier of noised images", "brightpaint.models.train_classifier", "classifier",
-    stepwise=True, gpu=True, labels=True, varied=False, cells=False, needed={"label": LABELS},
+    stepwise=True, gpu=True, labels=True, varied=False, cells=False,
 )  # fmt: skip
 TRAINED = {**KINDS, CLASSIFIER.name: CLASSIFIER}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brightpaint.study import sweep_points
+from brightpaint.study.annotations import GIVEN
 from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
 from brightpaint.study.kinds import CLASSIFIER, KINDS
 
@@ -93,7 +94,7 @@ def _fold_problems(study: Study) -> Iterable[str]:
 def _model_problems(study: Study) -> Iterable[str]:
     for entry in study.config["models"] + study.config["classifiers"]:
         name, labelled = entry["name"], entry["label"] != "none"
-        if labelled and not study.config["perturbations"]:
+        if entry["label"] in GIVEN and not study.config["perturbations"]:
             yield f"model {name}: label {entry['label']} needs perturbations: true"
         if entry["subset"] == "active" and not study.config["perturbations"]:
             yield f"model {name}: subset active needs perturbations: true"
@@ -142,6 +143,9 @@ def _arm_problems(study: Study) -> Iterable[str]:
         unlabelled, noisy = models[arm["model"]]["label"] == "none", kinds[arm["model"]].noise
         if unlabelled and (arm["sampling_label"] == "swapped" or (noisy and arm["label_scale"] != 1)):
             yield f"{where}: model {arm['model']} has no label to swap or to guide by"
+        elif arm["sampling_label"] == "swapped" and models[arm["model"]]["label"] not in GIVEN:
+            label = models[arm["model"]]["label"]
+            yield f"{where}: sampling_label swapped needs a label among {', '.join(GIVEN)}, model {arm['model']} has {label}"
         served = [plate for name in arm["folds"] for plate in folds[name]["test"] + folds[name]["predict"]]
         for plate in sorted({plate for plate in served if served.count(plate) > 1}):
             yield f"{where}: plate {plate} is in two of its folds"

@@ -87,7 +87,7 @@ def label_roles():
         model, shown = STUDY.model_of(arm["name"]), arm["sampling_label"]
         if not STUDY.kind_of(arm["name"]).noise or not STUDY.profiled(arm["name"]) or arm["name"] in leaking_arms():
             continue
-        label = "none" if model["label"] == "none" or shown == "none" else shown
+        label = "none" if model["label"] not in GIVEN or shown == "none" else shown
         if arm["classifier"] and arm["guidance_scale"] > 0:
             roles.update({arm["name"]: "guided"} if label == "none" else {})
         elif model["label"] == "none" or label != "none":

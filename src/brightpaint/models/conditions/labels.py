@@ -1,7 +1,8 @@
 """Labels: which class a field shows, and the map from class names to the network's numbers.
 
-0 is the null label: a field without a known label, or with one that was never seen in training. DMSO is a
-class of its own, for targets too.
+A label is any annotation of the study that is text: what a well was given (its perturbation, target or treatment), or a
+cell line, or a batch. 0 is the null label: a field without a known label, or with one that was never seen in training.
+DMSO is a class of its own, for targets too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from brightpaint.study.annotations import GIVEN
+
 CONTROL = "DMSO"
 
 
@@ -19,17 +22,22 @@ def label_names(fields: pd.DataFrame, label: str) -> pd.Series:
 
     Parameters
     ----------
-    fields : field table with the annotations `Metadata_perturbation` and `Metadata_target`
-    label : `perturbation`, `target` (a set of targets is one class) or `none`
+    fields : field table with the annotation `Metadata_<label>`, and with `Metadata_perturbation` where that is one of
+        `GIVEN`, what a well was given
+    label : `perturbation`, `target` (a set of targets is one class), any other annotation, or `none`
     """
     if label == "none":
         return pd.Series("", index=fields.index)
     column = f"Metadata_{label}"
-    for name in {column, "Metadata_perturbation"}:
+    for name in [column, "Metadata_perturbation"] if label in GIVEN else [column]:
         if name not in fields.columns:
             raise ValueError(f"label {label}: the field table has no column {name}; found {list(fields.columns)}")
-    names = fields[column].fillna("").astype(str)
-    return names.where(fields["Metadata_perturbation"] != CONTROL, CONTROL)
+    if pd.api.types.is_float_dtype(fields[column]):
+        raise ValueError(
+            f"label {label}: {column} holds numbers, which are no classes; choose an annotation that is text"
+        )
+    names = fields[column].astype(object).fillna("").astype(str)
+    return names.where(fields["Metadata_perturbation"] != CONTROL, CONTROL) if label in GIVEN else names
 
 
 def label_map(tables: Sequence[pd.DataFrame], label: str) -> dict[str, int]:
@@ -55,8 +63,10 @@ def swapped_names(fields: pd.DataFrame, label: str, numbers: dict[str, int]) -> 
     Raises
     ------
     ValueError
-        where the plate shows fewer than two targets
+        where the plate shows fewer than two targets, or the label is not what a well was given
     """
+    if label not in GIVEN:
+        raise ValueError(f"sampling_label swapped: label {label} has no target; expected one of {', '.join(GIVEN)}")
     names = label_names(fields, label)
     known = pd.DataFrame({"name": names, "target": fields["Metadata_target"].fillna("").astype(str)})
     known = known[known["name"].isin(set(numbers) - {CONTROL})].drop_duplicates("name").sort_values(["target", "name"])

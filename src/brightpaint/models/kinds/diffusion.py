@@ -12,7 +12,9 @@ import pandas as pd
 import torch
 
 from brightpaint.base.seeds import seed_of
+from brightpaint.models.codecs.codec import codec_of
 from brightpaint.models.compute import Compute
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.conditions.labels import shown_indices
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
@@ -87,28 +89,31 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     labels = shown_indices(fields, trained["label"], numbers, settings["sampling_label"])
     if trained["label"] != "none" and settings["sampling_label"] != "none":
         log.info("%d of %d fields have no label that was seen in training: null", (labels == 0).sum(), len(fields))
+    condition, codec = Condition.of_labels(torch.from_numpy(labels)), how.place(codec_of(trained))
+    _, painted = codec.channels(len(channels["input"]), len(channels["target"]))
     guide = load_guide(args.classifier, settings, channels, fields, how)
     path = sampling_path(settings)
     told = walk.at_levels(denoiser, path, how.device)
 
     def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
         sources = [field_noise(fields.iloc[row], settings["seed"], sample) for row in rows]
-        shape = (len(channels["target"]), *x.shape[-2:])
+        seen = how.coded(codec.see, how.send(torch.from_numpy(x)))
+        shape = (painted, *seen.shape[-2:])
 
         def draw():
             noise = torch.stack([torch.randn(shape, generator=source) for source in sources])
             return how.send(noise.pin_memory() if how.device.type == "cuda" else noise)
 
-        stains = walk.walk(
-            walk.clipped(guide_all(told, guide, rows, settings), cutoff),
+        latents = walk.walk(
+            walk.clipped(guide_all(told, guide, rows, settings), codec.bound(cutoff)),
             draw(),
-            how.send(torch.from_numpy(x)),
-            torch.from_numpy(labels[rows]).to(how.device),
+            seen,
+            condition.rows(rows).to(how.device),
             path,
             sampler=settings["sampler"],
             eta=settings["eta"],
             draw=draw,
         )
-        return stains.clamp(-cutoff, cutoff).cpu().numpy()
+        return how.coded(codec.decode, latents).clamp(-cutoff, cutoff).cpu().numpy()
 
     return paint

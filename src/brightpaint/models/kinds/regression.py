@@ -10,7 +10,9 @@ import pandas as pd
 import torch
 
 from brightpaint.base.seeds import seed_of
+from brightpaint.models.codecs.codec import codec_of
 from brightpaint.models.compute import Compute
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.conditions.labels import shown_indices
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.objectives.losses import Regression, build_regressor
@@ -32,10 +34,12 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     regressor = build_regressor(trained, meta["channels"], len(numbers))
     regressor = how.painting(load_module(args.weights, regressor, tensors, how.device))
     labels = shown_indices(fields, trained["label"], numbers, args.settings["sampling_label"])
+    condition, codec = Condition.of_labels(torch.from_numpy(labels)), how.place(codec_of(trained))
 
     def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
+        seen = how.coded(codec.see, how.send(torch.from_numpy(x)))
         with torch.no_grad():
-            stains = regressor(how.send(torch.from_numpy(x)), torch.from_numpy(labels[rows]).to(how.device))
-        return stains.clamp(-cutoff, cutoff).cpu().numpy()
+            latents = regressor(seen, condition.rows(rows).to(how.device))
+        return how.coded(codec.decode, latents).clamp(-cutoff, cutoff).cpu().numpy()
 
     return paint

@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from brightpaint.models.networks.unet import Encoder, group_norm, unreduced
+from brightpaint.models.compute import unreduced
+from brightpaint.models.conditions.condition import Condition
+from brightpaint.models.networks.unet import Encoder, group_norm
 from brightpaint.study.presets import Spec
 
 
@@ -59,6 +61,6 @@ class Classifier(nn.Module):
         y : (B, C_target, H, W) noisy stains
         gamma : (B,) float64
         """
-        null = torch.zeros(len(y), dtype=torch.int64, device=y.device)
+        null = Condition.of_labels(torch.zeros(len(y), dtype=torch.int64, device=y.device))
         h, _, _ = self.encoder(torch.cat([x, y], dim=1), gamma, null)
         return F.log_softmax(self.pool(F.silu(self.norm(h))), dim=1)

@@ -1,4 +1,4 @@
-"""The U-Net that denoises: brightfield and noisy stains in, stains out, told the noise level and the label.
+"""The U-Net that denoises: brightfield and noisy stains in, stains out, told the noise level and a condition.
 
 Preset `paper` is the published network (Dhariwal & Nichol 2021 as adapted by Palette, Saharia et al. 2022, and
 by the paper's authors). Preset `fast` is brightpaint's own: most of its work is done at half resolution
@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import argparse
 import math
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from brightpaint.base.cli import run
+from brightpaint.models.compute import unreduced
+from brightpaint.models.conditions.condition import Condition
+from brightpaint.models.conditions.encoder import ConditionEncoder
 from brightpaint.models.operations import unet_flop
 from brightpaint.models.schedule import bounded_log_snr
 from brightpaint.study.presets import PRESETS, Spec, spec_of
@@ -46,29 +49,6 @@ def sinusoid(values: torch.Tensor, frequencies: torch.Tensor) -> torch.Tensor:
     """Return cosines and sines of `values` (B,) at F angular `frequencies`: (B, 2 F) float32."""
     angles = values.double()[:, None] * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=1).float()
-
-
-def unreduced(tensor: torch.Tensor) -> AbstractContextManager:
-    """Return a context in which what is computed beside `tensor` stays float32, also where autocast is on.
-
-    bfloat16 holds 8 bits, 0.4%: too few for noise levels, for the scale and shift that they set, and for the output.
-    """
-    kind = tensor.device.type
-    return nullcontext() if kind == "meta" else torch.autocast(kind, enabled=False)  # meta knows no autocast
-
-
-class ConditionEncoder(nn.Module):
-    """Embed what the image shows; today its label. Index 0 is the null label: the zero vector, never trained."""
-
-    def __init__(self, labels: int, width: int, sd: float):
-        super().__init__()
-        self.table = nn.Embedding(labels + 1, width, padding_idx=0)
-        nn.init.normal_(self.table.weight, std=sd)
-        with torch.no_grad():
-            self.table.weight[0].zero_()
-
-    def forward(self, labels: torch.Tensor) -> torch.Tensor:
-        return self.table(labels)  # (B,) -> (B, E)
 
 
 class NoiseEncoder(nn.Module):
@@ -161,11 +141,11 @@ class Encoder(nn.Module):
     channels : channels of the output
     """
 
-    def __init__(self, spec: Spec, inputs: int, labels: int):
+    def __init__(self, spec: Spec, inputs: int, labels: int, numbers: Mapping[str, int] | None = None):
         super().__init__()
         self.spec = spec
         self.noise = NoiseEncoder(spec)
-        self.condition = ConditionEncoder(labels, spec.embedding, spec.label_sd)
+        self.condition = ConditionEncoder(labels, spec.embedding, spec.label_sd, numbers)
         every, deepest = spec.residual_resampling, len(spec.multipliers) - 1
         channels = spec.width * spec.multipliers[0]
         self.first = nn.Conv2d(inputs * spec.patch_px**2, channels, 3, padding=1)
@@ -188,9 +168,9 @@ class Encoder(nn.Module):
         if keep:
             self.skips.append(channels)
 
-    def forward(self, images: torch.Tensor, gamma: torch.Tensor, labels: torch.Tensor):
+    def forward(self, images: torch.Tensor, gamma: torch.Tensor, condition: Condition):
         """Return the deepest activation, the skipped ones and the embedding; `images` is (B, C, H, W)."""
-        embedding = self.noise(gamma) + self.condition(labels)
+        embedding = self.condition(self.noise(gamma), condition)
         h = self.first(F.pixel_unshuffle(padded(images, self.spec.stride_px), self.spec.patch_px))
         skipped = [h] if self.spec.residual_resampling else []
         for stage, keep in zip(self.stages, self.kept):
@@ -211,12 +191,18 @@ def padded(images: torch.Tensor, stride: int) -> torch.Tensor:
 
 
 class UNet(nn.Module):
-    """The whole network. What its output means (eps or v) is the business of `diffusion.Denoiser`."""
+    """The whole network. What its output means (eps or v) is the business of `diffusion.Denoiser`.
 
-    def __init__(self, spec: Spec, inputs: int, targets: int, labels: int):
+    Parameters
+    ----------
+    inputs, targets : numbers of brightfield planes and of stains
+    labels, numbers : classes and numbers that it may be told, see `ConditionEncoder`
+    """
+
+    def __init__(self, spec: Spec, inputs: int, targets: int, labels: int, numbers: Mapping[str, int] | None = None):
         super().__init__()
         self.spec, self.targets, self.labels = spec, targets, labels
-        self.encoder = Encoder(spec, inputs + targets, labels)
+        self.encoder = Encoder(spec, inputs + targets, labels, numbers)
         self.stages, self.joined = nn.ModuleList(), []
         channels, skips, every = self.encoder.channels, list(self.encoder.skips), spec.residual_resampling
         for level in reversed(range(len(spec.multipliers))):
@@ -234,7 +220,7 @@ class UNet(nn.Module):
         self.stages.append(stage)
         self.joined.append(join)
 
-    def forward(self, x: torch.Tensor, y: torch.Tensor, gamma: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, y: torch.Tensor, gamma: torch.Tensor, condition: Condition) -> torch.Tensor:
         """Return the raw output.
 
         Parameters
@@ -242,13 +228,13 @@ class UNet(nn.Module):
         x : (B, C_input, H, W) float32 clean brightfield, z-scores
         y : (B, C_target, H, W) float32 noisy stains
         gamma : (B,) float64, share of the stains' variance left in `y`
-        labels : (B,) int64, 0 for the null label
+        condition : of B images
 
         Returns
         -------
         (B, C_target, H, W) float32
         """
-        h, skipped, embedding = self.encoder(torch.cat([x, y], dim=1), gamma, labels)
+        h, skipped, embedding = self.encoder(torch.cat([x, y], dim=1), gamma, condition)
         for stage, join in zip(self.stages, self.joined):
             h = stage(torch.cat([h, skipped.pop()], dim=1) if join else h, embedding)
         with unreduced(h):

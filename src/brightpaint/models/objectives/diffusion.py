@@ -33,7 +33,7 @@ class Denoiser(nn.Module):
 
     Parameters
     ----------
-    network : network(x, y, gamma, labels), (B, C, H, W)
+    network : network(x, y, gamma, condition), (B, C, H, W)
     output : what the network emits, `eps` or `preconditioned`
     """
 
@@ -43,10 +43,10 @@ class Denoiser(nn.Module):
             raise ValueError(f"output {output!r}: expected eps or preconditioned")
         self.network, self.output = network, output
 
-    def forward(self, x, y, gamma, labels):
+    def forward(self, x, y, gamma, condition):
         if self.output == "eps":
-            return self.network(x, y, gamma, labels)
-        return preconditioned_eps(self.network(x, seen(y, gamma), gamma, labels), y, gamma)
+            return self.network(x, y, gamma, condition)
+        return preconditioned_eps(self.network(x, seen(y, gamma), gamma, condition), y, gamma)
 
 
 def seen(y: torch.Tensor, gamma: torch.Tensor, sd: float = RESIDUAL_SD) -> torch.Tensor:
@@ -72,7 +72,7 @@ def preconditioned_eps(
     return noise / variance * y - signal * sd / variance.sqrt() * raw
 
 
-def loss(denoiser: Callable, x, y, labels, gamma, eps, objective: str, norm: str = "l2") -> torch.Tensor:
+def loss(denoiser: Callable, x, y, condition, gamma, eps, objective: str, norm: str = "l2") -> torch.Tensor:
     """Return the L2 or L1 loss on eps or on v, averaged over everything (paper 000, Algorithm 1, line 5).
 
     v = sqrt(gamma) eps - sqrt(1 - gamma) y (Salimans & Ho 2022): an error of v is that of eps by sqrt(gamma), so
@@ -81,7 +81,8 @@ def loss(denoiser: Callable, x, y, labels, gamma, eps, objective: str, norm: str
     Parameters
     ----------
     x, y : (B, C, H, W) brightfield and clean stains, z-scores
-    labels, gamma : (B,)
+    condition : of B images
+    gamma : (B,)
     eps : like `y`, standard normal
     objective : `eps` as in the paper, or `v`
     norm : `l2` as in the paper, or `l1`, which paints less variety (found by Saharia et al. 2022)
@@ -90,6 +91,6 @@ def loss(denoiser: Callable, x, y, labels, gamma, eps, objective: str, norm: str
         raise ValueError(f"loss {norm!r}: expected l1 or l2")
     if objective not in ("eps", "v"):
         raise ValueError(f"objective {objective!r}: expected eps or v")
-    error = denoiser(x, add_noise(y, gamma, eps), gamma, labels) - eps
+    error = denoiser(x, add_noise(y, gamma, eps), gamma, condition) - eps
     error = error / scales(gamma)[0] if objective == "v" else error
     return (error**2 if norm == "l2" else error.abs()).mean()

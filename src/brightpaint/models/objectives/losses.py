@@ -12,17 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from brightpaint.models.codecs.codec import codec_of
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.networks.unet import UNet
 from brightpaint.models.objectives import diffusion
+from brightpaint.models.objectives.updates import OneNetwork
 from brightpaint.models.schedule import Schedule
 from brightpaint.study.presets import spec_of
 
 SCHEDULE = Schedule()
-
-
-def shown(labels: torch.Tensor, dropped: torch.Tensor) -> torch.Tensor:
-    """Return the labels (B,) with the null label where `dropped`."""
-    return torch.where(dropped, torch.zeros_like(labels), labels)
 
 
 def noise(shape: tuple, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -32,15 +30,15 @@ def noise(shape: tuple, generator: torch.Generator) -> tuple[torch.Tensor, torch
 
 
 @dataclass(frozen=True)
-class Denoising:
-    """Find the noise that was added to the stains (paper 000, Algorithm 1), with label dropout.
+class Denoising(OneNetwork):
+    """Find the noise that was added to the stains (paper 000, Algorithm 1), with condition dropout.
 
     Attributes
     ----------
-    inputs : number of brightfield planes, the first channels of an image
+    inputs : number of brightfield planes, the first channels of an image of the stack
     objective : `eps` or `v`
     norm : `l2` or `l1`
-    dropout : share of the images that are shown with the null label
+    dropout : share of the images that are told nothing
     """
 
     inputs: int
@@ -49,33 +47,31 @@ class Denoising:
     dropout: float
 
     def draw(self, shape: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
-        """Draw gamma, eps and whose label is dropped, for stains of shape (B, C, H, W)."""
+        """Draw gamma, eps and who is told nothing, for stains of shape (B, C, H, W)."""
         gamma, eps = noise(shape, generator)
         return gamma, eps, torch.rand(shape[0], generator=generator, device=generator.device) < self.dropout
 
-    def loss(self, model, images, labels, gamma, eps, dropped) -> torch.Tensor:
-        x, y = images[:, : self.inputs], images[:, self.inputs :]
-        return diffusion.loss(model, x, y, shown(labels, dropped), gamma, eps, self.objective, self.norm)
+    def loss(self, model, x, y, condition: Condition, gamma, eps, dropped) -> torch.Tensor:
+        return diffusion.loss(model, x, y, condition.without(dropped), gamma, eps, self.objective, self.norm)
 
 
 @dataclass(frozen=True)
-class Regression:
+class Regression(OneNetwork):
     """Paint the stains at once, with the least mean absolute error; attributes as in `Denoising`."""
 
     inputs: int
     dropout: float
 
     def draw(self, shape: tuple, generator: torch.Generator) -> tuple[torch.Tensor]:
-        """Draw whose label is dropped."""
+        """Draw who is told nothing."""
         return (torch.rand(shape[0], generator=generator, device=generator.device) < self.dropout,)
 
-    def loss(self, model, images, labels, dropped) -> torch.Tensor:
-        x, y = images[:, : self.inputs], images[:, self.inputs :]
-        return (model(x, shown(labels, dropped)) - y).abs().mean()
+    def loss(self, model, x, y, condition: Condition, dropped) -> torch.Tensor:
+        return (model(x, condition.without(dropped)) - y).abs().mean()
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(OneNetwork):
     """Tell the label from stains that were noised as in `Denoising`: cross-entropy."""
 
     inputs: int
@@ -84,9 +80,8 @@ class Classification:
         """Draw gamma and eps."""
         return noise(shape, generator)
 
-    def loss(self, model, images, labels, gamma, eps) -> torch.Tensor:
-        x, y = images[:, : self.inputs], images[:, self.inputs :]
-        return F.nll_loss(model(x, diffusion.add_noise(y, gamma, eps), gamma), labels - 1)
+    def loss(self, model, x, y, condition: Condition, gamma, eps) -> torch.Tensor:
+        return F.nll_loss(model(x, diffusion.add_noise(y, gamma, eps), gamma), condition.labels - 1)
 
 
 class Regressor(nn.Module):
@@ -96,17 +91,18 @@ class Regressor(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return (B, C_target, H, W) stains for brightfield (B, C_input, H, W) and labels (B,)."""
+    def forward(self, x: torch.Tensor, condition: Condition) -> torch.Tensor:
+        """Return (B, C_target, H, W) stains for brightfield (B, C_input, H, W) and its condition."""
         empty = x.new_zeros(len(x), self.network.targets, *x.shape[-2:])
         level = torch.full((len(x),), 0.5, dtype=torch.float64, device=x.device)
-        return self.network(x, empty, level, labels)
+        return self.network(x, empty, level, condition)
 
 
 def build_unet(settings: dict, channels: dict, labels: int) -> UNet:
-    """Build the U-Net that training settings describe, for these channels and this many classes."""
+    """Build the U-Net that training settings describe, for these channels of the stack and this many classes."""
     spec = spec_of(settings["preset"], settings["width"])
-    return UNet(spec, len(channels["input"]), len(channels["target"]), labels)
+    inputs, targets = codec_of(settings).channels(len(channels["input"]), len(channels["target"]))
+    return UNet(spec, inputs, targets, labels)
 
 
 def build_denoiser(settings: dict, channels: dict, labels: int) -> diffusion.Denoiser:

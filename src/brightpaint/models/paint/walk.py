@@ -17,9 +17,10 @@ from typing import Callable
 import torch
 
 from brightpaint.base.intensity import CUTOFF
+from brightpaint.models.conditions.condition import Condition
 
-# denoise(x, y, gamma, labels) -> eps, gamma a float: every sampler and every guidance sees only this.
-Denoise = Callable[[torch.Tensor, torch.Tensor, float, torch.Tensor], torch.Tensor]
+# denoise(x, y, gamma, condition) -> eps, gamma a float: every sampler and every guidance sees only this.
+Denoise = Callable[[torch.Tensor, torch.Tensor, float, Condition], torch.Tensor]
 SAMPLERS = ("ddpm", "ddim", "dpmpp", "heun")
 
 
@@ -78,8 +79,8 @@ def at_levels(network: Callable, path: Sequence[float], device: torch.device) ->
     """
     levels = dict(zip(path, torch.tensor(path, dtype=torch.float64, device=device).unbind()))
 
-    def asked(x, y, gamma, *condition):
-        return network(x, y, levels[gamma].expand(len(y)), *condition)
+    def asked(x, y, gamma, *told):
+        return network(x, y, levels[gamma].expand(len(y)), *told)
 
     return asked
 
@@ -90,8 +91,8 @@ def clipped(denoise: Denoise, cutoff: float = CUTOFF) -> Denoise:
     At gamma 1 there is nothing to bound: the clean stains are `y`, whatever eps is.
     """
 
-    def bounded(x, y, gamma, labels):
-        eps = denoise(x, y, gamma, labels)
+    def bounded(x, y, gamma, condition):
+        eps = denoise(x, y, gamma, condition)
         if gamma >= 1:
             return eps
         signal, noise = math.sqrt(gamma), math.sqrt(1 - gamma)
@@ -119,8 +120,8 @@ def guided(denoise: Denoise, log_probability: Callable, classes: torch.Tensor, s
         return denoise
     wanted, unwanted = classes.clamp(min=0)[:, None], classes < 0
 
-    def guide(x, y, gamma, labels):
-        eps = denoise(x, y, gamma, labels)
+    def guide(x, y, gamma, condition):
+        eps = denoise(x, y, gamma, condition)
         with torch.enable_grad():
             variable = y.detach().requires_grad_()
             chosen = log_probability(x, variable, gamma).gather(1, wanted)[:, 0]
@@ -131,19 +132,19 @@ def guided(denoise: Denoise, log_probability: Callable, classes: torch.Tensor, s
 
 
 def classifier_free(denoise: Denoise, scale: float) -> Denoise:
-    """Wrap a denoiser with classifier-free guidance: eps_null + s (eps_label - eps_null) (Ho & Salimans 2022, eq. 6).
+    """Wrap a denoiser with classifier-free guidance: eps_null + s (eps_told - eps_null) (Ho & Salimans 2022, eq. 6).
 
-    Their weight w is s - 1: 1 is the labelled model itself, more goes further from what it paints without a label.
-    Each guided evaluation is one of the network on twice the images: the batch with its labels, then without. It is so
-    for a batch without labels too, since a network's last bits depend on how many images it is given.
+    Their weight w is s - 1: 1 is the model told its condition, more goes further from what it paints untold.
+    Each guided evaluation is one of the network on twice the images: the batch with its condition, then without. It is
+    so for a batch that is told nothing too, since a network's last bits depend on how many images it is given.
     """
     if scale == 1:
         return denoise
 
-    def guide(x, y, gamma, labels):
-        both = torch.cat([labels, torch.zeros_like(labels)])
-        eps, unlabelled = denoise(torch.cat([x, x]), torch.cat([y, y]), gamma, both).chunk(2)
-        return unlabelled + scale * (eps - unlabelled)
+    def guide(x, y, gamma, condition):
+        both = Condition.join([condition, condition.null()])
+        eps, untold = denoise(torch.cat([x, x]), torch.cat([y, y]), gamma, both).chunk(2)
+        return untold + scale * (eps - untold)
 
     return guide
 
@@ -154,9 +155,9 @@ def within(guide: Denoise, denoise: Denoise, low: float, high: float) -> Denoise
     Elsewhere the label is shown and nothing is amplified, which costs no evaluation more.
     """
 
-    def limited(x, y, gamma, labels):
+    def limited(x, y, gamma, condition):
         sigma = math.sqrt((1 - gamma) / gamma)
-        return (guide if low <= sigma <= high else denoise)(x, y, gamma, labels)
+        return (guide if low <= sigma <= high else denoise)(x, y, gamma, condition)
 
     return limited
 
@@ -198,7 +199,7 @@ def walk(
     denoise: Denoise,
     y: torch.Tensor,
     x: torch.Tensor,
-    labels: torch.Tensor,
+    condition: Condition,
     path: Sequence[float],
     *,
     sampler: str,
@@ -209,10 +210,10 @@ def walk(
 
     Parameters
     ----------
-    denoise : (x, y, gamma, labels) -> eps, asked at every level but the last (by `heun` there too, unless it is 1)
+    denoise : (x, y, gamma, condition) -> eps, asked at every level but the last (by `heun` there too, unless it is 1)
     y : (B, C_target, H, W) stains at `path[0]`: standard normal where sampling starts, a latent, or an image at gamma 1
     x : (B, C_input, H, W) brightfield, z-scores
-    labels : (B,) int64
+    condition : of the B images
     path : gammas; from that of pure noise to 1 to paint, see `Schedule.path`, and the same backwards to invert
     sampler : `ddpm` (ancestral, variance 1 - alpha; eq. 8 exactly when `path` visits every level), `ddim`,
         `dpmpp` (DPM-Solver++(2M)) or `heun` (two evaluations a step, but one to gamma 1)
@@ -237,9 +238,9 @@ def walk(
     clean = None
     with torch.no_grad():
         for place, (gamma_from, gamma_to) in enumerate(zip(path[:-1], path[1:])):
-            eps = denoise(x, y, gamma_from, labels)
+            eps = denoise(x, y, gamma_from, condition)
             if sampler == "heun" and gamma_to < 1:  # Karras et al. 2022, Algorithm 1: the mean of both ends' slopes
-                eps = (eps + denoise(x, step(y, gamma_from, gamma_to, eps, 0.0), gamma_to, labels)) / 2
+                eps = (eps + denoise(x, step(y, gamma_from, gamma_to, eps, 0.0), gamma_to, condition)) / 2
             if sampler == "dpmpp":
                 before = path[place - 1] if place else gamma_from
                 eps, clean = second_order(y, eps, clean, (before, gamma_from, gamma_to))
