@@ -89,8 +89,10 @@ class Training:
             )
             for name in trained
         }
-        self._called = {name: self.how.runnable(self.networks[name]) for name in trained}
-        self._asked = {name: self.how.compiled(network) for name, network in self.networks.items()}
+        self._called = {
+            name: self.how.runnable(network) if [name] == trained else self.how.compiled(network)
+            for name, network in self.networks.items()
+        }
         self._prefix = {name: f"{name}." if len(trained) > 1 else "" for name in trained}
         self.mean = {name: value.detach().clone() for name, value in self._weights().items()}
         self.best, self.best_loss = None, None
@@ -146,20 +148,21 @@ class Training:
 
     def _update(self, update: Update, batch: tuple, weight: float, rate: float) -> torch.Tensor:
         """Move one network by a loss at a learning rate, and return the loss."""
-        moved, optimiser = self.networks[update.network], self.optimisers[update.network]
+        free, optimiser, several = self._free[update.network], self.optimisers[update.network], len(self.optimisers) > 1
         for name, network in self.networks.items():
             network.train(name in self.optimisers)
-            if (
-                len(self.optimisers) > 1
-            ):  # only the moved one gathers gradients, and only it is shared between processes
-                for value in self._free[name]:
-                    value.requires_grad_(name == update.network)
+            for value in self._free[name] if several else ():  # only the moved one gathers gradients
+                value.requires_grad_(name == update.network)
         with self.how.autocast():
-            loss = update.loss({**self._asked, update.network: self._called[update.network]}, *batch)
+            loss = update.loss(self._called, *batch)
         optimiser.zero_grad()
         (loss * weight).backward()
+        if (
+            several
+        ):  # by hand: DistributedDataParallel refuses a loss that leaves a weight out, as R1 does the last bias
+            compute.average([value.grad for value in free if value.grad is not None])
         if self.settings["clip_norm"] is not None:
-            nn.utils.clip_grad_norm_(moved.parameters(), self.settings["clip_norm"])
+            nn.utils.clip_grad_norm_(free, self.settings["clip_norm"])
         for group in optimiser.param_groups:
             group["lr"] = rate * self._share[update.network]
         optimiser.step()
