@@ -33,7 +33,7 @@ def test_classifier_tells_the_stains_of_a_plate_it_never_saw_and_knows_less_from
     classifier.eval()
     data = TrainingImages(*zip(labelled_plates()[2]), channels=meta["channels"], label="perturbation")
     images = torch.from_numpy(np.stack([data.field(number) for number in range(len(data))]))
-    truth = torch.from_numpy(data.label_indices) - 1
+    truth = data.condition.labels - 1
     certainty = []
     for gamma in (0.999, 0.5, 4.4e-5):
         level = torch.full((len(images),), gamma, dtype=torch.float64)
@@ -55,8 +55,8 @@ def test_any_field_size():
 
 def test_fields_without_a_label_are_left_out():
     data = TrainingImages(*zip(*labelled_plates()[:2]), channels=SETTINGS["channels"], label="perturbation")
-    data.label_indices[3] = 0
+    data.condition.labels[3] = 0
     kept = [data.field(number) for number in range(len(data)) if number != 3]
     data.keep_labelled()
-    assert len(data) == len(kept) == len(data.fields) and (data.label_indices > 0).all()
+    assert len(data) == len(kept) == len(data.fields) and bool((data.condition.labels > 0).all())
     np.testing.assert_array_equal(data.field(3), kept[3])

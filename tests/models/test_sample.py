@@ -6,6 +6,7 @@ from test_noise_classifier import trained as classifier_weights
 
 from brightpaint import store
 from brightpaint.models import train
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.kinds import diffusion
 from brightpaint.models.objectives.losses import build_denoiser
 from brightpaint.models.paint import sample
@@ -375,7 +376,7 @@ def test_sampling_uses_the_running_mean_that_was_saved(tmp_path):
     y = torch.randn((2, 32, 32), generator=source)[None]
     gamma = diffusion.Schedule().path(1)[0]
     with torch.no_grad():
-        eps = denoiser(x, y, torch.tensor([gamma], dtype=torch.float64), torch.tensor([1]))
+        eps = denoiser(x, y, torch.tensor([gamma], dtype=torch.float64), Condition.of_labels(torch.tensor([1])))
     clean = (y - (1 - gamma) ** 0.5 * eps) / gamma**0.5
     np.testing.assert_allclose(painted(tmp_path / "a.tif", steps=1)[0], clean[0], atol=0.02)
 
