@@ -187,7 +187,6 @@ WEIGHTS = [
     rewritten("an unknown preset", said(preset="huge"), "its preset is 'huge'", AGAIN),
     rewritten("an unknown kind", said(kind="gan"), "a model of kind gan; expected diffusion", AGAIN),
     rewritten("a label that names nothing", said(label="a batch"), "its label is 'a batch'", AGAIN),
-    rewritten("a label that the plate lacks", said(label="batch"), "label batch: the field table has no column Metadata_batch"),
     rewritten("10^9 channels", said(width=10**9), "its width is 1000000000", "from 1 to 1024", AGAIN),
     rewritten("a mean image that is not there", said(kind="mean"), "expected the one tensor mean", AGAIN),
     rewritten("a denoiser in place of a classifier", said(kind="diffusion"), "a model of kind diffusion; expected classifier",
