@@ -77,7 +77,7 @@ def measure(folder: Path, arm: str, plate: str, study: Study, fields: Path) -> N
     call("features.cellprofiler", "--command", study.config["cellprofiler"]["command"], "--pipeline", pipeline,
          "--images", work / "tiffs", "--tables", work / "tables")  # fmt: skip
     cells = ["--tables", work / "tables", "--rows", rows, "--cells", work / "cells.parquet"]
-    call("features.cells", "part", *cells)
+    call("features.cells_part", *cells)
     call("features.median", "--cells", work / "cells.parquet", "--rows", rows, "--medians", medians)
 
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from brightpaint import store
 from brightpaint.base import intensity
-from brightpaint.features import export, pipeline
+from brightpaint.features import cells_part, export, pipeline
 
 FIVE = ["DNA", "RNA", "ER", "AGP", "Mito"]
 
@@ -120,3 +120,11 @@ def annotated(rows: pd.DataFrame) -> pd.DataFrame:
     """Add the annotations that the index carries to a table of fields."""
     names = {"Source": "s", "Batch": "b", "perturbation": "DMSO", "target": "", "control_type": "negcon"}
     return rows.assign(**{f"Metadata_{name}": value for name, value in names.items()})
+
+
+def part_cells(folder, name, rows, tables):
+    """Join the tables of one measured part by its command and return the path of its single cells."""
+    rows_path, path = folder / f"{name}.rows.parquet", folder / f"{name}.parquet"
+    store.write_table(rows, rows_path)
+    cells_part.main(["--tables", str(tables), "--rows", str(rows_path), "--cells", str(path)])
+    return path

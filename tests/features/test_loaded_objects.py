@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from brightpaint import store
-from brightpaint.features import cells as cells_module
-from brightpaint.features import label_pairs, loaded_objects, pipeline
+from brightpaint.features import cells_part, label_pairs, loaded_objects, pipeline
 from brightpaint.features.pipeline import label_file
 from features_fixture import FIVE, blobs, read, write_images
 
@@ -184,8 +183,8 @@ def test_the_real_program_measures_the_objects_it_is_given_under_their_numbers(t
         for name, labelled in zip(("Nuclei", "Cells"), field):
             saved = store.read_raw(tables / label_file(row["FileName_OrigDNA"], name))
             assert np.array_equal(saved, labelled)
-    keys, objects = cells_module.read_tables(tables)
-    joined = cells_module.join_compartments(*(objects[name] for name in ("Nuclei", "Cells", "Cytoplasm")))
+    keys, objects = cells_part.read_tables(tables)
+    joined = cells_part.join_compartments(*(objects[name] for name in ("Nuclei", "Cells", "Cytoplasm")))
     assert len(joined) == 18 and len(keys) == 3
     assert (joined["ObjectNumber"] == joined["Cells_Parent_Nuclei"]).all()
     assert f"Texture_Contrast_{FIVE[0]}_3_00_64" in " ".join(joined.columns)

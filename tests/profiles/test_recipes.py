@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brightpaint.features import cells, median
+from brightpaint.features import cells_part, median
 from brightpaint.profiles import cell_profiles as profile
 from brightpaint.profiles import select
 
@@ -102,8 +102,10 @@ def test_selection_names_what_dmso_cannot_normalise_and_what_lies_far_out():
 
 def real_cells(real_data, well):
     folder = real_data / "profiles" / "target2_BR00121431"
-    tables = {name: pd.read_csv(folder / f"BR00121431-{well}-1.{name}.csv.gz") for name in cells.COMPARTMENTS}
-    return cells.join_compartments(*(table.select_dtypes("number").astype(float) for table in tables.values())), tables
+    tables = {name: pd.read_csv(folder / f"BR00121431-{well}-1.{name}.csv.gz") for name in cells_part.COMPARTMENTS}
+    return cells_part.join_compartments(
+        *(table.select_dtypes("number").astype(float) for table in tables.values())
+    ), tables
 
 
 def test_single_cells_of_two_wells_of_a_real_target2_plate_reduce_to_medians(real_data):

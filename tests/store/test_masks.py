@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.features import cells
+from brightpaint.features import cells, cells_part
 from features_fixture import annotated, rows_of, write_tables
 
 
@@ -17,14 +17,14 @@ def part(folder, name, counts, wells=None):
         rows if len(rows) else annotated(rows_of(["A01"], plate="007"))
     )  # the plate's rows; the part has none of them
     store.write_table(rows, folder / f"{name}.rows.parquet")
-    words = ["part", "--tables", folder / name, "--rows", folder / f"{name}.rows.parquet"]
+    words = ["--tables", folder / name, "--rows", folder / f"{name}.rows.parquet"]
     words += ["--cells", folder / f"{name}.parquet", "--masks", folder / f"{name}.tif"]
-    cells.main([str(word) for word in words])
+    cells_part.main([str(word) for word in words])
     return folder / f"{name}.parquet", folder / f"{name}.tif"
 
 
 def gather(folder, *parts):
-    words = ["gather", "--parts", *[tables for tables, _ in parts], "--cells", folder / "cells.parquet"]
+    words = ["--parts", *[tables for tables, _ in parts], "--cells", folder / "cells.parquet"]
     words += ["--part-masks", *[label_images for _, label_images in parts], "--masks", folder / "masks.tif"]
     cells.main([str(word) for word in words])
     return folder / "masks.tif"
@@ -55,9 +55,9 @@ def test_a_label_image_with_objects_that_were_not_measured_is_refused(tmp_path):
     labels[0, :3] = 1, 2, 9
     store.write_raw(tmp_path / "t" / "labels" / "A02_s1_t1_DNA_Cells.tiff", labels)
     store.write_table(rows, tmp_path / "rows.parquet")
-    words = ["part", "--tables", tmp_path / "t", "--rows", tmp_path / "rows.parquet", "--cells", tmp_path / "c.parquet"]
+    words = ["--tables", tmp_path / "t", "--rows", tmp_path / "rows.parquet", "--cells", tmp_path / "c.parquet"]
     with pytest.raises(ValueError, match=r"plate P1, well A02.*objects \[9\], which are not in the table of 2"):
-        cells.main([str(word) for word in [*words, "--masks", tmp_path / "m.tif"]])
+        cells_part.main([str(word) for word in [*words, "--masks", tmp_path / "m.tif"]])
 
 
 def test_parts_of_unlike_size_and_broken_files_are_refused(tmp_path):

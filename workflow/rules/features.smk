@@ -91,7 +91,7 @@ rule cells_part:
     conda:
         "../../envs/brightpaint.yaml"
     shell:
-        "python -m brightpaint.features.cells part --tables {input.tables:q} --rows {input.rows:q}"
+        "python -m brightpaint.features.cells_part --tables {input.tables:q} --rows {input.rows:q}"
         " --cells {output.cells:q} --masks {output.masks:q} 2> {log:q}"
 
 
@@ -110,7 +110,7 @@ rule cells:
     resources:
         mem_mb=by_attempt(8000),
     shell:
-        "python -m brightpaint.features.cells gather --parts {input.cells:q} --cells {output.cells:q}"
+        "python -m brightpaint.features.cells --parts {input.cells:q} --cells {output.cells:q}"
         " --part-masks {input.masks:q} --masks {output.masks:q} 2> {log:q}"
 
 

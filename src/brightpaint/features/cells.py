@@ -1,188 +1,17 @@
-"""Join CellProfiler's nuclei, cells and cytoplasm into one row a cell, and gather a plate's parts.
-
-Columns bear the names of public Cell Painting tables: `Nuclei_AreaShape_Area`, `Cells_Texture_...`, after the
-field's keys and annotations. Features are stored as float32: a full plate (345,000 cells, 4,486 columns) is
-6 GB instead of 12, and the rounding, 6e-8 of the value, is below the 1e-6 to which CellProfiler repeats itself.
-"""
+"""Gather the single cells of a plate from its measured parts, one row group a well, and their label images."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
-import pyarrow as pa
 
 from brightpaint import store
 from brightpaint.base import cli
 from brightpaint.features import label_images
+from brightpaint.features.cells_part import COMPARTMENTS
 
-COMPARTMENTS = ("Nuclei", "Cells", "Cytoplasm")
 log = logging.getLogger(__name__)
-
-
-def join_compartments(nuclei: pd.DataFrame, cells: pd.DataFrame, cytoplasm: pd.DataFrame) -> pd.DataFrame:
-    """Join each cell to its nucleus and cytoplasm by CellProfiler's Parent columns, never by position.
-
-    Parameters
-    ----------
-    nuclei, cells, cytoplasm : CellProfiler's tables: ImageNumber, ObjectNumber, features. `cells` has
-        Parent_Nuclei, `cytoplasm` Parent_Cells.
-
-    Returns
-    -------
-    One row a cell that has all three: ImageNumber, ObjectNumber (the cell's), then the prefixed features.
-    """
-    for name, frame, parent in (("Cells", cells, "Parent_Nuclei"), ("Cytoplasm", cytoplasm, "Parent_Cells")):
-        if parent not in frame:
-            raise ValueError(f"{name}.csv has no column {parent}: the pipeline must grow cells from nuclei; mend it")
-        owned = frame[frame[parent] > 0]
-        twice = owned.duplicated(["ImageNumber", parent])
-        if twice.any():
-            row = owned[twice].iloc[0]
-            raise ValueError(
-                f"{name}.csv: object {int(row[parent])} of image {int(row['ImageNumber'])} has two {name}, expected one; "
-                "the pipeline must make one of each for every nucleus"
-            )
-    keys = ["ImageNumber", "ObjectNumber"]
-    named = [
-        frame.rename(columns={column: f"{name}_{column}" for column in frame.columns if column not in keys})
-        for name, frame in zip(COMPARTMENTS, (nuclei, cells, cytoplasm))
-    ]
-    by_nucleus = named[0].rename(columns={"ObjectNumber": "Cells_Parent_Nuclei"})
-    by_cell = named[2].drop(columns="ObjectNumber").rename(columns={"Cytoplasm_Parent_Cells": "ObjectNumber"})
-    joined = by_nucleus.merge(named[1], on=["ImageNumber", "Cells_Parent_Nuclei"], validate="one_to_one")
-    joined = joined.merge(by_cell, on=keys, validate="one_to_many")
-    joined = joined.copy().assign(Cytoplasm_Parent_Cells=joined["ObjectNumber"])
-    features = [column for frame in named for column in frame.columns if column not in keys]
-    return joined[keys + features]
-
-
-def image_keys(image: pd.DataFrame, load_data: pd.DataFrame) -> pd.DataFrame:
-    """Return ImageNumber and field keys of each image.
-
-    The link is the name of the first file: CellProfiler turns a plate called 007 into the number 7.
-    """
-    first = next(column for column in load_data.columns if column.startswith("FileName_Orig"))
-    linked = image[["ImageNumber", first]].merge(load_data[[first, *store.FIELD_KEYS]], on=first, how="left")
-    if (
-        linked["Metadata_Well"].isna().any()
-        or len(linked) != len(load_data)
-        or linked["ImageNumber"].duplicated().any()
-    ):
-        found = f"Image.csv has {len(image)} images that do not match load_data.csv's {len(load_data)}"
-        raise ValueError(f"{found}; delete the measured part and rerun cellprofiler")
-    return linked.drop(columns=first)
-
-
-def annotate(joined: pd.DataFrame, keys: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Put keys and annotations before the features, by (plate, well, site, tile), in the order of `rows`.
-
-    Returns
-    -------
-    Metadata_* columns of `rows`, ObjectNumber (int64), features (float32)
-    """
-    described = rows[[column for column in rows.columns if column.startswith("Metadata_")]].assign(
-        _order=range(len(rows))
-    )
-    linked = keys.merge(described, on=store.FIELD_KEYS, how="left")
-    strange = linked["_order"].isna()
-    if strange.any():
-        raise ValueError(
-            f"{store.describe_field(linked[strange].iloc[0])}: measured, but not among the rows of the plate"
-        )
-    metadata = list(described.columns[:-1])
-    features = [column for column in joined.columns if column not in ("ImageNumber", "ObjectNumber")]
-    frame = joined.merge(linked, on="ImageNumber", validate="many_to_one")
-    frame = frame.sort_values(["_order", "ObjectNumber"], kind="stable")
-    text = [column for column in metadata if column not in ("Metadata_Site", "Metadata_Tile")]
-    types = {**dict.fromkeys(text, "str"), "Metadata_Site": "int64", "Metadata_Tile": "int64", "ObjectNumber": "int64"}
-    types.update(dict.fromkeys(features, "float32"))
-    return frame[[*metadata, "ObjectNumber", *features]].astype(types).reset_index(drop=True)
-
-
-def read_load_data(folder: Path) -> pd.DataFrame:
-    """Read the table of a measured part's images."""
-    return store.read_table(folder / "load_data.csv")
-
-
-def read_tables(folder: Path) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
-    """Read the keys of each image and the three object tables of a measured part."""
-    load_data = read_load_data(folder)
-    if len(load_data) == 0:
-        return load_data, {}
-    first = next(column for column in load_data.columns if column.startswith("FileName_Orig"))
-    image = _read(folder / "Image.csv", dtype={first: str})
-    if missing := [name for name in ("ImageNumber", first) if name not in image]:
-        raise ValueError(
-            f"{folder / 'Image.csv'}: columns {missing} are missing; delete {folder} and rerun cellprofiler"
-        )
-    image = image[["ImageNumber", first]]
-    tables = {name: _numbers(folder / f"{name}.csv") for name in COMPARTMENTS}
-    return image_keys(image, load_data), tables
-
-
-def _numbers(path: Path) -> pd.DataFrame:
-    """Read an object table; every column must be numbers."""
-    frame = _read(path, low_memory=False)
-    words = [column for column in frame.columns if len(frame) and not pd.api.types.is_numeric_dtype(frame[column])]
-    if words:
-        raise ValueError(f"{path}: columns {words[:5]} hold words; switch off the export of metadata and file names")
-    keys = ["ImageNumber", "ObjectNumber"]
-    if missing := [name for name in keys if name not in frame]:
-        raise ValueError(f"{path}: columns {missing} are missing; delete {path.parent} and rerun cellprofiler")
-    twice = frame.duplicated(keys) | frame[keys].isna().any(axis=1)
-    if twice.any():
-        row = frame[twice].iloc[0]
-        raise ValueError(
-            f"{path}: object {row['ObjectNumber']} of image {row['ImageNumber']} occurs twice or has no number, expected "
-            f"each once; delete {path.parent} and rerun cellprofiler"
-        )
-    return frame.astype(np.float64)
-
-
-def _read(path: Path, **options) -> pd.DataFrame:
-    """Read one of CellProfiler's CSVs."""
-    try:
-        return pd.read_csv(path, **options)
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing; delete {path.parent} and rerun cellprofiler") from None
-    except (ValueError, pd.errors.ParserError) as error:
-        raise ValueError(
-            f"{path}: not a readable CSV ({error}); delete {path.parent} and rerun cellprofiler"
-        ) from error
-
-
-def cells_of_part(keys: pd.DataFrame, tables: dict[str, pd.DataFrame], rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the single cells of a measured part (see `read_tables`); one without fields has no rows and no features."""
-    if not tables:
-        nothing = pd.DataFrame({"ImageNumber": pd.Series(dtype=float), "ObjectNumber": pd.Series(dtype=float)})
-        return annotate(nothing, keys[store.FIELD_KEYS].assign(ImageNumber=pd.Series(dtype=float)), rows)
-    joined = join_compartments(*(tables[name] for name in COMPARTMENTS))
-    for name, frame in tables.items():
-        if len(frame) != len(joined):
-            log.info("%d of %d %s belong to no whole cell and are left out", len(frame) - len(joined), len(frame), name)
-    return annotate(joined, keys, rows)
-
-
-def by_well(frame: pd.DataFrame, schema: pa.Schema) -> Iterator[pa.Table]:
-    """Yield the cells of one well after the other."""
-    for _, well in frame.groupby("Metadata_Well", sort=False):
-        yield pa.Table.from_pandas(well, schema=schema, preserve_index=False)
-
-
-def write_part(folder: Path, rows_path: Path, path: Path, masks_path: Path | None = None) -> None:
-    """Write the single cells of a part, one row group a well, and its label images."""
-    keys, tables = read_tables(folder)
-    frame = cells_of_part(keys, tables, store.read_fields(rows_path))
-    schema = pa.Schema.from_pandas(frame, preserve_index=False).remove_metadata()
-    store.write_groups(by_well(frame, schema), path, schema)
-    if masks_path:
-        label_images.write_part(folder, read_load_data(folder), keys, tables, masks_path)
-    log.info("%d cells, %d columns", len(frame), len(frame.columns))
 
 
 def gather(parts: list[Path], path: Path) -> None:
@@ -199,26 +28,16 @@ def gather(parts: list[Path], path: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Make single-cell tables: of a part, or of a plate from its parts."""
+    """Gather the parts of a plate."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    part = commands.add_parser("part", help="join the tables of one part")
-    part.add_argument("--tables", type=Path, required=True)
-    part.add_argument("--rows", type=Path, required=True)
-    part.add_argument("--cells", type=Path, required=True)
-    part.add_argument("--masks", type=Path, help="where the label images go")
-    whole = commands.add_parser("gather", help="gather the parts of a plate")
-    whole.add_argument("--parts", type=Path, nargs="+", required=True)
-    whole.add_argument("--cells", type=Path, required=True)
-    whole.add_argument("--part-masks", type=Path, nargs="*", default=[], help="label images of the parts")
-    whole.add_argument("--masks", type=Path, help="where the plate's label images go")
+    parser.add_argument("--parts", type=Path, nargs="+", required=True)
+    parser.add_argument("--cells", type=Path, required=True)
+    parser.add_argument("--part-masks", type=Path, nargs="*", default=[], help="label images of the parts")
+    parser.add_argument("--masks", type=Path, help="where the plate's label images go")
     args = parser.parse_args(argv)
-    if args.command == "part":
-        write_part(args.tables, args.rows, args.cells, args.masks)
-    else:
-        gather(args.parts, args.cells)
-        if args.masks:
-            label_images.gather(args.part_masks, args.masks)
+    gather(args.parts, args.cells)
+    if args.masks:
+        label_images.gather(args.part_masks, args.masks)
 
 
 if __name__ == "__main__":
