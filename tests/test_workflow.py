@@ -226,7 +226,7 @@ def test_failed_compounds_and_what_arms_are_shown_reach_the_scores(tmp_path):
 
 
 def test_networks_of_photographs_are_planned_with_weights_alone(tmp_path):
-    seen = {"embed", "inception", "attention"}
+    seen = {"dino", "inception", "attention"}
     folder = write_study(tmp_path, {"source": {"layout": "simulated"}})
     assert not seen & set(planned(snakemake(folder, "-n").stdout))
     (folder / "dino").mkdir()
@@ -237,7 +237,7 @@ def test_networks_of_photographs_are_planned_with_weights_alone(tmp_path):
     done = snakemake(folder, "-n", "-p")
     jobs = planned(done.stdout)
     # embedded: T1 and T2 of real and brightfield, T2 of pert and pixel; FID sees the mean image too
-    assert jobs["embed"] == 6 and jobs["inception"] == 2 + 1 + 3 and jobs["attention"] == 1
+    assert jobs["dino"] == 6 and jobs["inception"] == 2 + 1 + 3 and jobs["attention"] == 1
     # profiles: of real and pert by CellProfiler, of real, brightfield, pert and pixel by DINO
     assert jobs["profile"] == 2 + 4 and jobs["lookup"] == 2 and jobs["tsne"] == 2 and jobs["metrics"] == 6
     assert jobs["score_profiles"] == 3 + 5 and jobs["score_distances"] == 1 + 2 and jobs["score_frechet"] == 4
@@ -250,7 +250,7 @@ def test_networks_of_photographs_are_planned_with_weights_alone(tmp_path):
     spaces = "--arms real pert lookup real brightfield pert pixel lookup --spaces cellprofiler cellprofiler cellprofiler dino"
     assert done.stdout.count(spaces) == 2  # all perturbations, and the active ones
     write_study(folder, {"source": {"layout": "simulated"}, "embed": {"weights": "facebook/dino-vits8"}})
-    assert planned(snakemake(folder, "-n").stdout)["embed"] == 6  # from the hub: planned without the network
+    assert planned(snakemake(folder, "-n").stdout)["dino"] == 6  # from the hub: planned without the network
 
 
 @pytest.mark.parametrize(

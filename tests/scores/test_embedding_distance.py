@@ -136,7 +136,7 @@ def test_a_table_that_cannot_be_compared_is_named(tmp_path, change, message):
 
 def test_embeddings_of_another_network_are_refused(tmp_path):
     real, painted = table(0), table(1).drop(columns=NAMES[-1])
-    with pytest.raises(ValueError, match="plate P1, arm arm: 15 numbers a field, the real ones have 16; .*rerun embed"):
+    with pytest.raises(ValueError, match="plate P1, arm arm: 15 numbers a field, the real ones have 16; .*rerun dino"):
         scored(real, painted)
     with pytest.raises(ValueError, match="plate P1, another real plate: 15 numbers"):
         scored(real, table(1), [painted])

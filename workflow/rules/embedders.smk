@@ -4,7 +4,7 @@
 keep("features", kept_embeddings)
 
 
-rule embed:
+rule dino:
     """Embed every field of a plate by DINO ViT-S/8."""
     input:
         stack=seen_stack,
@@ -13,9 +13,9 @@ rule embed:
     output:
         "<results>/embeddings/{arm}/{plate}.parquet",
     log:
-        "<logs>/embed/{arm}/{plate}.log",
+        "<logs>/dino/{arm}/{plate}.log",
     benchmark:
-        "<benchmarks>/embed/{arm}/{plate}.tsv"
+        "<benchmarks>/dino/{arm}/{plate}.tsv"
     wildcard_constraints:
         arm="|".join(["real", "brightfield"] + STUDY.arms),
     conda:

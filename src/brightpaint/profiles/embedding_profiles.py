@@ -65,7 +65,7 @@ def profiles(
     names = embedding_names(plates[0])
     for plate in plates:
         if embedding_names(plate) != names:
-            raise ValueError("embeddings of plates differ in their columns; delete the embeddings and rerun `embed`")
+            raise ValueError("embeddings of plates differ in their columns; delete the embeddings and rerun `dino`")
     scaled = [standardise_plate(plate) if normalise == "plate" else plate for plate in plates]
     fields = pd.concat(scaled, ignore_index=True).assign(Metadata_fields=1)
     names = names if kept is None else list(kept)

@@ -40,7 +40,7 @@ def attention_maps(network: torch.nn.Module, images: np.ndarray, window) -> tupl
 
     Parameters
     ----------
-    network : from `embed.load_network(..., attention=True)`
+    network : from `dino.load_network(..., attention=True)`
     images : (C, H, W) float32 z-scores
 
     Returns
