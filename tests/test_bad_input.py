@@ -13,7 +13,9 @@ import pytest
 import tifffile
 
 from brightpaint import store
-from brightpaint.plates import fetch, flag, illumination, index, prepare, quality, sources
+from brightpaint.plates import fetch, flag, illumination, index, patience, prepare, quality
+from brightpaint.plates.folder import FolderSource
+from brightpaint.plates.s3 import S3Source
 from brightpaint.study.schema import validate
 from conftest import ROOT, TINY
 from faulty_s3 import Proxy, serve_bucket
@@ -62,12 +64,12 @@ def place(request, mirror, tmp_path, monkeypatch):
         copy = tmp_path / "copy"
         shutil.copytree(mirror, copy)
         made = Place(source(copy), lambda key, data: (copy / key).write_bytes(data), lambda key: (copy / key).unlink())
-        kind = sources.FolderSource
+        kind = FolderSource
     else:
-        made, kind = Place(*bucket(request.getfixturevalue("server"))), sources.S3Source
+        made, kind = Place(*bucket(request.getfixturevalue("server"))), S3Source
     real = kind.chunks
     monkeypatch.setattr(kind, "chunks", lambda self, key: made.read.append(key) or real(self, key))
-    monkeypatch.setattr(sources, "FIRST_PAUSE_S", 0)
+    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0)
     yield made
     if request.param == "s3":
         for key in (KEY, LOAD_DATA, f"{PLATEMAPS}/platemap/map1.txt"):
@@ -278,7 +280,7 @@ ANSWERS = {
 
 @pytest.fixture
 def proxy(server, monkeypatch):
-    monkeypatch.setattr(sources, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.001)
     with Proxy(server) as made:
         yield made
 

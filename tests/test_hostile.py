@@ -21,10 +21,12 @@ TABLE = [
 DOCUMENT = Path(__file__).parent.parent / "docs" / "hostile_input.md"
 HEAD = """# Input that is refused
 
-Written by `PYTHONPATH=src:tests:tests/features:tests/profiles:tests/scores python tests/test_hostile.py` from the table that `tests/test_hostile.py` runs; a test
-holds the two equal. In each of these {count} cases the real command ends with exit code 1 and one sentence that begins
-with `error:` and holds the words on the right (which say where, what was expected and found, and what to do), without
-a traceback; no output is written, and what stood in its place before is still there.
+Written by
+`PYTHONPATH=src:tests:tests/features:tests/profiles:tests/scores python tests/test_hostile.py`
+from the table that `tests/test_hostile.py` runs; a test holds the two equal. In each of these {count} cases the real
+command ends with exit code 1 and one sentence that begins with `error:` and holds the words on the right (which say
+where, what was expected and found, and what to do), without a traceback; no output is written, and what stood in its
+place before is still there.
 
 What looks odd and is read nevertheless: tables with Windows line ends or a byte order mark, wells such as `a1` and
 `A001` (both A01), sites such as `1.0`, big-endian and compressed TIFFs, links in your own folder of images.

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.plates import fetch, index, sources
+from brightpaint.plates import fetch, index, patience, sources
+from brightpaint.plates.folder import FolderSource
 from conftest import ROOT, snakemake, write_study
 from faulty_s3 import serve_bucket
 from hostile import refusal
@@ -74,7 +75,7 @@ def test_a_link_in_the_folder_is_followed_and_a_key_cannot_make_one(tmp_path):
     (tmp_path / "elsewhere" / "x.tif").write_bytes(b"abc")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "x.tif").symlink_to(tmp_path / "elsewhere" / "x.tif")
-    opened = sources.FolderSource(tmp_path / "mine")
+    opened = FolderSource(tmp_path / "mine")
     assert dict(opened.find(["x.tif"]))["x.tif"].size == 3
     for key in ("../elsewhere/x.tif", str(tmp_path / "elsewhere/x.tif"), "a/../../elsewhere/x.tif"):
         for read in (lambda key: list(opened.find([key])), lambda key: opened.read(key)):
@@ -153,7 +154,7 @@ SECRETS = re.compile("verysecret|verytoken|AKIALAB|X-Amz-Signature|X-Amz-Credent
 
 
 def test_a_signed_address_stands_in_no_log_and_no_error(bucket, profile, tmp_path, monkeypatch, caplog, capsys):
-    monkeypatch.setattr(sources, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr(fetch, "ATTEMPTS", 2)
     settings = index_settings("s3://gallery", endpoint_url=bucket, profile="lab")
     table = tmp_path / "P1.parquet"

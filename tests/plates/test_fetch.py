@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from brightpaint import store
-from brightpaint.plates import fetch, index, sources
+from brightpaint.plates import fetch, index, patience
+from brightpaint.plates.folder import FolderSource
 from conftest import ROOT
 from faulty_s3 import Proxy, serve_bucket
 from plates_fixture import index_settings, rows_of, source, write_gallery
@@ -40,7 +41,7 @@ def s3_table(moto):
 
 @pytest.fixture
 def proxy(moto, monkeypatch):
-    monkeypatch.setattr(sources, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.001)
     with Proxy(moto) as made:
         yield made
 
@@ -134,7 +135,7 @@ def test_refusals_are_not_tried_again(s3_table, proxy, tmp_path, status, message
 
 
 def test_a_source_that_changed_since_the_index_is_noticed(mirror, tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "FIRST_PAUSE_S", 0)
+    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0)
     table, _ = index.index_plate(index_settings(mirror))
     table.loc[0, "size"] += 1
     with pytest.raises(
@@ -169,8 +170,9 @@ KILLED = """
 import os, sys
 sys.path.insert(0, {src!r})
 from brightpaint import store
-from brightpaint.plates import fetch, gallery, sources
-add, chunks, count = store.Journal.add, sources.FolderSource.chunks, [0]
+from brightpaint.plates import fetch
+from brightpaint.plates.folder import FolderSource
+add, chunks, count = store.Journal.add, FolderSource.chunks, [0]
 def dying_add(self, row):
     count[0] += 1
     if count[0] > 12 and {moment!r} == "before the journal":
@@ -186,7 +188,7 @@ def dying_chunks(self, key):
             yield chunk[:100]
             os._exit(9)
         yield chunk
-store.Journal.add, sources.FolderSource.chunks = dying_add, dying_chunks
+store.Journal.add, FolderSource.chunks = dying_add, dying_chunks
 if {moment!r} == "after the last rename":
     store.Journal.remove = lambda self: os._exit(9)
 fetch.main(sys.argv[1:])
@@ -209,8 +211,8 @@ def test_a_killed_fetch_is_continued(mirror, tmp_path, monkeypatch, moment, left
     assert done.returncode == 9, done.stderr
     assert (tmp_path / "raw").exists() == (moment == "after the last rename")
     read = []
-    real = sources.FolderSource.chunks
-    monkeypatch.setattr(sources.FolderSource, "chunks", lambda self, key: read.append(key) or real(self, key))
+    real = FolderSource.chunks
+    monkeypatch.setattr(FolderSource, "chunks", lambda self, key: read.append(key) or real(self, key))
     fetch.main(arguments)
     assert same_files(table, tmp_path / "raw", mirror)
     assert len(read) == left and len(set(read)) == left
@@ -329,7 +331,7 @@ def test_which_etags_are_md5():
 
 
 def test_pauses_double_and_depend_on_the_name_alone():
-    pauses = [sources.pause_s("key", attempt) for attempt in range(1, 6)]
-    assert pauses == [sources.pause_s("key", attempt) for attempt in range(1, 6)]
+    pauses = [patience.pause_s("key", attempt) for attempt in range(1, 6)]
+    assert pauses == [patience.pause_s("key", attempt) for attempt in range(1, 6)]
     assert all(0.25 * 2**n <= pause < 0.75 * 2**n for n, pause in enumerate(pauses))
-    assert sources.pause_s("key", 1) != sources.pause_s("other", 1)
+    assert patience.pause_s("key", 1) != patience.pause_s("other", 1)

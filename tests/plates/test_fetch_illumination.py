@@ -8,7 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from brightpaint.plates import fetch_illumination, sources
+from brightpaint.plates import fetch_illumination
+from brightpaint.plates.folder import FolderSource
 from conftest import planned, snakemake, write_study
 from plates_fixture import PLATE, source
 
@@ -79,7 +80,7 @@ def test_a_truncated_array_is_refused():
 
 
 def test_several_plates_do_not_share_functions(mirror):
-    found = fetch_illumination.find_functions(sources.FolderSource(mirror), PLATE, ["DNA"])
+    found = fetch_illumination.find_functions(FolderSource(mirror), PLATE, ["DNA"])
     assert found == {"DNA": f"{FOLDER}/1053600674_IllumDNA.npy"}
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from brightpaint.plates import gallery, sources
+from brightpaint.plates import gallery
+from brightpaint.plates.folder import FolderSource
 from plates_fixture import PLATE, write_gallery
 
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
     """The plate of the fixture in a mirror."""
-    return sources.FolderSource(write_gallery(tmp_path_factory.mktemp("mirror")))
+    return FolderSource(write_gallery(tmp_path_factory.mktemp("mirror")))
 
 
 def test_load_data_is_found_in_every_form_and_the_fuller_first(opened):
@@ -24,7 +25,7 @@ def test_load_data_with_illumination_and_parquet_come_first(tmp_path):
     for name in gallery.LOAD_DATA:
         (folder / name).touch()
     plate = {"plate": "P", "barcode": "X", "project": "p", "source": "s", "batch": "b"}
-    found = gallery.find_load_data(sources.FolderSource(tmp_path), plate)
+    found = gallery.find_load_data(FolderSource(tmp_path), plate)
     assert [key.rpartition("/")[2] for key in found] == [
         "load_data_with_illum.parquet", "load_data_with_illum.csv.gz", "load_data_with_illum.csv",
         "load_data.parquet", "load_data.csv.gz", "load_data.csv",

@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from brightpaint import store
-from brightpaint.plates import fetch, index, sources
+from brightpaint.plates import fetch, index, own_table, sources
+from brightpaint.plates.folder import FolderSource
+from brightpaint.plates.keys import Entry
 from brightpaint.study import choice
 from plates_fixture import COMPOUNDS, IMAGES, LOAD_DATA, PLATE, PLATEMAPS, index_settings
 
@@ -21,19 +23,19 @@ BOUND_MB = (
 )
 
 
-class Promised(sources.FolderSource):
+class Promised(FolderSource):
     """A folder that tells of every image that a plate of its wells has, though none is there."""
 
     wells: list[str]
 
     def find(self, keys):
-        return ((key, sources.Entry(2_000_000, "0" * 32)) for key in keys)
+        return ((key, Entry(2_000_000, "0" * 32)) for key in keys)
 
     def walk(self, prefix):
         if not prefix.startswith(IMAGES):
             return super().walk(prefix)
         rows = ((well, site, channel) for well in self.wells for site in range(SITES) for channel in CHANNELS)
-        return ((f"{IMAGES}/Images/{image_name(*row)}", sources.Entry(2_000_000)) for row in rows)
+        return ((f"{IMAGES}/Images/{image_name(*row)}", Entry(2_000_000)) for row in rows)
 
 
 def image_name(well: str, site: int, channel: str) -> str:
@@ -56,7 +58,7 @@ def own_of(wells: list[str]) -> pd.DataFrame:
     """Return the same as a CSV of one's own images."""
     rows = [[PLATE["barcode"], well, site + 1, channel, f"P/{image_name(well, site, channel)}"]
             for well in wells for site in range(SITES) for channel in CHANNELS]  # fmt: skip
-    return pd.DataFrame(rows, columns=index.TABLE_COLUMNS)
+    return pd.DataFrame(rows, columns=own_table.TABLE_COLUMNS)
 
 
 def write_plate(root, kind: str, wells: list[str]) -> dict:

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.plates import annotations, index, load_data, missing, sources
+from brightpaint.plates import annotations, index, load_data, missing, own_table
+from brightpaint.plates.folder import FolderSource
 from plates_fixture import (
     CHANNELS,
     COMPOUNDS,
@@ -437,7 +438,7 @@ def own(tmp_path):
             store.write_raw(tmp_path / name, raw_image(name, SHAPE))
             target = "KRAS|AKT1" if perturbation == "drug" else ""
             rows.append(["mine", well, 1, channel, name, perturbation, target])
-    frame = pd.DataFrame(rows, columns=[*index.TABLE_COLUMNS, "perturbation", "target"])
+    frame = pd.DataFrame(rows, columns=[*own_table.TABLE_COLUMNS, "perturbation", "target"])
     store.write_table(frame, tmp_path / "images.csv")
     return tmp_path, frame
 
@@ -469,7 +470,7 @@ def test_two_rows_of_the_study_can_share_a_barcode(own):
 
 def test_perturbations_are_optional(own):
     folder, frame = own
-    store.write_table(frame[index.TABLE_COLUMNS], folder / "images.csv")
+    store.write_table(frame[own_table.TABLE_COLUMNS], folder / "images.csv")
     table, _ = index.index_plate(own_settings(folder))
     assert (table[annotations.ANNOTATIONS] == "").all(axis=None)
 
@@ -569,7 +570,7 @@ def test_real_load_data(real_data, name, tmp_path):
     chosen = load_data.match_channels(channels, channels, load_data.read_aliases(), name)
     batch = {"cpg0016-jump": None}.get(project, "b")
     plate = {"plate": "P", "barcode": barcode, "project": project, "source": "s", "batch": batch or "b"}
-    found = load_data.image_files(table, chosen, plate, sources.FolderSource(tmp_path), name)
+    found = load_data.image_files(table, chosen, plate, FolderSource(tmp_path), name)
     files = pd.DataFrame(found, columns=["Metadata_Well", "Metadata_Site", "Channel", "key"])
     assert len(files) == count * len(channels) > 0
     assert not files.duplicated(["Metadata_Well", "Metadata_Site", "Channel"]).any() and files["key"].is_unique

@@ -10,7 +10,9 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from brightpaint.plates import sources
+from brightpaint.plates import patience, sources
+from brightpaint.plates.folder import FolderSource
+from brightpaint.plates.keys import check_key
 from faulty_s3 import Proxy
 from plates_fixture import IMAGES, source, write_gallery
 
@@ -121,21 +123,21 @@ def test_a_private_object_says_that_it_needs_a_profile(bucket):
 
 def test_a_server_that_does_not_answer_says_so():
     opened = sources.open_source(source("s3://gallery", endpoint_url="http://127.0.0.1:9"), attempts=1)
-    with pytest.raises(sources.Interrupted, match="check the network, source.endpoint_url"):
+    with pytest.raises(patience.Interrupted, match="check the network, source.endpoint_url"):
         opened.read("x")
 
 
 @pytest.mark.parametrize("key", ["../x.tif", "a/../../x.tif", "/etc/passwd", "a\\..\\x", "a\nb", "", ".."])
 def test_keys_that_would_leave_the_folder_are_refused(key, tmp_path):
     with pytest.raises(ValueError, match="would leave its folder: expected a path below source.url"):
-        sources.check_key(key, "plate P1")
+        check_key(key, "plate P1")
     with pytest.raises(ValueError, match="would leave its folder"):
-        list(sources.FolderSource(tmp_path).find([key]))
+        list(FolderSource(tmp_path).find([key]))
 
 
 def test_ordinary_keys_pass():
     for key in ("a/b.tif", "a b/Measurement 1/r01c01..tif", "x..y/z"):
-        assert sources.check_key(key) == key
+        assert check_key(key) == key
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_urls_of_another_form_are_refused(url, message):
 
 def test_a_file_that_vanished_is_named(tmp_path):
     with pytest.raises(ValueError, match="there is no such file; run the rule index again"):
-        sources.FolderSource(tmp_path).read("gone.tif")
+        FolderSource(tmp_path).read("gone.tif")
 
 
 def test_many_folders_are_listed_by_what_they_share(bucket):
@@ -214,7 +216,7 @@ def test_a_bucket_elsewhere_says_which_region_to_set():
 
 
 def test_a_list_and_a_table_survive_passing_faults(bucket, monkeypatch):
-    monkeypatch.setattr(sources, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.001)
     with Proxy(bucket[0]) as proxy:
         opened = sources.open_source(source("s3://gallery", endpoint_url=proxy.url))
         proxy.faults = {"/gallery": ["cut", 503, "drop"], "A01Z01C01.tif": [503, "cut", "drop"]}

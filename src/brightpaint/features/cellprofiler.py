@@ -27,6 +27,7 @@ TABLES = ("Image", "Nuclei", "Cells", "Cytoplasm")
 ENVIRONMENT = Path(__file__).parents[3] / ".envs" / "cellprofiler" / "bin" / "cellprofiler"
 KEPT_VARIABLES = ("PATH", "JAVA_HOME", "CP_JAVA_HOME", "LD_LIBRARY_PATH", "CONDA_PREFIX", "LANG")
 LAST_LINES = 15
+COMMAND = "cellprofiler"  # as a shell finds it; the one that make built goes by this name too
 
 
 def find_command(command: str) -> str:
@@ -35,7 +36,7 @@ def find_command(command: str) -> str:
     found = shutil.which(wanted)
     if found:
         return str(Path(found).absolute())
-    if wanted == "cellprofiler" and ENVIRONMENT.exists():
+    if wanted == COMMAND and ENVIRONMENT.exists():
         return str(ENVIRONMENT)
     raise ValueError(
         f"CellProfiler was not found as {wanted!r}, nor at {ENVIRONMENT}; run `make environments`, "

@@ -25,7 +25,8 @@ from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.plates import sources
+from brightpaint.plates import patience, sources
+from brightpaint.plates.keys import check_key
 
 ATTEMPTS = 6
 SPARE_BYTES = 100_000_000
@@ -42,7 +43,7 @@ def plain_md5(etag: str) -> str:
 
 
 def download(source, row: dict, temporary: str, hashes: Sequence[str]) -> dict[str, str]:
-    """Write one file and return its hashes; raise `sources.Interrupted` where its bytes are not those of the index.
+    """Write one file and return its hashes; raise `patience.Interrupted` where its bytes are not those of the index.
 
     Parameters
     ----------
@@ -56,11 +57,11 @@ def download(source, row: dict, temporary: str, hashes: Sequence[str]) -> dict[s
                 one.update(chunk)
             size += len(chunk)
     if size != row["size"]:
-        raise sources.Interrupted(f"{source.describe(row['key'])}: expected {row['size']} bytes, found {size}")
+        raise patience.Interrupted(f"{source.describe(row['key'])}: expected {row['size']} bytes, found {size}")
     found = {name: one.hexdigest() for name, one in hashed.items()}
     expected = plain_md5(row["etag"])
     if expected and found.get("md5", expected) != expected:
-        raise sources.Interrupted(f"{source.describe(row['key'])}: expected MD5 {expected}, found {found['md5']}")
+        raise patience.Interrupted(f"{source.describe(row['key'])}: expected MD5 {expected}, found {found['md5']}")
     return found
 
 
@@ -115,14 +116,14 @@ def fetch_file(source, row: dict, folder: Path, noted: Noted, hashes: Sequence[s
         try:
             found = download(source, row, temporary, hashes)
             break
-        except sources.Interrupted as error:
+        except patience.Interrupted as error:
             if attempt == ATTEMPTS:
                 raise ValueError(
                     f"{error} ({where}), {ATTEMPTS} times; what is already here is kept: run the same command again, "
                     "and the rule index if the source has changed"
                 ) from error
             log.info("%s; attempt %d of %d", error, attempt + 1, ATTEMPTS)
-            time.sleep(sources.pause_s(row["key"], attempt))
+            time.sleep(patience.pause_s(row["key"], attempt))
         except ValueError as error:
             raise ValueError(f"{error} ({where})") from error
     store.check_raw(temporary, f"{source.describe(row['key'])}, {where}")
@@ -202,7 +203,7 @@ def check_row(row: dict) -> int:
         )
     if "/" in row["file"] or row["file"].startswith("."):
         raise ValueError(f"index: {row['file']!r} ({where}) is no plain file name; run the rule index again")
-    sources.check_key(row["key"], where)
+    check_key(row["key"], where)
     return len(row["file"].encode())
 
 

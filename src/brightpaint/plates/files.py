@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from brightpaint import store
-from brightpaint.plates.sources import Entry
+from brightpaint.plates.keys import Entry
 
 FILES = """
 CREATE TABLE files (number INTEGER PRIMARY KEY, well TEXT, site INTEGER, channel INTEGER, key TEXT);

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 
-from brightpaint.plates.sources import FolderSource, S3Source
+from brightpaint.plates.folder import FolderSource
+from brightpaint.plates.s3 import S3Source
 
 LOAD_DATA = [f"load_data{kind}.{ending}" for kind in ("_with_illum", "") for ending in ("parquet", "csv.gz", "csv")]
 

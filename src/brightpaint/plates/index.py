@@ -6,8 +6,6 @@ In layout `gallery` a plate's `load_data` table names them; in layout `table` th
 from __future__ import annotations
 
 import argparse
-import contextlib
-import difflib
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -17,27 +15,13 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.plates import annotations, gallery, load_data, sources
+from brightpaint.plates import annotations, gallery, load_data, own_table, sources
 from brightpaint.plates.files import Files
+from brightpaint.plates.keys import check_key
 from brightpaint.plates.missing import expected_fields, find_missing, list_excluded, refuse_missing
 from brightpaint.study import choice
 
-TABLE_COLUMNS = ["plate", "well", "site", "channel", "file"]
-TABLE_OPTIONAL = ["perturbation", "target", "control_type"]
 log = logging.getLogger(__name__)
-
-
-def table_files(table: annotations.Table, chosen: dict, plate: dict, name: str) -> Iterator[tuple]:
-    """Yield (well, site, channel, key) of a plate's images in the user's own CSV."""
-    names, barcode = {alias: channel for channel, alias in chosen.items()}, plate.get("barcode", plate["plate"])
-    for row in table.records():
-        if row["plate"] != barcode or row["channel"] not in names:
-            continue
-        well = annotations.normal_well(row["well"], name)
-        site = load_data.normal_site(row["site"], f"{name}, well {well}")
-        channel = names[row["channel"]]
-        where = f"{name}: plate {plate['plate']}, well {well}, site {site}, channel {channel}"
-        yield well, site, channel, sources.check_key(row["file"], where) if row["file"] else ""
 
 
 # --- a plate's files and wells, by layout ---
@@ -76,7 +60,7 @@ def gallery_wells(source, plate: dict, compounds: str | None) -> pd.DataFrame:
             f"{name}: expected one platemap of plate {plate['barcode']}, found {', '.join(maps) or 'none'}; correct it, "
             "or barcode in the plate table"
         )
-    key = sources.check_key(f"{folder}/platemap/{maps[0]}.txt", name)
+    key = check_key(f"{folder}/platemap/{maps[0]}.txt", name)
     name = f"{source.describe(key)} (plate {plate['plate']})"
     platemap = annotations.read_text_table(source.read(key), name)
     annotations.require_columns(platemap, ["well_position", "broad_sample"], name)
@@ -87,7 +71,7 @@ def gallery_wells(source, plate: dict, compounds: str | None) -> pd.DataFrame:
 def gallery_compounds(source, plate: dict, compounds: str | None, samples: set[str]) -> pd.DataFrame:
     """Return what is known of `samples`: from the file `compounds`, else from the gallery's external metadata."""
     if compounds:
-        return own_compounds(compounds)
+        return own_table.own_compounds(compounds)
     folder = f"{gallery.workspace(plate)}/metadata/external_metadata"
     tables = {}
     for key in source.list(folder + "/"):
@@ -101,67 +85,6 @@ def gallery_compounds(source, plate: dict, compounds: str | None, samples: set[s
             "set source.compounds to a file that has them"
         )
     return annotations.merge_compounds(tables, samples)
-
-
-def own_compounds(path: str) -> pd.DataFrame:
-    """Return the compound metadata that the config names."""
-    data = store.read_bytes(path, "source.compounds")
-    return annotations.compound_table(annotations.read_text_table(data, path), path)
-
-
-@contextlib.contextmanager
-def own_table(path: str) -> Iterator[annotations.Table]:
-    """Open the user's own CSV."""
-    with store.open_bytes(path, "source.table") as handle:
-        table = annotations.open_text_table(handle, path, separator=",")
-        annotations.require_columns(table, TABLE_COLUMNS, path)
-        known = TABLE_COLUMNS + TABLE_OPTIONAL
-        for column in set(table.columns) - set(known):
-            if near := difflib.get_close_matches(column, known, 1, 0.8):
-                raise ValueError(f"{path}: unknown column {column}; did you mean {near[0]}?")
-        yield table
-
-
-def survey(table: annotations.Table, barcode: str, path: str) -> tuple[list[str], pd.DataFrame]:
-    """Return a plate's channels, sorted, and what is said of its wells, each statement once."""
-    plates, channels, wells = set(), set(), {}
-    for row in table.records():
-        plates.add(row["plate"])
-        if row["plate"] == barcode:
-            channels.add(row["channel"])
-            wells[tuple(row.get(name, "") for name in ["well", *TABLE_OPTIONAL])] = None
-    if not wells:
-        there = ", ".join(sorted(plates)[:5])
-        raise ValueError(f"{path}: no row of plate {barcode}; found {there}; correct the plate table or this file")
-    return sorted(channels), pd.DataFrame(list(wells), columns=["well", *TABLE_OPTIONAL], dtype=str)
-
-
-def table_plate(settings: dict) -> tuple[Files, pd.DataFrame]:
-    """Return (files, wells) of a plate in the user's own CSV, which is read twice."""
-    plate, path, files = settings["plate"], settings["source"]["table"], Files(settings["channels"])
-    if not path:
-        raise ValueError("source.table: layout table needs a CSV with the columns " + ", ".join(TABLE_COLUMNS))
-    with own_table(path) as table:
-        channels, said = survey(table, plate.get("barcode", plate["plate"]), path)
-    chosen = load_data.match_channels(settings["channels"], channels, load_data.read_aliases(), path)
-    with own_table(path) as table:
-        files.add(table_files(table, chosen, plate, path))
-    return files, table_wells(said, settings["source"]["compounds"], path)
-
-
-def table_wells(said: pd.DataFrame, compounds: str | None, name: str) -> pd.DataFrame:
-    """Return the annotated wells of the user's own CSV; statements on one well that disagree are an error."""
-    wells = said.assign(well=[annotations.normal_well(well, name) for well in said["well"]]).drop_duplicates()
-    twice = wells[wells.duplicated("well")]
-    if len(twice):
-        raise ValueError(f"{name}: the rows of well {twice['well'].iloc[0]} disagree on {', '.join(TABLE_OPTIONAL)}")
-    if compounds:
-        known = own_compounds(compounds)
-    else:
-        stated = wells.assign(broad_sample=wells["perturbation"])
-        known = annotations.compound_table(stated[stated["broad_sample"] != ""], name)
-    platemap = pd.DataFrame({"well_position": wells["well"], "broad_sample": wells["perturbation"]})
-    return annotations.annotate_wells(platemap, known, name, blank_is_dmso=False)
 
 
 # --- the index ---
@@ -246,7 +169,7 @@ def list_named(settings: dict, source) -> tuple[Files, pd.DataFrame, set[tuple[s
     `gone` are the (well, site) that `source.exclude` names. A plan counts the user's own CSV by this, without a `source`.
     """
     own = settings["source"]["layout"] == "table"
-    files, wells = table_plate(settings) if own else gallery_plate(source, settings)
+    files, wells = own_table.table_plate(settings) if own else gallery_plate(source, settings)
     check_fields(files, wells, settings["plate"]["plate"])
     excluded = excluded_names(settings)
     wells = choose(files, wells, settings, excluded)

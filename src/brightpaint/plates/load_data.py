@@ -16,8 +16,9 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlparse
 
 from brightpaint import store
-from brightpaint.plates import annotations, gallery, sources
+from brightpaint.plates import annotations, gallery
 from brightpaint.plates.files import Names
+from brightpaint.plates.keys import check_key
 
 CHANNEL_NAMES = Path(__file__).resolve().parents[3] / "resources" / "channels.tsv"
 
@@ -186,4 +187,4 @@ class KeyFinder:
         if key is None:
             found = look_up(row.get(f"PathName_Orig{alias}", ""), file, self._names.of(file), where)
             key = found or f"{self._folder}/{file}"  # not there: found missing later
-        return sources.check_key(key, where)
+        return check_key(key, where)

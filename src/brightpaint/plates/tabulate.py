@@ -22,7 +22,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.plates import annotations
-from brightpaint.plates.index import TABLE_COLUMNS
+from brightpaint.plates.own_table import TABLE_COLUMNS
 from brightpaint.study import choice
 
 PHENIX = re.compile(
