@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 from test_cellprofiler import SLIM, fake
 from test_lookup import profiles
-from test_score import Folder
 from test_select import medians
 
 from brightpaint import store
-from brightpaint.features import cellprofiler, cells
+from brightpaint.features import cellprofiler, cells_part
 from brightpaint.profiles import active, lookup, profile, select
 from brightpaint.report.figures import loss
 from brightpaint.scores.images import score_images
 from brightpaint.scores.profiles import score_profiles
 from features_fixture import write_images, write_tables
 from hostile import Case, copied
+from scores_fixture import Folder
 
 OPEN = "Open the pipeline in CellProfiler"
 
@@ -83,8 +83,8 @@ def joined(what: str, spoil, *words: str) -> Case:
         spoil(folder / "tables")
         out = folder / "out" / "001.parquet"
         return (
-            cells.main,
-            ["part", "--tables", folder / "tables", "--rows", folder / "rows.parquet", "--cells", out],
+            cells_part.main,
+            ["--tables", folder / "tables", "--rows", folder / "rows.parquet", "--cells", out],
             [out],
         )
 

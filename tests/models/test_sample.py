@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_noise_classifier import trained as classifier_weights
+from test_train_classifier import trained as classifier_weights
 
 from brightpaint import store
 from brightpaint.models import train

@@ -6,12 +6,12 @@ import json
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from test_quality import CHANNELS, plate, prepared_table, run_flag, spoiled  # noqa: F401 (plate is a fixture)
 
 from brightpaint.report.figures import quality_figure
+from quality_fixture import CHANNELS, measured_plate, prepared_table, run_flag, spoiled  # noqa: F401
 
 
-def test_the_figure_is_the_same_bytes_twice(plate, tmp_path):  # noqa: F811
+def test_the_figure_is_the_same_bytes_twice(plate, tmp_path):
     measures = spoiled(plate[2])
     run_flag(tmp_path, measures, prepared_table(measures, B03_RNA=0))
     words = ["--settings", json.dumps({"channels": CHANNELS, "dpi": 50}), "--measures", str(tmp_path / "q.parquet")]
@@ -20,7 +20,7 @@ def test_the_figure_is_the_same_bytes_twice(plate, tmp_path):  # noqa: F811
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
-def test_a_panel_a_measure_and_channel_is_drawn_or_said_to_have_no_layout(plate):  # noqa: F811
+def test_a_panel_a_measure_and_channel_is_drawn_or_said_to_have_no_layout(plate):
     flags = pd.DataFrame(
         {"Metadata_Well": ["A01"], "Metadata_Site": 1, "Channel": "DNA", "flag": "blurred", "excluded": 1}
     )

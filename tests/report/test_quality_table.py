@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from test_quality import CHANNELS, plate, prepared_table, run_flag, spoiled  # noqa: F401 (plate is a fixture)
 
 from brightpaint import store
 from brightpaint.report.tables import quality_table
+from quality_fixture import CHANNELS, measured_plate, prepared_table, run_flag, spoiled  # noqa: F401
 
 
 def three_plates(measures: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -21,7 +21,7 @@ def three_plates(measures: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return plates
 
 
-def test_a_plate_unlike_the_others_is_named_with_its_channels(plate):  # noqa: F811
+def test_a_plate_unlike_the_others_is_named_with_its_channels(plate):
     plates = three_plates(plate[2])
     assert quality_table.compare_plates(plates) == []
     swap = {"Brightfield_L": "Brightfield_H", "Brightfield_H": "Brightfield_L"}
@@ -34,7 +34,7 @@ def test_a_plate_unlike_the_others_is_named_with_its_channels(plate):  # noqa: F
     assert quality_table.compare_plates({name: plates[name] for name in ("P1", "P2")}) == []
 
 
-def test_images_shared_by_two_plates_are_counted_but_not_one_file_in_two_rows(plate):  # noqa: F811
+def test_images_shared_by_two_plates_are_counted_but_not_one_file_in_two_rows(plate):
     plates = three_plates(plate[2])
     assert quality_table.shared_images(plates) == []
     for column in ("digest", "key"):
@@ -45,7 +45,7 @@ def test_images_shared_by_two_plates_are_counted_but_not_one_file_in_two_rows(pl
     assert sentence.startswith("Plates P1 and P3 hold 2 images with the same pixels under different names, first ")
 
 
-def test_the_table_shows_the_counts_the_same_bytes_twice(plate, tmp_path):  # noqa: F811
+def test_the_table_shows_the_counts_the_same_bytes_twice(plate, tmp_path):
     measures = spoiled(plate[2])
     run_flag(tmp_path, measures, prepared_table(measures, B03_RNA=0))
     for name in ("one", "two"):
