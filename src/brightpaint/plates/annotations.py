@@ -175,6 +175,16 @@ def merge_compounds(tables: dict[str, pd.DataFrame], samples: set[str]) -> pd.Da
     return pd.DataFrame(rows, columns=["broad_sample", "target", "control_type", "pert_iname"], dtype=str)
 
 
+def check_platemap(wells: Sequence[str], samples: Sequence[str], name: str) -> None:
+    """Raise ValueError for a well named twice and for a sample with a control character."""
+    twice = sorted({well for well in wells if wells.count(well) > 1})
+    if twice:
+        raise ValueError(f"{name}: expected one row a well, found well {twice[0]} twice; take one row out")
+    for well, sample in zip(wells, samples):
+        if CONTROL_CHARACTER.search(sample):
+            raise ValueError(f"{name}, well {well}: the sample {sample!r} holds a control character; rename it")
+
+
 def annotate_wells(platemap: pd.DataFrame, compounds: pd.DataFrame, name: str, *, blank_is_dmso: bool = True):
     """Return one row a well: Metadata_Well and its annotations.
 
@@ -192,12 +202,7 @@ def annotate_wells(platemap: pd.DataFrame, compounds: pd.DataFrame, name: str, *
     """
     require_columns(platemap, ["well_position", "broad_sample"], name)
     wells = [normal_well(text, name) for text in platemap["well_position"]]
-    twice = sorted({well for well in wells if wells.count(well) > 1})
-    if twice:
-        raise ValueError(f"{name}: expected one row a well, found well {twice[0]} twice; take one row out")
-    for well, sample in zip(wells, platemap["broad_sample"]):
-        if CONTROL_CHARACTER.search(sample):
-            raise ValueError(f"{name}, well {well}: the sample {sample!r} holds a control character; rename it")
+    check_platemap(wells, platemap["broad_sample"], name)
     known = {row["broad_sample"]: row for row in compounds.to_dict("records")}
     samples = set(platemap["broad_sample"]) - {""}
     if samples and len(known.keys() - {""}) and not samples & known.keys():

@@ -126,6 +126,15 @@ def name_channels(images: pd.DataFrame, names: dict) -> pd.Series:
     return pd.Series([names.get((one, plane), names.get((one, None))) for one, plane in keys], index=images.index)
 
 
+def refuse_twice(images: pd.DataFrame) -> None:
+    """Raise ValueError where two files are named for one image."""
+    twice = images[images.duplicated(TABLE_COLUMNS[:4], keep=False)]
+    if len(twice):
+        row, other = twice.to_dict("records")[:2]
+        place = f"plate {row['plate']}, well {row['well']}, site {row['site']}, channel {row['channel']}"
+        raise ValueError(f"{place}: both {row['file']} and {other['file']}; give the folder of one export")
+
+
 def tabulate(files: Iterable[str], names: dict, *, plate: str = "", time: int | None = None, skip_others: bool = False):
     """Return the table of layout `table`: plate, well, site, channel, file, sorted.
 
@@ -164,11 +173,7 @@ def tabulate(files: Iterable[str], names: dict, *, plate: str = "", time: int | 
         raise ValueError(f"--time {time}: there are the time points {times}")
     images = images.assign(channel=name_channels(images, names))
     images = images[images["channel"] != ""].sort_values(TABLE_COLUMNS)
-    twice = images[images.duplicated(TABLE_COLUMNS[:4], keep=False)]
-    if len(twice):
-        row, other = twice.to_dict("records")[:2]
-        place = f"plate {row['plate']}, well {row['well']}, site {row['site']}, channel {row['channel']}"
-        raise ValueError(f"{place}: both {row['file']} and {other['file']}; give the folder of one export")
+    refuse_twice(images)
     return images[TABLE_COLUMNS].reset_index(drop=True)
 
 

@@ -95,6 +95,27 @@ def grit_table(profiles: np.ndarray, wells: pd.DataFrame, *, alpha: float, shams
     return pd.DataFrame({"grit": grit, "grit_null": bound}).rename_axis("Metadata_perturbation").astype("float64")
 
 
+def well_precisions(
+    points: np.ndarray, perturbation: np.ndarray, control: np.ndarray, asked: Sequence[str]
+) -> pd.DataFrame:
+    """Return copairs' average precision of every well of the perturbations asked for, against all DMSO wells.
+
+    Parameters
+    ----------
+    points : (n, D) wells; perturbation : (n,) their names; control : (n,) bool, the DMSO wells
+    """
+    rows = np.flatnonzero(control | np.isin(perturbation, asked))
+    # Each DMSO well is a reference of its own: no pair of DMSO wells is positive, no two compounds are negatives.
+    meta = pd.DataFrame(
+        {"Metadata_perturbation": perturbation[rows], "Metadata_reference": np.where(control[rows], rows, -1)}
+    )
+    keys = ["Metadata_perturbation", "Metadata_reference"]
+    found = copairs_map.average_precision(
+        meta, points[rows], pos_sameby=keys, pos_diffby=[], neg_sameby=[], neg_diffby=keys, progress_bar=False
+    )
+    return found[found["Metadata_reference"] == -1]
+
+
 def activity_table(points: np.ndarray, wells: pd.DataFrame, *, permutations: int, alpha: float) -> pd.DataFrame:
     """Compute each perturbation's mAP activity by copairs: its replicates against all DMSO wells, by cosine.
 
@@ -118,18 +139,8 @@ def activity_table(points: np.ndarray, wells: pd.DataFrame, *, permutations: int
     nothing = pd.DataFrame(columns=names, index=pd.Index([], name="Metadata_perturbation"), dtype="float64")
     if not asked or control.sum() < 1:
         return nothing
-    parts = []
-    for start in range(0, len(asked), BATCH):
-        rows = np.flatnonzero(control | np.isin(perturbation, asked[start : start + BATCH]))
-        # Each DMSO well is a reference of its own: no pair of DMSO wells is positive, no two compounds are negatives.
-        meta = pd.DataFrame(
-            {"Metadata_perturbation": perturbation[rows], "Metadata_reference": np.where(control[rows], rows, -1)}
-        )
-        keys = ["Metadata_perturbation", "Metadata_reference"]
-        found = copairs_map.average_precision(
-            meta, points[rows], pos_sameby=keys, pos_diffby=[], neg_sameby=[], neg_diffby=keys, progress_bar=False
-        )
-        parts.append(found[found["Metadata_reference"] == -1])
+    batches = [asked[start : start + BATCH] for start in range(0, len(asked), BATCH)]
+    parts = [well_precisions(points, perturbation, control, batch) for batch in batches]
     precisions = pd.concat(parts, ignore_index=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)

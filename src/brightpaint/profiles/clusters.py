@@ -94,9 +94,8 @@ def shift_null(
     as long as a well's position does not matter.
     """
     rng = seeded("active", seed)
-    true = np.zeros((len(treated), points.shape[1]))
+    true, seen = np.zeros((len(treated), points.shape[1])), np.zeros((len(treated), 1))
     shams = np.zeros((permutations, *true.shape))
-    seen = np.zeros((len(treated), 1))
     for plate in np.unique(plates[treated.any(axis=0)]):
         here = np.flatnonzero((treated.any(axis=0) | dmso) & (plates == plate))
         groups, control = treated[:, here].astype(float), dmso[here].astype(float)

@@ -66,9 +66,8 @@ def robustize_plate(wells: pd.DataFrame, features: Sequence[str]) -> pd.DataFram
         )
     flat = without_spread(kept, features)
     if flat:
-        log.info(
-            "%s: %d features do not vary among DMSO wells and become 0 (%s)", plate, len(flat), ", ".join(flat[:5])
-        )
+        first = ", ".join(flat[:5])
+        log.info("%s: %d features do not vary among DMSO wells and become 0 (%s)", plate, len(flat), first)
     scaled = pycytominer.normalize(
         kept[measured].reset_index(drop=True), features=features, meta_features=metadata,
         samples=f"{CONTROL} == 'negcon'", method="mad_robustize", mad_robustize_epsilon=0,

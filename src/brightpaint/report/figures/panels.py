@@ -60,6 +60,20 @@ def panel_side(panels: Sequence[Sequence[dict | None]], dpi: int) -> tuple[int, 
     return round(panel_in * dpi * height / width), round(panel_in * dpi)
 
 
+def row_starts(labels: Sequence[tuple[str, str]], step: int, top: int, head: int) -> np.ndarray:
+    """Return where each row begins, pixels: a row with a heading leaves `head` for it."""
+    steps = np.array([step] * len(labels))
+    return top + np.cumsum([head if heading else 0 for heading, _ in labels]) + np.cumsum(steps) - steps
+
+
+def blank(height: int, width: int, dpi: int) -> tuple[np.ndarray, plt.Figure, plt.Axes]:
+    """Return a white canvas, (height, width, 3) uint8, and a figure of its size with bare axes over all of it."""
+    figure = plt.figure(figsize=(width / dpi, height / dpi), dpi=dpi)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    return np.full((height, width, 3), 255, dtype=np.uint8), figure, axes
+
+
 def lay_out(
     panels: Sequence[Sequence[dict | None]],
     titles: Sequence[str],
@@ -82,14 +96,11 @@ def lay_out(
     side = panel_side(panels, dpi)
     gap = max(1, round(GAP * side[1]))
     top, left, head = round(0.32 * dpi), round(1.15 * dpi), round(0.3 * dpi)
-    steps = np.array([side[0] + gap] * len(labels))
-    starts = top + np.cumsum([head if heading else 0 for heading, _ in labels]) + np.cumsum(steps) - steps
+    starts = row_starts(labels, side[0] + gap, top, head)
     y = int(starts[-1]) + side[0] + gap
     columns = [left + column * (side[1] + gap) for column in range(len(titles))]
     foot = round(0.35 * dpi) if footer else 0
-    canvas = np.full((y + gap + foot, left + len(titles) * (side[1] + gap), 3), 255, dtype=np.uint8)
-    figure = plt.figure(figsize=(canvas.shape[1] / dpi, canvas.shape[0] / dpi), dpi=dpi)
-    axes = figure.add_axes((0, 0, 1, 1))
+    canvas, figure, axes = blank(y + gap + foot, left + len(titles) * (side[1] + gap), dpi)
     for row, start, (heading, label) in zip(panels, starts, labels):
         axes.text(left - gap * 3, start + side[0] / 2, label, ha="right", va="center", fontsize=10)
         if heading:
@@ -102,7 +113,6 @@ def lay_out(
         axes.text(x + side[1] / 2, top / 2, title, ha="center", va="center", fontsize=11)
     axes.text(left, y + gap + foot / 2, footer, ha="left", va="center", fontsize=10)
     axes.imshow(canvas, interpolation="nearest", aspect="auto")
-    axes.set_axis_off()
     return figure
 
 

@@ -152,9 +152,8 @@ def plate_rows(
             continue
         truth = real.iloc[part["real_row"]][names].to_numpy(np.float64)
         image = painted.iloc[part["predicted_row"]][names].to_numpy(np.float64)
-        weights = discrepancy.field_weights(
-            part["Metadata_Well"], resampling.seeded(plate, subset, "embedding distances")
-        )
+        rng = resampling.seeded(plate, subset, "embedding distances")
+        weights = discrepancy.field_weights(part["Metadata_Well"], rng)
         shown = set(part["Metadata_perturbation"])
         alike = [other.loc[other["Metadata_perturbation"].isin(shown), names].to_numpy(np.float64) for other in others]
         try:

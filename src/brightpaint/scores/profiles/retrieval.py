@@ -68,6 +68,14 @@ def target_means(precisions: np.ndarray, target: np.ndarray, count: int) -> np.n
     return np.where(asked > 0, sums / np.maximum(asked, 1), np.nan)
 
 
+def well_distances(fields: pd.DataFrame, names: pd.Index) -> np.ndarray | None:
+    """Return the distances on the plate between the wells of perturbations, (n, n); None where a place is not known."""
+    positions = plate_positions(fields, names)
+    if not np.isfinite(positions).all():
+        return None
+    return np.linalg.norm(positions[:, None] - positions[None], axis=2)
+
+
 def retrieval_row(profiles: pd.DataFrame, fields: pd.DataFrame, seed: str) -> dict:
     """Score how well one plate's profiles find their targets again (`map_target`).
 
@@ -101,11 +109,10 @@ def retrieval_row(profiles: pd.DataFrame, fields: pd.DataFrame, seed: str) -> di
         found[said], np.ones(said.sum()), np.array(names)[said], resampling.seeded(seed, "map_target")
     )
     row.update(value=found[said].mean(), low=low, high=high, null=np.mean(null), null_bound=np.quantile(null, 0.95))
-    positions = plate_positions(fields, profiles.index[(profiles["Metadata_target"] != "").to_numpy()])
-    if not np.isfinite(positions).all():
+    distance = well_distances(fields, profiles.index[(profiles["Metadata_target"] != "").to_numpy()])
+    if distance is None:
         return row
     rng = resampling.seeded(seed, "map_target", "position")
-    distance = np.linalg.norm(positions[:, None] - positions[None], axis=2)
     drawn = (-distance - rng.uniform(0, 1e-6, distance.shape) for _ in range(TIE_BREAKS))
     each = [np.nanmean(scores(nearest_neighbours(ties, len(ties) - 1))) for ties in drawn]
     return {**row, "floor": float(np.mean(each))}
@@ -148,6 +155,15 @@ def replicate_precisions(ranks: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return np.where(asked, hits.sum(axis=1) / np.maximum(counts, 1), np.nan)
 
 
+def replicate_columns(names: pd.Index, gallery: pd.Index) -> np.ndarray:
+    """Return which rows of the gallery bear each name: (n, P) int, -1 where there are fewer than P."""
+    places = pd.Series(np.arange(len(gallery))).groupby(gallery.to_numpy()).agg(list)
+    columns = np.full((len(names), max(map(len, places))), -1)
+    for number, name in enumerate(names):
+        columns[number, : len(places.get(name, []))] = places.get(name, [])
+    return columns
+
+
 def replicate_map_row(profiles: pd.DataFrame, gallery: Sequence[pd.DataFrame], fields: pd.DataFrame, seed: str) -> dict:
     """Score how well one plate's profiles find the same perturbations on other real plates (`map_replicate`).
 
@@ -167,10 +183,7 @@ def replicate_map_row(profiles: pd.DataFrame, gallery: Sequence[pd.DataFrame], f
         return row
     common = [name for name in feature_names(gallery[0]) if all(name in frame for frame in gallery)]
     others = pd.concat([frame[common] for frame in gallery])
-    places = pd.Series(np.arange(len(others))).groupby(others.index.to_numpy()).agg(list)
-    columns = np.full((len(profiles), max(map(len, places))), -1)
-    for number, name in enumerate(profiles.index):
-        columns[number, : len(places.get(name, []))] = places.get(name, [])
+    columns = replicate_columns(profiles.index, others.index)
     ranks = replicate_ranks(profiles, others, seed)
     found = replicate_precisions(ranks, columns)
     said = np.isfinite(found)
@@ -183,11 +196,10 @@ def replicate_map_row(profiles: pd.DataFrame, gallery: Sequence[pd.DataFrame], f
     null = [np.nanmean(replicate_precisions(ranks, columns[rng.permutation(len(columns))])) for _ in range(SHUFFLES)]
     row.update(value=found[said].mean(), low=low, high=high, n=int(said.sum()), null=np.mean(null),
                null_bound=np.quantile(null, 0.95))  # fmt: skip
-    positions = plate_positions(fields, profiles.index)
-    if len(profiles) < 2 or not np.isfinite(positions).all():
+    distance = well_distances(fields, profiles.index)
+    if len(profiles) < 2 or distance is None:
         return row
     rng = resampling.seeded(seed, "map_replicate", "position")
-    distance = np.linalg.norm(positions[:, None] - positions[None], axis=2)
     np.fill_diagonal(distance, np.inf)
     near = ((distance + rng.uniform(0, 1e-6, distance.shape)).argmin(axis=1) for _ in range(TIE_BREAKS))
     return {**row, "floor": float(np.mean([np.nanmean(replicate_precisions(ranks[who], columns)) for who in near]))}

@@ -34,6 +34,16 @@ def next_plates(plate: str, plates: Sequence[str]) -> list[str]:
     return [*names[place + 1 :], *names[:place]][:REPLICATES]
 
 
+def subsets_of(truth: pd.DataFrame, painted: pd.DataFrame, active: set[str] | None) -> dict[str, set[str]]:
+    """Return {subset: its perturbations}; an arm that predicts the active subset alone has no `full`."""
+    subsets = {"full": set(truth.index)}
+    if active is not None:
+        subsets["active"] = active & set(truth.index)
+    if not paints_all(set(truth.index), set(painted.index), active):
+        del subsets["full"]
+    return subsets
+
+
 def profile_rows(
     plate: str,
     arm: str,
@@ -52,24 +62,12 @@ def profile_rows(
         if plate not in frames:
             raise ValueError(f"score: plate {plate} has no profiles in arm {source}; delete its profiles and rerun")
     truth, painted = real[plate], predicted[plate]
-    subsets = {"full": set(truth.index)}
-    if active is not None:
-        subsets["active"] = active & set(truth.index)
-    if not paints_all(set(truth.index), set(painted.index), active):
-        del subsets["full"]
-    for subset, names in subsets.items():
+    for subset, names in subsets_of(truth, painted, active).items():
         left, right = (frame[frame.index.isin(names)] for frame in (truth, painted))
         elsewhere = {name: frame[frame.index.isin(names)] for name, frame in real.items() if name != plate}
         others, replicates = list(elsewhere.values()), [elsewhere[name] for name in next_plates(plate, real)]
-        log.info(
-            "%s, %s, %s, %s: %d real and %d predicted perturbations",
-            arm,
-            plate,
-            subset,
-            space.name,
-            len(left),
-            len(right),
-        )
+        place = f"{arm}, {plate}, {subset}, {space.name}"
+        log.info("%s: %d real and %d predicted perturbations", place, len(left), len(right))
         if len(right) < 2:
             continue
         seed = f"{plate}/{subset}{space.seed}"
