@@ -34,7 +34,7 @@ from brightpaint.base.device import pick_device
 from brightpaint.models.compute import Compute
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.data import TrainingImages
-from brightpaint.models.objectives.diffusion import loss
+from brightpaint.models.objectives.denoiser import loss
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.operations import unet_flop
 from brightpaint.models.paint import walk

@@ -12,7 +12,7 @@ import pandas as pd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from brightpaint.plates import annotations, index, load_data, own_table
+from brightpaint.plates import index, load_data, own_table, platemaps
 from brightpaint.study.plate_table import read_plates
 from brightpaint.study.study import Study
 from hostile_config import CONFIG, PLATES, SCHEMAS
@@ -196,7 +196,7 @@ KNOWN = pd.DataFrame({"broad_sample": ["cpd"], "target": ["T"], "control_type": 
 @given(mutated(PLATEMAP, "\t") | st.binary(max_size=60))
 def test_a_platemap_is_read_or_refused(table):
     try:
-        wells = annotations.annotate_wells(annotations.read_text_table(table, "map.txt"), KNOWN, "map.txt")
+        wells = platemaps.annotate_wells(platemaps.read_text_table(table, "map.txt"), KNOWN, "map.txt")
     except ValueError as error:
         assert "map.txt" in str(error)
     else:

@@ -196,16 +196,16 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(key, address):
 
 def test_what_looks_odd_is_read(tmp_path):
     """Windows line ends and a byte order mark in every table; wells and sites in other spellings."""
-    from brightpaint.plates import annotations, load_data
+    from brightpaint.plates import load_data, platemaps
     from brightpaint.study.plate_table import read_plates
 
     text = "plate\trole\r\nP1\tstudy\r\n".encode("utf-8-sig")
     (tmp_path / "plates.tsv").write_bytes(text)
     schema = ROOT / "workflow" / "schemas" / "plates.schema.yaml"
     assert read_plates(tmp_path / "plates.tsv", schema) == {"P1": {"plate": "P1", "role": "study"}}
-    frame = annotations.read_text_table("a,b\r\n1,x\r\n".encode("utf-8-sig"), "x.csv", separator=",")
+    frame = platemaps.read_text_table("a,b\r\n1,x\r\n".encode("utf-8-sig"), "x.csv", separator=",")
     assert frame.to_dict("records") == [{"a": "1", "b": "x"}]
-    assert {annotations.normal_well(well, "x") for well in ("a1", "A01", "A001", " A1 ")} == {"A01"}
+    assert {platemaps.normal_well(well, "x") for well in ("a1", "A01", "A001", " A1 ")} == {"A01"}
     assert {load_data.normal_site(site, "x") for site in ("1", "01", "1.0", " 1")} == {1}
 
 

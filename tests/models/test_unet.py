@@ -8,7 +8,7 @@ from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.networks import unet as network
 from brightpaint.models.networks.noise_classifier import Classifier
 from brightpaint.models.networks.unet import Block, UNet, group_norm, sinusoid
-from brightpaint.models.objectives.diffusion import Denoiser
+from brightpaint.models.objectives.denoiser import Denoiser
 from brightpaint.models.operations import unet_flop
 from brightpaint.models.schedule import Schedule
 from brightpaint.study.presets import PRESETS, classifier_spec, spec_of

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.networks.noise_classifier import Classifier
 from brightpaint.models.networks.unet import UNet
-from brightpaint.models.objectives.diffusion import Denoiser
+from brightpaint.models.objectives.denoiser import Denoiser
 from brightpaint.models.paint.walk import SAMPLERS, at_levels, classifier_free, clipped, guided, step, walk, within
 from brightpaint.models.schedule import Schedule
 from brightpaint.study.presets import spec_of

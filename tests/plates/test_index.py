@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.plates import annotations, index, load_data, missing, own_table
+from brightpaint.plates import index, load_data, missing, own_table, platemaps
 from brightpaint.plates.folder import FolderSource
 from plates_fixture import (
     CHANNELS,
@@ -60,7 +60,7 @@ def test_one_row_a_field_and_channel_in_order(mirror):
     assert first["file"] == "A01_s1_Brightfield_L.tif" and first["etag"] == ""
     assert first["size"] == (mirror / first["key"]).stat().st_size
     assert (table["Metadata_Plate"] == "P1").all() and (table["Metadata_Source"] == "source_2").all()
-    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[annotations.ANNOTATIONS]
+    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[platemaps.ANNOTATIONS]
     assert wells.loc["A01"].tolist() == ["BRD-1", "AKT1", ""]
     assert wells.loc["B01"].tolist() == ["DMSO", "", "negcon"]
     assert wells.loc["B02"].tolist() == ["BRD-3", "PLK1", "poscon_cp"]
@@ -358,7 +358,7 @@ def test_compounds_of_ones_own_override_the_gallery(mirror, tmp_path):
     path = tmp_path / "mine.tsv"
     path.write_text("broad_sample\ttarget_list\tcontrol_type\nBRD-1\tB|A|B\tNA\nBRD-2\tNA\tNA\nBRD-3\tC\tNA\n")
     table, _ = index.index_plate(index_settings(mirror, compounds=str(path)))
-    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[annotations.ANNOTATIONS]
+    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[platemaps.ANNOTATIONS]
     assert wells.loc["A01"].tolist() == ["BRD-1", "A|B", ""]
     assert wells.loc["A02"].tolist() == ["BRD-2", "", ""]
     assert wells.loc["B01"].tolist() == ["DMSO", "", "negcon"]
@@ -392,7 +392,7 @@ def test_excluded_perturbations_lose_their_wells(mirror, tmp_path):
 
 
 def test_what_counts_as_dmso():
-    compounds = annotations.compound_table(
+    compounds = platemaps.compound_table(
         pd.DataFrame(
             {"broad_sample": ["", "S1", "S2", "S3", "S4"], "target": ["", "T", "", "", "U"],
              "control_type": ["negcon", "", "negcon", "negcon", "poscon"], "pert_iname": ["DMSO", "x", "DMSO", "LacZ", "y"]}
@@ -401,7 +401,7 @@ def test_what_counts_as_dmso():
     platemap = pd.DataFrame(
         {"well_position": ["A1", "A2", "A3", "A4", "A5", "A6"], "broad_sample": ["", "S1", "S2", "S3", "S4", "S9"]}
     )
-    wells = annotations.annotate_wells(platemap, compounds, "map").set_index("Metadata_Well")
+    wells = platemaps.annotate_wells(platemap, compounds, "map").set_index("Metadata_Well")
     assert wells.loc["A01"].tolist() == wells.loc["A03"].tolist() == ["DMSO", "", "negcon"]
     assert wells.loc["A02"].tolist() == ["S1", "T", ""]
     assert wells.loc["A04"].tolist() == ["S3", "", "negcon"]  # a negative control that is not DMSO keeps its name
@@ -410,9 +410,9 @@ def test_what_counts_as_dmso():
 
 
 def test_a_blank_well_without_dmso_is_empty():
-    nothing = annotations.merge_compounds({}, set())
+    nothing = platemaps.merge_compounds({}, set())
     platemap = pd.DataFrame({"well_position": ["A1", "A2"], "broad_sample": ["", ""], "solvent": ["DMSO", ""]})
-    wells = annotations.annotate_wells(platemap, nothing, "map")
+    wells = platemaps.annotate_wells(platemap, nothing, "map")
     assert wells["Metadata_perturbation"].tolist() == ["DMSO", ""]
     assert wells["Metadata_control_type"].tolist() == ["negcon", ""]
 
@@ -420,8 +420,8 @@ def test_a_blank_well_without_dmso_is_empty():
 def test_a_sample_with_two_control_types_is_refused():
     frame = pd.DataFrame({"broad_sample": ["S", "S"], "target": ["A", "B"], "control_type": ["negcon", "poscon"]})
     with pytest.raises(ValueError, match="c.tsv: S has the control types negcon, poscon; keep one"):
-        annotations.compound_table(frame, "c.tsv")
-    merged = annotations.compound_table(frame.assign(control_type=""), "c.tsv")
+        platemaps.compound_table(frame, "c.tsv")
+    merged = platemaps.compound_table(frame.assign(control_type=""), "c.tsv")
     assert merged["target"].tolist() == ["A|B"]
 
 
@@ -453,7 +453,7 @@ def test_ones_own_images_make_an_index(own):
     table, lacking = index.index_plate(own_settings(folder))
     assert lacking.empty and list(table["Channel"]) == ["Brightfield", "DNA"] * 3  # BF is an alias
     assert table["key"][0] == "images/A1 BF.tiff" and table["file"][0] == "A01_s1_Brightfield.tif"
-    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[annotations.ANNOTATIONS]
+    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[platemaps.ANNOTATIONS]
     assert wells.loc["A01"].tolist() == ["drug", "AKT1|KRAS", ""]
     assert wells.loc["A02"].tolist() == ["DMSO", "", "negcon"]
     assert wells.loc["B01"].tolist() == ["", "", ""]  # not said, so not DMSO
@@ -472,7 +472,7 @@ def test_perturbations_are_optional(own):
     folder, frame = own
     store.write_table(frame[own_table.TABLE_COLUMNS], folder / "images.csv")
     table, _ = index.index_plate(own_settings(folder))
-    assert (table[annotations.ANNOTATIONS] == "").all(axis=None)
+    assert (table[platemaps.ANNOTATIONS] == "").all(axis=None)
 
 
 @pytest.mark.parametrize(
@@ -585,18 +585,18 @@ def test_real_load_data(real_data, name, tmp_path):
 
 def real_wells(real_data, metadata: str) -> pd.DataFrame:
     folder = real_data / "metadata"
-    platemap = annotations.read_text_table((folder / "JUMP-Target-2_compound_platemap.tsv").read_bytes(), "platemap")
-    compounds = annotations.compound_table(
-        annotations.read_text_table((folder / metadata).read_bytes(), metadata), metadata
+    platemap = platemaps.read_text_table((folder / "JUMP-Target-2_compound_platemap.tsv").read_bytes(), "platemap")
+    compounds = platemaps.compound_table(
+        platemaps.read_text_table((folder / metadata).read_bytes(), metadata), metadata
     )
-    return annotations.annotate_wells(platemap, compounds, "platemap")
+    return platemaps.annotate_wells(platemap, compounds, "platemap")
 
 
 def test_the_papers_290_perturbations_in_145_pairs(real_data):
     wells = real_wells(real_data, "JUMP-Target-2_compound_metadata_2021-05-03_1affbe8.tsv")
     assert len(wells) == 384 and (wells["Metadata_perturbation"] == "DMSO").sum() == 64
     assert set(wells.loc[wells["Metadata_control_type"] == "negcon", "Metadata_perturbation"]) == {"DMSO"}
-    excluded = annotations.read_exclusions((real_data / "metadata/paper_excluded_samples.txt").read_bytes(), "excluded")
+    excluded = platemaps.read_exclusions((real_data / "metadata/paper_excluded_samples.txt").read_bytes(), "excluded")
     assert len(excluded) == 16
     kept = wells[~wells["Metadata_perturbation"].isin(excluded) & (wells["Metadata_perturbation"] != "DMSO")]
     assert kept["Metadata_perturbation"].nunique() == len(kept) == 290

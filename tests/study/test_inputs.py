@@ -78,7 +78,7 @@ def test_a_study_without_brightfield_runs_to_its_report(tmp_path, cellprofiler):
     write_transformer(tmp_path / "weights" / "tiny")
     write_study(tmp_path, WITHOUT, STUDY_PLATES)
     rules = planned(snakemake(tmp_path, "-n", "--quiet", "rules").stdout)
-    assert rules["embed"] == 3  # the real plates and the arm's: no brightfield
+    assert rules["dino"] == 3  # the real plates and the arm's: no brightfield
     snakemake(tmp_path, "--cores", "2", "--show-failed-logs")
     results = tmp_path / "results"
     assert store.open_stack(results / "images" / "real" / "T2.tif").channels == ("DNA", "RNA", "ER", "AGP", "Mito")

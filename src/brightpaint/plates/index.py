@@ -15,7 +15,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.plates import annotations, gallery, load_data, own_table, sources
+from brightpaint.plates import gallery, load_data, own_table, platemaps, sources
 from brightpaint.plates.files import Files
 from brightpaint.plates.keys import check_key
 from brightpaint.plates.missing import expected_fields, find_missing, list_excluded, refuse_missing
@@ -52,8 +52,8 @@ def gallery_wells(source, plate: dict, compounds: str | None) -> pd.DataFrame:
     folder = f"{gallery.workspace(plate)}/metadata/platemaps/{plate['batch']}"
     key = f"{folder}/barcode_platemap.csv"
     name = f"{source.describe(key)} (plate {plate['plate']})"
-    barcodes = annotations.read_text_table(source.read(key), name, separator=",")
-    annotations.require_columns(barcodes, ["Assay_Plate_Barcode", "Plate_Map_Name"], name)
+    barcodes = platemaps.read_text_table(source.read(key), name, separator=",")
+    platemaps.require_columns(barcodes, ["Assay_Plate_Barcode", "Plate_Map_Name"], name)
     maps = sorted(set(barcodes.loc[barcodes["Assay_Plate_Barcode"] == plate["barcode"], "Plate_Map_Name"]))
     if len(maps) != 1:
         raise ValueError(
@@ -62,10 +62,10 @@ def gallery_wells(source, plate: dict, compounds: str | None) -> pd.DataFrame:
         )
     key = check_key(f"{folder}/platemap/{maps[0]}.txt", name)
     name = f"{source.describe(key)} (plate {plate['plate']})"
-    platemap = annotations.read_text_table(source.read(key), name)
-    annotations.require_columns(platemap, ["well_position", "broad_sample"], name)
+    platemap = platemaps.read_text_table(source.read(key), name)
+    platemaps.require_columns(platemap, ["well_position", "broad_sample"], name)
     samples = set(platemap["broad_sample"]) - {""}
-    return annotations.annotate_wells(platemap, gallery_compounds(source, plate, compounds, samples), name)
+    return platemaps.annotate_wells(platemap, gallery_compounds(source, plate, compounds, samples), name)
 
 
 def gallery_compounds(source, plate: dict, compounds: str | None, samples: set[str]) -> pd.DataFrame:
@@ -76,15 +76,15 @@ def gallery_compounds(source, plate: dict, compounds: str | None, samples: set[s
     tables = {}
     for key in source.list(folder + "/"):
         name = source.describe(key)
-        frame = annotations.read_text_table(source.read(key), name) if key.endswith(".tsv") else pd.DataFrame()
+        frame = platemaps.read_text_table(source.read(key), name) if key.endswith(".tsv") else pd.DataFrame()
         if "broad_sample" in frame.columns and {"target_list", "target", "gene"} & set(frame.columns):
-            tables[name] = annotations.compound_table(frame, name)
+            tables[name] = platemaps.compound_table(frame, name)
     if not tables:
         raise ValueError(
             f"{source.describe(folder)}/: no .tsv with the columns broad_sample and target or target_list; "
             "set source.compounds to a file that has them"
         )
-    return annotations.merge_compounds(tables, samples)
+    return platemaps.merge_compounds(tables, samples)
 
 
 # --- the index ---
@@ -118,7 +118,7 @@ def check_fields(files: Files, wells: pd.DataFrame, plate: str) -> None:
 def index_rows(files: Files, wells: pd.DataFrame, plate: dict) -> Iterator[dict]:
     """Yield the rows of the index: one per field and channel, by well, site and the order of the channels."""
     first = {"Metadata_Source": plate.get("source", ""), "Metadata_Batch": plate.get("batch", "")}
-    known = wells.set_index("Metadata_Well")[annotations.ANNOTATIONS].to_dict("index")
+    known = wells.set_index("Metadata_Well")[platemaps.ANNOTATIONS].to_dict("index")
     for well, site, channel, key, size, etag in files:
         place = {"Metadata_Plate": plate["plate"], "Metadata_Well": well, "Metadata_Site": site}
         name = f"{well}_s{site}_{channel}.tif"
@@ -137,7 +137,7 @@ def index_rows(files: Files, wells: pd.DataFrame, plate: dict) -> Iterator[dict]
 def excluded_names(settings: dict) -> set[str]:
     """Return the perturbations and fields (plate/well/site) that `source.exclude` names."""
     path = settings["source"]["exclude"]
-    return annotations.read_exclusions(store.read_bytes(path, "source.exclude"), path) if path else set()
+    return platemaps.read_exclusions(store.read_bytes(path, "source.exclude"), path) if path else set()
 
 
 def choose(files: Files, wells: pd.DataFrame, settings: dict, excluded: set[str]) -> pd.DataFrame:

@@ -16,18 +16,18 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlparse
 
 from brightpaint import store
-from brightpaint.plates import annotations, gallery
+from brightpaint.plates import gallery, platemaps
 from brightpaint.plates.files import Names
 from brightpaint.plates.keys import check_key
 
 CHANNEL_NAMES = Path(__file__).resolve().parents[3] / "resources" / "channels.tsv"
 
 
-def read(handle: BinaryIO, name: str) -> annotations.Table:
+def read(handle: BinaryIO, name: str) -> platemaps.Table:
     """Open a load_data table (.csv, .csv.gz or .parquet by its name) as rows of strings."""
     if name.endswith(".parquet"):
         return _open_parquet(handle, name)
-    return annotations.open_text_table(_unpacked(handle, name), name, separator=",")
+    return platemaps.open_text_table(_unpacked(handle, name), name, separator=",")
 
 
 def _unpacked(handle: BinaryIO, name: str) -> BinaryIO:
@@ -36,7 +36,7 @@ def _unpacked(handle: BinaryIO, name: str) -> BinaryIO:
         return handle
     unpacked = gzip.GzipFile(fileobj=handle)
     try:
-        while unpacked.read(annotations.CHUNK_BYTES):
+        while unpacked.read(platemaps.CHUNK_BYTES):
             pass
         unpacked.seek(0)
     except (OSError, EOFError, zlib.error) as error:
@@ -44,22 +44,22 @@ def _unpacked(handle: BinaryIO, name: str) -> BinaryIO:
     return unpacked
 
 
-def _open_parquet(handle: BinaryIO, name: str) -> annotations.Table:
+def _open_parquet(handle: BinaryIO, name: str) -> platemaps.Table:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(handle, buffer_size=annotations.CHUNK_BYTES)
+        file = pq.ParquetFile(handle, buffer_size=platemaps.CHUNK_BYTES)
     except Exception as error:
         raise ValueError(f"{name}: not a readable parquet file ({error}); copy it again from its source") from error
     columns = [column.strip() for column in file.schema_arrow.names]
-    return annotations.Table(annotations.distinct(columns, name), _parquet_rows(file, name))
+    return platemaps.Table(platemaps.distinct(columns, name), _parquet_rows(file, name))
 
 
 def _parquet_rows(file, name: str) -> Iterator[list[str]]:
     try:
         for batch in file.iter_batches(store.BATCH_ROWS, use_threads=False):
             for row in zip(*(column.to_pylist() for column in batch.columns)):
-                yield [annotations.plain_cell(cell) for cell in row]
+                yield [platemaps.plain_cell(cell) for cell in row]
     except Exception as error:
         raise ValueError(f"{name}: not a readable parquet file ({error}); copy it again from its source") from error
 
@@ -145,16 +145,16 @@ def look_up(path: str, file: str, keys: Sequence[str], where: str) -> str | None
     return chosen[0] if chosen else None
 
 
-def image_files(table: annotations.Table, chosen: dict, plate: dict, source, name: str) -> Iterator[tuple]:
+def image_files(table: platemaps.Table, chosen: dict, plate: dict, source, name: str) -> Iterator[tuple]:
     """Yield (well, site, channel, key) of a plate's images; key is "" where the table names no file."""
-    annotations.require_columns(table, ["Metadata_Plate", "Metadata_Well", "Metadata_Site"], name)
+    platemaps.require_columns(table, ["Metadata_Plate", "Metadata_Well", "Metadata_Site"], name)
     find, others, listed = KeyFinder(plate, source), set(), False
     for row in table.records():
         if row["Metadata_Plate"] != plate["barcode"]:
             others.add(row["Metadata_Plate"])
             continue
         listed = True
-        well = annotations.normal_well(row["Metadata_Well"], name)
+        well = platemaps.normal_well(row["Metadata_Well"], name)
         site = normal_site(row["Metadata_Site"], f"{name}, well {well}")
         for channel, alias in chosen.items():
             where = f"{name}: plate {plate['plate']}, well {well}, site {site}, channel {channel}"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.plates import annotations, load_data
+from brightpaint.plates import load_data, platemaps
 from brightpaint.plates.files import Files
 from brightpaint.plates.keys import check_key
 
@@ -23,15 +23,15 @@ TABLE_OPTIONAL = ["perturbation", "target", "control_type"]
 def own_compounds(path: str) -> pd.DataFrame:
     """Return the compound metadata that the config names."""
     data = store.read_bytes(path, "source.compounds")
-    return annotations.compound_table(annotations.read_text_table(data, path), path)
+    return platemaps.compound_table(platemaps.read_text_table(data, path), path)
 
 
 @contextlib.contextmanager
-def opened(path: str) -> Iterator[annotations.Table]:
+def opened(path: str) -> Iterator[platemaps.Table]:
     """Open the user's own CSV."""
     with store.open_bytes(path, "source.table") as handle:
-        table = annotations.open_text_table(handle, path, separator=",")
-        annotations.require_columns(table, TABLE_COLUMNS, path)
+        table = platemaps.open_text_table(handle, path, separator=",")
+        platemaps.require_columns(table, TABLE_COLUMNS, path)
         known = TABLE_COLUMNS + TABLE_OPTIONAL
         for column in set(table.columns) - set(known):
             if near := difflib.get_close_matches(column, known, 1, 0.8):
@@ -39,7 +39,7 @@ def opened(path: str) -> Iterator[annotations.Table]:
         yield table
 
 
-def survey(table: annotations.Table, barcode: str, path: str) -> tuple[list[str], pd.DataFrame]:
+def survey(table: platemaps.Table, barcode: str, path: str) -> tuple[list[str], pd.DataFrame]:
     """Return a plate's channels, sorted, and what is said of its wells, each statement once."""
     plates, channels, wells = set(), set(), {}
     for row in table.records():
@@ -53,13 +53,13 @@ def survey(table: annotations.Table, barcode: str, path: str) -> tuple[list[str]
     return sorted(channels), pd.DataFrame(list(wells), columns=["well", *TABLE_OPTIONAL], dtype=str)
 
 
-def table_files(table: annotations.Table, chosen: dict, plate: dict, name: str) -> Iterator[tuple]:
+def table_files(table: platemaps.Table, chosen: dict, plate: dict, name: str) -> Iterator[tuple]:
     """Yield (well, site, channel, key) of a plate's images in the user's own CSV."""
     names, barcode = {alias: channel for channel, alias in chosen.items()}, plate.get("barcode", plate["plate"])
     for row in table.records():
         if row["plate"] != barcode or row["channel"] not in names:
             continue
-        well = annotations.normal_well(row["well"], name)
+        well = platemaps.normal_well(row["well"], name)
         site = load_data.normal_site(row["site"], f"{name}, well {well}")
         channel = names[row["channel"]]
         where = f"{name}: plate {plate['plate']}, well {well}, site {site}, channel {channel}"
@@ -81,7 +81,7 @@ def table_plate(settings: dict) -> tuple[Files, pd.DataFrame]:
 
 def table_wells(said: pd.DataFrame, compounds: str | None, name: str) -> pd.DataFrame:
     """Return the annotated wells of the user's own CSV; statements on one well that disagree are an error."""
-    wells = said.assign(well=[annotations.normal_well(well, name) for well in said["well"]]).drop_duplicates()
+    wells = said.assign(well=[platemaps.normal_well(well, name) for well in said["well"]]).drop_duplicates()
     twice = wells[wells.duplicated("well")]
     if len(twice):
         raise ValueError(f"{name}: the rows of well {twice['well'].iloc[0]} disagree on {', '.join(TABLE_OPTIONAL)}")
@@ -89,6 +89,6 @@ def table_wells(said: pd.DataFrame, compounds: str | None, name: str) -> pd.Data
         known = own_compounds(compounds)
     else:
         stated = wells.assign(broad_sample=wells["perturbation"])
-        known = annotations.compound_table(stated[stated["broad_sample"] != ""], name)
+        known = platemaps.compound_table(stated[stated["broad_sample"] != ""], name)
     platemap = pd.DataFrame({"well_position": wells["well"], "broad_sample": wells["perturbation"]})
-    return annotations.annotate_wells(platemap, known, name, blank_is_dmso=False)
+    return platemaps.annotate_wells(platemap, known, name, blank_is_dmso=False)

@@ -21,7 +21,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.plates import annotations
+from brightpaint.plates import platemaps
 from brightpaint.plates.own_table import TABLE_COLUMNS
 from brightpaint.study import choice
 
@@ -159,7 +159,7 @@ def tabulate(files: Iterable[str], names: dict, *, plate: str = "", time: int | 
             f"{len(others)} TIFFs{first}: expected {KNOWN}; give the folder of one export, or --skip-others"
         )
     images = pd.DataFrame([{**found, "file": name} for found, name in parsed if found and found["channel"]])
-    images["well"] = [annotations.normal_well(well, "well") for well in images["well"]]
+    images["well"] = [platemaps.normal_well(well, "well") for well in images["well"]]
     images["plate"] = plate or images["plate"]
     if (images["plate"] == "").any():
         raise ValueError(

@@ -15,7 +15,7 @@ from torch import nn
 from brightpaint.models.codecs.codec import codec_of
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.networks.unet import UNet
-from brightpaint.models.objectives import diffusion
+from brightpaint.models.objectives import denoiser
 from brightpaint.models.objectives.updates import OneNetwork
 from brightpaint.models.schedule import Schedule
 from brightpaint.study.presets import spec_of
@@ -52,7 +52,7 @@ class Denoising(OneNetwork):
         return gamma, eps, torch.rand(shape[0], generator=generator, device=generator.device) < self.dropout
 
     def loss(self, model, x, y, condition: Condition, gamma, eps, dropped) -> torch.Tensor:
-        return diffusion.loss(model, x, y, condition.without(dropped), gamma, eps, self.objective, self.norm)
+        return denoiser.loss(model, x, y, condition.without(dropped), gamma, eps, self.objective, self.norm)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Classification(OneNetwork):
         return noise(shape, generator)
 
     def loss(self, model, x, y, condition: Condition, gamma, eps) -> torch.Tensor:
-        return F.nll_loss(model(x, diffusion.add_noise(y, gamma, eps), gamma), condition.labels - 1)
+        return F.nll_loss(model(x, denoiser.add_noise(y, gamma, eps), gamma), condition.labels - 1)
 
 
 class Regressor(nn.Module):
@@ -105,10 +105,10 @@ def build_unet(settings: dict, channels: dict, labels: int) -> UNet:
     return UNet(spec, inputs, targets, labels)
 
 
-def build_denoiser(settings: dict, channels: dict, labels: int) -> diffusion.Denoiser:
+def build_denoiser(settings: dict, channels: dict, labels: int) -> denoiser.Denoiser:
     """Build the denoiser that training settings describe."""
     output = "preconditioned" if settings["preset"] == "fast" or settings["objective"] == "v" else "eps"
-    return diffusion.Denoiser(build_unet(settings, channels, labels), output)
+    return denoiser.Denoiser(build_unet(settings, channels, labels), output)
 
 
 def build_regressor(settings: dict, channels: dict, labels: int) -> Regressor:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from brightpaint.models.objectives.diffusion import RESIDUAL_SD, Denoiser, add_noise, loss, preconditioned_eps, scales
+from brightpaint.models.objectives.denoiser import RESIDUAL_SD, Denoiser, add_noise, loss, preconditioned_eps, scales
 
 GAMMAS = torch.tensor([4.4e-5, 0.01, 0.5, 0.99, 1 - 1e-6], dtype=torch.float64)
 
