@@ -113,7 +113,7 @@ def test_no_guided_arm_is_planned_to_take_longer_than_its_limit(made_up, arm, ch
 def test_the_demo_fits_a_partition_of_four_hours_and_a_node_of_16_gb_beside_another_job(shipped):
     demo = shipped("demo.yaml")
     assert limits.training_minutes(demo.config) <= 240 >= max(minutes(demo, name, "SIM003") for name in demo.arms)
-    assert max(limits.training_mb(demo.config), limits.painting_mb(demo.config)) <= 8500
+    assert max(limits.training_mb(demo.config), limits.painting_mb(demo.config, demo.config["arms"][0])) <= 8500
 
 
 def test_limits_grow_with_images_and_pixels_between_their_ends():
@@ -174,3 +174,9 @@ def test_a_point_of_a_sweep_is_given_time_for_the_fields_of_the_sweep(made_up):
     one = made_up({}, sweep=sweep)
     (point,) = one.sweep_points
     assert limits.painting_minutes(one, point["name"], RATES, plate="T2", parts=1) == 360  # 720 x 48 / 96
+
+
+def test_guidance_without_a_classifier_asks_for_the_memory_of_twice_the_images():
+    config = study(prepare={"size_px": 256}, sample={"batch": 2})
+    plain, guided = (limits.painting_mb(config, {"label_scale": scale}) - limits.SMALL_MB for scale in (1, 3))
+    assert guided == 2 * plain > 0

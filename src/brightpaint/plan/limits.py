@@ -78,9 +78,13 @@ def training_mb(config: dict) -> int:
     return _megabytes(config["train"]["batch"] * training_px(config) ** 2)
 
 
-def painting_mb(config: dict) -> int:
-    """Return the memory of a painting: as a training's of a quarter of the pixels, since no gradients are kept."""
-    return _megabytes(config["sample"]["batch"] * config["prepare"]["size_px"] ** 2 / 4)
+def painting_mb(config: dict, arm: dict) -> int:
+    """Return the memory of a painting: as a training's of a quarter of the pixels, since no gradients are kept.
+
+    Guidance without a classifier asks the network about twice the images at once.
+    """
+    images = config["sample"]["batch"] * (1 if arm["label_scale"] in (1, None) else 2)
+    return _megabytes(images * config["prepare"]["size_px"] ** 2 / 4)
 
 
 def _megabytes(pixels: float) -> int:
