@@ -53,7 +53,7 @@ def test_from_a_folder_of_tiffs_to_a_report(tmp_path):
     *_, plan = follow("tutorial_own_images.md", tmp_path)
     jobs = planned(plan)
     assert jobs["fetch"] == jobs["prepare"] == 3 and jobs["train"] == 4
-    assert {"profile", "active", "score", "montage", "worst"} <= set(jobs)
+    assert {"profile", "active", "score_images", "metrics", "montage", "worst"} <= set(jobs)
     table = (tmp_path / "images.csv").read_text()
     assert "MyPlate1,A01,1,DNA,MyPlate1/Images/r01c01f01p01-ch5sk1fk1fl1.tiff,DMSO,,negcon" in table
 
@@ -100,7 +100,7 @@ def test_the_readme_s_one_file_is_planned(tmp_path):
     )
     shutil.copytree(ROOT / "config", tmp_path / "config")
     jobs = planned(snakemake(tmp_path, command[1], *command[2].split(), "-n").stdout)
-    assert jobs["score"] == 1 and jobs["train"] == 1 and "montage" not in jobs
+    assert jobs["metrics"] == 1 and jobs["train"] == 1 and "montage" not in jobs
 
 
 def test_what_is_no_weights_file_is_refused_by_name(tmp_path):

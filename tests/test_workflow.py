@@ -52,7 +52,7 @@ def test_a_training_takes_the_place_of_its_shell(planning):
 def test_a_cutoff_of_one_s_own_belongs_to_training_and_painting_and_the_default_changes_no_setting(planning):
     def cutoffs() -> dict:
         said = snakemake(planning, "-n", "-p").stdout
-        found = re.findall(r"brightpaint\.models\.(train|sample) --settings '(.*?)'", said)
+        found = re.findall(r"brightpaint\.models\.(?:paint\.)?(train|sample) --settings '(.*?)'", said)
         return {(name, json.loads(text).get("cutoff")) for name, text in found}
 
     assert cutoffs() == {("train", None), ("sample", None)}
@@ -387,7 +387,7 @@ def test_more_sampling_steps_do_not_retrain(finished_study, tmp_path):
 def test_a_figure_setting_draws_figures_only(finished_study, tmp_path):
     jobs = changed(finished_study, tmp_path, lambda config: config["figures"].update(dpi=70))
     drawn = {"montage", "loss", "active_figure", "quality_figure", "worst", "noise", "plate_page", "feature_figure"}
-    drawn |= {"closeup", "attention", "tsne", "uncertainty_figure", "sweep_figure", "outlines", "overlap_figure"}
+    drawn |= {"closeup", "attention", "tsne", "uncertainty_figure", "sweep_figure", "outlines", "overlap"}
     assert set(jobs) == drawn
 
 
@@ -455,7 +455,7 @@ def test_a_changed_pipeline_of_ones_own_measures_again_and_trains_nothing(finish
 
 
 def test_code_of_a_module_reruns_nothing_and_a_forced_stage_and_what_follows_runs(finished_study):
-    module = ROOT / "src" / "brightpaint" / "models" / "sample.py"
+    module = ROOT / "src" / "brightpaint" / "models" / "paint" / "sample.py"
     status = module.stat()
     try:
         os.utime(module)
@@ -536,6 +536,6 @@ def test_other_parts_give_the_same_plate_and_touch_says_that_what_follows_is_who
     (folder / painted).unlink()
     snakemake(folder, "--cores", "2", painted)
     assert checksum(folder / painted) == checksum(finished_study / painted)
-    assert {"export", "score"} <= set(planned(snakemake(folder, "-n").stdout))
+    assert {"export", "score_images"} <= set(planned(snakemake(folder, "-n").stdout))
     snakemake(folder, "--cores", "1", "--touch")
     assert "Nothing to be done" in snakemake(folder, "-n").stdout

@@ -5,13 +5,13 @@ import torch
 from brightpaint import store
 from brightpaint.models import train
 from brightpaint.models.conditions.condition import Condition
+from brightpaint.models.objectives import denoiser as diffusion
 from brightpaint.models.objectives.losses import (
     Classification,
     Denoising,
     Regression,
     build_denoiser,
     build_regressor,
-    diffusion,
 )
 from brightpaint.models.paint import sample
 from models_fixture import CHANNELS, SETTINGS, labelled_plates, sample_arguments, scratch, train_arguments

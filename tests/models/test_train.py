@@ -16,7 +16,8 @@ from brightpaint import store
 from brightpaint.models import steps, train, train_classifier, trainer
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.data import TrainingImages, augment, random_window
-from brightpaint.models.objectives.losses import Denoising, build_denoiser, diffusion
+from brightpaint.models.objectives import denoiser as diffusion
+from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.trained import load_module
 from models_fixture import CHANNELS, SETTINGS, labelled_plates, labelled_weights, make_plate, train_arguments
 

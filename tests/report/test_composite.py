@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from brightpaint.report.figures import composite, montage
+from brightpaint.report.figures import composite, panels
 
 
 def test_at_most_three_stains_are_merged_the_usual_ones_first():
@@ -16,7 +16,7 @@ def test_at_most_three_stains_are_merged_the_usual_ones_first():
 def test_a_composite_is_the_sum_of_its_coloured_stains_cut_off_at_full_brightness():
     image = np.array([[0.0, 1.0], [0.5, 1.0]])
     layers = [(image, (0, 1), "#ff0000"), (image.T, (0, 1), "#0000ff"), (image, (0, 1), "#ff0000")]
-    merged = montage.picture({"layers": layers}, (2, 2))
+    merged = panels.picture({"layers": layers}, (2, 2))
     assert merged[0, 1].tolist() == [255, 0, 128] and merged[1, 0].tolist() == [255, 0, 255]
     assert merged[0, 0].tolist() == [0, 0, 0]
 
@@ -26,7 +26,7 @@ def test_the_close_up_is_where_most_stain_is_and_debris_does_not_decide():
     images[:, 150:250, 140:240] = 2.0
     images[0, 20, 20] = 1e4  # debris
     assert composite.crowded_part(images) == (150, 140)
-    assert montage.cut(images, (150, 140)).min() == 2.0
+    assert composite.cut(images, (150, 140)).min() == 2.0
     naive = max(
         (images[:, y : y + 100, x : x + 100].clip(max=6).mean(), -y, -x)
         for y in range(0, 201, 25)

@@ -316,7 +316,7 @@ def test_a_second_writer_is_refused_until_the_first_lets_go(tmp_path):
 
 KILLED = """
 import os, sys
-sys.path[:0] = [{src!r}, {tests!r}]
+sys.path[:0] = [{src!r}, {tests!r}, {tests!r} + "/store"]
 import test_store
 from brightpaint import store
 writer = store.StackWriter({path!r}, test_store.SHAPE, test_store.NAMES, key="k")

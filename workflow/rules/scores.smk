@@ -204,3 +204,6 @@ rule sweep:
         " --fields {input.fields:q} --predicted {input.predicted:q} --seconds {input.seconds:q}"
         " --medians {input.medians:q} --real-medians {input.real_medians:q} --selection {input.selection:q}"
         " --metrics {output:q} 2> {log:q}"
+
+
+keep("scores", lambda: [f"<results>/sweep/{STUDY.sweep_plate}.parquet"] if SWEPT else [])
