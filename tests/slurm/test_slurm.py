@@ -252,7 +252,8 @@ def test_a_job_over_its_memory_comes_back_with_more(finished):
     select = table[table["rule"].eq("select")].reset_index(drop=True)
     assert list(select["State"].str.startswith("COMPLETED")) == [False] * (len(select) - 1) + [True]
     asked = select["ReqTRES"].str.extract(r"mem=(\d+)M", expand=False).astype(int)
-    killed = finished["folder"] / ".snakemake" / "slurm_logs" / "rule_select" / f"{select['JobID'][0]}.log"
+    logs = finished["folder"] / ".snakemake" / "slurm_logs" / "rule_select"
+    killed = next(logs.rglob(f"{select['JobID'][0]}.log"))  # in a folder of its space
     assert "exceeded memory limit" in killed.read_text()
     assert len(select) >= 2 and list(asked) == [350 * attempt for attempt in range(1, len(select) + 1)]
 
