@@ -64,6 +64,7 @@ TINY = {
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let a file's tests run in one worker, for its fixtures' sake; the long ones first, so that no worker idles at the end.
 

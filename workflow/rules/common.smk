@@ -137,8 +137,8 @@ def trained():
 
 
 def by_attempt(amount):
-    """Resource function: `amount`, and as much again with every retry (retries stand in the profile)."""
-    return lambda wildcards, attempt: amount * attempt
+    """Resource function: `amount`, or what it says of the wildcards, and as much again with every retry (the profile's)."""
+    return lambda wildcards, attempt: attempt * (amount(wildcards) if callable(amount) else amount)
 
 
 def histories(wildcards):

@@ -110,7 +110,7 @@ rule sample:
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
-        mem_mb=painting_mb,
+        mem_mb=by_attempt(painting_mb),
         runtime=painting_minutes,
     params:
         settings=lambda wildcards: as_json(sampling(wildcards.arm)),
@@ -146,7 +146,7 @@ rule uncertainty:
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
-        mem_mb=painting_mb,
+        mem_mb=by_attempt(painting_mb),
         runtime=spread_minutes,
     params:
         settings=several_samples,

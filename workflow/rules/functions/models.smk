@@ -93,9 +93,9 @@ def painting_minutes(wildcards, samples=1):
     return limits.painting_minutes(STUDY, wildcards.arm, RATES, plate=wildcards.plate, parts=count, samples=samples)
 
 
-def painting_mb(wildcards, attempt):
-    """Memory of one part of an arm's painting, as much again with every retry."""
-    return attempt * limits.painting_mb(CONFIG, STUDY.entry("arms", wildcards.arm))
+def painting_mb(wildcards):
+    """Memory of one part of an arm's painting."""
+    return limits.painting_mb(CONFIG, STUDY.entry("arms", wildcards.arm))
 
 
 def spread_minutes(wildcards):
