@@ -7,7 +7,7 @@ RUN := env PATH="$(CURDIR)/.venv/bin:$(PATH)"
 CONFIG ?= config/config.yaml
 # A core a worker of the tests, and one worker more where they run on SLURM, which wait for it more than they work.
 WORKERS ?= $(shell echo $$(( $(CORES) + $(if $(filter 1 try,$(BRIGHTPAINT_SLURM)),1,0) )))
-PYTEST := $(RUN) python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=30
+PYTEST := $(RUN) python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
 
 .PHONY: demo plan rulegraph test test-slurm demo-slurm lint environments cellpose-environment clean-demo help
 

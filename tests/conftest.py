@@ -63,21 +63,15 @@ TINY = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let a file's tests run in one worker, for its fixtures' sake; the long ones first, so that no worker idles at the end.
+    """Put the long files first, so that no worker idles at the end; --dist loadfile keeps a file's tests in one worker.
 
-    In a file the tests of the finished study are a group of their own, and those on SLURM wait more than they work.
+    By file, not by group: pytest 9.2 ignores how xdist 3.8 names groups, and tests on SLURM would start several clusters.
     """
-    for item in items:
-        study = "+study" if "finished_study" in item.fixturenames else ""
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem + study))
     if "PYTEST_XDIST_WORKER" in os.environ:
-        rank = {"test_slurm": 0, "test_workflow+study": 1}
-        names = {item: next(item.iter_markers("xdist_group")).args[0] for item in items}
-        items.sort(key=lambda item: rank.get(names[item], 2 if names[item].endswith("+study") else 3))
+        rank = {"test_slurm": 0, "test_workflow": 1}
+        studies = {item.path for item in items if "finished_study" in item.fixturenames}
+        items.sort(key=lambda item: rank.get(item.path.stem, 2 if item.path in studies else 3))
 
 
 def cellprofiler_command() -> str | None:
