@@ -157,9 +157,8 @@ class Training:
             loss = update.loss(self._called, *batch)
         optimiser.zero_grad()
         (loss * weight).backward()
-        if (
-            several
-        ):  # by hand: DistributedDataParallel refuses a loss that leaves a weight out, as R1 does the last bias
+        # By hand: DistributedDataParallel refuses a loss that leaves a weight out, as R1 does the last bias.
+        if several:
             compute.average([value.grad for value in free if value.grad is not None])
         if self.settings["clip_norm"] is not None:
             nn.utils.clip_grad_norm_(free, self.settings["clip_norm"])

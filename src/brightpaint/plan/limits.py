@@ -11,6 +11,7 @@ import math
 
 from brightpaint.plan.painting import sampling_flop
 from brightpaint.study.choice import plate_tiles
+from brightpaint.study.samplers import asked_at_once
 from brightpaint.study.study import Study
 
 PAPER_PX, PAPER_BATCH, PAPER_IMAGES = 512, 2, 250_000
@@ -83,7 +84,7 @@ def painting_mb(config: dict, arm: dict) -> int:
 
     Guidance without a classifier asks the network about twice the images at once.
     """
-    images = config["sample"]["batch"] * (1 if arm["label_scale"] in (1, None) else 2)
+    images = config["sample"]["batch"] * asked_at_once(arm)
     return _megabytes(images * config["prepare"]["size_px"] ** 2 / 4)
 
 

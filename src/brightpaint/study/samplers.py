@@ -10,6 +10,11 @@ def steps_walked(arm: dict) -> int:
     return once * arm.get("mean_of", 1)
 
 
+def asked_at_once(arm: dict) -> int:
+    """Return how often the network is given each field in one pass: by classifier-free guidance twice, without label too."""
+    return 1 if arm["label_scale"] in (1, None) else 2
+
+
 def evaluations(arm: dict) -> int:
-    """Return how often sampling evaluates the network for one field: classifier-free guidance does so twice."""
-    return steps_walked(arm) * (1 if arm["label_scale"] in (1, None) else 2)
+    """Return how often sampling evaluates the network for one field."""
+    return steps_walked(arm) * asked_at_once(arm)
