@@ -57,7 +57,7 @@ TINY = {
         {"name": "pixel", "model": "pixel", "folds": ["A"], "profile": False},
     ],
     "sample": {"parts": 2, "batch": 2},
-    "cellprofiler": {"pipeline": "slim", "parts": 1},
+    "cellprofiler": {"pipeline": "quick.cppipe", "parts": 1},
     "figures": {"fields": 1, "dpi": 60},
     "compute": {"device": "cpu", "threads": 1, "torch_threads": 1},
 }
@@ -100,9 +100,9 @@ def real_data() -> Path:
     return Path(folder)
 
 
-def snakemake_command(folder: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
+def snakemake_command(folder: Path, *arguments: str, root: Path = ROOT) -> tuple[list[str], dict[str, str]]:
     """Return the command that runs the workflow in `folder`, which holds its config.yaml, and its environment."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--directory", str(folder)]
     if "--configfile" not in arguments:
         command += ["--configfile", str(folder / "config.yaml")]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -125,13 +125,17 @@ def warm_python(*modules: str) -> warm.Warm:
 QUICK = ["--scheduler", "greedy", "--max-jobs-per-timespan", "100000/1h"]
 
 
-def snakemake(folder: Path, *arguments: str, check: bool = True, fresh: bool = False) -> subprocess.CompletedProcess:
-    """Run the workflow in `folder`; all output is in `.stdout`.
+def snakemake(
+    folder: Path, *arguments: str, check: bool = True, fresh: bool = False, root: Path = ROOT
+) -> subprocess.CompletedProcess:
+    """Run the workflow in `folder`, by the code in `root`; all output is in `.stdout`.
 
     Snakemake and the `python` of its jobs are forks of processes that have their libraries loaded (warm.py), or, if
     `fresh`, started as a user's are.
     """
-    command, environment = snakemake_command(folder, *arguments)
+    command, environment = snakemake_command(folder, *arguments, root=root)
+    if root != ROOT:
+        environment["PYTHONPATH"] = str(root / "src")
     if fresh:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     else:
@@ -145,10 +149,23 @@ def snakemake(folder: Path, *arguments: str, check: bool = True, fresh: bool = F
     return done
 
 
+# A third of the time of slim: texture, granularity and where intensity lies are measured in tests/features.
+COSTLY = ("MeasureTexture", "MeasureGranularity", "MeasureObjectIntensityDistribution", "MeasureObjectNeighbors")
+
+
+def write_pipeline(path: Path) -> None:
+    """Write a pipeline of one's own: slim without what costs most."""
+    from brightpaint.features import pipeline
+
+    head, *modules = pipeline.blocks((ROOT / "resources" / "cellprofiler" / "slim.cppipe").read_text())
+    path.write_text(pipeline.renumbered(head, [block for block in modules if not block.startswith(COSTLY)]))
+
+
 def write_study(folder: Path, changes: dict | None = None, plates: str = TINY_PLATES) -> Path:
-    """Write the tiny study's config and plate table into `folder`; `changes` replace whole sections."""
+    """Write the tiny study's config, plate table and pipeline into `folder`; `changes` replace whole sections."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "plates.tsv").write_text(plates)
+    write_pipeline(folder / TINY["cellprofiler"]["pipeline"])
     study = {**json.loads(json.dumps(TINY)), **(changes or {})}
     (folder / "config.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     return folder

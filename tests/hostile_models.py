@@ -15,7 +15,7 @@ import torch
 
 from brightpaint import store
 from brightpaint.features import export
-from brightpaint.models import train, trainer
+from brightpaint.models import fit, train
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.paint import sample
 from brightpaint.models.steps import Training
@@ -33,10 +33,10 @@ def plate_and_weights(folder: Path) -> None:
     make_plate(folder, "P1", FIELDS)
     settings, labels = {**SETTINGS, "label": "perturbation"}, {"DMSO": 1, "cpd1": 2}
     tensors = build_denoiser(settings, CHANNELS, 2).state_dict()
-    store.write_weights(folder / "weights.safetensors", tensors, trainer.describe(settings, labels))
+    store.write_weights(folder / "weights.safetensors", tensors, fit.describe(settings, labels))
     settings["kind"] = "classifier"
     tensors = build_classifier(settings, CHANNELS, 2).state_dict()
-    store.write_weights(folder / "classifier.safetensors", tensors, trainer.describe(settings, labels))
+    store.write_weights(folder / "classifier.safetensors", tensors, fit.describe(settings, labels))
 
 
 def sampling(folder: Path, classifier: bool = False):
@@ -207,10 +207,10 @@ def unfinished(what: str, change, *words: str) -> Case:
         argv = train_arguments(folder / "out", [plate], SETTINGS)
         partial = folder / "out" / "weights.safetensors.partial"
         args = train.parse("", argv)
-        data = trainer.open_data(args)
+        data = fit.open_data(args)
         training = Training({"model": build_denoiser(SETTINGS, CHANNELS, 0)}, Denoising(2, "v", "l2", 0.1), SETTINGS)
         tensors, meta = training.state()
-        meta["made_from"] = json.loads(json.dumps(trainer.made_of(SETTINGS, data)))
+        meta["made_from"] = json.loads(json.dumps(fit.made_of(SETTINGS, data)))
         if callable(change):
             change(tensors, meta)
         store.write_weights(partial, tensors, meta)

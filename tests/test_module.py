@@ -48,6 +48,7 @@ PATHVARS = {name: f"painted/{name}" for name in ("results", "resources", "logs",
 def outer(tmp_path) -> Path:
     """A workflow of one rule that uses brightpaint on the tiny study."""
     study = {**json.loads(json.dumps(TINY)), "source": {"layout": "simulated"}, "pathvars": PATHVARS}
+    study["cellprofiler"]["pipeline"] = "slim"
     (tmp_path / "plates.tsv").write_text(TINY_PLATES)
     (tmp_path / "outer.yaml").write_text(yaml.safe_dump({"painting": study, "other": 1}))
     (tmp_path / "Snakefile").write_text(OUTER.replace("SNAKEFILE", str(ROOT / "workflow" / "Snakefile")))

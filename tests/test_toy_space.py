@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from brightpaint import store
-from conftest import ROOT, planned, snakemake_command
+from conftest import ROOT, planned, snakemake
 
 MODULE = '''"""Four quantiles of a field's stains."""
 import json
@@ -80,28 +79,17 @@ def repository_with_toy(folder: Path) -> Path:
     return folder
 
 
-def snakemake_of(root: Path, folder: Path, *arguments: str) -> str:
-    """Run the workflow of another root; returns its output."""
-    command, environment = snakemake_command(folder, *arguments)
-    command = [word.replace(str(ROOT / "Snakefile"), str(root / "Snakefile")) for word in command]
-    environment["PYTHONPATH"] = str(root / "src")
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-    assert done.returncode == 0, done.stdout[-6000:]
-    return done.stdout
-
-
 @pytest.mark.slow
 def test_a_toy_space_is_a_module_an_entry_and_a_rule(finished_study, tmp_path):
     root, study = repository_with_toy(tmp_path / "repository"), tmp_path / "study"
     shutil.copytree(finished_study, study, symlinks=True, ignore=shutil.ignore_patterns("locks"))
     wanted = [f"results/{name}" for name in ("tables/metrics.html", "figures/tsne/toy.png", "figures/overlap/full.png")]
     wanted += [f"results/scores/profiles/toy/{arm}.parquet" for arm in ("real", "pert", "lookup")]
-    wanted += ["--rerun-triggers", "mtime"]  # by default CellProfiler would run again: its pipeline lies elsewhere here
-    jobs = planned(snakemake_of(root, study, "-n", *wanted))
+    jobs = planned(snakemake(study, "-n", *wanted, root=root).stdout)
     assert jobs["toy"] == 3 and jobs["profile"] == 2 and jobs["lookup"] == jobs["tsne"] == jobs["overlap"] == 1
     assert jobs["score_profiles"] == 3 and jobs["score_distances"] == 1 and jobs["metrics"] == 3
     assert not {"train", "sample", "cellprofiler", "dino", "score_images", "score_objects"} & set(jobs)
-    snakemake_of(root, study, "--cores", "2", *wanted)
+    snakemake(study, "--cores", "2", *wanted, root=root)
     results = study / "results"
     own = store.read_table(results / "metrics" / "pert.parquet").query("space == 'toy'")
     assert {"nn", "top5", "map_target", "embedding_r", "embedding_distance", "embedding_mmd2"} <= set(own["metric"])

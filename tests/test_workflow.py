@@ -446,7 +446,6 @@ def test_a_removed_predict_plate_refetches_and_retrains_none(finished_study, tmp
 
 
 def test_a_changed_pipeline_of_ones_own_measures_again_and_trains_nothing(finished_study, tmp_path):
-    """By its content: the same path, another text. Between the two plans nothing is run."""
     own = tmp_path / "own.cppipe"
     own.write_text((ROOT / "resources" / "cellprofiler" / "slim.cppipe").read_text())
     jobs = changed(finished_study, tmp_path, lambda config: config["cellprofiler"].update(pipeline=str(own)))

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from brightpaint import store
-from brightpaint.models import trainer
+from brightpaint.models import fit
 from brightpaint.models.compute import Compute
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.objectives.updates import Update
@@ -150,10 +150,10 @@ def trained(folder, plates, stop_at=None, **how):
         if self.seen == stop_at:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    data = trainer.open_data(args)
+    data = fit.open_data(args)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Training, "step", stepped)
-        trainer.train_networks(args, data, networks(), Adversarial(), Adversarial(), ADAM)
+        fit.train_networks(args, data, networks(), Adversarial(), Adversarial(), ADAM)
     return args.weights
 
 
@@ -169,7 +169,7 @@ def test_a_stopped_training_of_two_networks_ends_with_the_same_bytes(tmp_path, p
     whole = trained(tmp_path / "whole", plates)
     with pytest.raises(SystemExit) as stopped:
         trained(tmp_path / "stopped", plates, stop_at=52)  # within a line of history, between two lazy steps
-    assert stopped.value.code == trainer.STOPPED
+    assert stopped.value.code == fit.STOPPED
     partial = tmp_path / "stopped" / "weights.safetensors.partial"
     tensors, meta = store.read_weights(partial)
     assert meta["seen"] == 52 and {"model.generator.layers.0.weight", "first.critic.layers.0.weight"} <= tensors.keys()

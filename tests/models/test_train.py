@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from brightpaint import store
-from brightpaint.models import steps, train, train_classifier, trainer
+from brightpaint.models import fit, steps, train, train_classifier
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.data import TrainingImages, augment, random_window
 from brightpaint.models.objectives import denoiser as diffusion
@@ -290,10 +290,10 @@ def test_state_of_other_settings_is_set_aside_and_the_difference_is_named(tmp_pa
     other, data = small_training(plates, learning_rate=0.5)
     other.step(*next(other.batches(data)))
     tensors, meta = other.state()
-    made_from = trainer.made_of({**SETTINGS, "learning_rate": 0.5}, data)
+    made_from = fit.made_of({**SETTINGS, "learning_rate": 0.5}, data)
     partial = tmp_path / "weights.safetensors.partial"
     store.write_weights(partial, tensors, {**meta, "made_from": made_from})
-    monkeypatch.setattr(trainer, "finish", lambda weights: None)
+    monkeypatch.setattr(fit, "finish", lambda weights: None)
     with caplog.at_level("INFO"):
         mixed = run(tmp_path, plates)
     assert "learning_rate: found 0.5, expected 0.002" in caplog.text and "label" not in caplog.text.split("(")[1]

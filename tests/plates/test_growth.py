@@ -18,9 +18,8 @@ from plates_fixture import COMPOUNDS, IMAGES, LOAD_DATA, PLATE, PLATEMAPS, index
 
 CHANNELS = ["Brightfield_L", "Brightfield", "Brightfield_H", "DNA", "RNA", "ER", "AGP", "Mito"]
 SITES, FEW, MANY = 3, 32, 384  # wells: 96 and 1,152 fields
-BOUND_MB = (
-    0.55  # 0.08 to 0.14 was measured, 0.44 of one's own table; the names of the 9,216 files in a list alone take 0.6
-)
+# 0.08 to 0.14 was measured, 0.44 of one's own table; the names of the 9,216 files in a list alone take 0.6.
+BOUND_MB = 0.55
 
 
 class Promised(FolderSource):

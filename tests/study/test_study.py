@@ -115,6 +115,15 @@ def test_guidance_of_what_paints_without_noise_is_refused(load, kind, guidance, 
     assert "has no label" not in str(error.value)
 
 
+def test_a_guidance_scale_without_a_classifier_is_refused(load):
+    arm = {"name": "x", "model": "m", "folds": ["A"], "guidance_scale": 3}
+    classifiers = [{"name": "guide", "label": "target"}]
+    sentence = "arm x: guidance_scale 3 guides by a classifier, and none is named; name one, or leave it out"
+    with pytest.raises(ValueError, match=sentence):
+        load(models=[{"name": "m"}], classifiers=classifiers, arms=[arm])
+    load(models=[{"name": "m"}], classifiers=classifiers, arms=[arm | {"classifier": "guide"}])
+
+
 def test_a_label_that_a_model_has_not_is_neither_swapped_nor_guided_by(load):
     for kind, change in (
         ("diffusion", {"label_scale": 2}),
