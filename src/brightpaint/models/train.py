@@ -15,7 +15,7 @@ import torch
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.models import compute, kinds
-from brightpaint.models.trainer import open_data
+from brightpaint.models.fit import open_data
 
 
 def parse(description: str, argv) -> argparse.Namespace:

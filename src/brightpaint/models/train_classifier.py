@@ -14,10 +14,10 @@ from brightpaint.base.cli import run
 from brightpaint.base.seeds import seed_of
 from brightpaint.models import compute
 from brightpaint.models.codecs.codec import codec_of
+from brightpaint.models.fit import open_data, train_network
 from brightpaint.models.networks.noise_classifier import Classifier
 from brightpaint.models.objectives.losses import Classification
 from brightpaint.models.train import parse
-from brightpaint.models.trainer import open_data, train_network
 from brightpaint.study.kinds import CLASSIFIER
 from brightpaint.study.presets import classifier_spec
 

@@ -17,9 +17,8 @@ from brightpaint.study.study import Study
 PAPER_PX, PAPER_BATCH, PAPER_IMAGES = 512, 2, 250_000
 PLATE_FIELDS = 2304  # of a plate whose fields are not known when a study is planned, as the paper's
 TRAINING_MIN, LEAST_MIN = 2880, 120  # twice the paper's 24 hours; start and waiting
-SLACK = (
-    1.875  # of a painting's limit over its planned minutes: 12 hours for a part of the paper's plate, planned as 6.4
-)
+# A painting's limit over its planned minutes: 12 hours for a part of the paper's plate, planned as 6.4.
+SLACK = 1.875
 SMALL_MB, LARGE_MB = 6000, 16000  # torch with CUDA is most of the first, batches and activations the rest
 # A GPU does the published 14 TFLOP/s, a core 67 GFLOP/s (resources/rates.tsv).
 CORE_S_PER_GPU_S = 200

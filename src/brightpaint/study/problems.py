@@ -159,8 +159,11 @@ def _arm_problems(study: Study) -> Iterable[str]:
 
 
 def _unguided(arm: dict, model: dict) -> Iterable[str]:
-    """Say which guidance an arm asks for of a model that paints without noise: it would be swallowed."""
+    """Say which guidance an arm asks for that would be swallowed: of a model that paints without noise, by no classifier."""
     if KINDS[model["kind"]].noise:
+        if arm["guidance_scale"] != 1 and not arm["classifier"]:
+            scale = arm["guidance_scale"]
+            yield f"arm {arm['name']}: guidance_scale {scale} guides by a classifier, and none is named; name one, or leave it out"
         return
     noisy = " or ".join(kind.name for kind in KINDS.values() if kind.noise)
     for key, nothing in {"classifier": None, "label_scale": 1, "guidance_scale": 1, "guidance_interval": None}.items():

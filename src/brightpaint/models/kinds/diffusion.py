@@ -17,13 +17,13 @@ from brightpaint.models.compute import Compute
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.conditions.labels import shown_indices
 from brightpaint.models.data import TrainingImages
+from brightpaint.models.fit import train_network
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.paint import walk
 from brightpaint.models.paint.field_noise import field_noise
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.train_classifier import build_classifier
 from brightpaint.models.trained import cutoff_of, load_module, read_model
-from brightpaint.models.trainer import train_network
 from brightpaint.study.kinds import CLASSIFIER
 
 log = logging.getLogger(__name__)

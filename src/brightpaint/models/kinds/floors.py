@@ -12,7 +12,7 @@ from tqdm import tqdm
 from brightpaint import store
 from brightpaint.models import compute
 from brightpaint.models.data import TrainingImages
-from brightpaint.models.trainer import describe
+from brightpaint.models.fit import describe
 
 
 def fields(data: TrainingImages) -> Iterator[tuple[np.ndarray, np.ndarray]]:

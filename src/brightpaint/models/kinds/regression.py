@@ -15,9 +15,9 @@ from brightpaint.models.compute import Compute
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.conditions.labels import shown_indices
 from brightpaint.models.data import TrainingImages
+from brightpaint.models.fit import train_network
 from brightpaint.models.objectives.losses import Regression, build_regressor
 from brightpaint.models.trained import cutoff_of, load_module
-from brightpaint.models.trainer import train_network
 
 
 def train(args: argparse.Namespace, data: TrainingImages) -> None:

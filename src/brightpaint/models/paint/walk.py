@@ -195,6 +195,20 @@ def check_path(path: Sequence[float]) -> None:
         raise ValueError(f"path {list(path)}: expected gammas in (0, 1] that rise all the way or fall all the way")
 
 
+def noise_share(sampler: str, eta: float, path: Sequence[float], draw: Callable | None) -> float:
+    """Return the share of ancestral noise that a sampler puts back; raise ValueError where it can't along this path."""
+    if sampler not in SAMPLERS:
+        raise ValueError(f"sampler {sampler!r}: expected one of {', '.join(SAMPLERS)}")
+    eta = {"ddpm": 1.0, "ddim": eta}.get(sampler, 0.0)
+    if eta > 0 and path[-1] < path[0]:
+        raise ValueError(
+            f"sampler {sampler} with eta {eta}: upwards no noise is put back; walk by ddim of eta 0, dpmpp or heun"
+        )
+    if eta > 0 and draw is None:
+        raise ValueError(f"sampler {sampler} with eta {eta} puts noise back; give `draw`, its source")
+    return eta
+
+
 def walk(
     denoise: Denoise,
     y: torch.Tensor,
@@ -225,17 +239,8 @@ def walk(
     -------
     (B, C_target, H, W) stains at `path[-1]`; z-scores at gamma 1
     """
-    if sampler not in SAMPLERS:
-        raise ValueError(f"sampler {sampler!r}: expected one of {', '.join(SAMPLERS)}")
     check_path(path)
-    eta = {"ddpm": 1.0, "ddim": eta}.get(sampler, 0.0)
-    if eta > 0 and path[-1] < path[0]:
-        raise ValueError(
-            f"sampler {sampler} with eta {eta}: upwards no noise is put back; walk by ddim of eta 0, dpmpp or heun"
-        )
-    if eta > 0 and draw is None:
-        raise ValueError(f"sampler {sampler} with eta {eta} puts noise back; give `draw`, its source")
-    clean = None
+    eta, clean = noise_share(sampler, eta, path, draw), None
     with torch.no_grad():
         for place, (gamma_from, gamma_to) in enumerate(zip(path[:-1], path[1:])):
             eps = denoise(x, y, gamma_from, condition)
