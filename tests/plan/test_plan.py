@@ -157,8 +157,9 @@ def test_sampling_grows_with_steps_and_images_with_fields(tmp_path):
 
 
 def test_cellpose_costs_where_it_is_asked_for(tmp_path):
-    plain = costs_in(tmp_path, {})
-    chosen = costs_in(tmp_path, {"cellprofiler": {**TINY["cellprofiler"], "segmentation": "cellpose"}})
+    slim = {"pipeline": "slim", "parts": 1}
+    plain = costs_in(tmp_path, {"cellprofiler": slim})
+    chosen = costs_in(tmp_path, {"cellprofiler": {**slim, "segmentation": "cellpose"}})
     assert "cellpose" not in plain.cpu_s and chosen.cpu_s["cellprofiler"] == plain.cpu_s["cellprofiler"]
     megapixels = chosen.cpu_s["cellprofiler"] / RATES["cellprofiler_slim"]
     assert chosen.cpu_s["cellpose"] == pytest.approx(RATES["cellpose"] * megapixels)
