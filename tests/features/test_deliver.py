@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,9 +12,9 @@ import tifffile
 
 from brightpaint import store
 from brightpaint.features import deliver, export
+from conftest import write_pipeline
 from features_fixture import FIVE, blobs, read, rows_of
 
-SLIM = Path(__file__).parents[2] / "resources" / "cellprofiler" / "slim.cppipe"
 SETTINGS = {"window": [-5, 15], "channels": FIVE, "pixel_size_um": 0.5, "cutoff": 15}
 
 
@@ -96,7 +95,8 @@ def test_the_real_cellprofiler_reads_what_was_delivered(tmp_path, plate, cellpro
 
     folder = run(tmp_path)
     (folder / "export.json").write_text(json.dumps({"pixel_size_um": 1.0}))
-    module.measure(cellprofiler, SLIM, folder, tmp_path / "tables")
+    write_pipeline(tmp_path / "quick.cppipe")
+    module.measure(cellprofiler, tmp_path / "quick.cppipe", folder, tmp_path / "tables")
     images = read(tmp_path / "tables" / "Image.csv")
     expected = blobs()[1]
     assert [int(float(row["Count_Nuclei"])) for row in images] == [expected, expected]

@@ -11,6 +11,7 @@ import pytest
 from brightpaint import store
 from brightpaint.features import cells_part, label_pairs, loaded_objects, pipeline
 from brightpaint.features.pipeline import label_file
+from conftest import write_pipeline
 from features_fixture import FIVE, blobs, read, write_images
 
 PIPELINES = Path(__file__).parents[2] / "resources" / "cellprofiler"
@@ -164,7 +165,8 @@ def test_the_real_program_measures_the_objects_it_is_given_under_their_numbers(t
     images = write_images(tmp_path / "images", np.stack([blobs()[0]] * 3))
     labels = write_labels(tmp_path / "labels", images, [few, none, full])
     tables = tmp_path / "tables"
-    module.measure(cellprofiler, SLIM, images, tables, labels)
+    write_pipeline(tmp_path / "quick.cppipe")
+    module.measure(cellprofiler, tmp_path / "quick.cppipe", images, tables, labels)
     image = read(tables / "Image.csv")
     for name in ("Nuclei", "Cells", "Cytoplasm"):
         assert [float(row[f"Count_{name}"]) for row in image] == [9, 0, 9]
@@ -187,7 +189,7 @@ def test_the_real_program_measures_the_objects_it_is_given_under_their_numbers(t
     joined = cells_part.join_compartments(*(objects[name] for name in ("Nuclei", "Cells", "Cytoplasm")))
     assert len(joined) == 18 and len(keys) == 3
     assert (joined["ObjectNumber"] == joined["Cells_Parent_Nuclei"]).all()
-    assert f"Texture_Contrast_{FIVE[0]}_3_00_64" in " ".join(joined.columns)
+    assert f"Intensity_MeanIntensity_{FIVE[0]}" in " ".join(joined.columns)
 
 
 @pytest.mark.cellprofiler
@@ -197,6 +199,7 @@ def test_the_real_program_takes_the_lowest_cell_of_a_full_field_for_background_a
     nuclei, cells = squares([5, 2, 8, 1, 9, 3, 7, 4, 6])
     images = write_images(tmp_path / "images", blobs()[0][None])
     labels = write_labels(tmp_path / "labels", images, [(nuclei, np.where(cells > 0, cells, 9))])
+    write_pipeline(tmp_path / "quick.cppipe")
     with pytest.raises(ValueError, match="CellProfiler loaded 8 Cells, the label image holds 9"):
-        module.measure(cellprofiler, SLIM, images, tmp_path / "tables", labels)
+        module.measure(cellprofiler, tmp_path / "quick.cppipe", images, tmp_path / "tables", labels)
     assert not (tmp_path / "tables").exists()
