@@ -31,6 +31,10 @@ import warm
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
+# One folder of all workers, made and removed by the process that starts them: for what tests train and then only read.
+if "BRIGHTPAINT_TESTS_SHARED" not in os.environ:
+    os.environ["BRIGHTPAINT_TESTS_SHARED"] = tempfile.mkdtemp(prefix="brightpaint-tests-")
+    atexit.register(shutil.rmtree, os.environ["BRIGHTPAINT_TESTS_SHARED"], ignore_errors=True)
 
 # Small enough for a minute or two of CPU, and still every stage: two study plates, one predict plate.
 TINY_PLATES = """plate\trole\tproject\tsource\tbatch
@@ -120,6 +124,11 @@ def warm_python(*modules: str) -> warm.Warm:
     return server
 
 
+def warm_path(path: str) -> str:
+    """Return a PATH whose `python` is a fork of one that has the libraries of our jobs loaded."""
+    return f"{warm_python(*warm.WORKING).program.parent}:{path}"
+
+
 # Snakemake 9.27 looks for jobs to start once a second for *each* time that it has started some, and each time the solver
 # of its scheduler is a process: with hundred jobs behind it that is much of a core, while a job waits for one.
 QUICK = ["--scheduler", "greedy", "--max-jobs-per-timespan", "100000/1h"]
@@ -140,8 +149,7 @@ def snakemake(
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     else:
         if not {"-n", "--touch", "--unlock", "--report"} & set(arguments):
-            jobs = warm_python(*warm.WORKING).program.parent
-            environment["PATH"] = f"{jobs}:{environment['PATH']}"
+            environment["PATH"] = warm_path(environment["PATH"])
             command[3:3] = QUICK
         done = warm_python(*warm.PLANNING).run(command[1:], environment)
     if check and done.returncode:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import json
-import tempfile
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -125,17 +127,28 @@ def sample_arguments(
     return [str(word) for word in words]
 
 
-@functools.cache
 def scratch() -> Path:
-    """Return a folder that lasts as long as the tests."""
-    scratch.folder = tempfile.TemporaryDirectory()
-    return Path(scratch.folder.name)
+    """Return the folder of all workers, which lasts as long as the tests."""
+    return Path(os.environ["BRIGHTPAINT_TESTS_SHARED"])
+
+
+def made(name: str, make: Callable[[], object]) -> Path:
+    """Return a file in `scratch`, which the first worker that asks for it makes."""
+    path = scratch() / name
+    with open(path.with_suffix(".asked"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            make()
+    return path
 
 
 @functools.cache
 def labelled_plates() -> list[tuple[Path, Path]]:
     """Return two training plates and a test plate."""
-    return [make_plate(scratch(), f"P{number}", 8, seed=number) for number in (1, 2, 3)]
+    names = ["P1", "P2", "P3"]
+    for seed, name in enumerate(names, 1):
+        made(f"{name}.parquet", lambda name=name, seed=seed: make_plate(scratch(), name, 8, seed=seed))
+    return [(scratch() / f"{name}.tif", scratch() / f"{name}.parquet") for name in names]
 
 
 @functools.cache
@@ -149,5 +162,5 @@ def labelled_weights() -> Path:
         "learning_rate": 4e-3,
         "ema_images": 300,
     }
-    train.main(train_arguments(scratch(), labelled_plates()[:2], settings))
-    return scratch() / "weights.safetensors"
+    arguments = train_arguments(scratch(), labelled_plates()[:2], settings)
+    return made("weights.safetensors", lambda: train.main(arguments))

@@ -189,7 +189,7 @@ def test_two_processes_take_the_step_of_one(tmp_path, plates, monkeypatch):
 
 @pytest.mark.slow
 def test_two_processes_told_to_stop_save_one_state_and_go_on(tmp_path, plates, caplog):
-    settings = {**SETTINGS, "images": 200, "validation_share": 0.2, "validate_every_images": 100}
+    settings = {**SETTINGS, "images": 80, "validation_share": 0.2, "validate_every_images": 40}
     arguments = [*train_arguments(tmp_path, plates, settings), "--compute", '{"save_every_s": 0}']
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
@@ -209,8 +209,8 @@ def test_two_processes_told_to_stop_save_one_state_and_go_on(tmp_path, plates, c
         train.main(train_arguments(tmp_path, plates, settings))  # one process goes on where two stopped
     assert f"going on from image {seen}" in caplog.text
     lines = store.read_json_lines(tmp_path / "weights.jsonl")
-    assert lines[-1]["images"] == 200 and not partial.exists()
-    assert sorted({line["images"] for line in lines if "validation_loss" in line}) == [100, 200]
+    assert lines[-1]["images"] == 80 and not partial.exists()
+    assert sorted({line["images"] for line in lines if "validation_loss" in line}) == [40, 80]
 
 
 def test_more_processes_than_images_of_a_batch_are_refused(tmp_path, plates, monkeypatch):

@@ -14,17 +14,15 @@ from brightpaint.models.objectives.losses import (
     build_regressor,
 )
 from brightpaint.models.paint import sample
-from models_fixture import CHANNELS, SETTINGS, labelled_plates, sample_arguments, scratch, train_arguments
+from models_fixture import CHANNELS, SETTINGS, labelled_plates, made, sample_arguments, scratch, train_arguments
 
 REGRESSION = {**SETTINGS, "kind": "regression", "label": "perturbation", "images": 1600, "batch": 8, "ema_images": 100}
 REGRESSION["learning_rate"] = 4e-3
 
 
 def regression_weights():
-    path = scratch() / "regression.safetensors"
-    if not path.exists():
-        train.main(train_arguments(scratch(), labelled_plates()[:2], REGRESSION, "regression"))
-    return path
+    arguments = train_arguments(scratch(), labelled_plates()[:2], REGRESSION, "regression")
+    return made("regression.safetensors", lambda: train.main(arguments))
 
 
 def paint(path, weights, **changes):
