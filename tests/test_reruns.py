@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, TINY_PLATES, planned, snakemake, write_study
+from conftest import ROOT, TINY_PLATES, copy_of, planned, snakemake, write_study
 
 pytestmark = pytest.mark.slow
 
@@ -100,3 +101,22 @@ def test_a_study_plate_less_trains_again_where_it_took_part_and_prepares_nothing
     assert whole["train"] == 1 and {"sample", "score_images", "montage"} <= set(whole)
     assert not {"simulate", "index", "fetch", "illumination", "prepare", "quality"} & set(whole)
     assert {path: path.stat().st_mtime_ns for path in made} == made  # a plate that left the study keeps its files
+
+
+def test_what_the_changelog_says_takes_a_finished_study_over_into_a_version_of_other_commands(
+    clone, finished_study, tmp_path
+):
+    folder = copy_of(finished_study, tmp_path / "study")
+    for wing in ("models", "features", "embedders", "profiles", "scores"):
+        rules = clone / "workflow" / "rules" / f"{wing}.smk"
+        rules.write_text(re.sub(r"(?<!\) )python -m", "env python -m", rules.read_text()))  # not of $(launch 1) python
+    before = planned(snakemake(folder, "-n", root=clone).stdout)
+    assert {"sample", "gather", "cellprofiler", "cells", "select", "profile", "score_images", "metrics"} <= set(before)
+    assert not {"index", "fetch", "prepare", "train"} & set(before)
+    (told,) = re.findall(r"`snakemake (--cores 1 --touch .*?)`", (ROOT / "CHANGELOG.md").read_text())
+    snakemake(folder, *told.split(), root=clone)
+    after = planned(snakemake(folder, "-n", root=clone).stdout)
+    assert {"score_images", "metrics", "metrics_table", "worst"} <= set(after)
+    stages = ("plates", "models", "features", "embedders", "profiles")
+    made = "".join((clone / "workflow" / "rules" / f"{wing}.smk").read_text() for wing in stages)
+    assert not set(after) & set(re.findall(r"^rule (\w+):", made, re.MULTILINE))
