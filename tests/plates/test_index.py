@@ -12,6 +12,7 @@ import pytest
 from brightpaint import store
 from brightpaint.plates import index, load_data, missing, own_table, platemaps
 from brightpaint.plates.folder import FolderSource
+from brightpaint.study.annotations import NUMBERS, REQUIRED
 from plates_fixture import (
     CHANNELS,
     COMPOUNDS,
@@ -60,7 +61,7 @@ def test_one_row_a_field_and_channel_in_order(mirror):
     assert first["file"] == "A01_s1_Brightfield_L.tif" and first["etag"] == ""
     assert first["size"] == (mirror / first["key"]).stat().st_size
     assert (table["Metadata_Plate"] == "P1").all() and (table["Metadata_Source"] == "source_2").all()
-    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[platemaps.ANNOTATIONS]
+    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[REQUIRED]
     assert wells.loc["A01"].tolist() == ["BRD-1", "AKT1", ""]
     assert wells.loc["B01"].tolist() == ["DMSO", "", "negcon"]
     assert wells.loc["B02"].tolist() == ["BRD-3", "PLK1", "poscon_cp"]
@@ -80,7 +81,7 @@ def test_the_command_writes_the_same_bytes_twice(mirror, tmp_path):
     assert (one.parent / "P1.tsv").read_text().splitlines() == ["\t".join(missing.MISSING)]
     table = store.read_table(one)
     assert table["Metadata_Site"].dtype == np.int64 and table["size"].dtype == np.int64
-    assert not table.isna().any(axis=None)
+    assert not table.drop(columns=NUMBERS).isna().any(axis=None) and (table[NUMBERS].dtypes == np.float64).all()
 
 
 def as_urls(frame):
@@ -358,7 +359,7 @@ def test_compounds_of_ones_own_override_the_gallery(mirror, tmp_path):
     path = tmp_path / "mine.tsv"
     path.write_text("broad_sample\ttarget_list\tcontrol_type\nBRD-1\tB|A|B\tNA\nBRD-2\tNA\tNA\nBRD-3\tC\tNA\n")
     table, _ = index.index_plate(index_settings(mirror, compounds=str(path)))
-    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[platemaps.ANNOTATIONS]
+    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[REQUIRED]
     assert wells.loc["A01"].tolist() == ["BRD-1", "A|B", ""]
     assert wells.loc["A02"].tolist() == ["BRD-2", "", ""]
     assert wells.loc["B01"].tolist() == ["DMSO", "", "negcon"]
@@ -401,7 +402,7 @@ def test_what_counts_as_dmso():
     platemap = pd.DataFrame(
         {"well_position": ["A1", "A2", "A3", "A4", "A5", "A6"], "broad_sample": ["", "S1", "S2", "S3", "S4", "S9"]}
     )
-    wells = platemaps.annotate_wells(platemap, compounds, "map").set_index("Metadata_Well")
+    wells = platemaps.annotate_wells(platemap, compounds, "map").set_index("Metadata_Well")[REQUIRED]
     assert wells.loc["A01"].tolist() == wells.loc["A03"].tolist() == ["DMSO", "", "negcon"]
     assert wells.loc["A02"].tolist() == ["S1", "T", ""]
     assert wells.loc["A04"].tolist() == ["S3", "", "negcon"]  # a negative control that is not DMSO keeps its name
@@ -453,7 +454,7 @@ def test_ones_own_images_make_an_index(own):
     table, lacking = index.index_plate(own_settings(folder))
     assert lacking.empty and list(table["Channel"]) == ["Brightfield", "DNA"] * 3  # BF is an alias
     assert table["key"][0] == "images/A1 BF.tiff" and table["file"][0] == "A01_s1_Brightfield.tif"
-    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[platemaps.ANNOTATIONS]
+    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[REQUIRED]
     assert wells.loc["A01"].tolist() == ["drug", "AKT1|KRAS", ""]
     assert wells.loc["A02"].tolist() == ["DMSO", "", "negcon"]
     assert wells.loc["B01"].tolist() == ["", "", ""]  # not said, so not DMSO
@@ -472,7 +473,7 @@ def test_perturbations_are_optional(own):
     folder, frame = own
     store.write_table(frame[own_table.TABLE_COLUMNS], folder / "images.csv")
     table, _ = index.index_plate(own_settings(folder))
-    assert (table[platemaps.ANNOTATIONS] == "").all(axis=None)
+    assert (table[REQUIRED] == "").all(axis=None)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from brightpaint.plates.files import Files
 from brightpaint.plates.keys import check_key
 from brightpaint.plates.missing import expected_fields, find_missing, list_excluded, refuse_missing
 from brightpaint.study import choice
+from brightpaint.study.annotations import ANNOTATIONS
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ def check_fields(files: Files, wells: pd.DataFrame, plate: str) -> None:
 def index_rows(files: Files, wells: pd.DataFrame, plate: dict) -> Iterator[dict]:
     """Yield the rows of the index: one per field and channel, by well, site and the order of the channels."""
     first = {"Metadata_Source": plate.get("source", ""), "Metadata_Batch": plate.get("batch", "")}
-    known = wells.set_index("Metadata_Well")[platemaps.ANNOTATIONS].to_dict("index")
+    known = wells.set_index("Metadata_Well")[ANNOTATIONS].to_dict("index")
     for well, site, channel, key, size, etag in files:
         place = {"Metadata_Plate": plate["plate"], "Metadata_Well": well, "Metadata_Site": site}
         name = f"{well}_s{site}_{channel}.tif"

@@ -15,11 +15,10 @@ from typing import BinaryIO
 
 import pandas as pd
 
+from brightpaint.study.annotations import ANNOTATIONS, DMSO, REQUIRED, annotated, column_types
 from brightpaint.study.choice import WELL
 
-ANNOTATIONS = ["Metadata_perturbation", "Metadata_target", "Metadata_control_type"]
 NOTHING = {"", "NA", "N/A", "nan", "NaN", "None"}
-DMSO = "DMSO"
 CHUNK_BYTES = 1 << 16
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -217,12 +216,13 @@ def annotate_wells(platemap: pd.DataFrame, compounds: pd.DataFrame, name: str, *
         untreated = sample == "" and blank_is_dmso and (compound["control_type"] == "negcon" or solvent.upper() == DMSO)
         negative = compound["control_type"] == "negcon" and compound["pert_iname"] in ("", DMSO) and sample != ""
         if untreated or negative or sample.upper() == DMSO or (sample and compound["pert_iname"].upper() == DMSO):
-            rows.append([well, DMSO, "", "negcon"])
+            held = (DMSO, "", "negcon")
         elif sample == "":
-            rows.append([well, "", "", ""])
+            held = ("", "", "")
         else:
-            rows.append([well, sample, compound["target"], compound["control_type"]])
-    return pd.DataFrame(rows, columns=["Metadata_Well", *ANNOTATIONS], dtype=str)
+            held = (sample, compound["target"], compound["control_type"])
+        rows.append({"Metadata_Well": well, **annotated(dict(zip(REQUIRED, held)))})
+    return pd.DataFrame(rows, columns=["Metadata_Well", *ANNOTATIONS]).astype(column_types())
 
 
 def read_exclusions(data: bytes, name: str) -> set[str]:

@@ -30,12 +30,27 @@ def annotations_of(frame: pd.DataFrame, strata: list[str]) -> pd.DataFrame:
     return groups.first().reset_index()
 
 
+def with_one_dose(frame: pd.DataFrame, strata: list[str]) -> pd.DataFrame:
+    """Give every row the dose and treatment of its group: where doses are pooled, none, and the perturbation.
+
+    One treatment's doses may differ in their last digits, as platemaps write them: their median stands for it.
+    """
+    if "Metadata_treatment" not in frame:
+        return frame
+    groups = frame.groupby(strata, sort=False)
+    several = groups["Metadata_treatment"].transform("nunique") > 1
+    return frame.assign(
+        Metadata_dose=groups["Metadata_dose"].transform("median").mask(several),
+        Metadata_treatment=frame["Metadata_treatment"].mask(several, frame["Metadata_perturbation"]),
+    )
+
+
 def median_of(frame: pd.DataFrame, strata: list[str], features: list[str], sums: list[str]) -> pd.DataFrame:
     """Return the median of each group, with its annotations and the sums of `sums`, in order of first appearance.
 
     A group without any value of a feature keeps NaN there.
     """
-    described = annotations_of(frame, strata)
+    described = annotations_of(with_one_dose(frame, strata), strata)
     totals = frame.groupby(strata, sort=False)[sums].sum().reset_index()
     described = described.merge(totals, on=strata, validate="one_to_one")
     if not features or not len(frame):
