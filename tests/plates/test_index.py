@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.plates import index, load_data, missing, own_table, platemaps
+from brightpaint.plates import compounds, index, load_data, missing, own_table, platemaps
 from brightpaint.plates.folder import FolderSource
 from brightpaint.study.annotations import NUMBERS, REQUIRED
 from plates_fixture import (
@@ -393,7 +393,7 @@ def test_excluded_perturbations_lose_their_wells(mirror, tmp_path):
 
 
 def test_what_counts_as_dmso():
-    compounds = platemaps.compound_table(
+    known = compounds.compound_table(
         pd.DataFrame(
             {"broad_sample": ["", "S1", "S2", "S3", "S4"], "target": ["", "T", "", "", "U"],
              "control_type": ["negcon", "", "negcon", "negcon", "poscon"], "pert_iname": ["DMSO", "x", "DMSO", "LacZ", "y"]}
@@ -402,7 +402,7 @@ def test_what_counts_as_dmso():
     platemap = pd.DataFrame(
         {"well_position": ["A1", "A2", "A3", "A4", "A5", "A6"], "broad_sample": ["", "S1", "S2", "S3", "S4", "S9"]}
     )
-    wells = platemaps.annotate_wells(platemap, compounds, "map").set_index("Metadata_Well")[REQUIRED]
+    wells = platemaps.annotate_wells(platemap, known, "map").set_index("Metadata_Well")[REQUIRED]
     assert wells.loc["A01"].tolist() == wells.loc["A03"].tolist() == ["DMSO", "", "negcon"]
     assert wells.loc["A02"].tolist() == ["S1", "T", ""]
     assert wells.loc["A04"].tolist() == ["S3", "", "negcon"]  # a negative control that is not DMSO keeps its name
@@ -411,7 +411,7 @@ def test_what_counts_as_dmso():
 
 
 def test_a_blank_well_without_dmso_is_empty():
-    nothing = platemaps.merge_compounds({}, set())
+    nothing = compounds.merge_compounds({}, set())
     platemap = pd.DataFrame({"well_position": ["A1", "A2"], "broad_sample": ["", ""], "solvent": ["DMSO", ""]})
     wells = platemaps.annotate_wells(platemap, nothing, "map")
     assert wells["Metadata_perturbation"].tolist() == ["DMSO", ""]
@@ -421,8 +421,8 @@ def test_a_blank_well_without_dmso_is_empty():
 def test_a_sample_with_two_control_types_is_refused():
     frame = pd.DataFrame({"broad_sample": ["S", "S"], "target": ["A", "B"], "control_type": ["negcon", "poscon"]})
     with pytest.raises(ValueError, match="c.tsv: S has the control types negcon, poscon; keep one"):
-        platemaps.compound_table(frame, "c.tsv")
-    merged = platemaps.compound_table(frame.assign(control_type=""), "c.tsv")
+        compounds.compound_table(frame, "c.tsv")
+    merged = compounds.compound_table(frame.assign(control_type=""), "c.tsv")
     assert merged["target"].tolist() == ["A|B"]
 
 
@@ -587,10 +587,8 @@ def test_real_load_data(real_data, name, tmp_path):
 def real_wells(real_data, metadata: str) -> pd.DataFrame:
     folder = real_data / "metadata"
     platemap = platemaps.read_text_table((folder / "JUMP-Target-2_compound_platemap.tsv").read_bytes(), "platemap")
-    compounds = platemaps.compound_table(
-        platemaps.read_text_table((folder / metadata).read_bytes(), metadata), metadata
-    )
-    return platemaps.annotate_wells(platemap, compounds, "platemap")
+    known = compounds.compound_table(platemaps.read_text_table((folder / metadata).read_bytes(), metadata), metadata)
+    return platemaps.annotate_wells(platemap, known, "platemap")
 
 
 def test_the_papers_290_perturbations_in_145_pairs(real_data):
