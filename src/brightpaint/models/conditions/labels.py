@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from brightpaint.study.annotations import DMSO, GIVEN
+from brightpaint.study.annotations import DMSO, GIVEN, named, unit_column
 
 
 def label_names(fields: pd.DataFrame, label: str) -> pd.Series:
@@ -92,7 +92,7 @@ def shown_indices(fields: pd.DataFrame, label: str, numbers: dict[str, int], sho
 
 
 def active_rows(fields: pd.DataFrame, actives: pd.DataFrame | None) -> np.ndarray:
-    """Return the row numbers of the fields whose perturbation is active; of all fields without a table.
+    """Return the row numbers of the fields whose perturbation (or treatment) is active; of all fields without a table.
 
     DMSO is not an active perturbation: a model of the active subset never sees it, as in the paper.
     """
@@ -101,5 +101,6 @@ def active_rows(fields: pd.DataFrame, actives: pd.DataFrame | None) -> np.ndarra
     missing = {"Metadata_perturbation", "active"} - set(actives.columns)
     if missing:
         raise ValueError(f"table of actives: columns {sorted(missing)} are missing; found {list(actives.columns)}")
-    chosen = set(actives.loc[actives["active"] == 1, "Metadata_perturbation"].astype(str)) - {DMSO, ""}
-    return np.flatnonzero(fields["Metadata_perturbation"].isin(chosen).to_numpy())
+    unit = unit_column(actives)
+    chosen = set(actives.loc[actives["active"] == 1, unit].astype(str)) - {DMSO, ""}
+    return np.flatnonzero(named(fields, unit).isin(chosen).to_numpy())

@@ -9,7 +9,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
-from brightpaint.scores.profiles.matching import well_places
+from brightpaint.profiles.treatments import well_places
 
 
 def choose_fields(fields: pd.DataFrame, count: int) -> list[int]:
