@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from brightpaint import store
 from brightpaint.models.conditions.labels import active_rows, label_names, swapped_names
-from brightpaint.profiles import active, cell_profiles, lookup, treatments
+from brightpaint.profiles import active, cell_profiles, lookup, profile, treatments
 from brightpaint.profiles.clusters import principal_components, units_of
+from brightpaint.report.figures import active_figure
 from brightpaint.scores.pairing import covered, join_rows
 from brightpaint.scores.profiles import matching, retrieval
 from brightpaint.scores.rows import read_active
@@ -249,3 +251,37 @@ def test_a_model_can_be_told_the_treatment_and_shown_a_wrong_one():
     assert set(swapped) == set(names) - {"DMSO"}
     assert all(wrong[0] != own[0] for own, wrong in swapped.items())  # of another target
     assert len(set(swapped.values())) == 4
+
+
+# --- the commands, from field medians to the figure ---
+
+
+def test_the_commands_by_treatment_write_tables_that_say_so(tmp_path):
+    plate = plate_of({"X": {0.1: 0.0, 10.0: 30.0}, "Y": {1.0: 0.0}}, dmso=40)
+    store.write_table(plate, tmp_path / "P1.parquet")
+    selection = pd.DataFrame({"feature": FEATURES, "kept": 1, "reason": ""})
+    store.write_table(selection, tmp_path / "selection.tsv")
+    paths = [str(tmp_path / name) for name in ("selection.tsv", "active.tsv", "wells.parquet", "agreement.tsv")]
+    settings = '{"components": 6, "permutations": 100, "alpha": 0.2, "unit": "treatment"}'
+    active.main(["--settings", settings, "--medians", str(tmp_path / "P1.parquet"), "--selection", paths[0],
+                 "--active", paths[1], "--wells", paths[2], "--agreement", paths[3]])  # fmt: skip
+    table, wells = store.read_actives(paths[1]), store.read_table(paths[2])
+    assert dict(zip(table["Metadata_treatment"], table["active"])) == {"DMSO": 0, "X@0.1uM": 0, "X@10uM": 1, "Y@1uM": 0}
+    assert table["Metadata_perturbation"].tolist() == ["DMSO", "X", "X", "Y"]
+    assert table["Metadata_dose"].tolist()[1:] == [0.1, 10, 1] and table["grit"].isna().all()
+    assert wells.loc[wells["Metadata_treatment"] == "X@10uM", ["Metadata_perturbation", "active"]].values.tolist() == [
+        ["X", 1]
+    ]
+    figure = active_figure.active_figure(table, wells, store.read_table(paths[3]))
+    title = figure._suptitle.get_text()
+    assert title.startswith(
+        "1 of 3 treatments are active\n3 have one well: their distance is set against DMSO wells left out"
+    )
+    units = active_figure.target_table(table)
+    assert units["unit"].tolist() == ["X@0.1uM", "X@10uM", "Y@1uM"]
+    plt.close(figure)
+    profile.main(["--space", "cellprofiler", "--settings", '{"recipe": "paper", "unit": "treatment"}',
+                  "--tables", str(tmp_path / "P1.parquet"), "--selection", paths[0],
+                  "--wells", paths[2], "--perturbations", str(tmp_path / "p.parquet")])  # fmt: skip
+    (frame,) = matching.by_plate(tmp_path / "p.parquet", "real").values()
+    assert list(frame.index) == ["X@0.1uM", "X@10uM", "Y@1uM"] and frame.index.name == "Metadata_treatment"
