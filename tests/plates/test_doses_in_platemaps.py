@@ -12,6 +12,7 @@ import pytest
 from brightpaint import store
 from brightpaint.plates import compounds, flag, index, molarity, own_table, platemaps
 from brightpaint.study.annotations import ANNOTATIONS
+from conftest import TINY_PLATES, snakemake, write_study
 from plates_fixture import PLATEMAPS, index_settings, raw_image, write_gallery
 
 NOTHING = compounds.merge_compounds({}, set())
@@ -259,3 +260,23 @@ def test_the_plate_tables_cell_line_and_time_go_into_the_fields():
         ValueError, match="plate P, well A01.*the plate table says cell_line A549, the table of images U2OS"
     ):
         flag.with_cells(fields.assign(Metadata_cell_line="U2OS"), cells)
+
+
+@pytest.mark.slow
+def test_a_plate_tables_cell_line_changes_the_command_of_flag_alone(tmp_path):
+    """Nothing that reads or makes an image changes, and a study by treatment differs in profiles and actives alone."""
+    header, *rows = TINY_PLATES.strip().splitlines()
+    lines = "\n".join([f"{header}\tcell_line\ttime_h", *(f"{row}\tA549\t48" for row in rows)]) + "\n"
+    images = {"layout": "gallery", "url": str(tmp_path)}  # a simulated plate of another cell line is another plate
+
+    def commands(name: str, changes: dict, plates: str = TINY_PLATES) -> set[str]:
+        folder = write_study(tmp_path / name, {"source": images, **changes}, plates)
+        said = snakemake(folder, "-n", "-p").stdout
+        return set(re.findall(r"Shell command: (python -m brightpaint.*)", said))
+
+    plain, cells, doses = commands("a", {}), commands("b", {}, lines), commands("c", {"unit": "treatment"})
+    assert len(plain) > 20
+    assert {line.split()[2] for line in plain ^ cells} == {"brightpaint.plates.flag"}
+    assert all('"cells": {"cell_line": "A549", "time_h": "48"}' in line for line in cells - plain)
+    assert {line.split()[2].split(".")[-1] for line in plain ^ doses} == {"profile", "active", "metrics_table"}
+    assert not any('"unit"' in line or "molecules" in line or "dose" in line for line in plain)
