@@ -10,6 +10,7 @@ import pytest
 
 from brightpaint import store
 from brightpaint.plates import flag, illumination, prepare, quality
+from brightpaint.study.annotations import REQUIRED
 from brightpaint.study.schema import validate
 from conftest import ROOT, TINY
 
@@ -23,7 +24,7 @@ def through(folder, raw, files: dict[str, str], channels: dict) -> tuple[store.S
         "Metadata_Plate": "P1",
         "Metadata_Well": "A01",
         "Metadata_Site": 1,
-        **dict.fromkeys(prepare.ANNOTATIONS, ""),
+        **dict.fromkeys([*prepare.ORIGIN, *REQUIRED], ""),
     }
     rows = [{**keys, "Channel": name, "key": file, "file": file} for name, file in files.items()]
     store.write_table(pd.DataFrame(rows), folder / "index.parquet")

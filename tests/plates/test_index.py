@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.plates import index, load_data, missing, own_table, platemaps
+from brightpaint.plates import compounds, index, load_data, missing, own_table, platemaps
 from brightpaint.plates.folder import FolderSource
+from brightpaint.study.annotations import NUMBERS, REQUIRED
 from plates_fixture import (
     CHANNELS,
     COMPOUNDS,
@@ -60,7 +61,7 @@ def test_one_row_a_field_and_channel_in_order(mirror):
     assert first["file"] == "A01_s1_Brightfield_L.tif" and first["etag"] == ""
     assert first["size"] == (mirror / first["key"]).stat().st_size
     assert (table["Metadata_Plate"] == "P1").all() and (table["Metadata_Source"] == "source_2").all()
-    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[platemaps.ANNOTATIONS]
+    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[REQUIRED]
     assert wells.loc["A01"].tolist() == ["BRD-1", "AKT1", ""]
     assert wells.loc["B01"].tolist() == ["DMSO", "", "negcon"]
     assert wells.loc["B02"].tolist() == ["BRD-3", "PLK1", "poscon_cp"]
@@ -80,7 +81,7 @@ def test_the_command_writes_the_same_bytes_twice(mirror, tmp_path):
     assert (one.parent / "P1.tsv").read_text().splitlines() == ["\t".join(missing.MISSING)]
     table = store.read_table(one)
     assert table["Metadata_Site"].dtype == np.int64 and table["size"].dtype == np.int64
-    assert not table.isna().any(axis=None)
+    assert not table.drop(columns=NUMBERS).isna().any(axis=None) and (table[NUMBERS].dtypes == np.float64).all()
 
 
 def as_urls(frame):
@@ -358,7 +359,7 @@ def test_compounds_of_ones_own_override_the_gallery(mirror, tmp_path):
     path = tmp_path / "mine.tsv"
     path.write_text("broad_sample\ttarget_list\tcontrol_type\nBRD-1\tB|A|B\tNA\nBRD-2\tNA\tNA\nBRD-3\tC\tNA\n")
     table, _ = index.index_plate(index_settings(mirror, compounds=str(path)))
-    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[platemaps.ANNOTATIONS]
+    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[REQUIRED]
     assert wells.loc["A01"].tolist() == ["BRD-1", "A|B", ""]
     assert wells.loc["A02"].tolist() == ["BRD-2", "", ""]
     assert wells.loc["B01"].tolist() == ["DMSO", "", "negcon"]
@@ -392,7 +393,7 @@ def test_excluded_perturbations_lose_their_wells(mirror, tmp_path):
 
 
 def test_what_counts_as_dmso():
-    compounds = platemaps.compound_table(
+    known = compounds.compound_table(
         pd.DataFrame(
             {"broad_sample": ["", "S1", "S2", "S3", "S4"], "target": ["", "T", "", "", "U"],
              "control_type": ["negcon", "", "negcon", "negcon", "poscon"], "pert_iname": ["DMSO", "x", "DMSO", "LacZ", "y"]}
@@ -401,7 +402,7 @@ def test_what_counts_as_dmso():
     platemap = pd.DataFrame(
         {"well_position": ["A1", "A2", "A3", "A4", "A5", "A6"], "broad_sample": ["", "S1", "S2", "S3", "S4", "S9"]}
     )
-    wells = platemaps.annotate_wells(platemap, compounds, "map").set_index("Metadata_Well")
+    wells = platemaps.annotate_wells(platemap, known, "map").set_index("Metadata_Well")[REQUIRED]
     assert wells.loc["A01"].tolist() == wells.loc["A03"].tolist() == ["DMSO", "", "negcon"]
     assert wells.loc["A02"].tolist() == ["S1", "T", ""]
     assert wells.loc["A04"].tolist() == ["S3", "", "negcon"]  # a negative control that is not DMSO keeps its name
@@ -410,7 +411,7 @@ def test_what_counts_as_dmso():
 
 
 def test_a_blank_well_without_dmso_is_empty():
-    nothing = platemaps.merge_compounds({}, set())
+    nothing = compounds.merge_compounds({}, set())
     platemap = pd.DataFrame({"well_position": ["A1", "A2"], "broad_sample": ["", ""], "solvent": ["DMSO", ""]})
     wells = platemaps.annotate_wells(platemap, nothing, "map")
     assert wells["Metadata_perturbation"].tolist() == ["DMSO", ""]
@@ -420,8 +421,8 @@ def test_a_blank_well_without_dmso_is_empty():
 def test_a_sample_with_two_control_types_is_refused():
     frame = pd.DataFrame({"broad_sample": ["S", "S"], "target": ["A", "B"], "control_type": ["negcon", "poscon"]})
     with pytest.raises(ValueError, match="c.tsv: S has the control types negcon, poscon; keep one"):
-        platemaps.compound_table(frame, "c.tsv")
-    merged = platemaps.compound_table(frame.assign(control_type=""), "c.tsv")
+        compounds.compound_table(frame, "c.tsv")
+    merged = compounds.compound_table(frame.assign(control_type=""), "c.tsv")
     assert merged["target"].tolist() == ["A|B"]
 
 
@@ -453,7 +454,7 @@ def test_ones_own_images_make_an_index(own):
     table, lacking = index.index_plate(own_settings(folder))
     assert lacking.empty and list(table["Channel"]) == ["Brightfield", "DNA"] * 3  # BF is an alias
     assert table["key"][0] == "images/A1 BF.tiff" and table["file"][0] == "A01_s1_Brightfield.tif"
-    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[platemaps.ANNOTATIONS]
+    wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")[REQUIRED]
     assert wells.loc["A01"].tolist() == ["drug", "AKT1|KRAS", ""]
     assert wells.loc["A02"].tolist() == ["DMSO", "", "negcon"]
     assert wells.loc["B01"].tolist() == ["", "", ""]  # not said, so not DMSO
@@ -472,7 +473,7 @@ def test_perturbations_are_optional(own):
     folder, frame = own
     store.write_table(frame[own_table.TABLE_COLUMNS], folder / "images.csv")
     table, _ = index.index_plate(own_settings(folder))
-    assert (table[platemaps.ANNOTATIONS] == "").all(axis=None)
+    assert (table[REQUIRED] == "").all(axis=None)
 
 
 @pytest.mark.parametrize(
@@ -586,10 +587,8 @@ def test_real_load_data(real_data, name, tmp_path):
 def real_wells(real_data, metadata: str) -> pd.DataFrame:
     folder = real_data / "metadata"
     platemap = platemaps.read_text_table((folder / "JUMP-Target-2_compound_platemap.tsv").read_bytes(), "platemap")
-    compounds = platemaps.compound_table(
-        platemaps.read_text_table((folder / metadata).read_bytes(), metadata), metadata
-    )
-    return platemaps.annotate_wells(platemap, compounds, "platemap")
+    known = compounds.compound_table(platemaps.read_text_table((folder / metadata).read_bytes(), metadata), metadata)
+    return platemaps.annotate_wells(platemap, known, "platemap")
 
 
 def test_the_papers_290_perturbations_in_145_pairs(real_data):

@@ -17,6 +17,7 @@ from brightpaint.base import intensity
 from brightpaint.plates import fetch, illumination, index, prepare
 from brightpaint.plates.fields import fields_of
 from brightpaint.scores.images.pixels import local_sd
+from brightpaint.study.annotations import ANNOTATIONS, REQUIRED
 from conftest import ROOT
 from plates_fixture import CHANNELS, WELLS, index_settings, raw_image, rows_of, source, write_gallery
 
@@ -388,6 +389,25 @@ def test_an_index_that_is_not_sorted_is_refused(plate):
         list(fields_of(rows + rows[:4], CHANNELS))
 
 
+def test_annotations_go_from_the_index_into_the_fields_and_older_indices_have_fewer(plate, tmp_path):
+    """The stack keeps its bytes: annotations are no part of an image."""
+    table = store.read_table(plate / "index.parquet")
+    dosed = table.assign(Metadata_dose=np.where(table["Metadata_Well"] == "B02", 0.37, np.nan), Metadata_smiles="CCO")
+    listed = {"new": dosed, "old": table[[name for name in table if name not in {*ANNOTATIONS} - {*REQUIRED}]]}
+    for name, frame in listed.items():
+        (tmp_path / name).mkdir()
+        store.write_table(frame, tmp_path / name / "index.parquet")
+        words = arguments(plate, tmp_path / name)
+        words[words.index("--index") + 1] = str(tmp_path / name / "index.parquet")
+        prepare.main(words)
+    new, old = (store.read_fields(tmp_path / name / "P1.parquet") for name in listed)
+    assert (new["Metadata_smiles"] == "CCO").all()
+    assert set(new.loc[new["Metadata_dose"] == 0.37, "Metadata_Well"]) == {"B02"}
+    assert old["Metadata_dose"].isna().all() and (old["Metadata_treatment"] == old["Metadata_perturbation"]).all()
+    assert list(new.columns) == list(old.columns) and (new.dtypes == old.dtypes).all()
+    assert (tmp_path / "new" / "P1.tif").read_bytes() == (tmp_path / "old" / "P1.tif").read_bytes()
+
+
 @pytest.mark.parametrize(("method", "least"), [("none", 0.5), ("median", 0.3), ("jump", 0.15)])
 def test_a_real_field_keeps_its_registration(real_data, tmp_path, method, least):
     """Brightfield texture lies where DNA is: the raw images' PCC is 0.507, and shifts of 8 px of a prepared field lower it.
@@ -396,7 +416,7 @@ def test_a_real_field_keeps_its_registration(real_data, tmp_path, method, least)
     """
     names = {"Brightfield": 1, "DNA": 5}
     rows = [
-        {"Metadata_Plate": "P1", "Metadata_Well": "C03", "Metadata_Site": 3, **dict.fromkeys(prepare.ANNOTATIONS, ""),
+        {"Metadata_Plate": "P1", "Metadata_Well": "C03", "Metadata_Site": 3, **dict.fromkeys([*prepare.ORIGIN, *REQUIRED], ""),
          "Channel": channel, "key": channel, "file": f"r03c03f03p01-ch{n}sk1fk1fl1.tiff"}
         for channel, n in names.items()
     ]  # fmt: skip

@@ -48,6 +48,22 @@ def test_against_a_naive_version():
     assert perturbations["Metadata_cells"].tolist() == [7, 12]
 
 
+def dosed(frame):
+    """The two wells of X at two doses, with the digits of real platemaps."""
+    doses = frame["Metadata_Well"].map({"A02": 9.99999999999, "B01": 0.37037}).astype(float)
+    names = frame["Metadata_Well"].map({"A02": "X@10uM", "B01": "X@0.37uM"}).fillna(frame["Metadata_perturbation"])
+    return frame.assign(Metadata_treatment=names, Metadata_dose=doses, Metadata_smiles="", Metadata_time_h=np.nan)
+
+
+def test_a_perturbation_of_several_doses_has_none():
+    wells, perturbations = cell_profiles.profiles([dosed(medians())], FEATURES)
+    assert wells["Metadata_treatment"].tolist() == ["DMSO", "X@10uM", "X@0.37uM", "DMSO", ""]
+    assert perturbations["Metadata_treatment"].tolist() == ["DMSO", "X"] and perturbations["Metadata_dose"].isna().all()
+    without, plain = cell_profiles.profiles([medians()], FEATURES)
+    pd.testing.assert_frame_equal(perturbations[FEATURES], plain[FEATURES])  # medians are as they were
+    pd.testing.assert_frame_equal(wells[FEATURES], without[FEATURES])
+
+
 def test_each_plate_is_normalised_by_itself():
     wells, _ = cell_profiles.profiles([medians("P1"), medians("P2", shift=50, scale=9)], FEATURES)
     first, second = (wells.loc[wells["Metadata_Plate"] == plate, FEATURES].to_numpy() for plate in ("P1", "P2"))

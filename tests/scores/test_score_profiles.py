@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.profiles import lookup
+from brightpaint.profiles import lookup, treatments
 from brightpaint.scores.profiles import matching
 from scores_fixture import CHANNELS, FEATURES, field_table, profile_table, scored_folder, value  # noqa: F401
 
@@ -95,7 +95,7 @@ def test_published_ways_stand_beside_only_where_they_differ():
 
 
 def test_the_position_floor_finds_neighbours_on_the_plate():
-    wells = matching.well_places(["A01", "B03", "AA10", "odd"])
+    wells = treatments.well_places(["A01", "B03", "AA10", "odd"])
     np.testing.assert_array_equal(wells[:3], [[1, 1], [2, 3], [27, 10]])
     assert np.isnan(wells[3]).all()
     fields = field_table("P")

@@ -22,7 +22,7 @@ rule select:
 
 
 rule profile:
-    """Normalise an arm's fields in a space and take the median of each well and perturbation."""
+    """Normalise an arm's fields in a space and take the median of each well and perturbation (or treatment)."""
     input:
         tables=space_tables,
         reference=sphering_tables,
@@ -37,7 +37,7 @@ rule profile:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: as_json(SPACES[wildcards.space].settings(CONFIG)),
+        settings=lambda wildcards: as_json({**SPACES[wildcards.space].settings(CONFIG), **unit_setting()}),
     shell:
         "python -m brightpaint.profiles.profile --space {wildcards.space} --settings {params.settings:q}"
         " --tables {input.tables:q} --reference {input.reference:q} --selection {input.selection:q}"

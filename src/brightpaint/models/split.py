@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint.base.seeds import seed_of
-from brightpaint.models.conditions.labels import CONTROL
+from brightpaint.study.annotations import DMSO
 
 WELL = ["Metadata_Plate", "Metadata_Well"]
 
@@ -32,13 +32,13 @@ def held_out_perturbations(fields: pd.DataFrame, held_out: float | list[str]) ->
     """
     if not held_out:
         return []
-    names = sorted(set(fields["Metadata_perturbation"]) - {CONTROL, ""})
+    names = sorted(set(fields["Metadata_perturbation"]) - {DMSO, ""})
     if not isinstance(held_out, list):
         drawn = sorted(names, key=lambda name: seed_of("held out", name))
         return sorted(drawn[: round(held_out * len(names))])
     for name in held_out:
         if name not in names:
-            known = "the control, always trained on" if name == CONTROL else "not on the training plates"
+            known = "the control, always trained on" if name == DMSO else "not on the training plates"
             raise ValueError(
                 f"held_out: {name} is {known}; name some of their {len(names)} perturbations: {', '.join(names[:5])}, ..."
             )

@@ -71,7 +71,7 @@ def _raw(study: Study, row: dict, channels: int, sources, root: Path) -> tuple[i
 def _listed(study: Study, plate: str, root: Path) -> int:
     """Return how many fields of a plate the user's own CSV lists, read as the rule index reads it."""
     source = dict(study.config["source"])
-    source |= {key: str(root / source[key]) for key in ("table", "compounds", "exclude") if source[key]}
+    source |= {key: str(root / source[key]) for key in ("table", "compounds", "molecules", "exclude") if source[key]}
     settings = {"source": source, "plate": study.plates[plate], "channels": study.channels(plate)}
     files, _, gone = index.list_named(settings, None)
     return len(set(files.fields()) - gone)

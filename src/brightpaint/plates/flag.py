@@ -208,9 +208,33 @@ def blank_tiles(prepared: pd.DataFrame, flags: pd.DataFrame, settings: dict) -> 
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def with_cells(fields: pd.DataFrame, cells: dict) -> pd.DataFrame:
+    """Write what the plate table says of a plate's cells (`cell_line`, `time_h`) into the annotations of its fields.
+
+    Raises
+    ------
+    ValueError
+        for a field of which the table of images says otherwise
+    """
+    for name, value in cells.items():
+        column, value = f"Metadata_{name}", float(value) if name == "time_h" else value
+        known = fields[column] if column in fields else pd.Series(np.nan, index=fields.index)
+        other = known.notna() & (known != "") & (known != value)
+        if other.any():
+            row = fields[other].iloc[0]
+            raise ValueError(
+                f"{store.describe_field(row)}: the plate table says {name} {value}, the table of images {row[column]}; "
+                "correct one of them"
+            )
+        fields = fields.assign(**{column: value})
+    return fields
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: the config's quality, and channels")
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="JSON: the config's quality, channels and cells"
+    )
     for name in ("quality", "prepared", "fields", "flags"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     args = parser.parse_args(argv)
@@ -219,6 +243,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     tiles = blank_tiles(prepared, flags, args.settings)
     flags = pd.concat([flags, tiles], ignore_index=True) if len(tiles) else flags
     fields = keep_fields(prepared, flags, args.settings["channels"]["here"])
+    fields = with_cells(fields, args.settings.get("cells", {}))
     log.info("%d of %d fields kept, %d flags", len(fields), len(prepared), len(flags))
     store.write_table(flags, args.flags)
     store.write_table(fields, args.fields)

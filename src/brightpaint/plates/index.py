@@ -15,11 +15,12 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.plates import gallery, load_data, own_table, platemaps, sources
+from brightpaint.plates import compounds, gallery, load_data, own_table, platemaps, sources
 from brightpaint.plates.files import Files
 from brightpaint.plates.keys import check_key
 from brightpaint.plates.missing import expected_fields, find_missing, list_excluded, refuse_missing
 from brightpaint.study import choice
+from brightpaint.study.annotations import ANNOTATIONS
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +45,11 @@ def gallery_plate(source, settings: dict) -> tuple[Files, pd.DataFrame]:
                 continue
             files.add(load_data.image_files(table, chosen, plate, source, name))
             break
-    return files, gallery_wells(source, plate, settings["source"]["compounds"])
+    return files, gallery_wells(source, plate, settings["source"])
 
 
-def gallery_wells(source, plate: dict, compounds: str | None) -> pd.DataFrame:
-    """Return the annotated wells of a plate in the gallery's layout."""
+def gallery_wells(source, plate: dict, settings: dict) -> pd.DataFrame:
+    """Return the annotated wells of a plate in the gallery's layout; `settings` is the config's section `source`."""
     folder = f"{gallery.workspace(plate)}/metadata/platemaps/{plate['batch']}"
     key = f"{folder}/barcode_platemap.csv"
     name = f"{source.describe(key)} (plate {plate['plate']})"
@@ -65,26 +66,28 @@ def gallery_wells(source, plate: dict, compounds: str | None) -> pd.DataFrame:
     platemap = platemaps.read_text_table(source.read(key), name)
     platemaps.require_columns(platemap, ["well_position", "broad_sample"], name)
     samples = set(platemap["broad_sample"]) - {""}
-    return platemaps.annotate_wells(platemap, gallery_compounds(source, plate, compounds, samples), name)
+    known = gallery_compounds(source, plate, settings["compounds"], samples)
+    drawn = own_table.own_structures(settings, samples, known)
+    return platemaps.annotate_wells(platemap, known, name, structures=drawn, dose_unit=settings.get("dose_unit"))
 
 
-def gallery_compounds(source, plate: dict, compounds: str | None, samples: set[str]) -> pd.DataFrame:
-    """Return what is known of `samples`: from the file `compounds`, else from the gallery's external metadata."""
-    if compounds:
-        return own_table.own_compounds(compounds)
+def gallery_compounds(source, plate: dict, own: str | None, samples: set[str]) -> pd.DataFrame:
+    """Return what is known of `samples`: from the user's `own` file, else from the gallery's external metadata."""
+    if own:
+        return own_table.own_compounds(own)
     folder = f"{gallery.workspace(plate)}/metadata/external_metadata"
     tables = {}
     for key in source.list(folder + "/"):
         name = source.describe(key)
         frame = platemaps.read_text_table(source.read(key), name) if key.endswith(".tsv") else pd.DataFrame()
         if "broad_sample" in frame.columns and {"target_list", "target", "gene"} & set(frame.columns):
-            tables[name] = platemaps.compound_table(frame, name)
+            tables[name] = compounds.compound_table(frame, name)
     if not tables:
         raise ValueError(
             f"{source.describe(folder)}/: no .tsv with the columns broad_sample and target or target_list; "
             "set source.compounds to a file that has them"
         )
-    return platemaps.merge_compounds(tables, samples)
+    return compounds.merge_compounds(tables, samples)
 
 
 # --- the index ---
@@ -118,7 +121,7 @@ def check_fields(files: Files, wells: pd.DataFrame, plate: str) -> None:
 def index_rows(files: Files, wells: pd.DataFrame, plate: dict) -> Iterator[dict]:
     """Yield the rows of the index: one per field and channel, by well, site and the order of the channels."""
     first = {"Metadata_Source": plate.get("source", ""), "Metadata_Batch": plate.get("batch", "")}
-    known = wells.set_index("Metadata_Well")[platemaps.ANNOTATIONS].to_dict("index")
+    known = wells.set_index("Metadata_Well")[ANNOTATIONS].to_dict("index")
     for well, site, channel, key, size, etag in files:
         place = {"Metadata_Plate": plate["plate"], "Metadata_Well": well, "Metadata_Site": site}
         name = f"{well}_s{site}_{channel}.tif"

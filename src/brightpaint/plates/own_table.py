@@ -7,23 +7,53 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import gzip
+import zlib
 from collections.abc import Iterator
 
 import pandas as pd
 
 from brightpaint import store
 from brightpaint.plates import load_data, platemaps
+from brightpaint.plates.compounds import compound_table, molecule_table, structures
 from brightpaint.plates.files import Files
 from brightpaint.plates.keys import check_key
+from brightpaint.plates.molarity import is_dose
 
 TABLE_COLUMNS = ["plate", "well", "site", "channel", "file"]
-TABLE_OPTIONAL = ["perturbation", "target", "control_type"]
+TABLE_OPTIONAL = ["perturbation", "target", "control_type", "dose_um", "smiles", "cell_line", "time_h"]
+OF_WELL = ["dose_um", "cell_line", "time_h"]  # what a well has, where the others are its compound's
+OTHER_WORDS = {"time": "time_h", "hours": "time_h", "timepoint": "time_h", "cell_type": "cell_line"}
 
 
 def own_compounds(path: str) -> pd.DataFrame:
     """Return the compound metadata that the config names."""
     data = store.read_bytes(path, "source.compounds")
-    return platemaps.compound_table(platemaps.read_text_table(data, path), path)
+    return compound_table(platemaps.read_text_table(data, path), path)
+
+
+def own_structures(settings: dict, samples: set[str], known: pd.DataFrame) -> dict[str, str]:
+    """Return {sample: SMILES} from the table of molecules that the config names (`source.molecules`, packed or not)."""
+    path = settings.get("molecules")
+    if not path:
+        return {}
+    data = store.read_bytes(path, "source.molecules")
+    try:
+        data = gzip.decompress(data) if path.endswith(".gz") else data
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"source.molecules: {path} is not a gzip file ({error}); save it again") from error
+    return structures(samples, known, molecule_table(platemaps.read_text_table(data, path), path))
+
+
+def meant_by(column: str) -> str | None:
+    """Return the known column that an unknown one may stand for: a dose in another unit, a slip of the pen."""
+    word = column.strip().lower().replace(" ", "_")
+    if word in TABLE_COLUMNS + TABLE_OPTIONAL:
+        return word
+    if is_dose(word):
+        return "dose_um (a dose in micromolar)"
+    near = difflib.get_close_matches(word, [*TABLE_COLUMNS, *TABLE_OPTIONAL], 1, 0.8)
+    return OTHER_WORDS.get(word, near[0] if near else None)
 
 
 @contextlib.contextmanager
@@ -32,10 +62,9 @@ def opened(path: str) -> Iterator[platemaps.Table]:
     with store.open_bytes(path, "source.table") as handle:
         table = platemaps.open_text_table(handle, path, separator=",")
         platemaps.require_columns(table, TABLE_COLUMNS, path)
-        known = TABLE_COLUMNS + TABLE_OPTIONAL
-        for column in set(table.columns) - set(known):
-            if near := difflib.get_close_matches(column, known, 1, 0.8):
-                raise ValueError(f"{path}: unknown column {column}; did you mean {near[0]}?")
+        for column in sorted(set(table.columns) - {*TABLE_COLUMNS, *TABLE_OPTIONAL}):
+            if near := meant_by(column):
+                raise ValueError(f"{path}: unknown column {column}; did you mean {near}?")
         yield table
 
 
@@ -76,19 +105,20 @@ def table_plate(settings: dict) -> tuple[Files, pd.DataFrame]:
     chosen = load_data.match_channels(settings["channels"], channels, load_data.read_aliases(), path)
     with opened(path) as table:
         files.add(table_files(table, chosen, plate, path))
-    return files, table_wells(said, settings["source"]["compounds"], path)
+    return files, table_wells(said, settings["source"], path)
 
 
-def table_wells(said: pd.DataFrame, compounds: str | None, name: str) -> pd.DataFrame:
+def table_wells(said: pd.DataFrame, settings: dict, name: str) -> pd.DataFrame:
     """Return the annotated wells of the user's own CSV; statements on one well that disagree are an error."""
     wells = said.assign(well=[platemaps.normal_well(well, name) for well in said["well"]]).drop_duplicates()
     twice = wells[wells.duplicated("well")]
     if len(twice):
         raise ValueError(f"{name}: the rows of well {twice['well'].iloc[0]} disagree on {', '.join(TABLE_OPTIONAL)}")
-    if compounds:
-        known = own_compounds(compounds)
-    else:
-        stated = wells.assign(broad_sample=wells["perturbation"])
-        known = platemaps.compound_table(stated[stated["broad_sample"] != ""], name)
-    platemap = pd.DataFrame({"well_position": wells["well"], "broad_sample": wells["perturbation"]})
-    return platemaps.annotate_wells(platemap, known, name, blank_is_dmso=False)
+    stated = wells.assign(broad_sample=wells["perturbation"])
+    told = stated.assign(target="", control_type="") if settings["compounds"] else stated
+    own = compound_table(told[told["broad_sample"] != ""], name)
+    known = own_compounds(settings["compounds"]) if settings["compounds"] else own
+    drawn = own_structures(settings, set(own["broad_sample"]), known)
+    drawn |= {row.broad_sample: row.smiles for row in own.itertuples() if row.smiles}
+    platemap = stated.rename(columns={"well": "well_position"})[["well_position", "broad_sample", *OF_WELL]]
+    return platemaps.annotate_wells(platemap, known, name, blank_is_dmso=False, structures=drawn)

@@ -1,7 +1,6 @@
 """Which perturbation each well holds: the platemap joined with compound metadata.
 
 Empty `broad_sample` is DMSO in the Cell Painting Gallery's platemaps; the metadata's row without a sample says so.
-A target is a set: one gene (column `target`), or several joined by `|` (column `target_list`).
 """
 
 from __future__ import annotations
@@ -9,17 +8,17 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import pandas as pd
 
+from brightpaint.plates.molarity import doses, time_of
+from brightpaint.study.annotations import ANNOTATIONS, DMSO, REQUIRED, column_types, treatment_name
 from brightpaint.study.choice import WELL
 
-ANNOTATIONS = ["Metadata_perturbation", "Metadata_target", "Metadata_control_type"]
 NOTHING = {"", "NA", "N/A", "nan", "NaN", "None"}
-DMSO = "DMSO"
 CHUNK_BYTES = 1 << 16
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -109,72 +108,6 @@ def require_columns(frame: pd.DataFrame | Table, columns: Sequence[str], name: s
         )
 
 
-def join_targets(texts: Sequence[str]) -> str:
-    """Return the union of sets of targets, each joined by `|`, in sorted order."""
-    return "|".join(sorted({part.strip() for text in texts for part in text.split("|")} - NOTHING))
-
-
-def compound_table(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return a metadata file as one row a sample.
-
-    Parameters
-    ----------
-    frame : `broad_sample`, `target` or `target_list` (or `gene`), and, if known, `control_type` and `pert_iname`
-    name : the file, for messages
-
-    Returns
-    -------
-    `broad_sample` (empty for DMSO), `target` (sorted, joined by |), `control_type`, `pert_iname`. A sample with
-    several rows has the union of their targets.
-
-    Raises
-    ------
-    ValueError
-        for missing columns and for a sample with two control types
-    """
-    require_columns(frame, ["broad_sample"], name)
-    target = next((column for column in ("target_list", "target", "gene") if column in frame.columns), None)
-    if target is None:
-        raise ValueError(
-            f"{name}: expected a column target or target_list, found {', '.join(frame.columns)}; correct its header"
-        )
-    columns = {"broad_sample": frame["broad_sample"], "target": frame[target]}
-    for column in ("control_type", "pert_iname"):
-        columns[column] = frame[column] if column in frame.columns else ""
-    rows = []
-    for sample, group in pd.DataFrame(columns).groupby("broad_sample", sort=True):
-        kinds = sorted(set(group["control_type"]) - {""})
-        if len(kinds) > 1:
-            raise ValueError(
-                f"{name}: {sample or 'the empty sample'} has the control types {', '.join(kinds)}; keep one"
-            )
-        names = sorted(set(group["pert_iname"]) - {""})
-        rows.append([sample, join_targets(group["target"]), kinds[0] if kinds else "", names[0] if names else ""])
-    return pd.DataFrame(rows, columns=["broad_sample", "target", "control_type", "pert_iname"], dtype=str)
-
-
-def merge_compounds(tables: dict[str, pd.DataFrame], samples: set[str]) -> pd.DataFrame:
-    """Return the rows of `samples` (and the empty sample) from several metadata files.
-
-    Raises
-    ------
-    ValueError
-        when two files say different things of one sample: source.compounds then says which to believe
-    """
-    seen: dict[str, tuple[str, dict]] = {}
-    for name, table in tables.items():
-        for row in table[table["broad_sample"].isin(samples | {""})].to_dict("records"):
-            other, first = seen.setdefault(row["broad_sample"], (name, row))
-            if any(row[column] != first[column] for column in ("target", "control_type")):
-                raise ValueError(
-                    f"{other} and {name} disagree on {row['broad_sample'] or 'the empty sample'}: "
-                    f"{first['target']!r}, {first['control_type']!r} and {row['target']!r}, {row['control_type']!r}; "
-                    "set source.compounds to the file to use"
-                )
-    rows = [row for _, row in seen.values()]
-    return pd.DataFrame(rows, columns=["broad_sample", "target", "control_type", "pert_iname"], dtype=str)
-
-
 def check_platemap(wells: Sequence[str], samples: Sequence[str], name: str) -> None:
     """Raise ValueError for a well named twice and for a sample with a control character."""
     twice = sorted({well for well in wells if wells.count(well) > 1})
@@ -185,20 +118,36 @@ def check_platemap(wells: Sequence[str], samples: Sequence[str], name: str) -> N
             raise ValueError(f"{name}, well {well}: the sample {sample!r} holds a control character; rename it")
 
 
-def annotate_wells(platemap: pd.DataFrame, compounds: pd.DataFrame, name: str, *, blank_is_dmso: bool = True):
+def held_by(sample: str, solvent: str, compound: dict, *, blank_is_dmso: bool) -> tuple[str, str, str]:
+    """Return a well's perturbation, target and control type."""
+    untreated = sample == "" and blank_is_dmso and (compound["control_type"] == "negcon" or solvent.upper() == DMSO)
+    negative = compound["control_type"] == "negcon" and compound["pert_iname"] in ("", DMSO) and sample != ""
+    if untreated or negative or sample.upper() == DMSO or (sample and compound["pert_iname"].upper() == DMSO):
+        return DMSO, "", "negcon"
+    return (sample, compound["target"], compound["control_type"]) if sample else ("", "", "")
+
+
+def annotate_wells(
+    platemap: pd.DataFrame, compounds: pd.DataFrame, name: str, *, blank_is_dmso: bool = True,
+    structures: Mapping[str, str] | None = None, dose_unit: str | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Return one row a well: Metadata_Well and its annotations.
 
     Parameters
     ----------
-    platemap : `well_position`, `broad_sample` and, if known, `solvent`
-    compounds : as `compound_table` returns it; no rows where nothing is known
+    platemap : `well_position`, `broad_sample` and, if known, `solvent`, a column of doses (brightpaint.plates.molarity),
+        `cell_line`, `time_h`
+    compounds : as `compounds.compound_table` returns it; no rows where nothing is known
     name : the platemap, for messages
     blank_is_dmso : whether a well without a sample holds DMSO (where a column `solvent` doesn't say otherwise)
+    structures : {sample: SMILES} of samples whose compound has none
+    dose_unit : of doses in a column that does not say it
 
     Raises
     ------
     ValueError
-        for a missing column, a malformed well, a well named twice, and metadata that know none of the samples
+        for a missing column, a malformed well, a well named twice, a dose that is none, and metadata that know none of the
+        samples
     """
     require_columns(platemap, ["well_position", "broad_sample"], name)
     wells = [normal_well(text, name) for text in platemap["well_position"]]
@@ -210,19 +159,20 @@ def annotate_wells(platemap: pd.DataFrame, compounds: pd.DataFrame, name: str, *
             f"{name}: none of its {len(samples)} samples (such as {min(samples)}) is in the compound metadata "
             f"(such as {min(known.keys() - {''})}); set source.compounds to the file that describes them"
         )
-    solvents = platemap["solvent"] if "solvent" in platemap.columns else [DMSO] * len(platemap)
-    rows = []
-    for well, sample, solvent in zip(wells, platemap["broad_sample"], solvents):
-        compound = known.get(sample, {"target": "", "control_type": "", "pert_iname": ""})
-        untreated = sample == "" and blank_is_dmso and (compound["control_type"] == "negcon" or solvent.upper() == DMSO)
-        negative = compound["control_type"] == "negcon" and compound["pert_iname"] in ("", DMSO) and sample != ""
-        if untreated or negative or sample.upper() == DMSO or (sample and compound["pert_iname"].upper() == DMSO):
-            rows.append([well, DMSO, "", "negcon"])
-        elif sample == "":
-            rows.append([well, "", "", ""])
-        else:
-            rows.append([well, sample, compound["target"], compound["control_type"]])
-    return pd.DataFrame(rows, columns=["Metadata_Well", *ANNOTATIONS], dtype=str)
+    nothing, rows = {"target": "", "control_type": "", "pert_iname": ""}, []
+    for row in platemap.to_dict("records"):
+        compound = known.get(row["broad_sample"], nothing)
+        held = held_by(row["broad_sample"], row.get("solvent", DMSO), compound, blank_is_dmso=blank_is_dmso)
+        smiles = compound.get("smiles") or (structures or {}).get(row["broad_sample"], "")
+        rows.append([*held, "" if held[0] == DMSO else smiles, row.get("cell_line", "")])
+    frame = pd.DataFrame(rows, columns=[*REQUIRED, "Metadata_smiles", "Metadata_cell_line"], dtype=str)
+    treated = ~frame["Metadata_perturbation"].isin([DMSO, ""]).to_numpy()
+    frame["Metadata_dose"] = doses(platemap, treated, wells, name, dose_unit)
+    times = platemap.get("time_h", [""] * len(platemap))
+    frame["Metadata_time_h"] = [time_of(text, f"{name}, well {well}, time_h") for well, text in zip(wells, times)]
+    named = zip(frame["Metadata_perturbation"], frame["Metadata_dose"])
+    frame["Metadata_treatment"] = [treatment_name(*pair) for pair in named]
+    return frame.assign(Metadata_Well=wells)[["Metadata_Well", *ANNOTATIONS]].astype(column_types())
 
 
 def read_exclusions(data: bytes, name: str) -> set[str]:

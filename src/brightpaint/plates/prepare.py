@@ -25,10 +25,11 @@ from brightpaint.base.intensity import moments, normalise, pooled_moments
 from brightpaint.base.pool import ordered
 from brightpaint.plates.fields import fields_of
 from brightpaint.plates.resize import resize
+from brightpaint.study.annotations import ANNOTATIONS, REQUIRED, annotated
 from brightpaint.study.choice import plate_tiles
 
-ANNOTATIONS = ["Metadata_Source", "Metadata_Batch", "Metadata_perturbation", "Metadata_target", "Metadata_control_type"]
-COLUMNS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", *ANNOTATIONS, "Channel", "file"]
+ORIGIN = ["Metadata_Source", "Metadata_Batch"]
+COLUMNS = [*store.FIELD_KEYS[:3], *ORIGIN, *REQUIRED, "Channel", "file"]
 LARGEST_ASPECT = 1.02
 log = logging.getLogger(__name__)
 
@@ -188,7 +189,8 @@ class Plate:
             for offset, tile in enumerate(tiles):
                 if todo[n := number * len(tiles) + offset]:
                     keys = {**{key: first[key] for key in store.FIELD_KEYS[:3]}, "Metadata_Tile": tile}
-                    done.append((n, work({**keys, **{name: first[name] for name in ANNOTATIONS}}, images, tile)))
+                    described = {**{name: first[name] for name in ORIGIN}, **annotated(first)}
+                    done.append((n, work({**keys, **described}, images, tile)))
             return done
 
         wanted = todo.reshape(-1, len(tiles)).any(axis=1)
@@ -252,7 +254,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     settings, light = args.settings, store.open_stack(args.illumination)
     check_size(light.images.shape[2:], settings)
-    plate = Plate(store.Rows(args.index, COLUMNS), args.raw, light, settings)
+    listed = set(store.read_schema(args.index).names)  # an index of an older version has fewer annotations
+    rows = store.Rows(args.index, [*COLUMNS, *(name for name in ANNOTATIONS if name in listed - {*COLUMNS})])
+    plate = Plate(rows, args.raw, light, settings)
     shape = (len(plate), len(settings["channels"]), settings["size_px"], settings["size_px"])
     key = store.digest(settings, store.file_digest(args.index), store.file_digest(args.illumination))
     with store.StackWriter(args.stack, shape, settings["channels"], key=key) as writer:

@@ -15,6 +15,10 @@ A target is active if it lies outside the cluster nearest to DMSO and passes the
 dropped; a perturbation with several targets is active if any of them is; one without a target is a target of its own.
 A list of targets (`active.targets`, for instance the paper's own 70) can stand in place of what was found.
 
+With `unit: treatment` each treatment (a perturbation at one dose) is found or not by itself, for the highest dose says
+nothing of the lowest. One with a single well has no replicates: its distance from DMSO stands against those of the DMSO
+wells, each left out in turn (brightpaint.profiles.treatments).
+
 Beside it stand Grit and mAP activity (brightpaint.profiles.agreement), and how far the ways agree.
 """
 
@@ -38,6 +42,7 @@ from brightpaint.profiles.cell_profiles import profiles
 from brightpaint.profiles.clusters import mean_profiles, principal_components, score_units, units_of
 from brightpaint.profiles.select import read_selection
 from brightpaint.profiles.similarity import cosine_similarity, target_sets
+from brightpaint.profiles.treatments import by_name, described, own_names
 
 FIRST = ["Metadata_perturbation", "Metadata_target", "Metadata_control_type", "score", "null_p", "cluster", "active"]
 QUANTILES = (5, 25, 50, 75, 95)
@@ -83,7 +88,7 @@ def usable(wells: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 def find_active(
     plates: Sequence[pd.DataFrame], kept: Sequence[str], *, components: int, permutations: int, alpha: float,
-    recipe: str = "paper",
+    recipe: str = "paper", unit: str = "perturbation",
 ) -> pd.DataFrame:  # fmt: skip
     """Find the active perturbations of real plates.
 
@@ -95,14 +100,17 @@ def find_active(
     permutations : shams that a target is compared with; 0 leaves the null out
     alpha : false discovery rate over targets
     recipe : of the profiles
+    unit : perturbation or treatment
 
     Returns
     -------
-    see `judge`
+    see `judge` and `described`
     """
+    plates = by_name(plates, unit)
     wells, features = known_wells(plates, kept, recipe)
     points = principal_components(wells[features].to_numpy(dtype=np.float64), components)
-    return judge(pd.concat(plates, ignore_index=True), wells, points, permutations=permutations, alpha=alpha)
+    medians, chosen = pd.concat(plates, ignore_index=True), {"permutations": permutations, "alpha": alpha}
+    return described(judge(medians, wells, points, **chosen, unit=unit), medians, unit)
 
 
 def known_wells(plates: Sequence[pd.DataFrame], kept: Sequence[str], recipe: str) -> tuple[pd.DataFrame, list[str]]:
@@ -115,8 +123,9 @@ def known_wells(plates: Sequence[pd.DataFrame], kept: Sequence[str], recipe: str
 
 
 def judge(
-    medians: pd.DataFrame, known: pd.DataFrame, points: np.ndarray, *, permutations: int, alpha: float
-) -> pd.DataFrame:
+    medians: pd.DataFrame, known: pd.DataFrame, points: np.ndarray, *, permutations: int, alpha: float,
+    unit: str = "perturbation",
+) -> pd.DataFrame:  # fmt: skip
     """Score, cluster and test the perturbations of wells in principal components.
 
     Parameters
@@ -124,6 +133,7 @@ def judge(
     medians : field medians of all plates
     known : (n rows) wells of known perturbations
     points : (n, D)
+    unit : what the names are of: perturbations, found by target, or treatments, found one by one
 
     Returns
     -------
@@ -136,16 +146,17 @@ def judge(
     table = table.assign(target_score=np.nan, shift=np.nan, null_shift=np.nan, null_p=np.nan, null_q=np.nan,
                          cluster=np.where(control, "control", "no cells"), active=0)  # fmt: skip
     tested = table[~control & (table["wells"] > 0)]
-    units = units_of(tested)
+    units = units_of(tested, unit)
     if units:
-        report_resolution(known, units, permutations=permutations, alpha=alpha)
-        scored = score_units(points, known, units, permutations=permutations, alpha=alpha)
+        single = unit == "treatment"
+        report_resolution(known, units, permutations=permutations, alpha=alpha, single=single)
+        scored = score_units(points, known, units, permutations=permutations, alpha=alpha, single=single)
         for place, name in tested["Metadata_perturbation"].items():
-            own = scored[[name in units[unit] for unit in scored.index]]
+            own = scored[[name in units[group] for group in scored.index]]
             best = own.sort_values(["active", "null_p", "target_score"], ascending=[False, True, True]).iloc[0]
             for column, value in best.items():
                 table.at[place, column] = value
-    log.info("targets tested: %d, active perturbations: %d of %d", len(units), table["active"].sum(), len(tested))
+    log.info("tested: %d, active %ss: %d of %d", len(units), unit, table["active"].sum(), len(tested))
     return table.assign(found=table["active"])
 
 
@@ -178,16 +189,19 @@ def well_table(known: pd.DataFrame, points: np.ndarray, table: pd.DataFrame) -> 
     return pd.concat([described, pd.DataFrame(points.astype(np.float32), columns=names)], axis=1)
 
 
-def report_resolution(wells: pd.DataFrame, units: Mapping, *, permutations: int, alpha: float) -> None:
-    """Say so where there are too few DMSO wells for any target to pass the null."""
+def report_resolution(wells: pd.DataFrame, units: Mapping, *, permutations: int, alpha: float, single: bool) -> None:
+    """Say so where there are too few DMSO wells for any target to pass the null; of treatments of one well, how many."""
     if not permutations:
         log.info("no null (active.permutations is 0): clusters alone decide, and three are found in noise too")
         return
     dmso = wells[wells["Metadata_control_type"] == "negcon"].groupby("Metadata_Plate").size()
-    ways = []
+    ways, alone = [], 0
     for members in units.values():
         counts = wells[wells["Metadata_perturbation"].isin(members)].groupby("Metadata_Plate").size()
+        alone += int(single and counts.sum() == 1)
         ways.append(np.prod([float(comb(int(n + dmso[plate]), int(n))) for plate, n in counts.items()]))
+    if alone:
+        log.info("%d of one well, against DMSO wells left out: smallest p-value %.2g", alone, 1 / (1 + dmso.max()))
     least = max(1 / max(ways), 1 / (1 + permutations))
     log.info("smallest p-value that the null can give: %.2g", least)
     if least > alpha:
@@ -242,7 +256,10 @@ def like_dmso(points: np.ndarray, own: np.ndarray, dmso: np.ndarray) -> float:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--settings", type=json.loads, required=True, help="JSON: components, permutations, alpha, targets, recipe"
+        "--settings",
+        type=json.loads,
+        required=True,
+        help="JSON: components, permutations, alpha, targets, recipe, unit",
     )
     parser.add_argument("--medians", type=Path, nargs="*", required=True, help="field medians of the real plates")
     parser.add_argument("--selection", type=Path, required=True)
@@ -255,23 +272,26 @@ def main(argv: Sequence[str] | None = None) -> None:
             "active: no real plate to find actives on: every study plate is tested; set active.plates: all"
         )
     settings = args.settings
+    unit = settings.get("unit", "perturbation")
     kept = read_selection(args.selection)
-    plates = [read_medians(path) for path in args.medians]
+    plates = by_name([read_medians(path) for path in args.medians], unit)
     wells, features = known_wells(plates, kept, settings.get("recipe", "paper"))
     values, chosen = (
         wells[features].to_numpy(dtype=np.float64),
         {key: settings[key] for key in ("permutations", "alpha")},
     )
     points = principal_components(values, settings["components"])
-    found = judge(pd.concat(plates, ignore_index=True), wells, points, **chosen)
+    medians = pd.concat(plates, ignore_index=True)
+    found = judge(medians, wells, points, **chosen, unit=unit)
     if settings.get("targets"):
         found = choose(found, settings["targets"])
     for more in (grit_table(values, wells, alpha=chosen["alpha"]), activity_table(points, wells, **chosen)):
         found = found.merge(more.reset_index(), on="Metadata_perturbation", how="left", validate="one_to_one")
-    names = [*FIRST, *(name for name in found.columns if name not in FIRST)]
-    store.write_table(store.as_text(found[names]), args.active)
+    shown = described(found, medians, unit)
+    names = [*FIRST, *(name for name in shown.columns if name not in FIRST)]
+    store.write_table(store.as_text(shown[names]), args.active)
     if args.wells:
-        store.write_table(well_table(wells, points, found), args.wells)
+        store.write_table(own_names(well_table(wells, points, found)), args.wells)
     if args.agreement:
         store.write_table(store.as_text(agreement(calls_of(found, chosen["alpha"]))), args.agreement)
 

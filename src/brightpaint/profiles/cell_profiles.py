@@ -18,7 +18,7 @@ import pycytominer
 
 from brightpaint.features.median import features_of, read_medians
 from brightpaint.profiles import recipes
-from brightpaint.profiles.aggregate import PERTURBATION, WELL, median_of
+from brightpaint.profiles.aggregate import WELL, by_unit, median_of
 from brightpaint.study.spaces import Space
 
 SUMS = ["Metadata_cells", "Metadata_fields", "Metadata_fields_empty"]
@@ -59,7 +59,12 @@ def normalise_plate(medians: pd.DataFrame, features: list[str]) -> pd.DataFrame:
 
 
 def profiles(
-    plates: Sequence[pd.DataFrame], kept: list[str], *, recipe: str = "paper", reference: Sequence[pd.DataFrame] = ()
+    plates: Sequence[pd.DataFrame],
+    kept: list[str],
+    *,
+    recipe: str = "paper",
+    reference: Sequence[pd.DataFrame] = (),
+    unit: str = "perturbation",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the profiles of wells and of perturbations.
 
@@ -69,11 +74,13 @@ def profiles(
     kept : the selected features. A plate without a single cell may lack them: its profiles are NaN.
     recipe : paper (fields standardised by all of their plate) or standard (wells against DMSO, sphered)
     reference : field medians of the real plates on whose DMSO wells `standard` fits its sphering
+    unit : perturbation or treatment
 
     Returns
     -------
     wells : keys, annotations, Metadata_cells, Metadata_fields, Metadata_fields_empty, features
-    perturbations : likewise, the median of the wells; wells whose perturbation is unknown ("") have none
+    perturbations : likewise, the median of the wells of each perturbation (or treatment); wells whose perturbation is
+        unknown ("") have none
     """
     if recipe == "standard":
         sphering = recipes.fit_sphering([standard_wells(plate, kept) for plate in reference], kept)
@@ -82,8 +89,7 @@ def profiles(
     else:
         fields = pd.concat([normalise_plate(_whole(medians, kept), kept) for medians in plates], ignore_index=True)
         wells = median_of(_counted(fields), WELL, kept, SUMS)
-    known = wells[wells["Metadata_perturbation"] != ""]
-    return wells, median_of(known, PERTURBATION, kept, SUMS)
+    return wells, by_unit(wells, unit, kept, SUMS)
 
 
 def standard_wells(medians: pd.DataFrame, features: list[str]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from scipy.stats import false_discovery_control
 
 from brightpaint.base.resampling import seeded
 from brightpaint.profiles.similarity import cosine_similarity, target_sets
+from brightpaint.profiles.treatments import left_out_null
 
 CLUSTERS = ("active", "partially active", "inactive")
 
@@ -109,8 +110,13 @@ def shift_null(
     return float(np.sqrt(lengths[0].mean())), np.sqrt(lengths[1].mean(axis=1))
 
 
-def units_of(perturbations: pd.DataFrame) -> dict[str, list[str]]:
-    """Return what is tested as one: {target: its perturbations}; without a target, the perturbation itself."""
+def units_of(perturbations: pd.DataFrame, unit: str = "perturbation") -> dict[str, list[str]]:
+    """Return what is tested as one: {target: its perturbations}; without a target, the perturbation itself.
+
+    By treatment each is tested by itself: a target's highest dose says nothing of its lowest.
+    """
+    if unit == "treatment":
+        return {name: [name] for name in perturbations["Metadata_perturbation"]}
     units: dict[str, list[str]] = {}
     for row in perturbations.itertuples():
         (names,) = target_sets([row.Metadata_target])
@@ -119,9 +125,19 @@ def units_of(perturbations: pd.DataFrame) -> dict[str, list[str]]:
     return units
 
 
+def against_null(shift: float, shams: np.ndarray, alpha: float) -> dict:
+    """Set a shift against those of its null: shift, null_p, null_shift; the null says nothing where it is empty."""
+    if not len(shams):
+        return {"shift": shift}
+    reached = np.sum(shams >= shift * (1 - 1e-9))
+    p = (1 + reached) / (1 + len(shams))
+    return {"shift": shift, "null_p": p, "null_shift": np.quantile(shams, 1 - alpha)}
+
+
 def score_units(
-    points: np.ndarray, wells: pd.DataFrame, units: Mapping[str, Sequence[str]], *, permutations: int, alpha: float
-) -> pd.DataFrame:
+    points: np.ndarray, wells: pd.DataFrame, units: Mapping[str, Sequence[str]], *, permutations: int, alpha: float,
+    single: bool = False,
+) -> pd.DataFrame:  # fmt: skip
     """Score, cluster and test every target.
 
     Parameters
@@ -131,11 +147,13 @@ def score_units(
     units : {target: perturbations}
     permutations : shams a target; 0 leaves the null out
     alpha : false discovery rate over targets
+    single : whether units of one well are judged by DMSO wells left out (see treatments.left_out_null)
 
     Returns
     -------
     frame indexed by target: target_score (cosine similarity of its perturbations' mean profiles to DMSO's, in the mean),
     shift, null_shift (what a share alpha of shams exceeds), null_p, null_q (Benjamini-Hochberg), cluster, active (0/1).
+    With `single`, a unit of one well has its distance from DMSO and that of the DMSO wells left out one by one.
     Without permutations the null columns are NaN and the clusters alone decide, as in the paper.
     """
     dmso = (wells["Metadata_control_type"] == "negcon").to_numpy()
@@ -146,15 +164,19 @@ def score_units(
         similar = cosine_similarity(mean_profiles(points, treated), mean_profiles(points, dmso[None]))
         row = {"target_score": similar.mean(), "shift": np.nan, "null_shift": np.nan, "null_p": np.nan}
         if permutations:
-            shift, shams = shift_null(points, plates, treated, dmso, permutations=permutations, seed=unit)
-            reached = np.sum(shams >= shift * (1 - 1e-9))
-            row.update(shift=shift, null_p=(1 + reached) / (1 + permutations), null_shift=np.quantile(shams, 1 - alpha))
+            if single and treated.sum() == 1:
+                shift, shams = left_out_null(points, plates, treated[0], dmso)
+            else:
+                shift, shams = shift_null(points, plates, treated, dmso, permutations=permutations, seed=unit)
+            row.update(against_null(shift, shams, alpha))
         rows[unit] = row
     frame = pd.DataFrame.from_dict(rows, orient="index")
     number = kmeans_1d(frame["target_score"].to_numpy(), len(CLUSTERS))
     labels = CLUSTERS if number.max() == 2 else (CLUSTERS[0], CLUSTERS[2])  # two targets: far and near
     frame["cluster"] = [labels[place] for place in number]
-    frame["null_q"] = false_discovery_control(frame["null_p"]) if permutations else np.nan
+    frame["null_q"], tested = np.nan, frame["null_p"].notna()
+    if tested.any():
+        frame.loc[tested, "null_q"] = false_discovery_control(frame.loc[tested, "null_p"])
     passed = frame["null_q"] <= alpha if permutations else True
     frame["active"] = ((frame["cluster"] != CLUSTERS[2]) & passed).astype(int)
     return frame

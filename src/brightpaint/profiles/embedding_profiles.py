@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from brightpaint.features.embedders.vectors import read_vectors, vector_names
-from brightpaint.profiles.aggregate import PERTURBATION, WELL, median_of
+from brightpaint.profiles.aggregate import WELL, by_unit, median_of
 from brightpaint.study.spaces import Space
 
 
@@ -47,6 +47,7 @@ def profiles(
     *,
     normalise: str = "none",
     reference: Sequence[pd.DataFrame] = (),
+    unit: str = "perturbation",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the profiles of wells and of perturbations.
 
@@ -56,11 +57,13 @@ def profiles(
     kept : the selected numbers; None for all
     normalise : none or plate
     reference : not used: nothing is fitted on other plates
+    unit : perturbation or treatment
 
     Returns
     -------
     wells : keys, annotations, Metadata_fields, the median of each number over the well's fields
-    perturbations : likewise, the median of the wells; wells whose perturbation is unknown ("") have none
+    perturbations : likewise, the median of the wells of each perturbation (or treatment); wells whose perturbation is
+        unknown ("") have none
     """
     names = embedding_names(plates[0])
     for plate in plates:
@@ -70,5 +73,4 @@ def profiles(
     fields = pd.concat(scaled, ignore_index=True).assign(Metadata_fields=1)
     names = names if kept is None else list(kept)
     wells = median_of(fields, WELL, names, ["Metadata_fields"])
-    known = wells[wells["Metadata_perturbation"] != ""]
-    return wells, median_of(known, PERTURBATION, names, ["Metadata_fields"])
+    return wells, by_unit(wells, unit, names, ["Metadata_fields"])

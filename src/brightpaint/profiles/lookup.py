@@ -15,6 +15,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base import cli
+from brightpaint.study.annotations import unit_column
 
 COUNTS = ("Metadata_cells",)
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ def lookup(profiles: pd.DataFrame, plate: str, training: list[str]) -> pd.DataFr
 
     Parameters
     ----------
-    profiles : real perturbation profiles, one row a plate and perturbation
+    profiles : real profiles, one row a plate and perturbation (or treatment)
     plate : the plate to profile; which perturbations it holds is known, none of its features is used
     training : plates whose profiles are averaged
 
@@ -46,11 +47,12 @@ def lookup(profiles: pd.DataFrame, plate: str, training: list[str]) -> pd.DataFr
         raise ValueError(f"lookup: no real profiles of plates {missing}; delete the real profiles and rerun `profile`")
     features = [name for name in profiles.columns if not name.startswith("Metadata_")]
     counts = [name for name in COUNTS if name in profiles.columns]  # no cells are counted in embeddings
-    elsewhere = profiles[profiles["Metadata_Plate"].isin(training)].groupby("Metadata_perturbation")
+    unit = unit_column(profiles)
+    elsewhere = profiles[profiles["Metadata_Plate"].isin(training)].groupby(unit)
     known = profiles[profiles["Metadata_Plate"] == plate].drop(columns=[*features, *counts])
     summed = pd.concat([elsewhere[counts].sum(), elsewhere[features].mean()], axis=1).reset_index()
-    found = known.merge(summed, on="Metadata_perturbation", how="inner", validate="one_to_one")
-    log.info("%s: %d of %d perturbations found on %d training plates", plate, len(found), len(known), len(training))
+    found = known.merge(summed, on=unit, how="inner", validate="one_to_one")
+    log.info("%s: %d of %d %ss found on %d training plates", plate, len(found), len(known), unit[9:], len(training))
     return found[list(profiles.columns)]
 
 

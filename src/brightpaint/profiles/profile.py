@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     """Make an arm's profiles in a space."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--space", choices=list(SPACES), required=True)
-    parser.add_argument("--settings", type=json.loads, default={}, help="JSON: recipe, or normalise")
+    parser.add_argument("--settings", type=json.loads, default={}, help="JSON: recipe or normalise, and unit")
     parser.add_argument("--tables", type=Path, nargs="+", required=True, help="the arm's tables, one a plate")
     parser.add_argument("--reference", type=Path, nargs="*", default=[], help="real tables on which sphering is fitted")
     parser.add_argument(
@@ -37,7 +37,8 @@ def main(argv: list[str] | None = None) -> None:
     kept = read_selection(args.selection[0]) if args.selection else None
     plates, reference = ([profiler.read(path, space) for path in paths] for paths in (args.tables, args.reference))
     wells, perturbations = profiler.profiles(plates, kept, reference=reference, **args.settings)
-    for name, frame in (("wells", wells), ("perturbations", perturbations)):
+    unit = args.settings.get("unit", "perturbation")
+    for name, frame in (("wells", wells), (f"{unit}s", perturbations)):
         numbers = profiler.numbers_of(list(frame.columns), space)
         gaps = int(frame[numbers].isna().to_numpy().sum())
         empty = int((frame["Metadata_cells"] == 0).sum()) if "Metadata_cells" in frame else 0

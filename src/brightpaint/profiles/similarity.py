@@ -55,7 +55,7 @@ def nearest_neighbours(similarity: np.ndarray, k: int) -> np.ndarray:
 
     Parameters
     ----------
-    similarity : (n, n), its diagonal is ignored
+    similarity : (n, n), its diagonal is ignored; -inf for pairs that are not to be neighbours: they come last
     k : neighbours, n - 1 at most
 
     Returns
@@ -84,18 +84,18 @@ def neighbour_hits(nearest: np.ndarray, shared: np.ndarray, order: np.ndarray | 
     return shared[order[:, None], order[nearest]].sum(axis=1)
 
 
-def chance_matches(shared: np.ndarray, k: int) -> float:
+def chance_matches(shared: np.ndarray, k: int, barred: np.ndarray | None = None) -> float:
     """Expected number of queries with a match among k neighbours drawn at random.
 
-    For n perturbations in pairs this is k n / (n - 1): 1.0 for the nearest, 5.0 for the top five.
+    For n perturbations in pairs this is k n / (n - 1): 1.0 for the nearest, 5.0 for the top five. `barred`, (n, n) bool,
+    are pairs that cannot be drawn.
     """
-    others = len(shared) - 1
-    if others < 1:
-        return 0.0
+    others = np.full(len(shared), len(shared) - 1) - (0 if barred is None else barred.sum(axis=1))
     missed = np.ones(len(shared))
     matching = shared.sum(axis=1)
-    for drawn in range(min(k, others)):  # without replacement: hypergeometric
-        missed *= np.maximum(others - matching - drawn, 0) / (others - drawn)
+    for drawn in range(min(k, max(others, default=0))):  # without replacement: hypergeometric
+        left = np.maximum(others - drawn, 0)
+        missed *= np.where(left > 0, np.maximum(left - matching, 0) / np.maximum(left, 1), 1.0)
     return float(np.sum(1.0 - missed))
 
 

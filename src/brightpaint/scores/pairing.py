@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint import store
+from brightpaint.scores.rows import is_active
 
 
 def join_rows(fields: pd.DataFrame, rows: pd.DataFrame, where: str) -> pd.DataFrame:
@@ -62,8 +63,8 @@ def covered(fields: pd.DataFrame, joined: pd.DataFrame, active: set | None, wher
     if len(joined) == len(fields):
         subsets["full"] = np.ones(len(joined), dtype=bool)
     if active is not None:
-        chosen = joined["Metadata_perturbation"].isin(active).to_numpy()
-        if chosen.sum() == fields["Metadata_perturbation"].isin(active).sum():
+        chosen = is_active(joined, active)
+        if chosen.sum() == is_active(fields, active).sum():
             subsets["active"] = chosen
     if not subsets:
         missing = fields.merge(joined[store.FIELD_KEYS], on=store.FIELD_KEYS, how="left", indicator=True)

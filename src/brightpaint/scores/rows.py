@@ -13,9 +13,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from brightpaint import store
+from brightpaint.study.annotations import PERTURBATION, named, unit_column
 
 KEYS = ["arm", "metric", "subset", "space", "plate", "channel"]
 NUMBERS = ["value", "low", "high", "null", "null_bound", "floor"]
@@ -31,12 +33,26 @@ def parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def read_active(paths: Sequence[Path]) -> set[str] | None:
-    """Return the names of the active perturbations; None where there is no table of them."""
+class Active(set):
+    """Names of active perturbations, or treatments: `column` names them in a table of fields."""
+
+    column: str = PERTURBATION
+
+
+def read_active(paths: Sequence[Path]) -> Active | None:
+    """Return the names of the active perturbations (or treatments); None where there is no table of them."""
     if not paths:
         return None
     table = store.read_actives(paths[0])
-    return set(table.loc[table["active"].astype(int) == 1, "Metadata_perturbation"].astype(str))
+    column = unit_column(table)
+    active = Active(table.loc[table["active"].astype(int) == 1, column].astype(str))
+    active.column = column
+    return active
+
+
+def is_active(frame: pd.DataFrame, active: set[str]) -> np.ndarray:
+    """Tell which rows (fields, wells) are of an active perturbation, or treatment: (n,) bool."""
+    return named(frame, getattr(active, "column", PERTURBATION)).isin(active).to_numpy()
 
 
 def paints_all(real: set[str], painted: set[str], active: set[str] | None) -> bool:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from brightpaint.study.annotations import NUMBERS
+
 # One field of view, or one tile of it where large fields are cut (tile 1 is the whole field otherwise).
 FIELD_KEYS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Tile"]
 # One image of a field, where a table holds several: what it shows in place of its own treatment, and which draw it is.
@@ -28,6 +30,7 @@ def with_row_keys(frame: pd.DataFrame) -> pd.DataFrame:
 
 # Numbers among the columns Metadata_*; all others are annotations: text, as it was written (`0012`, `NA`, `1e5`).
 NUMERIC_METADATA = ["Metadata_Site", "Metadata_Tile", "Metadata_cells", "Metadata_fields", "Metadata_fields_empty"]
+NUMERIC_METADATA += NUMBERS
 # Columns that hold names without bearing the prefix.
 NAMES = ["plate", "arm", "Channel", "channel", "alias", "feature", "source", "Assay_Plate_Barcode", "Plate_Map_Name"]
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from brightpaint.base.atomic import atomic
 from brightpaint.store.names import FIELD_KEYS, NUMERIC_METADATA, describe_field, is_text, row_keys
+from brightpaint.study.annotations import NUMBERS
 
 BATCH_ROWS = 512  # rows of a long table that are in memory at once, where it is read or written in batches
 
@@ -118,11 +119,17 @@ def write_rows(rows: Iterable[dict], path: str | Path, *, columns: Sequence[str]
 
     rows = iter(rows)
     batches = iter(lambda: list(itertools.islice(rows, BATCH_ROWS)), [])
-    tables = (pa.Table.from_pandas(pd.DataFrame(batch), preserve_index=False) for batch in batches)
+    frames = (_with_numbers(pd.DataFrame(batch)) for batch in batches)
+    tables = (pa.Table.from_pandas(frame, preserve_index=False) for frame in frames)
     first = next(tables, None)
     if first is None:
         raise ValueError(f"{path}: there are no rows to write; run the rule index again")
     return write_groups(itertools.chain([first], tables), path, first.schema)
+
+
+def _with_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Make dose and time float64: rows that have none would be of another type than rows that have some."""
+    return frame.astype({name: "float64" for name in NUMBERS if name in frame.columns})
 
 
 def write_groups(tables: Iterable, path: str | Path, schema) -> int:

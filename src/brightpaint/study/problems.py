@@ -26,6 +26,11 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _region_problems(study)
     yield from _cellpose_problems(study)
     yield from sweep_points.problems(study.config)
+    if study.config["unit"] == "treatment" and study.config["active"]["targets"]:
+        yield (
+            "active.targets: a list of targets would make every dose active, and unit is treatment; leave the list out, "
+            "or set unit to perturbation"
+        )
     weights = study.config["embed"]["weights"]
     if weights and weights[0] in "./~" and not Path(weights).is_dir():
         yield f"embed.weights: there is no folder {weights}"

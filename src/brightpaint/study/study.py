@@ -28,7 +28,7 @@ class Study:
         """Validate `config` and the plate table that it names (relative to `root`)."""
         filled = validate(config, Path(schemas) / "config.schema.yaml", "config")
         source = filled["source"]
-        for key in ("url", "table", "compounds", "exclude"):
+        for key in ("url", "table", "compounds", "molecules", "exclude"):
             if source[key]:
                 source[key] = expand(source[key], f"config: source.{key}")
         for section in ("embed", "fid"):

@@ -96,9 +96,9 @@ def label_roles():
 
 
 def arm_roles():
-    """JSON: what every scored arm is shown (`label_roles`), and what paints it: the role of its model's kind."""
+    """JSON: what every scored arm is shown (`label_roles`), what paints it (the role of its model's kind), and the unit."""
     kinds = {arm: STUDY.kind_of(arm).role for arm in STUDY.arms if STUDY.test_plates(arm)}
-    return json.dumps({"shown": label_roles(), "kinds": kinds})
+    return json.dumps({"shown": label_roles(), "kinds": kinds, **unit_setting()})
 
 
 def measured_to_score():

@@ -27,9 +27,14 @@ def source_keys(*keys):
     return {key: source[key] for key in keys}
 
 
-def row_of_plate(plate):
-    """A plate's row of the plate table, but for its pixels' size: what needs that says so itself."""
-    return {key: value for key, value in STUDY.plates[plate].items() if key != "pixel_size_um"}
+def row_of_plate(plate, *but):
+    """A plate's row of the plate table, but for these and its pixels' size: what needs that says so itself."""
+    return {key: value for key, value in STUDY.plates[plate].items() if key not in ("pixel_size_um", *but)}
+
+
+def cells_of_plate(plate):
+    """What the plate table says of a plate's cells: `flag` writes it, so that a change of it fetches no image again."""
+    return {key: STUDY.plates[plate][key] for key in ("cell_line", "time_h") if key in STUDY.plates[plate]}
 
 
 def simulated_plate(wildcards):
@@ -44,8 +49,9 @@ def listed_plate(wildcards):
     """JSON of where a plate's files lie, which of them are taken, and what its wells hold."""
     where = source_keys("layout", "url", "endpoint_url", "region", "profile")
     what = source_keys("table", "compounds", "exclude", "missing")
-    channels = STUDY.channels(wildcards.plate)
-    return as_json({"source": where | what, "plate": row_of_plate(wildcards.plate), "channels": channels})
+    what |= {key: CONFIG["source"][key] for key in ("molecules", "dose_unit") if CONFIG["source"][key]}
+    channels, plate = STUDY.channels(wildcards.plate), row_of_plate(wildcards.plate, "cell_line", "time_h")
+    return as_json({"source": where | what, "plate": plate, "channels": channels})
 
 
 def published_plate(wildcards):
@@ -65,6 +71,6 @@ def prepared_plate(wildcards):
 
 
 def flaws(wildcards):
-    """JSON of what counts as a flaw, in the channels that a plate has."""
-    channels = {**CONFIG["channels"], "here": STUDY.channels(wildcards.plate)}
-    return as_json({**CONFIG["quality"], "channels": channels})
+    """JSON of what counts as a flaw, in the channels that a plate has, and what the plate table says of its cells."""
+    channels, cells = {**CONFIG["channels"], "here": STUDY.channels(wildcards.plate)}, cells_of_plate(wildcards.plate)
+    return as_json({**CONFIG["quality"], "channels": channels} | ({"cells": cells} if cells else {}))

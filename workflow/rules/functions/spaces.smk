@@ -53,9 +53,14 @@ def selection_of(space):
     return f"<results>/selection/{space.name}.tsv" if space.selected else []
 
 
+def unit_setting():
+    """The study's unit, where it is not the perturbation."""
+    return {"unit": CONFIG["unit"]} if CONFIG["unit"] != "perturbation" else {}
+
+
 def fitted_settings(section):
     """JSON of what selection or the search for actives depends on."""
-    return as_json({**CONFIG[section], **CONFIG["profile"]})
+    return as_json({**CONFIG[section], **CONFIG["profile"], **(unit_setting() if section == "active" else {})})
 
 
 def kept_profiles():

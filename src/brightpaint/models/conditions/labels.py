@@ -12,9 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from brightpaint.study.annotations import GIVEN
-
-CONTROL = "DMSO"
+from brightpaint.study.annotations import DMSO, GIVEN, named, unit_column
 
 
 def label_names(fields: pd.DataFrame, label: str) -> pd.Series:
@@ -37,7 +35,7 @@ def label_names(fields: pd.DataFrame, label: str) -> pd.Series:
             f"label {label}: {column} holds numbers, which are no classes; choose an annotation that is text"
         )
     names = fields[column].astype(object).fillna("").astype(str)
-    return names.where(fields["Metadata_perturbation"] != CONTROL, CONTROL) if label in GIVEN else names
+    return names.where(fields["Metadata_perturbation"] != DMSO, DMSO) if label in GIVEN else names
 
 
 def label_map(tables: Sequence[pd.DataFrame], label: str) -> dict[str, int]:
@@ -69,7 +67,7 @@ def swapped_names(fields: pd.DataFrame, label: str, numbers: dict[str, int]) -> 
         raise ValueError(f"sampling_label swapped: label {label} has no target; expected one of {', '.join(GIVEN)}")
     names = label_names(fields, label)
     known = pd.DataFrame({"name": names, "target": fields["Metadata_target"].fillna("").astype(str)})
-    known = known[known["name"].isin(set(numbers) - {CONTROL})].drop_duplicates("name").sort_values(["target", "name"])
+    known = known[known["name"].isin(set(numbers) - {DMSO})].drop_duplicates("name").sort_values(["target", "name"])
     classes, targets = known["name"].to_numpy(), known["target"].to_numpy()
     for shift in range(len(classes) // 2, len(classes)):
         if shift and not (targets == np.roll(targets, shift)).any():
@@ -94,7 +92,7 @@ def shown_indices(fields: pd.DataFrame, label: str, numbers: dict[str, int], sho
 
 
 def active_rows(fields: pd.DataFrame, actives: pd.DataFrame | None) -> np.ndarray:
-    """Return the row numbers of the fields whose perturbation is active; of all fields without a table.
+    """Return the row numbers of the fields whose perturbation (or treatment) is active; of all fields without a table.
 
     DMSO is not an active perturbation: a model of the active subset never sees it, as in the paper.
     """
@@ -103,5 +101,6 @@ def active_rows(fields: pd.DataFrame, actives: pd.DataFrame | None) -> np.ndarra
     missing = {"Metadata_perturbation", "active"} - set(actives.columns)
     if missing:
         raise ValueError(f"table of actives: columns {sorted(missing)} are missing; found {list(actives.columns)}")
-    chosen = set(actives.loc[actives["active"] == 1, "Metadata_perturbation"].astype(str)) - {CONTROL, ""}
-    return np.flatnonzero(fields["Metadata_perturbation"].isin(chosen).to_numpy())
+    unit = unit_column(actives)
+    chosen = set(actives.loc[actives["active"] == 1, unit].astype(str)) - {DMSO, ""}
+    return np.flatnonzero(named(fields, unit).isin(chosen).to_numpy())

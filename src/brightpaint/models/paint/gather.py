@@ -11,9 +11,9 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.models.paint.sample import rows_digest, selected_fields
+from brightpaint.study.annotations import ANNOTATIONS
 
 log = logging.getLogger(__name__)
-ANNOTATIONS = ["Source", "Batch", "perturbation", "target", "control_type"]
 
 
 def check_part(part: store.Stack, first: store.Stack, rows: pd.DataFrame) -> None:
@@ -58,7 +58,8 @@ def main(argv=None) -> None:
     args = parser.parse_args(argv)
     fields = store.read_fields(args.fields)
     rows = fields.iloc[selected_fields(fields, args.active, "active" if args.active else "all")]
-    columns = store.FIELD_KEYS + [f"Metadata_{name}" for name in ANNOTATIONS if f"Metadata_{name}" in fields.columns]
+    described = ["Metadata_Source", "Metadata_Batch", *ANNOTATIONS]
+    columns = store.FIELD_KEYS + [name for name in described if name in fields.columns]
     gather(args.parts, rows, args.stack)
     store.write_table(rows[columns].reset_index(drop=True), args.rows)
     store.write_table(pd.concat([store.read_table(path) for path in args.part_seconds]), args.seconds)

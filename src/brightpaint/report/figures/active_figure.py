@@ -21,7 +21,9 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.profiles.agreement import CALLS
 from brightpaint.profiles.similarity import cosine_similarity, target_sets
+from brightpaint.profiles.treatments import TOGETHER
 from brightpaint.report.style import STYLE, save
+from brightpaint.study.annotations import PERTURBATION, unit_column
 
 # Okabe and Ito's colours, told apart by colour-blind readers; clusters differ in marker too.
 CLUSTERS = {"active": ("#d55e00", "o"), "partially active": ("#e69f00", "s"), "inactive": ("#0072b2", "^"),
@@ -32,7 +34,8 @@ NAMED = 40  # perturbations whose names can be read below an axis
 
 def active_figure(table: pd.DataFrame, wells: pd.DataFrame, agreement: pd.DataFrame) -> plt.Figure:
     """Draw how the actives were found, from the three tables that `active` writes."""
-    table = table.sort_values(["score_paper", "Metadata_perturbation"], ignore_index=True)
+    column = unit_column(table)
+    table = table.sort_values(["score_paper", column], ignore_index=True)
     figure, axes = plt.subplots(4, 2, figsize=(12, 18), layout="constrained")
     units = target_table(table)
     _distributions(axes[0, 0], wells)
@@ -44,16 +47,36 @@ def active_figure(table: pd.DataFrame, wells: pd.DataFrame, agreement: pd.DataFr
     _null(axes[3, 0], units)
     _agreement(axes[3, 1], agreement)
     treated = int((table["Metadata_control_type"] != "negcon").sum())
-    title = f"{int(table['active'].sum())} of {treated} perturbations are active"
+    title = f"{int(table['active'].sum())} of {treated} {column.removeprefix('Metadata_')}s are active"
     if (table["active"] != table["found"]).any():
         title += f", by the list of targets in the config; {int(table['found'].sum())} were found"
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle("\n".join([title, *treatment_notes(table)]), fontsize=12)
     return figure
 
 
+def treatment_notes(table: pd.DataFrame) -> list[str]:
+    """Say of treatments how many have one well, and whether their doses follow the columns or rows of plates."""
+    if unit_column(table) == PERTURBATION:
+        return []
+    alone = int(((table["wells"] == 1) & (table["Metadata_control_type"] != "negcon")).sum())
+    notes = [f"{alone} have one well: their distance is set against DMSO wells left out, without replicates"] * bool(
+        alone
+    )
+    for way in ("column", "row"):
+        share = table.get(f"dose_by_{way}", pd.Series(dtype=float)).max()
+        if share >= TOGETHER:
+            notes.append(f"dose and {way} go together ({share:.0%} of the doses' variance lies between {way}s)")
+    return notes
+
+
 def target_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a target (a perturbation without one is its own), with the mean grit of its perturbations."""
+    """Return one row a target (a perturbation without one is its own), with the mean grit of its perturbations.
+
+    Treatments are judged one by one: each is a row.
+    """
     treated = table[table["cluster"].isin(["active", "partially active", "inactive"])]
+    if unit_column(table) != PERTURBATION:
+        return treated.assign(unit=treated[unit_column(table)])
     rows = []
     for names, (_, row) in zip(target_sets(treated["Metadata_target"]), treated.iterrows()):
         rows += [{**row, "unit": name} for name in sorted(names) or [f"perturbation {row['Metadata_perturbation']}"]]
@@ -213,10 +236,11 @@ def _similarities(axes: plt.Axes, table: pd.DataFrame) -> None:
     control = table[table["cluster"] == "control"]
     if len(control):
         axes.axhline(control["score_paper"].iloc[0], color="0.3", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="perturbations, in order of their mean similarity", ylabel="cosine similarity to DMSO wells")
-    axes.set_title("F  perturbations against DMSO wells (bars: 25-75%, lines: 5-95%)", fontsize=10, loc="left")
+    unit = unit_column(table).removeprefix("Metadata_")
+    axes.set(xlabel=f"{unit}s, in order of their mean similarity", ylabel="cosine similarity to DMSO wells")
+    axes.set_title(f"F  {unit}s against DMSO wells (bars: 25-75%, lines: 5-95%)", fontsize=10, loc="left")
     if len(table) <= NAMED:
-        axes.set_xticks(range(len(table)), table["Metadata_perturbation"], rotation=90, fontsize=7)
+        axes.set_xticks(range(len(table)), table[unit_column(table)], rotation=90, fontsize=7)
 
 
 def _clusters(axes: plt.Axes, units: pd.DataFrame) -> None:

@@ -22,7 +22,7 @@ from brightpaint.base.cli import run
 from brightpaint.profiles.similarity import nearest_neighbours, target_sets
 from brightpaint.report.style import STYLE, save
 from brightpaint.scores.columns import WITHOUT_PREDICTION
-from brightpaint.scores.profiles.matching import by_plate, similarities
+from brightpaint.scores.profiles.matching import by_plate, same_compound, similarities
 from brightpaint.scores.rows import read_active
 from brightpaint.study.spaces import SPACES
 
@@ -43,8 +43,9 @@ def matched_targets(profiles: pd.DataFrame) -> tuple[set[str], set[str]]:
     """
     similarity, targets, shared = similarities(profiles)
     sets = target_sets(targets)
-    named = pd.Series([name for group in sets for name in group], dtype="str").value_counts()
-    nearest = nearest_neighbours(similarity, NEIGHBOURS)
+    pairs = zip(*np.nonzero(shared))
+    possible = {name for row, other in pairs for name in sets[row] & sets[other]}
+    nearest = nearest_neighbours(np.where(same_compound(profiles), -np.inf, similarity), NEIGHBOURS)
     matched = {
         name
         for row, near in enumerate(nearest)
@@ -52,7 +53,7 @@ def matched_targets(profiles: pd.DataFrame) -> tuple[set[str], set[str]]:
         if shared[row, other]
         for name in sets[row] & sets[other]
     }
-    return matched, set(named.index[named > 1])
+    return matched, possible
 
 
 def overlap_table(arms: Mapping[tuple[str, str], Mapping[str, pd.DataFrame]], names: set | None) -> pd.DataFrame:

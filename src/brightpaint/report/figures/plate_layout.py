@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.image import AxesImage
 
-from brightpaint.scores.profiles.matching import well_places
+from brightpaint.profiles.treatments import well_places
 from brightpaint.study.choice import row_letters
 
 SEQUENTIAL = "viridis"

@@ -13,9 +13,9 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
+from brightpaint.profiles.treatments import well_places
 from brightpaint.report.figures.plate_layout import plate_grid
 from brightpaint.report.style import STYLE, save
-from brightpaint.scores.profiles.matching import well_places
 from brightpaint.study.choice import row_letters
 
 # Measure, heading, and whether its colours run over logarithms.

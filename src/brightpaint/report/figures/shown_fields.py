@@ -9,7 +9,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
-from brightpaint.scores.profiles.matching import well_places
+from brightpaint.profiles.treatments import well_places
 
 
 def choose_fields(fields: pd.DataFrame, count: int) -> list[int]:
@@ -70,7 +70,6 @@ def heading_of(field: pd.Series) -> str:
     if field["Metadata_Tile"] != 1:
         words[0] += f", tile {field['Metadata_Tile']}"
     if field["Metadata_perturbation"]:
-        words.append(
-            field["Metadata_perturbation"] + (f" ({field['Metadata_target']})" if field["Metadata_target"] else "")
-        )
+        held = field.get("Metadata_treatment", field["Metadata_perturbation"])
+        words.append(held + (f" ({field['Metadata_target']})" if field["Metadata_target"] else ""))
     return ": ".join(words)

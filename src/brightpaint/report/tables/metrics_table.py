@@ -157,7 +157,8 @@ def page(
     frame : the metrics tables of all arms
     arms : in the order of the table
     leaking : those that are shown the target in sampling
-    roles : {"shown": {arm: what it is shown}, for `label_words`; "kinds": {arm: what paints it}, for `purposes`}
+    roles : {"shown": {arm: what it is shown}, for `label_words`; "kinds": {arm: what paints it}, for `purposes`; "unit" of the
+        profiles, where it is not the perturbation}
     """
     shown, roles = scored_alike(frame), roles or {}
     sections = []
@@ -178,7 +179,7 @@ def page(
     meanings = [c for c in [*COLUMNS, *UNCERTAINTY] if (shown["metric"] == c.key).any()]
     return pages.render(
         "metrics.html", plates=", ".join(sorted(set(shown["plate"]))), leaking=LEAKING,
-        told=bool(set(leaking) & set(shown["arm"])), sections=sections,
+        told=bool(set(leaking) & set(shown["arm"])), sections=sections, unit=roles.get("unit", "perturbation"),
         purposes=purposes.table(shown, roles.get("kinds", {}), leaking),
         labels=label_words.sentences(shown, roles.get("shown", {})),
         meanings=[replace(column, title=column.title.format(space=apart)) for column in meanings],

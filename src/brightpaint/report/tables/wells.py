@@ -26,6 +26,7 @@ from brightpaint.base.cli import run
 from brightpaint.plates.flag import ROBUST
 from brightpaint.report import pages
 from brightpaint.scores.images.risk_coverage import field_uncertainty
+from brightpaint.study.annotations import treatments
 
 OUTLIER_SD = 3.0
 LEAST = {"pcc": 0.05, "nuclei_f1": 0.1, "uncertainty": 0.02}
@@ -138,7 +139,8 @@ def arm_table(
     ValueError
         where the arm has scores of a well that the plate does not have
     """
-    named = fields.assign(perturbation=fields.get("Metadata_perturbation", "")).groupby(WELL)
+    held = treatments(fields) if "Metadata_perturbation" in fields else ""  # with its dose, where it has one
+    named = fields.assign(perturbation=held).groupby(WELL)
     wells = pd.DataFrame({"perturbation": named["perturbation"].first(), "fields": named.size()})
     means = mean_wells(scores)
     unknown = means.index.difference(wells.index)

@@ -18,6 +18,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base import resampling
 from brightpaint.features.embedders.vectors import metadata_of
+from brightpaint.scores.rows import is_active
 
 JACKKNIFE_GROUPS = 10  # a full plate's distance in 2048 features costs seconds, so they are few
 RELABELLINGS = 2
@@ -225,7 +226,7 @@ def plate_rows(
 
 
 def _part(table: pd.DataFrame, names: set[str] | None) -> pd.DataFrame:
-    return table if names is None else table[table["Metadata_perturbation"].isin(names)]
+    return table if names is None else table[is_active(table, names)]
 
 
 def _subset_rows(plate, subset, real, painted, brightfield, channels) -> Iterator[dict]:

@@ -25,6 +25,8 @@ import pandas as pd
 from scipy.stats import binomtest
 from sklearn.covariance import LedoitWolf
 
+from brightpaint.study.annotations import named, unit_column
+
 HALF_WAY = 0.5
 WELL = ["Metadata_Plate", "Metadata_Well"]
 METRICS = {1: "failed_painted", 0: "working_painted"}
@@ -60,10 +62,14 @@ def in_wells(profiles: pd.DataFrame, wells: pd.DataFrame) -> pd.DataFrame:
     """
     if "Metadata_Well" in profiles:
         return profiles
-    keys = ["Metadata_Plate", "Metadata_perturbation"]
+    unit = unit_column(profiles)
+    keys, kept = (
+        ["Metadata_Plate", unit],
+        dict.fromkeys([*WELL, unit, "Metadata_perturbation", "Metadata_control_type"]),
+    )
     features = [name for name in profiles if not name.startswith("Metadata_")]
-    named = wells[[*WELL, "Metadata_perturbation", "Metadata_control_type"]]
-    return named.merge(profiles[keys + features], on=keys, how="inner", validate="many_to_one")
+    own = wells.assign(**{unit: named(wells, unit)})[list(kept)]
+    return own.merge(profiles[keys + features], on=keys, how="inner", validate="many_to_one")
 
 
 def without_gaps(frames: list[pd.DataFrame], features: list[str]) -> list[str]:

@@ -26,6 +26,8 @@ from brightpaint.profiles.similarity import (
     neighbour_hits,
     shared_targets,
 )
+from brightpaint.profiles.treatments import well_places
+from brightpaint.study.annotations import PERTURBATION, named, unit_column
 
 SHUFFLES = 1000
 log = logging.getLogger(__name__)
@@ -34,19 +36,23 @@ log = logging.getLogger(__name__)
 def treated_profiles(profiles: pd.DataFrame, where: str) -> pd.DataFrame:
     """Return the perturbations that can be matched, indexed by name: no DMSO, no empty wells, none without cells.
 
+    Profiles by treatment are indexed by treatment, and `Metadata_perturbation` says which are doses of one compound.
     Features that some of them lacks are left out; both are counted in the log.
     """
     known = profiles[(profiles["Metadata_perturbation"] != "") & (profiles["Metadata_control_type"] != "negcon")]
-    known = known.set_index("Metadata_perturbation").sort_index()
+    unit = unit_column(known)
+    known = known.set_index(unit).sort_index()
     if known.index.has_duplicates:
         name = known.index[known.index.duplicated()][0]
-        raise ValueError(f"{where}: perturbation {name} occurs twice; delete the profiles and rerun")
+        raise ValueError(
+            f"{where}: {unit.removeprefix('Metadata_')} {name} occurs twice; delete the profiles and rerun"
+        )
     features = feature_names(known)
     empty = known[features].isna().all(axis=1)
     known = known[~empty]
     lost = [name for name in features if known[name].isna().any()]
-    log.info("%s: %d perturbations, %d without cells left out; %d features, %d with gaps left out",
-             where, len(known), empty.sum(), len(features), len(lost))  # fmt: skip
+    log.info("%s: %d %ss, %d without cells left out; %d features, %d with gaps left out",
+             where, len(known), unit.removeprefix("Metadata_"), empty.sum(), len(features), len(lost))  # fmt: skip
     return known.drop(columns=lost)
 
 
@@ -64,29 +70,31 @@ def feature_names(profiles: pd.DataFrame) -> list[str]:
     return [name for name in profiles.columns if not name.startswith("Metadata_")]
 
 
-def well_places(wells: Sequence[str]) -> np.ndarray:
-    """Return row and column of wells called A01, AA02, ...: (n, 2) float64 from 1; NaN for other names."""
-    parts = pd.Series(list(wells), dtype="str").str.extract(r"^([A-Za-z]+)(\d+)$")
-    letters = parts[0].fillna("").str.upper()
-    rows = [sum((ord(letter) - 64) * 26**power for power, letter in enumerate(text[::-1])) for text in letters]
-    return np.column_stack([np.where(parts[0].isna(), np.nan, rows), parts[1].astype(float)]).reshape(-1, 2)
+def plate_positions(fields: pd.DataFrame, names: pd.Index) -> np.ndarray:
+    """Return the mean row and column of each perturbation's wells: (n, 2), in wells; NaN for names that are not A01.
 
-
-def plate_positions(fields: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
-    """Return the mean row and column of each perturbation's wells: (n, 2), in wells; NaN for names that are not A01."""
+    `names` is an index of profiles: its own name says whether they are perturbations or treatments.
+    """
     wells = fields.drop_duplicates("Metadata_Well")
-    places = pd.DataFrame(well_places(wells["Metadata_Well"]), index=wells["Metadata_perturbation"].to_numpy())
+    owners = named(wells, getattr(names, "name", None) or PERTURBATION)
+    places = pd.DataFrame(well_places(wells["Metadata_Well"]), index=owners.to_numpy())
     return places.groupby(level=0).mean().reindex(names).to_numpy(dtype=np.float64)
 
 
-def position_matches(positions: np.ndarray, shared: np.ndarray, k: int, rng: np.random.Generator) -> float:
-    """Count the matches among the k nearest on the plate; ties in distance are broken at random, 100 times."""
+def position_matches(
+    positions: np.ndarray, shared: np.ndarray, k: int, rng: np.random.Generator, *, doses: np.ndarray | bool = False
+) -> float:
+    """Count the matches among the k nearest on the plate; ties in distance are broken at random, 100 times.
+
+    `doses`, (n, n) bool, are pairs of doses of one compound, which are passed over.
+    """
     if len(positions) < 2 or not np.isfinite(positions).all():
         return float("nan")
     distance = np.linalg.norm(positions[:, None] - positions[None], axis=2)
     counts = []
     for _ in range(100):
-        nearest = nearest_neighbours(-distance - rng.uniform(0, 1e-6, distance.shape), k)
+        apart = np.where(doses, np.inf, distance + rng.uniform(0, 1e-6, distance.shape))
+        nearest = nearest_neighbours(-apart, k)
         counts.append((neighbour_hits(nearest, shared) > 0).sum())
     return float(np.mean(counts))
 
@@ -102,16 +110,17 @@ def match_rows(profiles: pd.DataFrame, fields: pd.DataFrame, seed: str) -> Itera
     """
     similarity, targets, shared = similarities(profiles)
     n, names = len(targets), profiles.index[(profiles["Metadata_target"] != "").to_numpy()]
-    positions = plate_positions(fields, names)
+    positions, doses = plate_positions(fields, names), same_compound(profiles)
     for metric, k in (("nn", 1), ("top5", 5)):
-        nearest = nearest_neighbours(similarity, k)
+        nearest = nearest_neighbours(np.where(doses, -np.inf, similarity), k)
         hits = neighbour_hits(nearest, shared)
         low, high = resampling.bootstrap_ratio(hits > 0, np.ones(n), targets, resampling.seeded(seed, metric))
         rng = resampling.seeded(seed, metric, "shuffle")
         null = [(neighbour_hits(nearest, shared, rng.permutation(n)) > 0).sum() for _ in range(SHUFFLES)]
+        ties = resampling.seeded(seed, metric, "position")
         yield {"metric": metric, "value": (hits > 0).sum(), "low": low * n, "high": high * n, "n": n,
-               "null": chance_matches(shared, k), "null_bound": np.quantile(null, 0.95),
-               "floor": position_matches(positions, shared, k, resampling.seeded(seed, metric, "position"))}  # fmt: skip
+               "null": chance_matches(shared, k, doses), "null_bound": np.quantile(null, 0.95),
+               "floor": position_matches(positions, shared, k, ties, doses=doses)}  # fmt: skip
         if hits.sum() != (hits > 0).sum():  # the published code counts hits, not queries with a hit
             yield {"metric": f"{metric}_paper", "value": hits.sum(), "n": n}
 
@@ -130,17 +139,29 @@ def distance_rows(profiles: pd.DataFrame, seed: str) -> Iterator[dict]:
         row.update(value=sums.sum() / counts.sum(), low=low, high=high, null=np.mean(null),
                    null_bound=np.quantile(null, 0.05))  # fmt: skip
     yield row
-    paper = mtdist_paper(similarity, targets)
+    paper = mtdist_paper(similarity, targets) if not same_compound(profiles).any() else np.nan  # it knows no doses
     if np.isfinite(paper) and not np.isclose(paper, row["value"]):
         yield {"metric": "mtdist_paper", "value": paper, "n": len(first)}
 
 
 def similarities(profiles: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return cosine similarities, targets, and which pairs share one, of the profiles that have a target."""
+    """Return cosine similarities, targets, and which pairs share one, of the profiles that have a target.
+
+    Two doses of one compound share none: that they are alike says nothing of targets.
+    """
     chosen = profiles[profiles["Metadata_target"] != ""]
     targets = chosen["Metadata_target"].to_numpy()
     values = chosen[feature_names(chosen)].to_numpy(dtype=np.float64)
-    return cosine_similarity(values), targets, shared_targets(targets)
+    return cosine_similarity(values), targets, shared_targets(targets) & ~same_compound(profiles)
+
+
+def same_compound(profiles: pd.DataFrame) -> np.ndarray:
+    """Tell which pairs of profiles with a target are doses of one compound: (n, n) bool, False on the diagonal."""
+    chosen = profiles[profiles["Metadata_target"] != ""]
+    names = (chosen[PERTURBATION] if PERTURBATION in chosen else chosen.index).to_numpy()
+    same = names[:, None] == names[None]
+    np.fill_diagonal(same, False)
+    return same
 
 
 def joined_values(real: pd.DataFrame, predicted: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

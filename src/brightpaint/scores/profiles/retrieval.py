@@ -17,7 +17,7 @@ import pandas as pd
 
 from brightpaint.base import resampling
 from brightpaint.profiles.similarity import cosine_similarity, nearest_neighbours, target_sets
-from brightpaint.scores.profiles.matching import feature_names, plate_positions, similarities
+from brightpaint.scores.profiles.matching import feature_names, plate_positions, same_compound, similarities
 
 SHUFFLES = 200
 TIE_BREAKS = 100
@@ -33,7 +33,11 @@ def target_members(targets: np.ndarray) -> tuple[list[str], np.ndarray]:
 
 
 def average_precisions(
-    nearest: np.ndarray, members: np.ndarray, shared: np.ndarray, order: np.ndarray | None = None
+    nearest: np.ndarray,
+    members: np.ndarray,
+    shared: np.ndarray,
+    order: np.ndarray | None = None,
+    doses: np.ndarray | None = None,
 ) -> np.ndarray:
     """Compute the average precision of every perturbation as a query for each of its targets.
 
@@ -43,6 +47,7 @@ def average_precisions(
     members : (n, T) bool, from `target_members`
     shared : (n, n) bool, which pairs share any target
     order : (n,) a permutation that gives row i the targets of row order[i], for a null
+    doses : (n, n) bool, which pairs are doses of one compound: neither found nor missed
 
     Returns
     -------
@@ -53,6 +58,9 @@ def average_precisions(
     query, target = np.nonzero(members)
     positive = members[ranked[query], target[:, None]]  # (Q, n - 1)
     kept = positive | ~shared[query[:, None], ranked[query]]  # who shares another target is neither
+    if doses is not None:
+        other = ~doses[query[:, None], ranked[query]]
+        positive, kept = positive & other, kept & other
     depth, hits = np.cumsum(kept, axis=1), np.cumsum(positive, axis=1)
     found = positive.sum(axis=1)
     asked = (found > 0) & (kept.sum(axis=1) > found)
@@ -91,11 +99,13 @@ def retrieval_row(profiles: pd.DataFrame, fields: pd.DataFrame, seed: str) -> di
     targets anew with the gallery fixed, the null shuffles targets, the floor ranks by distance on the plate; n targets
     """
     similarity, targets, shared = similarities(profiles)
+    doses = same_compound(profiles)
+    doses = doses if doses.any() else None
     names, members = target_members(targets)
     target = np.nonzero(members)[1]
 
     def scores(near: np.ndarray, order: np.ndarray | None = None) -> np.ndarray:
-        return target_means(average_precisions(near, members, shared, order), target, len(names))
+        return target_means(average_precisions(near, members, shared, order, doses), target, len(names))
 
     nearest = nearest_neighbours(similarity, len(similarity) - 1)
     found = scores(nearest)

@@ -12,6 +12,7 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.scores.profiles.failed import painted_rows
 from brightpaint.scores.rows import paints_all, parser, read_active, write_rows
+from brightpaint.study.annotations import PERTURBATION, named
 from brightpaint.study.spaces import MAIN
 
 
@@ -27,7 +28,8 @@ def failed_rows(
 
     An arm on the active subset gives no rows: it paints no DMSO, from which the way to a phenotype is measured.
     """
-    shown = [set(frame.loc[frame["Metadata_Plate"] == plate, "Metadata_perturbation"]) for frame in (real, painted)]
+    column = getattr(active, "column", PERTURBATION)
+    shown = [set(named(frame[frame["Metadata_Plate"] == plate], column)) for frame in (real, painted)]
     if not paints_all(*shown, active):
         return
     for row in painted_rows(plate, training, real, painted, truth):
