@@ -25,8 +25,18 @@ CASES = {
 # Pixels may differ in the last count on a CPU whose float32 arithmetic differs: there only the means are compared.
 ARITHMETIC = "55c14b2e952700e9"
 RECORDED = {
-    "standard": {"tables": "80d2f48e8ab5caa8", "truth": "a792939e32da0ec5", "images": "0432e7c98d7e5a08", "mean": 7852.82},
-    "failed": {"tables": "a4aea47d659182dd", "truth": "560d07124af102ce", "images": "243b36b06754b032", "mean": 19885.17},
+    "standard": {
+        "tables": "80d2f48e8ab5caa8",
+        "truth": "a792939e32da0ec5",
+        "images": "0432e7c98d7e5a08",
+        "mean": 7852.82,
+    },
+    "failed": {
+        "tables": "a4aea47d659182dd",
+        "truth": "560d07124af102ce",
+        "images": "243b36b06754b032",
+        "mean": 19885.17,
+    },
     "dmso": {"tables": "33c010d05191a9cb", "truth": "5e07dfdb55ebb61b", "images": "43d2aa4f7b5f43c0", "mean": 10813.93},
 }
 

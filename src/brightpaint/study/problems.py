@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brightpaint.study import sweep_points
+from brightpaint.study import simulation, sweep_points
 from brightpaint.study.annotations import GIVEN
 from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
 from brightpaint.study.kinds import CLASSIFIER, KINDS
@@ -26,6 +26,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _region_problems(study)
     yield from _cellpose_problems(study)
     yield from sweep_points.problems(study.config)
+    yield from simulation.problems(study)
     weights = study.config["embed"]["weights"]
     if weights and weights[0] in "./~" and not Path(weights).is_dir():
         yield f"embed.weights: there is no folder {weights}"

@@ -37,7 +37,7 @@ def simulated_plate(wildcards):
     channels = CONFIG["channels"]["input"] + CONFIG["channels"]["target"]
     plate = {**row_of_plate(wildcards.plate), "channels": channels}
     size_um = STUDY.pixel_size_um(wildcards.plate)
-    return as_json({**CONFIG["simulate"], "pixel_size_um": size_um, "plate": plate})
+    return as_json({**simulation.asked(CONFIG["simulate"]), "pixel_size_um": size_um, "plate": plate})
 
 
 def listed_plate(wildcards):
