@@ -84,6 +84,11 @@ def truth_table(plate: dict, layout: pd.DataFrame, states: list[dict[str, float]
     return pd.concat([truth, scores], axis=1)
 
 
+def with_gaps(truth: pd.DataFrame) -> pd.DataFrame:
+    """Return the truth with `nan` where there is no number, as text tables have it."""
+    return truth.apply(lambda column: column.astype(object).fillna("nan") if column.dtype.kind == "f" else column)
+
+
 def checked(settings: dict) -> dict:
     """Return the plate row with barcode and layout filled in; a row without project, source or batch is an error."""
     plate = {"layout": "standard", **settings["plate"]}
@@ -163,7 +168,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--truth", required=True, type=Path, help="TSV to write")
     arguments = parser.parse_args(argv)
     truth = simulate_plate(arguments.settings, arguments.mirror)
-    store.write_table(truth, arguments.truth)
+    store.write_table(with_gaps(truth), arguments.truth)
     counts = truth["Metadata_target"].replace("", np.nan).nunique(), int(truth["active"].sum())
     logging.info("%s: %d wells, %d targets, %d active wells", truth["Metadata_Plate"][0], len(truth), *counts)
 

@@ -14,7 +14,7 @@ from brightpaint.base.seeds import seed_of
 
 PERIOD_UM = (8.0, 20.0)
 FADE_UM = 2.0  # over which the stripes rise from a cell's edge on
-BRIGHTFIELD_SHARE, STAIN_SHARE = 0.03, 0.5  # amplitude at strength 1: of the light, of the background
+BRIGHTFIELD_SHARE, STAIN_SHARE = 0.02, 0.5  # amplitude at strength 1: of the light, of the background
 
 
 @dataclass(frozen=True)
