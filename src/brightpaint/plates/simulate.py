@@ -86,7 +86,8 @@ def truth_table(plate: dict, layout: pd.DataFrame, states: list[dict[str, float]
 
 def with_gaps(truth: pd.DataFrame) -> pd.DataFrame:
     """Return the truth with `nan` where there is no number, as text tables have it."""
-    return truth.apply(lambda column: column.astype(object).fillna("nan") if column.dtype.kind == "f" else column)
+    gaps = [name for name in truth.select_dtypes("float") if truth[name].hasnans]
+    return truth.assign(**{name: truth[name].astype(object).fillna("nan") for name in gaps})
 
 
 def checked(settings: dict) -> dict:
