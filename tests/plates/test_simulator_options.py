@@ -339,7 +339,7 @@ def test_a_plate_with_every_option_is_read_back_by_the_index(tmp_path):
     found = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well").sort_index()
     known = truth.set_index("Metadata_Well").sort_index()
     pd.testing.assert_frame_equal(found[shared], known[shared], check_dtype=False)
-    for name in {"Metadata_treatment", "Metadata_smiles", "Metadata_cell_line", "Metadata_dose"} & set(found.columns):
+    for name in {"Metadata_treatment", "Metadata_smiles", "Metadata_dose"} & set(found.columns):
         if name == "Metadata_dose":
             np.testing.assert_allclose(found[name], known[name], rtol=1e-4)
         else:
