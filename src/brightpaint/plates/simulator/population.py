@@ -99,6 +99,12 @@ def _angles(rng: np.random.Generator, centre: np.ndarray) -> np.ndarray:
     return field + rng.uniform(0, np.pi) + rng.normal(0, 0.45, len(centre))
 
 
+def _kinds(rng: np.random.Generator, count: int, state: dict[str, float]) -> np.ndarray:
+    """Return (count,) SPREAD, MITOTIC or DEAD; the fewer cells a compound leaves, the more of them are dead."""
+    dying, fate = DEAD_SHARE * np.exp(-0.45 * state["cell_number"]), rng.uniform(size=count)
+    return np.where(fate < dying, DEAD, np.where(fate > 1 - MITOTIC_SHARE, MITOTIC, SPREAD))
+
+
 def draw_population(
     rng: np.random.Generator, state: dict[str, float], *, side_um: float, density: float, line: CellLine
 ) -> Population:
@@ -111,14 +117,11 @@ def draw_population(
     density : cells per square um of an untreated field of U2OS
     line : what the cells' line has of its own
     """
-    area = (side_um + 2 * MARGIN_UM) ** 2
-    mean = density * line.density * area * np.exp(0.26 * state["cell_number"])
+    mean = density * line.density * (side_um + 2 * MARGIN_UM) ** 2 * np.exp(0.26 * state["cell_number"])
     count = max(0, round(rng.normal(mean, COUNT_SPREAD * np.sqrt(mean))))
     spread = rng.normal(0, CELL_SPREAD, (count, len(PARAMETERS)))
     scores = {name: state[name] + spread[:, index] for index, name in enumerate(PARAMETERS)}
-    dying = DEAD_SHARE * np.exp(-0.45 * state["cell_number"])
-    fate = rng.uniform(size=count)
-    kind = np.where(fate < dying, DEAD, np.where(fate > 1 - MITOTIC_SHARE, MITOTIC, SPREAD))
+    kind = _kinds(rng, count, state)
     centre = place_cells(rng, count, side_um, line)
     angle = _angles(rng, centre)
     cycle = 1 + (rng.uniform(size=count) < 0.35) * 0.8 + 0.2 * rng.uniform(size=count)  # G1, S and G2
