@@ -20,13 +20,13 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _duplicates(study)
     yield from _source_problems(study)
     yield from _channel_problems(study)
+    yield from simulation.problems(study)
     yield from _fold_problems(study)
     yield from _model_problems(study)
     yield from _arm_problems(study)
     yield from _region_problems(study)
     yield from _cellpose_problems(study)
     yield from sweep_points.problems(study.config)
-    yield from simulation.problems(study)
     weights = study.config["embed"]["weights"]
     if weights and weights[0] in "./~" and not Path(weights).is_dir():
         yield f"embed.weights: there is no folder {weights}"
