@@ -15,7 +15,7 @@ from scipy import ndimage, stats
 
 from brightpaint import store
 from brightpaint.plates import index, simulate
-from brightpaint.plates.simulator import optics, phenotypes, population, stains, textures
+from brightpaint.plates.simulator import imaging, optics, phenotypes, population, stains, textures
 from brightpaint.plates.simulator.phenotypes import INVISIBLE, PARAMETERS, VISIBLE
 
 PLANES = ["Brightfield_L", "Brightfield", "Brightfield_H"]
@@ -44,7 +44,8 @@ def files_of(folder) -> dict[str, bytes]:
 
 
 def layout_of(**changes) -> pd.DataFrame:
-    return phenotypes.draw_layout(8, 12, **{"seed": 5, "layout": "standard", **DRAW, **changes})
+    layout = changes.pop("layout", "standard")
+    return phenotypes.draw_layout({"rows": 8, "columns": 12, "seed": 5, **DRAW, **changes}, layout=layout)
 
 
 def effects_of(table: pd.DataFrame, names=PARAMETERS) -> np.ndarray:
@@ -128,7 +129,7 @@ def test_an_inactive_well_is_drawn_exactly_as_dmso_would_be():
 
 def test_too_many_targets_are_refused():
     with pytest.raises(ValueError, match="targets, but the library has 192"):
-        phenotypes.draw_layout(30, 30, **{"seed": 1, "layout": "standard", **DRAW})
+        phenotypes.draw_layout({"rows": 30, "columns": 30, "seed": 1, **DRAW}, layout="standard")
 
 
 # --- what brightfield sees ---
@@ -339,12 +340,16 @@ def test_binning_averages_and_lighting_falls_off():
     assert light[50, 50] == pytest.approx(1.2) and light[0, 0] == pytest.approx(1.2 * 0.7, rel=0.02)
 
 
+def planes_of(channels: list[str]) -> dict[str, float]:
+    return imaging.View(channels).brightfield_planes()
+
+
 def test_any_channel_that_is_no_stain_is_a_brightfield_plane():
-    assert simulate.brightfield_planes(CHANNELS) == {"Brightfield_L": -4.0, "Brightfield": 0.0, "Brightfield_H": 4.0}
+    assert planes_of(CHANNELS) == {"Brightfield_L": -4.0, "Brightfield": 0.0, "Brightfield_H": 4.0}
     shuffled = ["Brightfield", "Brightfield_H", "DNA", "Brightfield_L"]
-    assert simulate.brightfield_planes(shuffled) == simulate.brightfield_planes(CHANNELS)
-    assert simulate.brightfield_planes(["BF", "RNA"]) == {"BF": 0.0}
-    assert list(simulate.brightfield_planes([f"Z{n}" for n in range(5)]).values()) == [-4.0, -2.0, 0.0, 2.0, 4.0]
+    assert planes_of(shuffled) == planes_of(CHANNELS)
+    assert planes_of(["BF", "RNA"]) == {"BF": 0.0}
+    assert list(planes_of([f"Z{n}" for n in range(5)]).values()) == [-4.0, -2.0, 0.0, 2.0, 4.0]
 
 
 # --- a plate ---

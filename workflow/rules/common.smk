@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from brightpaint.study import subjects
+from brightpaint.study import simulation, subjects
 from brightpaint.study.annotations import GIVEN
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.spaces import MAIN, SPACES, mapped_spaces, painted_arms, profiled_arms, subset_arms

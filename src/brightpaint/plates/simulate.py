@@ -1,14 +1,15 @@
 """Make one plate of known truth, laid out as in the Cell Painting Gallery.
 
-A field is drawn (`cells.py`, `stains.py`) with the phenotype of its well (`phenotypes.py`), seen through a
-microscope (`optics.py`) and written as 16-bit TIFFs under a CV8000's file names, with load_data.csv,
-platemap and compound metadata. Every byte follows from the seed and stable names.
+A field is drawn (`population.py`, `stains.py`) with the phenotype of its well (`phenotypes.py`) and the shapes of its
+cell line (`cell_lines.py`), seen through a microscope (`optics.py`, `imaging.py`) and written as 16-bit TIFFs under a
+CV8000's file names, with load_data.csv, platemap and compound metadata (`plate_files.py`). Dose series
+(`dose_series.py`), real molecules (`molecules.py`), z-stacks and a confounder (`confounder.py`) are off by default.
+Every byte follows from the seed and stable names.
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import itertools
 import json
 import logging
@@ -20,31 +21,20 @@ from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.plates.simulator import optics, phenotypes, stains
+from brightpaint.plates.simulator import confounder, phenotypes, stains
 from brightpaint.plates.simulator import population as cells
+from brightpaint.plates.simulator.cell_lines import LINES, CellLine
+from brightpaint.plates.simulator.imaging import image_sample, plate_lighting, view_of
 from brightpaint.plates.simulator.phenotypes import seed_of
+from brightpaint.plates.simulator.plate_files import file_name, load_data, write_metadata
 
-# Mean counts of one unit of stain, and of empty medium: dye in solution and stray light.
-STAIN_COUNTS = {"DNA": 2600.0, "RNA": 1500.0, "ER": 1900.0, "AGP": 1500.0, "Mito": 1700.0}
-BACKGROUND_COUNTS = {"DNA": 90.0, "RNA": 130.0, "ER": 150.0, "AGP": 120.0, "Mito": 140.0}
-BRIGHTFIELD_COUNTS = 20000.0
-FOCUS_SPREAD_UM = 0.35  # s.d. of the autofocus
 GRID_STEP_UM = 0.5  # grid pixels are about this large, whatever the camera's
-COMPOUND_FILE = "simulated_compound_metadata.tsv"
-LAYOUT_KEYS = ("dmso_share", "inactive_share", "invisible_share", "strength")
 
 
 def generators(*names: object) -> dict[str, np.random.Generator]:
     """Return independent generators for each thing that is drawn, so that none disturbs another."""
     streams = ("population", "shape", "visible", "golgi", "debris", "focus")
     return {stream: np.random.default_rng([seed_of(*names), seed_of(stream)]) for stream in streams}
-
-
-def brightfield_planes(channels: list[str]) -> dict[str, float]:
-    """Return the focal position in um of every channel that is not a stain: names in _L lowest, in _H highest."""
-    planes = [name for name in channels if name not in stains.STAINS]
-    order = sorted(planes, key=lambda name: (name.endswith("_H") - name.endswith("_L"), planes.index(name)))
-    return dict(zip(order, optics.focal_positions(len(order))))
 
 
 def add_debris(maps: dict, canvas: cells.Canvas, rng: np.random.Generator) -> None:
@@ -60,14 +50,16 @@ def add_debris(maps: dict, canvas: cells.Canvas, rng: np.random.Generator) -> No
 
 
 def draw_sample(
-    state: dict[str, float], *, size_px: int, pixel_size_um: float, density: float, names: tuple
-) -> tuple[dict[str, np.ndarray], cells.Canvas]:
+    state: dict[str, float], *, size_px: int, pixel_size_um: float, density: float, names: tuple,
+    line: CellLine = LINES["U2OS"],
+) -> tuple[dict[str, np.ndarray], cells.Canvas]:  # fmt: skip
     """Draw what lies under the microscope: the maps of `stains.draw_field` with debris, on a grid with a margin.
 
     Parameters
     ----------
     state : the well's mean phenotype scores
-    density : cells per square um of an untreated field
+    density : cells per square um of an untreated field of U2OS
+    line : the cells' line
     names : what seeds this field: seed, plate, well, site
     """
     rngs = generators(*names)
@@ -75,99 +67,11 @@ def draw_sample(
     margin = factor * int(np.ceil(cells.MARGIN_UM / pixel_size_um))
     step = pixel_size_um / factor
     canvas = cells.Canvas(step, size_px * factor + 2 * margin, margin * step)
-    population = cells.draw_population(rngs["population"], state, side_um=size_px * pixel_size_um, density=density)
+    side_um = size_px * pixel_size_um
+    population = cells.draw_population(rngs["population"], state, side_um=side_um, density=density, line=line)
     maps = stains.draw_field(population, canvas, rngs)
     add_debris(maps, canvas, rngs["debris"])
     return maps, canvas
-
-
-def image_sample(
-    maps: dict[str, np.ndarray], canvas: cells.Canvas, *, channels: list[str], pixel_size_um: float,
-    lighting: dict[str, optics.Lighting], names: tuple,
-) -> dict[str, np.ndarray]:  # fmt: skip
-    """Image a sample in `channels`: {channel: (H, W) uint16 raw counts}."""
-    factor, step = round(pixel_size_um / canvas.step_um), canvas.step_um
-    margin = round(canvas.margin_um / step)
-    planes = brightfield_planes(channels)
-    focus = generators(*names)["focus"].normal(0, FOCUS_SPREAD_UM)
-    positions = [z + focus for z in planes.values()]
-    bright = optics.brightfield(maps["path"], maps["absorbance"], step_um=step, z_um=positions) if planes else []
-    seen = dict(zip(planes, bright))
-    images = {}
-    for name in channels:
-        image = seen[name] if name in seen else optics.widefield(maps[name], step_um=step)
-        image = optics.bin_pixels(image[margin:-margin, margin:-margin], factor)
-        scale = BRIGHTFIELD_COUNTS if name in seen else STAIN_COUNTS[name]
-        counts = (image * scale + BACKGROUND_COUNTS.get(name, 0)) * lighting[name].field(len(image))
-        images[name] = optics.camera(counts, np.random.default_rng([seed_of(*names), seed_of("camera", name)]))
-    return images
-
-
-def plate_lighting(channels: list[str], *, seed: int, barcode: str) -> dict[str, optics.Lighting]:
-    """Draw the lighting of each channel of one plate: stains vary by batch, the lamp less."""
-    drawn = {}
-    for name in channels:
-        rng = np.random.default_rng([seed, seed_of("lighting", barcode, name)])
-        stain = name in stains.STAINS
-        drawn[name] = optics.draw_lighting(rng, spread=0.15, fall=0.2) if stain else optics.draw_lighting(
-            rng, spread=0.04, fall=0.06, dust=12)  # fmt: skip
-    return drawn
-
-
-# --- the gallery's layout --------------------------------------------------------------------------
-
-
-def file_name(barcode: str, well: str, site: int, channel: str, channels: list[str]) -> str:
-    """Return a CV8000's name for one image: stains are actions 1 to n, brightfield one action of several planes."""
-    painted = [name for name in channels if name in stains.STAINS]
-    if channel in painted:
-        action, plane = painted.index(channel) + 1, 1
-    else:
-        action, plane = len(painted) + 1, list(brightfield_planes(channels)).index(channel) + 1
-    return f"{barcode}_{well}_T0001F{site:03d}L01A{action:02d}Z{plane:02d}C{action:02d}.tif"
-
-
-def load_data(plate: dict, wells: list[str], sites: int, written: list[str]) -> pd.DataFrame:
-    """Return load_data.csv: one row a field, columns as in the gallery's own."""
-    barcode = plate["barcode"]
-    folder = f"/home/ubuntu/bucket/{plate['project']}/{plate['source']}/images/{plate['batch']}/images/{barcode}/"
-    rows = []
-    for well in wells:
-        for site in range(1, sites + 1):
-            row = {"Metadata_Source": plate["source"], "Metadata_Batch": plate["batch"], "Metadata_Plate": barcode,
-                   "Metadata_Well": well, "Metadata_Site": site}  # fmt: skip
-            row |= {f"FileName_Orig{name}": file_name(barcode, well, site, name, plate["channels"]) for name in written}
-            row |= {f"PathName_Orig{name}": folder for name in written}
-            rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def platemap(layout: pd.DataFrame) -> pd.DataFrame:
-    """Return a platemap; as in JUMP-Target's, a DMSO well has no broad_sample."""
-    samples = layout["Metadata_perturbation"].where(layout["Metadata_control_type"] != "negcon", "")
-    return pd.DataFrame({"well_position": layout["Metadata_Well"], "broad_sample": samples, "solvent": "DMSO"})
-
-
-def platemap_name(table: pd.DataFrame, layout: str) -> str:
-    """Return a name for a platemap that changes with its content, so that no two platemaps share a file."""
-    return f"simulated_{layout}_{seed_of(table.to_csv(index=False)):08x}"
-
-
-def write_metadata(workspace: Path, plate: dict, layout: pd.DataFrame) -> None:
-    """Write the platemap, the compound table and this plate's row of the batch's barcode table."""
-    table = platemap(layout)
-    name = platemap_name(table, plate["layout"])
-    maps = workspace / "metadata" / "platemaps" / plate["batch"]
-    store.write_table(table, maps / "platemap" / f"{name}.txt")
-    store.write_table(phenotypes.compound_library(), workspace / "metadata" / "external_metadata" / COMPOUND_FILE)
-    with open(maps / ".barcode_platemap.lock", "a") as lock:  # plates of a batch run side by side
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        path, rows = maps / "barcode_platemap.csv", {}
-        if path.exists():
-            known = store.read_table(path)
-            rows = dict(zip(known["Assay_Plate_Barcode"], known["Plate_Map_Name"]))
-        rows = sorted({**rows, plate["barcode"]: name}.items())
-        store.write_table(pd.DataFrame(rows, columns=["Assay_Plate_Barcode", "Plate_Map_Name"]), path)
 
 
 def truth_table(plate: dict, layout: pd.DataFrame, states: list[dict[str, float]]) -> pd.DataFrame:
@@ -178,6 +82,12 @@ def truth_table(plate: dict, layout: pd.DataFrame, states: list[dict[str, float]
         truth.insert(2, column, plate[key])
     scores = pd.DataFrame(states).round(6).add_prefix("score_")
     return pd.concat([truth, scores], axis=1)
+
+
+def with_gaps(truth: pd.DataFrame) -> pd.DataFrame:
+    """Return the truth with `nan` where there is no number, as text tables have it."""
+    gaps = [name for name in truth.select_dtypes("float") if truth[name].hasnans]
+    return truth.assign(**{name: truth[name].astype(object).fillna("nan") for name in gaps})
 
 
 def checked(settings: dict) -> dict:
@@ -197,32 +107,56 @@ def checked(settings: dict) -> dict:
     return {"barcode": plate["plate"], **plate}
 
 
-def simulate_plate(settings: dict, mirror: Path) -> pd.DataFrame:
-    """Write one plate into `mirror` and return its truth table."""
-    plate, seed, sites = checked(settings), settings["seed"], settings["sites"]
-    channels, barcode = plate["channels"], plate["barcode"]
-    written = list(brightfield_planes(channels)) if plate["role"] == "predict" else channels
-    layout = phenotypes.draw_layout(
-        settings["rows"], settings["columns"], seed=seed, layout=plate["layout"],
-        **{key: settings[key] for key in LAYOUT_KEYS},
-    )  # fmt: skip
+def stripes_of_wells(settings: dict, layout: pd.DataFrame) -> list[confounder.Stripes | None]:
+    """Return each well's nuisance: that of its treatment, or None where there is no confounder."""
+    if not settings.get("confounder"):
+        return [None] * len(layout)
+    treatments = layout["Metadata_treatment" if "Metadata_treatment" in layout else "Metadata_perturbation"]
+    return [confounder.stripes_of(name, seed=settings["seed"]) for name in treatments]
+
+
+def draw_wells(settings: dict, plate: dict) -> tuple[pd.DataFrame, list[dict], list[confounder.Stripes | None]]:
+    """Return what each well holds, the mean scores of its cells, and its nuisance."""
+    seed, barcode = settings["seed"], plate["barcode"]
+    layout = phenotypes.draw_layout(settings, layout=plate["layout"])
     layout = phenotypes.fail_wells(layout, seed=seed, barcode=barcode, failed_share=settings["failed_share"])
     states = [phenotypes.well_state(well, seed=seed, barcode=barcode) for _, well in layout.iterrows()]
-    lighting = plate_lighting(channels, seed=seed, barcode=barcode)
-    density = settings["cells_per_field"] / (settings["size_px"] * settings["pixel_size_um"]) ** 2
+    stripes = stripes_of_wells(settings, layout)
+    if settings.get("confounder"):
+        layout = layout.assign(confounder=settings["confounder"]["shown_in"])
+        layout = layout.join(pd.DataFrame([vars(drawn) for drawn in stripes]).add_prefix("confounder_"))
+    if "cell_line" in plate:
+        layout.insert(4, "Metadata_cell_line", plate["cell_line"])
+    return layout, states, stripes
+
+
+def simulate_plate(settings: dict, mirror: Path) -> pd.DataFrame:
+    """Write one plate into `mirror` and return its truth table."""
+    plate, seed, sites, pixel = checked(settings), settings["seed"], settings["sites"], settings["pixel_size_um"]
+    barcode, whole = plate["barcode"], view_of(settings, plate["channels"])
+    written = list(whole.brightfield_planes()) if plate["role"] == "predict" else plate["channels"]
+    layout, states, stripes = draw_wells(settings, plate)
+    lighting = plate_lighting(plate["channels"], seed=seed, barcode=barcode, view=whole)
+    drawn = {"density": settings["cells_per_field"] / (settings["size_px"] * pixel) ** 2,
+             "line": LINES[plate.get("cell_line", "U2OS")], "size_px": settings["size_px"]}  # fmt: skip
     root = mirror / plate["project"] / plate["source"]
     folder = root / "images" / plate["batch"] / "images" / barcode
     progress = tqdm(total=len(layout) * sites, disable=None, unit="field", desc=plate["plate"])
     with store.atomic_folder(folder) as temporary, progress:
-        for (well, state), site in itertools.product(zip(layout["Metadata_Well"], states), range(1, sites + 1)):
-            names, pixel = (seed, barcode, well, site), settings["pixel_size_um"]
-            sample = draw_sample(state, size_px=settings["size_px"], pixel_size_um=pixel, density=density, names=names)
-            images = image_sample(*sample, channels=written, pixel_size_um=pixel, lighting=lighting, names=names)
+        for (well, state, own), site in itertools.product(
+            zip(layout["Metadata_Well"], states, stripes), range(1, sites + 1)
+        ):
+            names = (seed, barcode, well, site)
+            sample = draw_sample(state, **drawn, pixel_size_um=pixel, names=names)
+            view = view_of(settings, plate["channels"], own)
+            images = image_sample(
+                *sample, channels=written, pixel_size_um=pixel, lighting=lighting, names=names, view=view
+            )
             for name, image in images.items():
-                store.write_raw(temporary / file_name(barcode, well, site, name, channels), image)
+                store.write_raw(temporary / file_name(barcode, well, site, name, whole), image)
             progress.update()
     write_metadata(root / "workspace", plate, layout)
-    table = load_data(plate, list(layout["Metadata_Well"]), sites, written)
+    table = load_data(plate, list(layout["Metadata_Well"]), sites, written, whole)
     store.write_table(table, root / "workspace" / "load_data_csv" / plate["batch"] / barcode / "load_data.csv")
     return truth_table(plate, layout, states)
 
@@ -235,7 +169,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--truth", required=True, type=Path, help="TSV to write")
     arguments = parser.parse_args(argv)
     truth = simulate_plate(arguments.settings, arguments.mirror)
-    store.write_table(truth, arguments.truth)
+    store.write_table(with_gaps(truth), arguments.truth)
     counts = truth["Metadata_target"].replace("", np.nan).nunique(), int(truth["active"].sum())
     logging.info("%s: %d wells, %d targets, %d active wells", truth["Metadata_Plate"][0], len(truth), *counts)
 

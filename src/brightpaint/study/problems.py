@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brightpaint.study import sweep_points
+from brightpaint.study import simulation, sweep_points
 from brightpaint.study.annotations import GIVEN
 from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
 from brightpaint.study.kinds import CLASSIFIER, KINDS
@@ -20,6 +20,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _duplicates(study)
     yield from _source_problems(study)
     yield from _channel_problems(study)
+    yield from simulation.problems(study)
     yield from _fold_problems(study)
     yield from _model_problems(study)
     yield from _arm_problems(study)

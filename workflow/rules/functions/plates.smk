@@ -41,8 +41,9 @@ def simulated_plate(wildcards):
     """JSON of how plates are simulated, and of this one."""
     channels = CONFIG["channels"]["input"] + CONFIG["channels"]["target"]
     plate = {**row_of_plate(wildcards.plate), "channels": channels}
+    plate.pop("time_h", None)  # says nothing to the simulator
     size_um = STUDY.pixel_size_um(wildcards.plate)
-    return as_json({**CONFIG["simulate"], "pixel_size_um": size_um, "plate": plate})
+    return as_json({**simulation.asked(CONFIG["simulate"]), "pixel_size_um": size_um, "plate": plate})
 
 
 def listed_plate(wildcards):

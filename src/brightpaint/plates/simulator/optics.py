@@ -8,6 +8,7 @@ Fluorescence: a point spread function with a core and a wide halo, as in widefie
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy import fft
 
 WAVELENGTH_UM = 0.65
 OBJECTIVE_NA, CONDENSER_NA = 0.5, 0.22
+MEDIUM_INDEX = 1.34
 FOCUS_SPAN_UM = (-4.0, 4.0)
 PSF_CORE_UM, PSF_HALO_UM, HALO_SHARE = 0.6, 3.5, 0.3  # s.d. of core and halo, light in the halo
 READ_NOISE, OFFSET, COUNTS_PER_ELECTRON, FULL_SCALE = 4.0, 180.0, 1.0, 65535
@@ -67,12 +69,18 @@ def brightfield(path_um: np.ndarray, absorbance: np.ndarray, *, step_um: float, 
     return planes
 
 
-def widefield(stain: np.ndarray, *, step_um: float) -> np.ndarray:
-    """Blur (S, S) with the widefield point spread function; the sum is kept and edges wrap around."""
+def widefield(stain: np.ndarray, *, step_um: float, defocus_um: float = 0.0) -> np.ndarray:
+    """Blur (S, S) with the widefield point spread function; the sum is kept and edges wrap around.
+
+    Out of focus a point becomes the section of the objective's cone of light, a disc of radius |defocus| tan(theta), where
+    sin(theta) is NA / n; of it the s.d. along an axis, half the radius, is added to core and halo in squares.
+    """
     fy = fft.fftfreq(stain.shape[0], step_um).astype(np.float32)[:, None]
     fx = fft.rfftfreq(stain.shape[1], step_um).astype(np.float32)[None, :]
     square = fy**2 + fx**2
-    core, halo = (np.exp(-2 * np.pi**2 * sd**2 * square) for sd in (PSF_CORE_UM, PSF_HALO_UM))
+    spread = abs(defocus_um) * math.tan(math.asin(OBJECTIVE_NA / MEDIUM_INDEX)) / 2
+    widths = (math.hypot(sd, spread) for sd in (PSF_CORE_UM, PSF_HALO_UM))
+    core, halo = (np.exp(-2 * np.pi**2 * sd**2 * square) for sd in widths)
     blurred = fft.irfft2(fft.rfft2(stain) * ((1 - HALO_SHARE) * core + HALO_SHARE * halo), s=stain.shape)
     return np.maximum(blurred, 0).astype(np.float32)
 

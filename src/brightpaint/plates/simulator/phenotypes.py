@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint.base.seeds import seed_of
+from brightpaint.plates.simulator import dose_series, molecules
 
 # Parameters that shape the refracting object, and so show in brightfield.
 VISIBLE = ("cell_number", "nuclear_size", "nucleolar_size", "cell_area", "elongation", "mito_fragments", "vacuoles")
@@ -28,6 +29,11 @@ EFFECT = 4.0  # score of a compound of strength 1 in its main direction
 SECOND_SHARE = 0.5  # size of a target's second direction, relative to its main one
 SIDE_SHARE = 0.35  # s.d. of its effects on every other parameter, relative to its main one
 COMPOUND_SPREAD = (0.75, 1.25)  # strengths of the two compounds of a pair
+
+# What does nothing: an inactive target, a molecule that has no substructure, a well of DMSO.
+IDLE = {"active": 0, "visible": 0, "direction": "", **dict.fromkeys(PARAMETERS, 0.0)}
+BLANK = {"Metadata_perturbation": "DMSO", "Metadata_target": "", "Metadata_control_type": "negcon",
+         "active": 0, "visible": 0, "direction": "", "strength": 0.0, **{f"effect_{name}": 0.0 for name in PARAMETERS}}  # fmt: skip
 
 # The metadata file lists a fixed library, so that every plate of every study writes the same bytes.
 LIBRARY_TARGETS = 192
@@ -59,8 +65,8 @@ def compound_library() -> pd.DataFrame:
     return pd.DataFrame(rows).fillna({"control_type": "negcon"})
 
 
-def draw_targets(count: int, *, seed: int, inactive_share: float, invisible_share: float) -> pd.DataFrame:
-    """Draw what `count` targets do.
+def draw_targets(names: list[str], *, seed: int, inactive_share: float, invisible_share: float) -> pd.DataFrame:
+    """Draw what these targets do.
 
     Returns
     -------
@@ -69,15 +75,12 @@ def draw_targets(count: int, *, seed: int, inactive_share: float, invisible_shar
     main direction. Main directions are dealt in turn, so that they are as distinct as can be; a second one
     and small side effects make each target its own. A target that is invisible has invisible effects only.
     """
-    rng = np.random.default_rng([seed, seed_of("targets")])
+    rng, count = np.random.default_rng([seed, seed_of("targets")]), len(names)
     n_active = count - round(inactive_share * count)
     n_invisible = round(invisible_share * n_active)
     order = rng.permutation(count)
     dealt = {True: rng.permutation(VISIBLE), False: rng.permutation(INVISIBLE)}
-    rows = [
-        {"target": name, "active": 0, "visible": 0, "direction": "", **dict.fromkeys(PARAMETERS, 0.0)}
-        for name in targets(count)
-    ]
+    rows = [{"target": name, **IDLE} for name in names]
     for place, index in enumerate(order[:n_active]):
         visible = place >= n_invisible
         family, turn = dealt[visible], place - n_invisible if visible else place
@@ -94,46 +97,76 @@ def draw_targets(count: int, *, seed: int, inactive_share: float, invisible_shar
     return pd.DataFrame(rows)
 
 
-def draw_layout(
-    rows: int, columns: int, *, seed: int, layout: str, dmso_share: float, inactive_share: float,
-    invisible_share: float, strength: float,
-) -> pd.DataFrame:  # fmt: skip
+def draw_compounds(count: int, rng: np.random.Generator, simulate: dict) -> pd.DataFrame:
+    """Draw `count` compounds, in pairs that share a target, or real molecules that share substructures.
+
+    Returns
+    -------
+    one row a compound (fewer than `count` where the library of molecules ends): Metadata_perturbation, Metadata_target,
+    Metadata_control_type, active, visible, direction, strength, `effect_<parameter>` scores; of molecules Metadata_smiles
+    and rule too
+    """
+    if simulate.get("molecules"):
+        members = molecules.choose(count, seed=simulate["seed"])
+    elif count > 2 * LIBRARY_TARGETS:
+        raise ValueError(
+            f"simulate: {-(-count // 2)} targets, but the library has {LIBRARY_TARGETS}; make the plate smaller"
+        )
+    else:
+        pairs = [(name, target) for target in targets(-(-count // 2)) for name in compounds_of(target)][:count]
+        members = pd.DataFrame(pairs, columns=["Metadata_perturbation", "Metadata_target"])
+    names = sorted(set(members["Metadata_target"]) - {""})
+    shares = {key: simulate[key] for key in ("inactive_share", "invisible_share")}
+    known = {row["target"]: row for row in draw_targets(names, seed=simulate["seed"], **shares).to_dict("records")}
+    rows = []
+    for member in members.to_dict("records"):
+        target = known.get(member["Metadata_target"], IDLE)
+        size = rng.uniform(*COMPOUND_SPREAD) * simulate["strength"] * target["active"]
+        what = {key: target[key] for key in ("active", "visible", "direction")}
+        effects = {f"effect_{name}": round(float(size * target[name]), 6) for name in PARAMETERS}
+        rows.append({**member, "Metadata_control_type": "", **what, "strength": round(float(size), 6), **effects})
+    return pd.DataFrame(rows)
+
+
+def draw_layout(simulate: dict, *, layout: str) -> pd.DataFrame:
     """Draw which well holds which compound, from the seed alone: the same on every plate of a study.
 
     Parameters
     ----------
+    simulate : the config's section: seed, rows, columns, dmso_share (share of DMSO wells; one more where the treated wells
+        would be odd in number), inactive_share, invisible_share, strength (factor of every compound's score), and, if given,
+        `doses` and `molecules`
     layout : `standard`, or `dmso` for DMSO in every well
-    dmso_share : share of DMSO wells; one more where the treated wells would be odd in number
-    strength : factor of every compound's score
 
     Returns
     -------
     one row a well, row by row: Metadata_Well, Metadata_perturbation, Metadata_target, Metadata_control_type,
-    active, visible, direction, strength, and `effect_<parameter>` scores
+    active, visible, direction, strength, and `effect_<parameter>` scores; with the options what `molecules.DMSO` and
+    `dose_series.DMSO` name
     """
-    wells = well_names(rows, columns)
-    n_targets = 0 if layout == "dmso" else (len(wells) - round(dmso_share * len(wells))) // 2
-    if n_targets > LIBRARY_TARGETS:
-        raise ValueError(
-            f"simulate: {n_targets} targets, but the library has {LIBRARY_TARGETS}; make the plate smaller"
-        )
-    rng = np.random.default_rng([seed, seed_of("layout")])
-    places = rng.permutation(len(wells))
-    drawn = draw_targets(n_targets, seed=seed, inactive_share=inactive_share, invisible_share=invisible_share)
-    blank = {"Metadata_perturbation": "DMSO", "Metadata_target": "", "Metadata_control_type": "negcon",
-             "active": 0, "visible": 0, "direction": "", "strength": 0.0,
-             **{f"effect_{name}": 0.0 for name in PARAMETERS}}  # fmt: skip
-    table = [{"Metadata_Well": well, **blank} for well in wells]
-    for number, (_, target) in enumerate(drawn.iterrows()):
-        for which, compound in enumerate(compounds_of(target["target"])):
-            size = rng.uniform(*COMPOUND_SPREAD) * strength * target["active"]
-            table[places[2 * number + which]].update(
-                {"Metadata_perturbation": compound, "Metadata_target": target["target"], "Metadata_control_type": "",
-                 "active": target["active"], "visible": target["visible"], "direction": target["direction"],
-                 "strength": round(float(size), 6),
-                 **{f"effect_{name}": round(float(size * target[name]), 6) for name in PARAMETERS}}
-            )  # fmt: skip
+    doses, rng = simulate.get("doses"), np.random.default_rng([simulate["seed"], seed_of("layout")])
+    wells = well_names(simulate["rows"], simulate["columns"])
+    dealt = dose_series.deal(simulate, rng) if doses else deal_once(simulate, rng)
+    compounds = draw_compounds(dealt["compound"].max() + 1 if len(dealt) else 0, rng, simulate)
+    if doses:
+        compounds = compounds.join(dose_series.draw_curves(compounds, doses, seed=simulate["seed"]))
+    dealt = dealt[:0] if layout == "dmso" else dealt
+    held = compounds.iloc[dealt["compound"].to_numpy() % max(1, len(compounds))].reset_index(drop=True)
+    if doses:
+        held = dose_series.at_doses(held.assign(Metadata_dose=dealt["Metadata_dose"].to_numpy()), PARAMETERS)
+    dmso = {**BLANK, **(molecules.DMSO if simulate.get("molecules") else {}), **(dose_series.DMSO if doses else {})}
+    table = [{"Metadata_Well": well, **dmso} for well in wells]
+    for place, row in zip(dealt["place"], held.to_dict("records")):
+        table[place].update(row)
     return pd.DataFrame(table)
+
+
+def deal_once(simulate: dict, rng: np.random.Generator) -> pd.DataFrame:
+    """Deal one compound to each treated well: `place` (number of the well) and `compound` (number from 0)."""
+    wells = simulate["rows"] * simulate["columns"]
+    treated = wells - round(simulate["dmso_share"] * wells)
+    count = treated if simulate.get("molecules") else treated // 2 * 2
+    return pd.DataFrame({"place": rng.permutation(wells)[:count], "compound": np.arange(count)})
 
 
 def fail_wells(layout: pd.DataFrame, *, seed: int, barcode: str, failed_share: float) -> pd.DataFrame:

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from brightpaint.plates.simulator.cell_lines import CellLine
 from brightpaint.plates.simulator.phenotypes import PARAMETERS
 from brightpaint.plates.simulator.textures import look_up
 
 CELL_SPREAD = 0.4  # s.d. of the scores of cells in one well
 MARGIN_UM = 24.0  # drawn around the field, so that cells are cut by its edge and optics see no border
-CELL_RADIUS_UM = 26.0  # of an untreated spread cell
-NUCLEUS_UM = (9.2, 6.5)  # its nucleus' half axes
 COUNT_SPREAD = 0.6  # s.d. of the number of cells, relative to Poisson's: cells are seeded evenly
 MITOTIC_SHARE, DEAD_SHARE = 0.025, 0.015
 SPREAD, MITOTIC, DEAD = 0, 1, 2
@@ -61,7 +60,7 @@ class Population:
         return len(self.kind)
 
 
-def place_cells(rng: np.random.Generator, count: int, side_um: float) -> np.ndarray:
+def place_cells(rng: np.random.Generator, count: int, side_um: float, line: CellLine) -> np.ndarray:
     """Place `count` nuclei in a square, in clusters, seldom closer than a nucleus is long.
 
     Returns
@@ -70,12 +69,12 @@ def place_cells(rng: np.random.Generator, count: int, side_um: float) -> np.ndar
     """
     shift = rng.uniform(0, 128, 2)
     points = np.empty((0, 2))
-    apart = 19.0
+    apart = line.apart_um
     while len(points) < count:
         tries = rng.uniform(-MARGIN_UM, side_um + MARGIN_UM, (64, 2))
         # clusters some 100 um wide: the slow texture, read at a sixth of its scale
         crowd = look_up("slow", tries[:, 1] / 6 + shift[1], tries[:, 0] / 6 + shift[0])
-        tries = tries[rng.uniform(0, 1.8, 64) < 0.5 + 0.5 * crowd]
+        tries = tries[rng.uniform(0, 1.8, 64) < (1 - line.clustered) + line.clustered * crowd]
         for point in tries:
             if len(points) < count and (len(points) == 0 or np.hypot(*(points - point).T).min() > apart):
                 points = np.vstack([points, point])
@@ -83,14 +82,14 @@ def place_cells(rng: np.random.Generator, count: int, side_um: float) -> np.ndar
     return points
 
 
-def _outlines(rng: np.random.Generator, count: int) -> np.ndarray:
+def _outlines(rng: np.random.Generator, count: int, line: CellLine) -> np.ndarray:
     """Return (count, 256) relative radii: a blunt body with corners drawn out, concave between them."""
     theta = np.linspace(0, 2 * np.pi, N_ANGLES, endpoint=False)
     at = rng.uniform(0, 2 * np.pi, (count, N_LOBES, 1))
     size = rng.gamma(1.5, 0.24, (count, N_LOBES, 1))
     sharpness = rng.uniform(5, 40, (count, N_LOBES, 1))
     lobes = size * np.exp(sharpness * (np.cos(theta - at) - 1))
-    return 0.70 + lobes.sum(axis=1)  # (count, lobes, angles) -> (count, angles)
+    return 0.70 + line.lobes * lobes.sum(axis=1)  # (count, lobes, angles) -> (count, angles)
 
 
 def _angles(rng: np.random.Generator, centre: np.ndarray) -> np.ndarray:
@@ -100,36 +99,42 @@ def _angles(rng: np.random.Generator, centre: np.ndarray) -> np.ndarray:
     return field + rng.uniform(0, np.pi) + rng.normal(0, 0.45, len(centre))
 
 
-def draw_population(rng: np.random.Generator, state: dict[str, float], *, side_um: float, density: float) -> Population:
+def _kinds(rng: np.random.Generator, count: int, state: dict[str, float]) -> np.ndarray:
+    """Return (count,) SPREAD, MITOTIC or DEAD; the fewer cells a compound leaves, the more of them are dead."""
+    dying, fate = DEAD_SHARE * np.exp(-0.45 * state["cell_number"]), rng.uniform(size=count)
+    return np.where(fate < dying, DEAD, np.where(fate > 1 - MITOTIC_SHARE, MITOTIC, SPREAD))
+
+
+def draw_population(
+    rng: np.random.Generator, state: dict[str, float], *, side_um: float, density: float, line: CellLine
+) -> Population:
     """Draw the cells of one field.
 
     Parameters
     ----------
     state : the well's mean scores
     side_um : side of the field
-    density : cells per square um of an untreated field
+    density : cells per square um of an untreated field of U2OS
+    line : what the cells' line has of its own
     """
-    area = (side_um + 2 * MARGIN_UM) ** 2
-    mean = density * area * np.exp(0.26 * state["cell_number"])
+    mean = density * line.density * (side_um + 2 * MARGIN_UM) ** 2 * np.exp(0.26 * state["cell_number"])
     count = max(0, round(rng.normal(mean, COUNT_SPREAD * np.sqrt(mean))))
     spread = rng.normal(0, CELL_SPREAD, (count, len(PARAMETERS)))
     scores = {name: state[name] + spread[:, index] for index, name in enumerate(PARAMETERS)}
-    dying = DEAD_SHARE * np.exp(-0.45 * state["cell_number"])
-    fate = rng.uniform(size=count)
-    kind = np.where(fate < dying, DEAD, np.where(fate > 1 - MITOTIC_SHARE, MITOTIC, SPREAD))
-    centre = place_cells(rng, count, side_um)
+    kind = _kinds(rng, count, state)
+    centre = place_cells(rng, count, side_um, line)
     angle = _angles(rng, centre)
     cycle = 1 + (rng.uniform(size=count) < 0.35) * 0.8 + 0.2 * rng.uniform(size=count)  # G1, S and G2
     growth = np.sqrt(cycle / 1.3) * np.exp(rng.normal(0, 0.07, count) + 0.115 * scores["nuclear_size"])
     long = np.exp(np.clip(rng.normal(0.0, 0.10, count) + 0.10 * scores["elongation"], -0.13, 0.35))
-    axes = np.stack([NUCLEUS_UM[0] * growth * long, NUCLEUS_UM[1] * growth / long], axis=1)
-    radius = CELL_RADIUS_UM * cycle**0.25 * np.exp(rng.normal(0, 0.10, count) + 0.14 * scores["cell_area"])
-    aspect = np.exp(np.clip(0.58 + rng.normal(0, 0.22, count) + 0.22 * scores["elongation"], 0.05, 1.3))
+    axes = np.stack([line.nucleus_um[0] * growth * long, line.nucleus_um[1] * growth / long], axis=1)
+    radius = line.radius_um * cycle**0.25 * np.exp(rng.normal(0, 0.10, count) + 0.14 * scores["cell_area"])
+    aspect = np.exp(np.clip(line.aspect + rng.normal(0, 0.22, count) + 0.22 * scores["elongation"], 0.05, 1.3))
     axes[kind == MITOTIC] = rng.uniform(0.9, 1.1) * np.array([6.5, 2.4])
     axes[kind == DEAD] = (3.6, 3.2)
     radius = np.where(kind == SPREAD, radius, np.where(kind == MITOTIC, 10.5, 7.5))
     aspect = np.where(kind == SPREAD, aspect, 1.08)
-    outline = np.where(kind[:, None] == SPREAD, _outlines(rng, count), 1.0)
+    outline = np.where(kind[:, None] == SPREAD, _outlines(rng, count, line), 1.0)
     push = rng.normal(0, 1.5, (count, 2)) * (kind == SPREAD)[:, None]
     return Population(
         scores, kind, centre, centre + push, angle,
