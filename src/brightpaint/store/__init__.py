@@ -11,8 +11,8 @@ from brightpaint.base.atomic import replace_folder as replace_folder
 from brightpaint.base.atomic import sync as sync
 from brightpaint.store.crop_batches import CropBatches as CropBatches
 from brightpaint.store.crop_stacks import CROP_KEYS as CROP_KEYS
-from brightpaint.store.crop_stacks import CropWriter as CropWriter
 from brightpaint.store.crop_stacks import Crops as Crops
+from brightpaint.store.crop_stacks import CropWriter as CropWriter
 from brightpaint.store.crop_stacks import masks_of as masks_of
 from brightpaint.store.crop_stacks import open_crops as open_crops
 from brightpaint.store.gathered import open_gathered as open_gathered

@@ -6,6 +6,7 @@ processes changes it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from brightpaint.base.seeds import seed_of
 from brightpaint.store.crop_stacks import Crops
 
 WORDS = 4  # random 64-bit words that Philox draws at once
+ALIKE = 0.02  # by which pixels may differ and count as one size: a crop is a whole number of them
 AT_ONCE = 8  # crops of 5 x 96 px that stay in a processor's cache from one step to the next
 
 
@@ -31,6 +33,9 @@ class CropBatches:
 
     def __init__(self, crops: Sequence[Crops], *, channels: Sequence[str] | None = None, rows: np.ndarray | None = None,
                  augment: bool = True, brightness: float = 0.0):  # fmt: skip
+        if not crops:
+            raise ValueError("no file of crops is named; expected at least one")
+        crops = [one for one in crops if len(one)] or crops[:1]  # of a plate without cells not even the size is known
         _check_alike(crops)
         self.channels = tuple(channels or crops[0].channels)
         self._images = [np.asarray(one.images) for one in crops]  # a plain view: a memmap's own indexing is slow
@@ -41,7 +46,9 @@ class CropBatches:
         if not len(self._rows):
             raise ValueError(f"{crops[0].path}: there are no crops to draw from; choose others")
         if self._rows.min() < 0 or self._rows.max() >= self._ends[-1]:
-            raise ValueError(f"{crops[0].path}: rows {self._rows.min()} to {self._rows.max()} of {self._ends[-1]} crops")
+            raise ValueError(
+                f"{crops[0].path}: rows {self._rows.min()} to {self._rows.max()} of {self._ends[-1]} crops"
+            )
         self.augment, self.brightness, self._orders = augment, float(brightness), {}
 
     def __len__(self) -> int:
@@ -132,17 +139,19 @@ def _positions(crops: Crops, channels: Sequence[str]) -> list[int] | None:
 
 def _check_alike(crops: Sequence[Crops]) -> None:
     """Refuse crops that cannot stand in one batch."""
-    if not crops:
-        raise ValueError("no file of crops is named; expected at least one")
     first = crops[0]
-    for one in crops[1:]:
+    for one in crops:
         if one.images.shape[2:] != first.images.shape[2:]:
-            raise ValueError(
-                f"{one.path}: crops of {one.images.shape[2:]} (D, H, W) where {first.path} has {first.images.shape[2:]}; "
-                "give crops.size_px, to which all are brought, and rerun crops"
-            )
-        if one.meta.get("pixel_um") != first.meta.get("pixel_um"):
-            raise ValueError(
-                f"{one.path}: pixels of {one.meta.get('pixel_um')} um where {first.path} has {first.meta.get('pixel_um')}; "
-                "give crops.size_px, to which all are brought, and rerun crops"
-            )
+            found, expected = f"crops of {one.images.shape[2:]}", f"{first.images.shape[2:]} (D, H, W)"
+        elif not math.isclose(_pixel(one), _pixel(first), rel_tol=ALIKE):
+            found, expected = f"pixels of {_pixel(one)} um", f"{_pixel(first)}"
+        else:
+            continue
+        raise ValueError(
+            f"{one.path}: {found} where {first.path} has {expected}; give crops.size_px, to which all are brought, and "
+            "rerun crops"
+        )
+
+
+def _pixel(crops: Crops) -> float:
+    return crops.meta.get("pixel_um") or 1.0
