@@ -35,6 +35,8 @@ from brightpaint.store.names import part_rows as part_rows
 from brightpaint.store.names import place_of as place_of
 from brightpaint.store.names import row_keys as row_keys
 from brightpaint.store.names import with_row_keys as with_row_keys
+from brightpaint.store.pages import Pages as Pages
+from brightpaint.store.pages import read_pages as read_pages
 from brightpaint.store.progress import Journal as Journal
 from brightpaint.store.progress import locked as locked
 from brightpaint.store.stacks import Stack as Stack
