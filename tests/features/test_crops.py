@@ -272,3 +272,25 @@ def test_crops_are_planned_where_they_are_asked_for_alone(tmp_path):
     write_study(asked, {"source": {"layout": "simulated"}, "crops": {"size_um": 40, "arms": ["real", "pert"]}})
     assert planned(snakemake(asked, "-n", "--quiet", "rules").stdout) == {**jobs, "crops": 3}
     assert planned(snakemake(asked, "-n", "--quiet", "rules", "--cores", "1", "features").stdout)["crops"] == 3
+
+
+@pytest.mark.slow
+@pytest.mark.cellprofiler
+def test_cells_that_cellprofiler_measured_are_cropped_end_to_end(tmp_path, cellprofiler):
+    """From a simulated plate to crops: one file a plate, joined to the cell table, and nothing that was not asked for."""
+    planes = {"planes": {"BF": ["Brightfield_L", "Brightfield", "Brightfield_H"]}}
+    asked = {"size_um": 24, "border": "pad", "objects": "nuclei", "channels": ["BF"]}
+    simulate = {"seed": 7, "rows": 2, "columns": 2, "size_px": 128, "cells_per_field": 8}
+    write_study(tmp_path, {"source": {"layout": "simulated"}, "simulate": simulate, "channels": planes, "crops": asked})
+    snakemake(tmp_path, "--cores", "1", "--show-failed-logs", "results/crops/real/T2.tif")
+    found = store.open_crops(tmp_path / "results" / "crops" / "real" / "T2.tif")
+    cells = store.read_table(tmp_path / "results" / "cells" / "real" / "T2.parquet")
+    table = found.table()
+    assert len(found) == len(cells) > 8 and found.channels == ("BF",) and found.images.shape[2:] == (3, 24, 24)
+    assert len(table.merge(cells, on=[*store.FIELD_KEYS, "ObjectNumber"], validate="one_to_one")) == len(cells)
+    areas = table[store.CROP_KEYS].merge(cells, on=[*store.FIELD_KEYS, "ObjectNumber"])["Cells_AreaShape_Area"]
+    whole = table["border"].to_numpy() == 0
+    assert (found.masks[:, 0, 0].sum(axis=(1, 2)) <= areas + 0.5).all() and found.masks[:, 0].any(axis=(1, 2, 3)).all()
+    middle = found.masks[whole][:, 0, 0, 12, 12]
+    assert middle.mean() > 0.9  # the middle of the nucleus lies in the cell
+    assert not (tmp_path / "results" / "images" / "pert").exists()
