@@ -35,8 +35,6 @@ from brightpaint.store.names import part_rows as part_rows
 from brightpaint.store.names import place_of as place_of
 from brightpaint.store.names import row_keys as row_keys
 from brightpaint.store.names import with_row_keys as with_row_keys
-from brightpaint.store.pages import Pages as Pages
-from brightpaint.store.pages import read_pages as read_pages
 from brightpaint.store.progress import Journal as Journal
 from brightpaint.store.progress import locked as locked
 from brightpaint.store.stacks import Stack as Stack
@@ -58,6 +56,8 @@ from brightpaint.store.tables import write_groups as write_groups
 from brightpaint.store.tables import write_json_lines as write_json_lines
 from brightpaint.store.tables import write_rows as write_rows
 from brightpaint.store.tables import write_table as write_table
+from brightpaint.store.tiff_pages import Pages as Pages
+from brightpaint.store.tiff_pages import read_pages as read_pages
 from brightpaint.store.weights import read_tensors as read_tensors
 from brightpaint.store.weights import read_weights as read_weights
 from brightpaint.store.weights import write_weights as write_weights

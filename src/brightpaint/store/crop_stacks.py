@@ -16,7 +16,7 @@ import pandas as pd
 
 from brightpaint.store.names import ROW_KEYS
 from brightpaint.store.stacks import CROP_AXES, StackWriter, mapped
-from brightpaint.store.tables import Rows, read_table
+from brightpaint.store.tables import Rows, read_schema, read_table
 
 MASKS = ("own", "all")  # the crop's own cell, and every cell in it
 CROP_KEYS = [*ROW_KEYS, "ObjectNumber"]
@@ -51,6 +51,10 @@ class Crops:
     def rows(self, columns: Sequence[str]) -> Rows:
         """Return the crops' rows as dicts, as often as they are asked for, with one batch of them in memory."""
         return Rows(self.path.with_suffix(".parquet"), columns)
+
+    def table_columns(self) -> list[str]:
+        """Return the names of the columns of the table of the crops."""
+        return read_schema(self.path.with_suffix(".parquet")).names
 
     def table(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the table of the crops, or these columns of it: row n is crop n."""
