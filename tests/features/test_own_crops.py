@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -105,6 +106,30 @@ def test_a_wrong_table_is_refused_by_row(tmp_path, name):
     with pytest.raises(ValueError, match=said):
         run(tmp_path, *more)
     assert not (tmp_path / "c.tif").exists()
+
+
+def test_a_table_without_rows_and_channels_of_one_name_are_refused(tmp_path):
+    write(tmp_path, [{"file": "a.tif", "index": 0, "label": "", "group": "g"}], a=np.ones((2, 6, 6), np.uint8))
+    for more in (("--planes", "0"), ("--size-px", "0"), ("--channels", "DNA,DNA"), ("--channels", "DNA,")):
+        with pytest.raises(ValueError, match="expected distinct names, and 1 or more"):
+            run(tmp_path, *more)
+    (tmp_path / "cells.csv").write_text("file,index,label,group\n")
+    with pytest.raises(ValueError, match="cells.csv: it has no rows under its header; expected one a crop"):
+        run(tmp_path)
+
+
+def test_memory_does_not_grow_with_the_crops(tmp_path):
+    peaks = []
+    for count in (8, 40, 400):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        rows = [{"file": "a.tif", "index": n, "label": "", "group": "g"} for n in range(count)]
+        write(folder, rows, a=np.random.default_rng(0).integers(0, 99, (count, 32, 32)).astype(np.uint8))
+        tracemalloc.start()
+        run(folder)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[2] - peaks[1]) / 360 < 1200  # bytes a crop, of which tifffile keeps its page; a crop holds 4,096
 
 
 def test_the_real_crops_of_mitocheck_come_in_by_phenotype_and_movie(real_data, tmp_path):

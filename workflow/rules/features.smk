@@ -147,7 +147,7 @@ rule crops:
         " --masks {input.masks:q} --crops {output.crops:q} --counts {output.counts:q} 2> {log:q}"
 
 
-keep("features", cropped)
+show("features", cropped)
 
 
 rule median:

@@ -141,8 +141,11 @@ def scaled(image: np.ndarray, how: str, sums: np.ndarray) -> np.ndarray:
 def bring_in(own: OwnCrops, path: Path, *, how: str, size_px: int | None, pixel_um: float | None) -> None:
     """Write the store: the table in a first pass over the crops, images and masks in a second."""
     totals: dict = {}
+    if next(own.rows(), None) is None:
+        raise ValueError(f"{own.table}: it has no rows under its header; expected one a crop")
     store.write_rows(survey(own, size_px, totals), path.with_suffix(".parquet"))
-    key = store.digest(own.said, own.channels, own.planes, how, size_px, store.file_digest(own.table), str(own.folder))
+    pixels = totals["sums"].tolist()  # tells whether a file has changed since a run that was killed
+    key = store.digest(own.said, own.channels, own.planes, how, size_px, store.file_digest(own.table), pixels)
     meta = {"pixel_um": pixel_um, "masks": bool(own.said["mask"])}
     with store.CropWriter(path, totals["count"], own.channels, totals["shape"], key=key, meta=meta) as writer:
         for number, (_, image, labels) in enumerate(tqdm(own.each(), total=totals["count"], disable=None, unit="crop")):
@@ -177,7 +180,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--crops", type=Path, required=True, help="TIFF to write; masks and table go beside it")
     args = parser.parse_args(argv)
     said = {what: getattr(args, what) for what in ("file", "index", "label", "group", "mask")}
-    own = OwnCrops(args.folder, args.table, said, args.channels.split(","), args.planes)
+    channels = args.channels.split(",")
+    sizes = [size for size in (args.planes, args.size_px) if size is not None]
+    if not all(channels) or len(set(channels)) < len(channels) or min(sizes) < 1:
+        raise ValueError(
+            f"--channels {args.channels}, --planes {args.planes}, --size-px {args.size_px}: expected distinct names, and 1 "
+            "or more"
+        )
+    own = OwnCrops(args.folder, args.table, said, channels, args.planes)
     bring_in(own, args.crops, how=args.normalise, size_px=args.size_px, pixel_um=args.pixel_um)
 
 
