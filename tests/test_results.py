@@ -22,6 +22,7 @@ EVERYTHING = {
     "embed": {"weights": "facebook/dino-vits8"},
     "fid": {"weights": "inception.pth"},
     "cellprofiler": {"pipeline": "slim", "parts": 2, "segmentation": "cellpose"},
+    "crops": {"size_um": 30, "arms": ["real", "guided"]},
 }
 GIVEN = {
     "folds": [{"name": "given", "predict": ["T3"]}],
@@ -92,7 +93,7 @@ def test_what_is_asked_for_adds_no_job(tmp_path, changes):
     jobs = jobs_of(snakemake(folder, "-n").stdout)
     needed, read = (
         {name for rule, inputs, _ in jobs if rule != "all" for name in inputs},
-        ("figures/", "tables/", "predicted/"),
+        ("figures/", "tables/", "predicted/", "crops/"),
     )
     ends = [outputs for rule, _, outputs in jobs if rule != "all" and not set(outputs) & needed]
     assert all(any(f"results/{kind}" in name for kind in read for name in outputs) for outputs in ends), ends

@@ -165,6 +165,16 @@ def test_cellpose_costs_where_it_is_asked_for(tmp_path):
     assert chosen.cpu_s["cellpose"] == pytest.approx(RATES["cellpose"] * megapixels)
 
 
+def test_crops_cost_where_they_are_asked_for(tmp_path):
+    plain, chosen = costs_in(tmp_path), costs_in(tmp_path, {"crops": {"size_um": 48, "arms": ["real", "pert"]}})
+    cells = 2 * 8 * 0.128**2 * RATES["cells_per_megapixel"] + 8 * 0.128**2 * RATES["cells_per_megapixel"]
+    assert "crops" not in plain.cpu_s and chosen.cpu_s["crops"] == pytest.approx(RATES["crops"] * cells / 1e3)
+    assert chosen.kept - plain.kept == pytest.approx(cells * 48**2 * (5 * 2 + 2))
+    assert chosen.cpu_s["cellprofiler"] == plain.cpu_s["cellprofiler"]
+    few = costs_in(tmp_path, {"crops": {"size_um": 48, "max_per_field": 2}})
+    assert few.kept - plain.kept == pytest.approx(2 * 2 * 8 * 48**2 * (5 * 2 + 2))
+
+
 def test_cellpose_is_looked_for_where_it_is_asked_for(tmp_path, monkeypatch):
     asked = {"cellprofiler": {**TINY["cellprofiler"], "segmentation": "cellpose"}}
     for python, said in (("/not/here", "cellpose-environment"), (sys.executable, "has no cellpose")):

@@ -334,6 +334,42 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize("scale", ["image", "plate"])
+def test_planes_of_a_stain_share_mean_and_sd_and_the_others_keep_their_bytes(plate, tmp_path, scale):
+    (tmp_path / "alone").mkdir(), (tmp_path / "planes").mkdir()
+    groups = {"planes": [["DNA", "RNA"]]}
+    prepare.main(arguments(plate, tmp_path / "alone", normalise=scale))
+    prepare.main(arguments(plate, tmp_path / "planes", normalise=scale, **groups))
+    alone, planes = (store.open_stack(tmp_path / name / "P1.tif").images for name in ("alone", "planes"))
+    own, shared = (store.read_fields(tmp_path / name / "P1.parquet") for name in ("alone", "planes"))
+    assert (alone[:, :2] == planes[:, :2]).all() and planes.shape == alone.shape
+    assert (own["sd_Brightfield"] == shared["sd_Brightfield"]).all()
+    for name in ("mean", "sd"):
+        assert (shared[f"{name}_DNA"] == shared[f"{name}_RNA"]).all()
+    # What undoes it gives the same raw counts, and both planes together have mean 0 and s.d. 1.
+    for channel, place in (("DNA", 2), ("RNA", 3)):
+        raw = [
+            images[:, place].astype(float) * table[f"sd_{channel}"].to_numpy()[:, None, None]
+            + table[f"mean_{channel}"].to_numpy()[:, None, None]
+            for images, table in ((alone, own), (planes, shared))
+        ]
+        np.testing.assert_allclose(raw[0], raw[1], atol=2**-7 * shared[f"sd_{channel}"].max())
+    groups = planes[:, 2:].astype(float)
+    groups = groups.reshape(len(groups), -1) if scale == "image" else groups.reshape(1, -1)
+    np.testing.assert_allclose(groups.mean(axis=1), 0, atol=2e-3)
+    np.testing.assert_allclose(groups.std(axis=1), 1, atol=2e-3)
+
+
+def test_a_plane_of_one_value_is_0_and_leaves_the_scale_to_the_others():
+    images = {name: raw_image(name) for name in CHANNELS} | {"RNA": np.full((48, 48), 7, np.uint16)}
+    functions = dict.fromkeys(CHANNELS, np.ones((48, 48), np.float32))
+    stacked, row = prepare.prepare_field({}, images, 1, functions, {**SETTINGS, "planes": [["DNA", "RNA"]]})
+    own, alone = prepare.prepare_field({}, images, 1, functions, SETTINGS)
+    assert not stacked[3].any() and row["sd_RNA"] == 0 and row["mean_RNA"] == 7
+    np.testing.assert_allclose(row["sd_DNA"], alone["sd_DNA"])
+    np.testing.assert_allclose(stacked[2].astype(float), own[2].astype(float), atol=2e-3)
+
+
 @pytest.mark.parametrize("kind", BAD)
 def test_other_images_are_refused_and_what_was_prepared_is_kept(plate, tmp_path, kind):
     image, keywords, message = BAD[kind]

@@ -30,6 +30,12 @@ def write_stack(path) -> None:
             writer.write(row, np.ones((1, 6, 8)))
 
 
+def write_crops(path) -> None:
+    with store.CropWriter(path, 2, ["DNA"], (1, 6, 8), key="k") as writer:
+        for number in range(2):
+            writer.write(number, np.ones((1, 1, 6, 8)), np.ones((2, 1, 6, 8)))
+
+
 def write_folder(path) -> None:
     with store.atomic_folder(path) as folder:
         store.write_raw(folder / "images" / "raw.tif", IMAGE)
@@ -46,6 +52,7 @@ WRITERS = {
     "masks.tif": lambda path: store.write_masks(path, FRAME, [np.ones((1, 6, 8), np.uint16)], ["Nuclei"], (6, 8)),
     "w.safetensors": lambda path: store.write_weights(path, {"a": torch.ones(3)}, {}),
     "stack.tif": write_stack,
+    "crops.tif": write_crops,
     "folder": write_folder,
 }
 
@@ -89,7 +96,7 @@ def test_data_reach_the_disk_before_their_name_and_the_name_before_the_end(tmp_p
 def test_every_writer_of_the_store_was_tried():
     tried = {node.attr for node in ast.walk(ast.parse(Path(__file__).read_text())) if isinstance(node, ast.Attribute)}
     writers = {name for name in dir(store) if name.startswith("write_") or name.endswith("Writer")}
-    assert len(writers) == 9 and writers <= tried
+    assert len(writers) == 10 and writers <= tried
 
 
 def test_nothing_is_renamed_beside_these_ways():

@@ -117,6 +117,39 @@ rule cells:
 keep("features", lambda: measured("<results>/cells/{arm}/{plate}.parquet", "<results>/masks/{arm}/{plate}.tif"))
 
 
+rule crops:
+    """Cut single-cell crops of a plate with their masks, where they are asked for."""
+    input:
+        stack="<results>/images/{arm}/{plate}.tif",
+        rows=rows_of,
+        fields="<results>/fields/{plate}.parquet",
+        cells="<results>/cells/{arm}/{plate}.parquet",
+        masks="<results>/masks/{arm}/{plate}.tif",
+    output:
+        crops="<results>/crops/{arm}/{plate}.tif",
+        masks="<results>/crops/{arm}/{plate}.masks.tif",
+        table="<results>/crops/{arm}/{plate}.parquet",
+        counts="<results>/crops/{arm}/{plate}.counts.tsv",
+    log:
+        "<logs>/crops/{arm}/{plate}.log",
+    benchmark:
+        "<benchmarks>/crops/{arm}/{plate}.tsv"
+    conda:
+        "../../envs/brightpaint.yaml"
+    resources:
+        mem_mb=by_attempt(4000),
+        runtime=by_attempt(120),
+    params:
+        settings=crop_settings,
+    shell:
+        "python -m brightpaint.features.crops --settings {params.settings:q} --arm {wildcards.arm}"
+        " --stack {input.stack:q} --rows {input.rows:q} --fields {input.fields:q} --cells {input.cells:q}"
+        " --masks {input.masks:q} --crops {output.crops:q} --counts {output.counts:q} 2> {log:q}"
+
+
+show("features", cropped)
+
+
 rule median:
     """Take the median cell of every field."""
     input:

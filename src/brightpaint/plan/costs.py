@@ -6,6 +6,7 @@ passes. All else scales with fields, pixels and cells. Rates and where they come
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from brightpaint.plan.extent import Extent
 from brightpaint.plan.limits import training_px
 from brightpaint.plan.painting import TRAINING_PASSES, classifier_flop, network_flop, sampling_flop
 from brightpaint.study.kinds import KINDS
+from brightpaint.study.planes import cropped_channels
 from brightpaint.study.study import Study
 
 VALIDATION_IMAGES = 128  # passes of one validation, see models/validation.py
@@ -47,6 +49,10 @@ def costs(study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> 
     _swept(found, study, extents, rates)
     for plate in study.profile_plates("real") if any(study.profiled(arm) for arm in study.arms) else []:
         _measured(found, study, extents[plate].tiles, rates)
+    for arm in study.config["crops"]["arms"] if study.config["crops"]["size_um"] else []:
+        for plate in study.profile_plates(arm):
+            share = 1.0 if arm == "real" else share_of(study, arm, rates)
+            _cropped(found, study, plate, extents[plate], share, rates)
     return found
 
 
@@ -125,6 +131,17 @@ def _swept(found: Costs, study: Study, extents: dict[str, Extent], rates: dict[s
         found.kept += _stack_bytes(study, fields, len(study.config["channels"]["target"]))
         if study.profiled(point["name"]):
             _measured(found, study, fields, rates)
+
+
+def _cropped(found: Costs, study: Study, plate: str, extent: Extent, share: float, rates: dict[str, float]) -> None:
+    """Add the crops of an arm's cells on one plate, and their masks."""
+    crops, side = study.config["crops"], study.config["prepare"]["size_px"]
+    raw_px = extent.raw_px / study.config["prepare"]["grid"][0]
+    pixel_um = study.config["prepare"]["pixel_size_um"] or study.pixel_size_um(plate) * raw_px / side
+    size_px, channels = crops["size_px"] or round(crops["size_um"] / pixel_um), cropped_channels(study.config)
+    cells = share * extent.tiles * min(side**2 / 1e6 * rates["cells_per_megapixel"], crops["max_per_field"] or math.inf)
+    found.cpu_s["crops"] += rates["crops"] * cells / 1e3
+    found.kept += cells * len(channels[0][1]) * size_px**2 * (2 * len(channels) + 2)  # float16; two masks of a byte
 
 
 def pipeline_name(study: Study) -> str:

@@ -1,10 +1,10 @@
 """Divide by the illumination function, cut, resize and normalise every field into the plate stack.
 
-Bicubic resize as CellProfiler's (plates/resize.py), of the whole field, or to a pixel size in micrometres of which the
-middle is kept. Then mean 0 and s.d. 1 with a cut-off: of each image and channel, as in the paper, or of each channel
-over the plate, which keeps what differs in brightness between wells. The mean and s.d. go into the field table, so that
-z * sd + mean undoes the normalisation. An image of one constant value becomes 0 everywhere, with that value as its mean
-and s.d. 0: `flag` leaves such fields out.
+Bicubic resize as CellProfiler's (plates/resize.py), of the whole field, or to a pixel size in micrometres of which
+the middle is kept. Then mean 0 and s.d. 1 with a cut-off: of each image and channel, as in the paper, or of each
+channel over the plate, which keeps what differs in brightness between wells. Planes of one stain share them. The mean
+and s.d. go into the field table, so that z * sd + mean undoes the normalisation. An image of one constant value
+becomes 0 everywhere, with that value as its mean and s.d. 0: `flag` leaves such fields out.
 """
 
 from __future__ import annotations
@@ -92,6 +92,24 @@ def field_moments(images: dict, tile: int, functions: dict, settings: dict) -> n
     return np.array([measured for _, *measured in tiles])
 
 
+def sharing(settings: dict) -> dict[str, list[str]]:
+    """Return {channel: the channels with which it shares mean and s.d.}: itself, or the planes of its group."""
+    group_of = {plane: planes for planes in settings.get("planes", []) for plane in planes}
+    return {channel: group_of.get(channel, [channel]) for channel in settings["channels"]}
+
+
+def shared_moments(measured: dict, settings: dict) -> dict:
+    """Return {channel: (mean, s.d.)} by which a field's images are normalised: their own, or those of all planes.
+
+    A plane of one constant value is left out, as a constant image is of a plate's.
+    """
+    shared = {}
+    for channel, planes in sharing(settings).items():
+        varied = [measured[plane] for plane in planes if measured[plane][1]]
+        shared[channel] = pooled_moments(*zip(*varied)) if len(planes) > 1 and varied else measured[channel]
+    return shared
+
+
 def prepare_field(row: dict, images: dict, tile: int, functions: dict, settings: dict, plate: dict | None = None):
     """Return (stack row (C, size_px, size_px) float16, row of the field table).
 
@@ -100,15 +118,17 @@ def prepare_field(row: dict, images: dict, tile: int, functions: dict, settings:
     row : field keys and annotations
     images, functions : (H, W) by channel, raw counts and illumination
     tile : number of the tile, from 1
-    settings : size_px, grid, cutoff, channels, pixel_size_um
+    settings : size_px, grid, cutoff, channels, pixel_size_um, and planes where there are groups of them
     plate : {channel: (mean, s.d.)} of the plate; without it each image is normalised by its own
     """
     size, cutoff, statistics = settings["size_px"], settings["cutoff"], {}
     stacked = np.zeros((len(settings["channels"]), size, size), np.float16)
+    tiles = {name: corrected_tile(images[name], functions[name], tile, settings) for name in settings["channels"]}
+    constants = plate or shared_moments({name: measured for name, (_, *measured) in tiles.items()}, settings)
     for n, channel in enumerate(settings["channels"]):
-        small, mean, sd = corrected_tile(images[channel], functions[channel], tile, settings)
+        small, mean, sd = tiles[channel]
         if sd:
-            mean, sd = plate[channel] if plate else (mean, sd)
+            mean, sd = constants[channel]
             stacked[n] = normalise(small, mean, sd, cutoff=cutoff)
         clipped = float((np.abs(stacked[n]) >= np.float16(cutoff)).mean())
         statistics.update({f"mean_{channel}": mean, f"sd_{channel}": sd, f"clipped_{channel}": clipped})
@@ -213,10 +233,11 @@ def plate_moments(plate: Plate, journal: store.Journal, *, workers: int) -> dict
     for n, found in plate.each(np.isnan(known[:, 0, 0]), work, workers=workers):
         known[n] = found
         journal.add({"row": n, "moments": found.tolist()})
-    pooled = {}
-    for c, channel in enumerate(plate.settings["channels"]):
-        seen = known[known[:, c, 1] > 0, c]
-        pooled[channel] = pooled_moments(seen[:, 0], seen[:, 1])
+    pooled, channels = {}, plate.settings["channels"]
+    for channel, planes in sharing(plate.settings).items():
+        measured = known[:, [channels.index(plane) for plane in planes]].reshape(-1, 2)
+        varied = measured[measured[:, 1] > 0]
+        pooled[channel] = pooled_moments(varied[:, 0], varied[:, 1])
     return pooled
 
 

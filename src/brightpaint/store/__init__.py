@@ -1,4 +1,4 @@
-"""The only package that opens or writes plate stacks, tables, images and weights, and checks their contract.
+"""The only package that opens or writes plate stacks, crops, tables, images and weights, and checks their contract.
 
 Everything is written to a temporary name and renamed when it is whole and on the disk (single images with their folder).
 `docs/contracts.md` says what each file holds.
@@ -9,6 +9,12 @@ from brightpaint.base.atomic import atomic_folder as atomic_folder
 from brightpaint.base.atomic import replace as replace
 from brightpaint.base.atomic import replace_folder as replace_folder
 from brightpaint.base.atomic import sync as sync
+from brightpaint.store.crop_batches import CropBatches as CropBatches
+from brightpaint.store.crop_stacks import CROP_KEYS as CROP_KEYS
+from brightpaint.store.crop_stacks import Crops as Crops
+from brightpaint.store.crop_stacks import CropWriter as CropWriter
+from brightpaint.store.crop_stacks import masks_of as masks_of
+from brightpaint.store.crop_stacks import open_crops as open_crops
 from brightpaint.store.gathered import open_gathered as open_gathered
 from brightpaint.store.images import MEND as MEND
 from brightpaint.store.images import check_raw as check_raw
@@ -50,6 +56,8 @@ from brightpaint.store.tables import write_groups as write_groups
 from brightpaint.store.tables import write_json_lines as write_json_lines
 from brightpaint.store.tables import write_rows as write_rows
 from brightpaint.store.tables import write_table as write_table
+from brightpaint.store.tiff_pages import Pages as Pages
+from brightpaint.store.tiff_pages import read_pages as read_pages
 from brightpaint.store.weights import read_tensors as read_tensors
 from brightpaint.store.weights import read_weights as read_weights
 from brightpaint.store.weights import write_weights as write_weights

@@ -21,6 +21,7 @@ from brightpaint.store.names import describe_field, digest
 from brightpaint.store.progress import take_lock
 
 SUM = 4  # bytes of a field's checksum in the journal of an unfinished stack
+STACK_AXES, CROP_AXES = "QCYX", "QCZYX"
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,15 @@ class _Rows:
         return self._images[(self._rows[row], *rest)]
 
 
-def open_stack(path: str | Path) -> Stack:
-    """Memory-map a plate stack; a truncated or foreign file is an error that names it."""
-    path = Path(path)
+def mapped(path: Path, kinds: str, largest: int, what: str, rule: str) -> tuple[np.ndarray, dict]:
+    """Memory-map a file that a `StackWriter` made: its (N, ...) pixels and its description.
+
+    Parameters
+    ----------
+    kinds : the kinds of pixel that it may hold, e.g. `f` for floats
+    largest : most bytes of a pixel
+    what, rule : what the file is and what makes it, for the messages
+    """
     try:
         with tifffile.TiffFile(path) as tif:
             if not tif.shaped_metadata:
@@ -97,27 +104,41 @@ def open_stack(path: str | Path) -> Stack:
             page = tif.pages.first
             shape, dtype, offset = tuple(described["shape"]), page.dtype, page.dataoffsets[0]
             dtype = dtype.newbyteorder(tif.byteorder)
-            if dtype.kind != "f" or dtype.itemsize > 4:
-                raise ValueError(f"expected float16 or float32 pixels, found {dtype}")
+            if dtype.kind not in kinds or dtype.itemsize > largest:
+                wanted = "float16 or float32" if kinds == "f" else "uint8"
+                raise ValueError(f"expected {wanted} pixels, found {dtype}")
             fields = int(described.get("fields", -1))
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: there is no such plate stack; run the rule that makes it") from None
+        raise FileNotFoundError(f"{path}: there is no such {what}; run the {rule}") from None
     except Exception as error:
-        raise ValueError(f"{path}: not a plate stack ({error}); delete it and rerun") from error
-    channels = described.get("channels")
-    if not isinstance(channels, list) or len(shape) != 4 or len(channels) != shape[1] or not 0 <= fields <= shape[0]:
+        raise ValueError(f"{path}: not a {what} ({error}); delete it and rerun") from error
+    channels, axes = described.get("channels"), described.get("axes", "")
+    if (
+        not isinstance(channels, list)
+        or len(shape) != (5 if axes == CROP_AXES else 4)
+        or len(channels) != shape[1]
+        or not 0 <= fields <= shape[0]
+    ):
         raise ValueError(
-            f"{path}: not a plate stack (shape {shape}, {fields} fields, channels {channels}); delete it and rerun"
+            f"{path}: not a {what} (shape {shape}, {fields} fields, channels {channels}); delete it and rerun"
         )
     expected = offset + int(np.prod(shape)) * dtype.itemsize
     if path.stat().st_size < expected:
         raise ValueError(
             f"{path}: truncated, {path.stat().st_size} bytes where {expected} are expected; delete it and rerun"
         )
-    images = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)[:fields]
+    return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)[:fields], described
+
+
+def open_stack(path: str | Path) -> Stack:
+    """Memory-map a plate stack; a truncated or foreign file is an error that names it."""
+    path = Path(path)
+    images, described = mapped(path, "f", 4, "plate stack", "rule that makes it")
+    if images.ndim != 4:
+        raise ValueError(f"{path}: not a plate stack (shape {images.shape}); open it with store.open_crops")
     known = {"shape", "channels", "fields", "axes"}
     meta = {key: value for key, value in described.items() if key not in known}
-    return Stack(path, images, tuple(channels), meta)
+    return Stack(path, images, tuple(described["channels"]), meta)
 
 
 class StackWriter:
@@ -131,26 +152,25 @@ class StackWriter:
     Parameters
     ----------
     path : the finished stack
-    shape : (N, C, H, W); N may be 0
+    shape : (N, C, H, W), or (N, C, D, H, W) for crops; N may be 0
     channels : C names
-    dtype : float16 for plate stacks, float32 for illumination functions
+    dtype : float16 for plate stacks, float32 for illumination functions, uint8 for masks of crops
     key : digest of what determines the content
     meta : JSON-serialisable extras for the description
     """
 
     def __init__(self, path, shape, channels, *, key: str, dtype="float16", meta: dict | None = None):
         self.path = Path(path)
-        n_fields, n_channels, height, width = (int(size) for size in shape)
-        if n_channels != len(channels):
-            raise ValueError(f"{path}: {n_channels} channels in shape {tuple(shape)} but {len(channels)} names")
-        self.shape = (n_fields, n_channels, height, width)
+        self.shape = tuple(int(size) for size in shape)
+        if self.shape[1] != len(channels):
+            raise ValueError(f"{path}: {self.shape[1]} channels in shape {tuple(shape)} but {len(channels)} names")
         self.dtype = np.dtype(dtype)
         self.partial = self.path.with_name(self.path.name + ".partial")
         self._journal_path = self.path.with_name(self.path.name + ".partial.done")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock, self._lock_name = take_lock(self.path)
         self._description = {
-            "channels": list(channels), "fields": n_fields, **(meta or {}),
+            "channels": list(channels), "fields": self.shape[0], **(meta or {}),
         }  # fmt: skip
         self._key = digest(key, self.shape, self._description, str(self.dtype))
         try:
@@ -180,11 +200,13 @@ class StackWriter:
         )
 
     def _create(self, rows: int) -> None:
-        shape = (rows, *self.shape[1:])
+        shape, crops = (rows, *self.shape[1:]), len(self.shape) == len(CROP_AXES)
+        described = {"axes": CROP_AXES if crops else STACK_AXES, **self._description}
         try:
             with tifffile.TiffWriter(self.partial, bigtiff=True, byteorder="<") as tif:
-                tif.write(None, shape=shape, dtype=self.dtype, photometric="minisblack",
-                          contiguous=True, metadata={"axes": "QCYX", **self._description})  # fmt: skip
+                # An entry for each of a million pages of crops would be a tenth of a gigabyte, in memory first.
+                tif.write(None, shape=shape, dtype=self.dtype, photometric="minisblack", contiguous=True,
+                          metadata=described, **({"truncate": True} if crops else {}))  # fmt: skip
             size = self.partial.stat().st_size
             handle = os.open(self.partial, os.O_RDWR)
             try:  # a full disk is an error here, not a SIGBUS later

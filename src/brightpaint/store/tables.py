@@ -147,14 +147,14 @@ def write_groups(tables: Iterable, path: str | Path, schema) -> int:
     return count
 
 
-def read_groups(path: str | Path) -> Iterator:
-    """Yield the row groups of a parquet file as Arrow tables, one at a time."""
+def read_groups(path: str | Path, columns: Sequence[str] | None = None) -> Iterator:
+    """Yield the row groups of a parquet file as Arrow tables, one at a time: `columns`, or all."""
     import pyarrow.parquet as pq
 
-    read_table(path, columns=["Metadata_Well"])
+    _check_parquet(path, ["Metadata_Well", *(columns or [])])
     with pq.ParquetFile(path) as file:
         for number in range(file.num_row_groups):
-            yield file.read_row_group(number)
+            yield file.read_row_group(number, columns=columns)
 
 
 def read_schema(path: str | Path):

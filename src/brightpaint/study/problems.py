@@ -10,6 +10,7 @@ from brightpaint.study import simulation, sweep_points
 from brightpaint.study.annotations import GIVEN
 from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
 from brightpaint.study.kinds import CLASSIFIER, KINDS
+from brightpaint.study.planes import crop_problems, plane_problems
 
 if TYPE_CHECKING:
     from brightpaint.study.study import Study
@@ -26,6 +27,8 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _arm_problems(study)
     yield from _region_problems(study)
     yield from _cellpose_problems(study)
+    yield from plane_problems(study)
+    yield from crop_problems(study)
     yield from sweep_points.problems(study.config)
     if study.config["unit"] == "treatment" and study.config["active"]["targets"]:
         yield (

@@ -1,6 +1,7 @@
 # What the features wing asks of the study: input functions, settings, its pipeline. No rules.
 from brightpaint.features import loaded_objects, own_pipeline
 from brightpaint.features.pipeline import read as read_pipeline
+from brightpaint.study.planes import cropped_channels
 
 
 def rows_of(wildcards):
@@ -68,3 +69,20 @@ def scale_of_tiffs(wildcards):
             "renormalise": CONFIG["prepare"]["normalise"] == "image",
         }
     )
+
+
+def crop_settings(wildcards):
+    """JSON of how crops are cut: of which size and channels, about what, and on which scale predicted stains are."""
+    keys = ("size_um", "size_px", "border", "objects", "max_per_field")
+    scale = {"cutoff": CONFIG["prepare"]["cutoff"], "renormalise": CONFIG["prepare"]["normalise"] == "image"}
+    pixel_um = STUDY.pixel_size_um(wildcards.plate)
+    return as_json({**pick("crops", *keys), **scale, "channels": cropped_channels(CONFIG), "pixel_size_um": pixel_um})
+
+
+def cropped():
+    """Crops of the plates on which the cells of an arm are measured, of the arms that are asked for."""
+    arms = CONFIG["crops"]["arms"] if CONFIG["crops"]["size_um"] else []
+    ends = (".tif", ".masks.tif", ".parquet", ".counts.tsv")
+    return [
+        f"<results>/crops/{arm}/{plate}{end}" for arm in arms for plate in STUDY.profile_plates(arm) for end in ends
+    ]

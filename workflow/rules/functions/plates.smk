@@ -1,4 +1,5 @@
 # What the plates wing asks of the study: input functions and settings. No rules.
+from brightpaint.study.planes import plane_groups
 
 
 def mirror():
@@ -68,6 +69,8 @@ def prepared_plate(wildcards):
     own = {"region": STUDY.plates[wildcards.plate].get("region"), "channels": STUDY.channels(wildcards.plate)}
     if CONFIG["prepare"]["pixel_size_um"]:
         own["raw_pixel_um"] = STUDY.pixel_size_um(wildcards.plate)
+    if groups := plane_groups(CONFIG["channels"], own["channels"]):
+        own["planes"] = groups
     return as_json(CONFIG["prepare"] | own)
 
 
