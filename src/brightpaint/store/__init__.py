@@ -10,6 +10,7 @@ from brightpaint.base.atomic import replace as replace
 from brightpaint.base.atomic import replace_folder as replace_folder
 from brightpaint.base.atomic import sync as sync
 from brightpaint.store.gathered import open_gathered as open_gathered
+from brightpaint.store.hyperstacks import open_hyperstack as open_hyperstack
 from brightpaint.store.images import MEND as MEND
 from brightpaint.store.images import check_raw as check_raw
 from brightpaint.store.images import read_raw as read_raw
