@@ -199,8 +199,7 @@ def write_planes(folder: Path, source: str, rows: Sequence, out: Path, wanted: W
                 path = out / row.file
                 temporary = path.with_name(f".{path.name}.part")
                 store.write_raw(temporary, file.plane(row.number).astype(np.uint16))
-                store.sync(temporary)
-                os.replace(temporary, path)
+                store.replace(temporary, path)
     return len(rows)
 
 
