@@ -198,7 +198,7 @@ def write_planes(folder: Path, source: str, rows: Sequence, out: Path, wanted: W
             for row in todo:
                 path = out / row.file
                 temporary = path.with_name(f".{path.name}.part")
-                store.write_raw(temporary, file.plane(row.number).astype(np.uint16))
+                store.write_raw(temporary, file.plane(row.number).astype(np.uint16, copy=False))
                 store.replace(temporary, path)
     return len(rows)
 
