@@ -16,7 +16,7 @@ PLATES = "plate\trole\tbarcode\twells\nD1\tstudy\tBBBC013\tA01,A06,A11,E06,E11,E
 STUDY = {
     "channels": {"input": [], "target": ["GFP", "DNA"]},
     "source": {"layout": "table", "url": "single", "table": "images.csv"},
-    "illumination": {"method": "jump"},
+    "illumination": {"method": "none"},  # six fields are too few to tell light from cells
     "prepare": {"size_px": 320},
     "cellprofiler": {"pipeline": "slim", "parts": 1},
     "folds": [{"name": "A", "test": ["D2"]}],
@@ -64,4 +64,4 @@ def test_a_real_dose_series_is_prepared_without_brightfield(tmp_path, real_data)
         shown = stack.select(fields).images[0, 1].astype(np.float64)
         page = tifffile.imread(folder / "wells" / f"{fields.loc[0, 'Metadata_Well']}.tif")[1]
         halved = page.reshape(320, 2, 320, 2).mean((1, 3))
-        assert np.corrcoef(shown.ravel(), halved.ravel())[0, 1] > 0.95  # but for the illumination function
+        assert np.corrcoef(shown.ravel(), halved.ravel())[0, 1] > 0.98
