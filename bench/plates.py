@@ -6,6 +6,7 @@
     python bench/plates.py corrections --folder DIR [--cellprofiler cellprofiler]       # against CellProfiler
     python bench/plates.py stacks --folder DIR                      # against the page cache's memory bandwidth
     python bench/plates.py growth --folder DIR                      # memory and CPU at 192 and at 2,304 fields
+    python bench/plates.py unpack --folder DIR [--bits 8]           # tabulate --unpack against a plain copy
 
 What each one measures stands in plates_network.py and plates_stages.py.
 """

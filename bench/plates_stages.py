@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import tifffile
 from correction_pipelines import applying, estimating
 from scipy import ndimage
 
@@ -213,6 +214,45 @@ def stacks(args: argparse.Namespace) -> None:
     path.unlink()
 
 
+# --- files of several planes ---
+
+
+def unpack(args: argparse.Namespace) -> None:
+    """Files of several planes to single ones, against a plain copy of their bytes; peak memory at few files and at all."""
+    raw, out, copy = args.folder / "hyperstacks", args.folder / "single", args.folder / "copy"
+    images = np.stack([raw_image(number, args.side_px) for number in range(args.planes)])
+    if args.bits == 8:
+        images = (images >> 8).astype(np.uint8)
+    figures = {}
+    for files in (args.files // 8, args.files):
+        for folder in (raw, out, copy):
+            shutil.rmtree(folder, ignore_errors=True)
+        raw.mkdir()
+        for number in range(files):
+            row, column = divmod(number, 24)
+            path = raw / f"P_{chr(65 + row % 16)}{column + 1:02d}_s{row // 16 + 1}.tif"
+            tifffile.imwrite(path, images, imagej=True, metadata={"axes": "CYX"})
+        os.sync()
+        names = [f"C{number}" for number in range(args.planes)]
+        command = [sys.executable, "-m", "brightpaint.plates.tabulate", raw, "--unpack", out, "--table", f"{out}.csv",
+                   "--channels", *names, "--pattern", "{plate}_{well}_s{site}.tif"]  # fmt: skip
+        began = time.perf_counter()
+        cpu, peak = timed(command)
+        figures[files] = {"wall_s": time.perf_counter() - began, "cpu_s": cpu, "peak": peak}
+    began = time.perf_counter()
+    shutil.copytree(raw, copy)
+    os.sync()
+    copied, written = time.perf_counter() - began, 2 * args.files * images.size / 1e6
+    few, many = figures.values()
+    rate = written * 7 / 8 / (many["wall_s"] - few["wall_s"])  # a further file: the start and the imports fall out
+    report(bench="unpack", files=args.files, planes=args.planes, side_px=args.side_px, bits=args.bits, mb_written=round(written),
+           mb_a_s=round(rate), in_all_mb_a_s=round(written / many["wall_s"]), copy_mb_a_s=round(written * args.bits / 16 / copied),
+           cpu_ms_a_plane=round(1000 * (many["cpu_s"] - few["cpu_s"]) / (args.files * args.planes * 7 / 8), 2),
+           peak_anonymous_mb=[round(few["peak"], 1), round(many["peak"], 1)])  # fmt: skip
+    for folder in (raw, out, copy):
+        shutil.rmtree(folder)
+
+
 # --- growth ---
 
 
@@ -291,6 +331,11 @@ def add_commands(commands) -> None:
     one.add_argument("--fields", type=int, nargs=2, default=[192, 2304])
     one.add_argument("--side-px", type=int, default=96)
     one.add_argument("--stages", nargs="*", help="only these; each needs what those before it made")
-    for name, run in (("corrections", corrections), ("stacks", stacks), ("growth", growth)):
+    one = commands.add_parser("unpack", help=unpack.__doc__)
+    one.add_argument("--files", type=int, default=192)
+    one.add_argument("--planes", type=int, default=5)
+    one.add_argument("--side-px", type=int, default=1080)
+    one.add_argument("--bits", type=int, choices=(8, 16), default=16)
+    for name, run in (("corrections", corrections), ("stacks", stacks), ("growth", growth), ("unpack", unpack)):
         commands.choices[name].add_argument("--folder", type=Path, required=True)
         commands.choices[name].set_defaults(run=in_folder(run))

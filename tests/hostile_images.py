@@ -12,7 +12,7 @@ import pandas as pd
 import tifffile
 
 from brightpaint import store
-from brightpaint.plates import fetch, fetch_illumination, illumination, prepare, quality
+from brightpaint.plates import fetch, fetch_illumination, illumination, prepare, quality, tabulate
 from hostile import Case
 from plates_fixture import PLATE, raw_image, source
 
@@ -122,14 +122,58 @@ IMAGES = [
     image("colour", "illumination", lambda path, pixels: tifffile.imwrite(path, np.stack([pixels] * 3, -1), photometric="rgb"),
           WHERE, "shape (32, 32, 3)", "export the images as 16-bit greyscale"),
     image("8 bits", "illumination", lambda path, pixels: tifffile.imwrite(path, (pixels // 256).astype(np.uint8)), WHERE,
-          "type uint8", "16-bit greyscale"),
+          "type uint8", "16-bit greyscale, or", "python -m brightpaint.plates.tabulate FOLDER --unpack"),
     image("floating point", "quality", lambda path, pixels: tifffile.imwrite(path, pixels.astype(np.float32)), WHERE,
           "type float32", "16-bit greyscale"),
     image("two pages", "quality", lambda path, pixels: tifffile.imwrite(path, np.stack([pixels] * 2), metadata=None), WHERE,
-          "2 page(s)", "16-bit greyscale"),
+          "2 page(s)", "split its 2 pages into files of one", "python -m brightpaint.plates.tabulate FOLDER --unpack"),
     image("another size", "illumination", lambda path, pixels: store.write_raw(path, pixels[:16]), WHERE,
           "expected 32 x 32 px", "found 16 x 32", "a plate of their own"),
     image("more rows announced than are there", "quality", taller, WHERE, "expected a whole TIFF", MEND),
+]  # fmt: skip
+
+
+def unpacking(what: str, make, *words: str, channels=("GFP", "DNA")) -> Case:
+    """A case of `tabulate --unpack` on two wells, the second of which `make(path)` writes."""
+
+    def prepared(folder):
+        (folder / "stacks").mkdir(parents=True)
+        tifffile.imwrite(folder / "stacks" / "A01.tif", PAGES, photometric="minisblack")
+        make(folder / "stacks" / "A02.tif")
+        table = folder / "out" / "images.csv"
+        words = [
+            folder / "stacks",
+            "--unpack",
+            folder / "single",
+            "--table",
+            table,
+            "--channels",
+            *channels,
+            "--plate",
+            "P1",
+        ]
+        return tabulate.main, [*words, "--pattern", "{well}.tif"], [table]
+
+    return Case("several planes", what, prepared, words)
+
+
+PAGES = np.arange(2 * SIDE * SIDE, dtype=np.uint16).reshape(2, SIDE, SIDE)
+GREY = {"photometric": "minisblack"}
+PLANES = [
+    unpacking("floating point", lambda path: tifffile.imwrite(path, PAGES.astype(np.float32), **GREY), "A02.tif",
+              "expected counts of 8 or 16 bits, found float32", "save raw counts as 16-bit"),
+    unpacking("32 bits", lambda path: tifffile.imwrite(path, PAGES.astype(np.uint32), **GREY), "A02.tif", "found uint32",
+              "save it as 16-bit"),
+    unpacking("a channel too many", lambda path: tifffile.imwrite(path, PAGES[[0, 1, 1]], metadata=None, **GREY), "A02.tif",
+              "expected 2 channel(s) (GFP, DNA), found 3", "name each in order"),
+    unpacking("z-planes without names", lambda path: tifffile.imwrite(path, PAGES, metadata={"axes": "ZYX"}, **GREY),
+              "A02.tif", "expected 2 channel(s) (GFP, DNA), found 1", "--pages"),
+    unpacking("fewer planes than it says", lambda path: (
+        tifffile.imwrite(path, PAGES, imagej=True, metadata={"axes": "CYX"}),
+        path.write_bytes(path.read_bytes().replace(b"images=2", b"images=9"))),
+              "A02.tif", "say 9 planes, found 2", "copy it again"),
+    unpacking("cut short", lambda path: (tifffile.imwrite(path, PAGES, **GREY), path.write_bytes(path.read_bytes()[:3000])),
+              "A02.tif", "truncated", "copy it again"),
 ]  # fmt: skip
 
 INDICES = [
@@ -201,4 +245,4 @@ FUNCTIONS = [
     function("three dimensions", lambda _: saved(np.ones((2, 8, 8), np.float32)), "expected one image of floats"),
 ]  # fmt: skip
 
-CASES = IMAGES + INDICES + FUNCTIONS
+CASES = IMAGES + PLANES + INDICES + FUNCTIONS

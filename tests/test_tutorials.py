@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from brightpaint import store
 from conftest import ROOT, planned, snakemake
@@ -18,6 +19,10 @@ from conftest import ROOT, planned, snakemake
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"`(my_\w+\.(?:tsv|yaml))`")
 LAYOUT = "well,perturbation,target,control_type\nA01,DMSO,,negcon\nA02,cpd1,T1,\nB01,cpd2,T1,\nB02,cpd3,T2|T3,\n"
+WELLS = (
+    "well,perturbation,target,control_type,dose,unit,cell_line\n"
+    "A01,DMSO,,negcon,,,U2OS\nA02,wortmannin,PIK3CA,,250,nM,U2OS\n"
+)
 
 
 def follow(page: str, folder: Path) -> list[str]:
@@ -50,12 +55,25 @@ def test_from_a_folder_of_tiffs_to_a_report(tmp_path):
             name = f"r{row + 1:02d}c{column + 1:02d}f01p01-ch{channel + 1}sk1fk1fl1.tiff"
             image(tmp_path / "export" / plate / "Images" / name)
     (tmp_path / "layout.csv").write_text(LAYOUT)
-    *_, plan = follow("tutorial_own_images.md", tmp_path)
+    for well in ("A01", "A02"):
+        (tmp_path / "stacks" / "MyPlate1").mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(
+            tmp_path / "stacks" / "MyPlate1" / f"{well}_s1.tif",
+            np.ones((2, 16, 16), np.uint8),
+            photometric="minisblack",
+        )
+    (tmp_path / "wells.csv").write_text(WELLS)
+    *_, plan, _ = follow("tutorial_own_images.md", tmp_path)
     jobs = planned(plan)
     assert jobs["fetch"] == jobs["prepare"] == 3 and jobs["train"] == 4
     assert {"profile", "active", "score_images", "metrics", "montage", "worst"} <= set(jobs)
     table = (tmp_path / "images.csv").read_text()
     assert "MyPlate1,A01,1,DNA,MyPlate1/Images/r01c01f01p01-ch5sk1fk1fl1.tiff,DMSO,,negcon" in table
+    assert (
+        "MyPlate1,A02,1,GFP,MyPlate1/A02_s1_GFP.tif,wortmannin,PIK3CA,,0.25,U2OS"
+        in (tmp_path / "stacks.csv").read_text()
+    )
+    assert store.read_raw(tmp_path / "single" / "MyPlate1" / "A02_s1_GFP.tif").max() == 1
 
 
 def test_from_brightfield_alone_to_stains_in_fiji(tmp_path, given_weights):

@@ -446,13 +446,32 @@ def test_files_that_are_no_whole_tiff_are_named(tmp_path, read, content, message
         (np.ones((8, 8), np.float32), "type float32"),
         (np.full((8, 8), np.nan, np.float32), "type float32"),
         (np.ones((8, 8, 3), np.uint16), "shape .8, 8, 3."),
-        (np.ones((2, 8, 8), np.uint16), "2 page.s."),
+        (np.ones((2, 8, 8), np.uint8), "2 page.s."),
     ],
 )
 def test_images_of_another_kind_are_named(tmp_path, image, found):
     tifffile.imwrite(tmp_path / "x.tif", image, photometric="rgb" if image.shape[-1] == 3 else "minisblack")
     with pytest.raises(ValueError, match=f"x.tif .here.: expected one 16-bit greyscale page, found .*{found}.*export"):
         store.read_raw(tmp_path / "x.tif", "here")
+
+
+def test_the_advice_fits_what_was_found(tmp_path):
+    """Pages that are 16-bit grey already are not to be exported as such: the command that splits them is named."""
+    command = "python -m brightpaint.plates.tabulate FOLDER --unpack SINGLE --table images.csv --channels NAME ..."
+    tifffile.imwrite(tmp_path / "x.tif", np.ones((2, 8, 8), np.uint16))
+    with pytest.raises(
+        ValueError, match="found 2 page.s. of .* type uint16; split its 2 pages into files of one"
+    ) as error:
+        store.read_raw(tmp_path / "x.tif")
+    assert str(error.value).endswith(command) and "export" not in str(error.value)
+    tifffile.imwrite(tmp_path / "x.tif", np.ones((8, 8), np.uint8))
+    with pytest.raises(
+        ValueError, match="export the images as 16-bit greyscale, or have this done with every value kept"
+    ):
+        store.read_raw(tmp_path / "x.tif")
+    tifffile.imwrite(tmp_path / "x.tif", np.ones((8, 8), np.int32))
+    with pytest.raises(ValueError, match="type int32; export the images as 16-bit greyscale$"):
+        store.read_raw(tmp_path / "x.tif")
 
 
 # --- weights ---

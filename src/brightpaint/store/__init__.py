@@ -16,6 +16,7 @@ from brightpaint.store.crop_stacks import CropWriter as CropWriter
 from brightpaint.store.crop_stacks import masks_of as masks_of
 from brightpaint.store.crop_stacks import open_crops as open_crops
 from brightpaint.store.gathered import open_gathered as open_gathered
+from brightpaint.store.hyperstacks import open_hyperstack as open_hyperstack
 from brightpaint.store.images import MEND as MEND
 from brightpaint.store.images import check_raw as check_raw
 from brightpaint.store.images import read_raw as read_raw

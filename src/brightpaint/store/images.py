@@ -24,9 +24,9 @@ def read_raw(path: str | Path, where: str = "") -> np.ndarray:
         for what is not one whole 16-bit greyscale TIFF; the message names the file and `where`
         (plate, well, site, channel)
     """
-    with _raw_page(path, where) as (place, tif, page):
+    with raw_page(path, where) as (place, tif, page):
         try:
-            pages, image = len(tif.pages), page.asarray()
+            pages, image = max(len(tif.pages), images_said(tif)), page.asarray()
         except Exception as error:
             raise ValueError(
                 f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {MEND}"
@@ -34,42 +34,59 @@ def read_raw(path: str | Path, where: str = "") -> np.ndarray:
     if image.ndim != 2 or image.dtype != np.uint16 or pages != 1:
         raise ValueError(
             f"{place}: expected one 16-bit greyscale page, found {pages} page(s) of shape {image.shape} "
-            f"and type {image.dtype}; export the images as 16-bit greyscale"
+            f"and type {image.dtype}; {advice(image, pages)}"
         )
     return image
 
 
+UNPACK = "python -m brightpaint.plates.tabulate FOLDER --unpack SINGLE --table images.csv --channels NAME ..."
+
+
+def advice(image: np.ndarray, pages: int) -> str:
+    """Return what to do with pixels that are no single 16-bit grey page."""
+    if image.dtype not in (np.uint8, np.uint16):
+        return "export the images as 16-bit greyscale"
+    if image.dtype == np.uint16 and image.ndim == 2:
+        return f"split its {pages} pages into files of one each: {UNPACK}"
+    return f"export the images as 16-bit greyscale, or have this done with every value kept: {UNPACK}"
+
+
 def check_raw(path: str | Path, where: str = "") -> None:
     """Raise ValueError, as `read_raw` does, where a file is no TIFF or ends before its image does; read no pixels."""
-    with _raw_page(path, where):
+    with raw_page(path, where):
         pass
 
 
 MEND = "fetch it again: delete it and rerun, or leave the field out: a line plate/well/site in source.exclude"
 
 
+def images_said(tif: tifffile.TiffFile) -> int:
+    """Return how many images ImageJ says are in a file: it writes a page for the first alone where they need more than 4 GB."""
+    return (tif.imagej_metadata or {}).get("images", 1) if tif.is_imagej else 1
+
+
 @contextlib.contextmanager
-def _raw_page(path: str | Path, where: str) -> Iterator[tuple]:
+def raw_page(path: str | Path, where: str, mend: str = MEND) -> Iterator[tuple]:
     """Open a TIFF whose first page lies whole within the file: (its name for messages, file, page)."""
     place = f"{path}" + (f" ({where})" if where else "")
     size = os.path.getsize(path) if os.path.exists(path) else -1
     if size <= 0:
-        raise ValueError(f"{place}: expected a TIFF, found {'nothing' if size < 0 else 'an empty file'}; {MEND}")
+        raise ValueError(f"{place}: expected a TIFF, found {'nothing' if size < 0 else 'an empty file'}; {mend}")
     try:
         tif = tifffile.TiffFile(path)
     except Exception as error:
-        raise ValueError(f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {MEND}") from error
+        raise ValueError(f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {mend}") from error
     with tif:
         try:
             page = tif.pages.first
             ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts)]
         except Exception as error:
             raise ValueError(
-                f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {MEND}"
+                f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {mend}"
             ) from error
         if not ends or max(ends) > size:
             wanted = max(ends, default="more")
-            raise ValueError(f"{place}: expected a whole TIFF of {wanted} bytes, found it truncated at {size}; {MEND}")
+            raise ValueError(f"{place}: expected a whole TIFF of {wanted} bytes, found it truncated at {size}; {mend}")
         yield place, tif, page
 
 
