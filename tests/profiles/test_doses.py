@@ -197,6 +197,13 @@ def test_a_table_of_before_doses_were_known_gives_rows_that_say_so():
     )
 
 
+def test_a_dose_with_other_last_digits_is_the_same_dose():
+    frame, numbers = plate(0, {"a": (0.5, 1.2, 8.0)}, each=2)
+    frame["Metadata_dose"] *= np.where(np.arange(len(frame)) % 2, 1.0, 1.00001)
+    table, points = doses.curves(frame, numbers, QUICK)
+    assert table["doses"].tolist() == [8] and points["dose_um"].nunique() == 8
+
+
 def test_plates_are_measured_from_their_own_dmso_and_cell_lines_are_series_of_their_own():
     truth = {"a": (0.5, 1.2, 8.0)}
     plates = [plate(seed, truth, each=2, features=12, name=f"P{seed}") for seed in range(2)]

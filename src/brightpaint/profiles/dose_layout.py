@@ -47,7 +47,6 @@ def dose_places(wells: pd.DataFrame) -> pd.DataFrame:
     """
     rows, keys = [], ["Metadata_Plate", "Metadata_perturbation"]
     dosed = wells.loc[wells["Metadata_dose"] > 0, [*keys, "Metadata_Well", "Metadata_dose"]]
-    dosed = dosed.assign(Metadata_dose=[float(f"{value:.3g}") for value in dosed["Metadata_dose"]])
     dosed = dosed[dosed.groupby(keys)["Metadata_dose"].transform("nunique") > 1]
     dosed = dosed.assign(rank=dosed.groupby(keys)["Metadata_dose"].rank(method="dense").astype(int))
     for plate, own in dosed.groupby("Metadata_Plate"):

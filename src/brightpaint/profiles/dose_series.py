@@ -19,10 +19,14 @@ log = logging.getLogger(__name__)
 
 
 def completed(wells: pd.DataFrame) -> pd.DataFrame:
-    """Return wells with every column that is read here: a table of before doses were known has none of them."""
+    """Return wells with every column that is read here: a table of before doses were known has none of them.
+
+    Doses have three significant digits, as treatments have: platemaps hold one dose with several last digits.
+    """
     lacking = {"Metadata_dose": np.nan, "Metadata_time_h": np.nan, "Metadata_cell_line": ""}
     filled = wells.copy().assign(**{name: value for name, value in lacking.items() if name not in wells.columns})
-    return filled.astype({"Metadata_dose": np.float64, "Metadata_time_h": np.float64})
+    filled = filled.astype({"Metadata_dose": np.float64, "Metadata_time_h": np.float64})
+    return filled.assign(Metadata_dose=[float(f"{dose:.3g}") for dose in filled["Metadata_dose"]])
 
 
 def measured(wells: pd.DataFrame, numbers: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
