@@ -60,6 +60,28 @@ def test_a_cutoff_of_one_s_own_belongs_to_training_and_painting_and_the_default_
     assert cutoffs() == {("train", 40), ("sample", 40)}
 
 
+def test_dose_response_curves_are_planned_where_a_space_is_named_and_nowhere_else(planning):
+    without = planned(snakemake(planning, "-n").stdout)
+    write_study(
+        planning, {"source": {"layout": "simulated"}, "doses": {"spaces": ["cellprofiler"], "arms": ["real", "pert"]}}
+    )
+    assert planned(snakemake(planning, "-n").stdout) == without | {"doses": 2, "dose_figure": 2}
+    wells = pd.DataFrame({
+        "Metadata_Plate": "T1", "Metadata_Well": ["A01", "A02"], "Metadata_perturbation": ["DMSO", "a"],
+        "Metadata_control_type": ["negcon", ""], "Metadata_cells": 5, "Metadata_fields": 1, "Cells_x": [0.0, 1.0],
+    })  # fmt: skip
+    store.write_table(wells, planning / "results" / "profiles" / "real" / "cellprofiler" / "wells.parquet")
+    page = "results/figures/doses/real/cellprofiler.png"
+    snakemake(
+        planning, "--cores", "1", "--allowed-rules", "doses", "dose_figure", "--", page
+    )  # a study without doses says so
+    assert store.read_table(planning / "results/doses/real/cellprofiler.tsv")["status"].tolist() == ["no_dose"]
+    assert (planning / page).stat().st_size > 1000
+    write_study(planning, {"source": {"layout": "simulated"}, "doses": {"spaces": ["umap"]}})
+    refused = snakemake(planning, "-n", check=False)
+    assert refused.returncode and "doses.spaces: no space is called umap" in refused.stdout
+
+
 def many_plates() -> pd.DataFrame:
     """The JUMP plate list, or one as long where it is not here: 141 TARGET2 plates of 11 sources."""
     folder = os.environ.get("BRIGHTPAINT_REAL_DATA")

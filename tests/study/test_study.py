@@ -6,6 +6,7 @@ import pytest
 
 from brightpaint.study.plate_table import read_plates
 from brightpaint.study.schema import expand, validate
+from brightpaint.study.spaces import dosed_profiles
 from brightpaint.study.study import Study
 
 ROOT = Path(__file__).parents[2]
@@ -178,6 +179,8 @@ def test_without_perturbations_only_tested_plates_are_measured(load):
         ({"models": [{"name": "m", "kind": "mean", "label": "target"}]}, "kind mean takes no label"),
         ({"folds": [{"name": "A", "test": ["P3"], "held_out": 1.0}]}, "folds.0.held_out: 1.0 is greater than or equal"),
         ({"folds": [{"name": "A", "test": ["P3"], "held_out": "no.txt"}]}, "folds.A.held_out: there is no file"),
+        ({"doses": {"slope": [2, 1]}}, "doses: slope [2, 1] is empty"),
+        ({"perturbations": False, "doses": {"spaces": ["cellprofiler"]}}, "doses: spaces need perturbations: true"),
     ],
 )  # fmt: skip
 def test_a_bad_config_is_refused_with_a_sentence(load, changes, message):
@@ -221,6 +224,18 @@ def test_a_region_outside_the_grid_is_refused(load):
     )
     with pytest.raises(ValueError, match="plate P1: region 5 is outside the 2 x 2 tiles"):
         load(table, prepare={"grid": [2, 2]})
+
+
+def test_curves_are_asked_for_by_space_and_arm(load):
+    assert dosed_profiles(load()) == []
+    asked = load(doses={"spaces": ["cellprofiler"], "arms": ["real", "pert"]})
+    assert dosed_profiles(asked) == [("real", "cellprofiler"), ("pert", "cellprofiler")]
+    with pytest.raises(ValueError, match="doses.spaces: no space is called umap; there are: cellprofiler, dino"):
+        dosed_profiles(load(doses={"spaces": ["umap"]}))
+    with pytest.raises(ValueError, match="doses.spaces: the study does not plan dino, which makes the space dino"):
+        dosed_profiles(load(doses={"spaces": ["dino"]}))
+    with pytest.raises(ValueError, match="doses.arms: mean has no profiles in any space; those that have: pert, real"):
+        dosed_profiles(load(doses={"spaces": ["cellprofiler"], "arms": ["mean"]}))
 
 
 def test_an_unset_environment_variable_is_named(monkeypatch):

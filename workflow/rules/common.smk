@@ -12,7 +12,15 @@ sys.path.insert(0, str(ROOT / "src"))
 from brightpaint.study import simulation, subjects
 from brightpaint.study.annotations import GIVEN
 from brightpaint.study.kinds import KINDS
-from brightpaint.study.spaces import MAIN, SPACES, mapped_spaces, painted_arms, profiled_arms, subset_arms
+from brightpaint.study.spaces import (
+    MAIN,
+    SPACES,
+    dosed_profiles,
+    mapped_spaces,
+    painted_arms,
+    profiled_arms,
+    subset_arms,
+)
 from brightpaint.study.study import Study
 from brightpaint.study.sweep_points import POINT, base_arm, reference
 

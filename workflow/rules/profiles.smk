@@ -80,3 +80,26 @@ rule lookup:
     shell:
         "python -m brightpaint.profiles.lookup --settings {params.settings:q} --profiles {input:q}"
         " --perturbations {output:q} 2> {log:q}"
+
+
+rule doses:
+    """Fit a dose-response curve to every compound of an arm in a space, where that is warranted."""
+    input:
+        "<results>/profiles/{arm}/{space}/wells.parquet",
+    output:
+        table="<results>/doses/{arm}/{space}.tsv",
+        points="<results>/doses/{arm}/{space}.points.tsv",
+    log:
+        "<logs>/doses/{arm}/{space}.log",
+    wildcard_constraints:
+        arm="|".join(["real", "brightfield"] + STUDY.arms),
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=dose_settings(),
+    shell:
+        "python -m brightpaint.profiles.doses --space {wildcards.space} --settings {params.settings:q} --wells {input:q}"
+        " --table {output.table:q} --points {output.points:q} 2> {log:q}"
+
+
+keep("profiles", lambda: dose_files("<results>/doses/{arm}/{space}.tsv", "<results>/doses/{arm}/{space}.points.tsv"))

@@ -35,6 +35,7 @@ def problems_of(study: Study) -> Iterable[str]:
             "active.targets: a list of targets would make every dose active, and unit is treatment; leave the list out, "
             "or set unit to perturbation"
         )
+    yield from _dose_problems(study)
     weights = study.config["embed"]["weights"]
     if weights and weights[0] in "./~" and not Path(weights).is_dir():
         yield f"embed.weights: there is no folder {weights}"
@@ -74,6 +75,14 @@ def _channel_problems(study: Study) -> Iterable[str]:
         yield f"channels: {name} is both input and target"
     for name in study.by_role("predict") if not channels["input"] else []:
         yield f"plate {name}: role predict, but channels.input is empty, so it has no image to paint from; leave it out"
+
+
+def _dose_problems(study: Study) -> Iterable[str]:
+    doses = study.config["doses"]
+    if doses["slope"][0] >= doses["slope"][1]:
+        yield f"doses: slope {doses['slope']} is empty; give the least slope first"
+    if doses["spaces"] and not study.config["perturbations"]:
+        yield "doses: spaces need perturbations: true"
 
 
 def _cellpose_problems(study: Study) -> Iterable[str]:

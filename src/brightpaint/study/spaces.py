@@ -132,3 +132,26 @@ def subset_arms(study: Study, space: Space, subset: str) -> list[str]:
 def mapped_spaces(study: Study) -> list[Space]:
     """Return the spaces whose painted wells can be laid out beside the real ones."""
     return [space for space in SPACES.values() if study.config["perturbations"] and painted_arms(study, space)]
+
+
+def dosed_profiles(study: Study) -> list[tuple[str, str]]:
+    """Return (arm, space) pairs whose dose-response curves the study asks for.
+
+    Raises
+    ------
+    ValueError
+        naming a space or an arm of `doses` that there is none of
+    """
+    asked, painted = study.config["doses"], {arm for space in SPACES.values() for arm in space.arms(study)}
+    for name in asked["spaces"]:
+        if name not in SPACES:
+            raise ValueError(f"config: doses.spaces: no space is called {name}; there are: {', '.join(SPACES)}")
+        if not SPACES[name].arms(study):
+            rule = SPACES[name].rule
+            raise ValueError(f"config: doses.spaces: the study does not plan {rule}, which makes the space {name}; ask for it, or "
+                             f"leave {name} out")  # fmt: skip
+    for name in asked["arms"] if asked["spaces"] else []:
+        if name not in painted:
+            known = ", ".join(sorted(painted))
+            raise ValueError(f"config: doses.arms: {name} has no profiles in any space; those that have: {known}")
+    return [(arm, name) for name in asked["spaces"] for arm in asked["arms"] if arm in SPACES[name].arms(study)]

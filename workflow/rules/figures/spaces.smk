@@ -63,3 +63,31 @@ rule tsne:
     shell:
         "python -m brightpaint.report.figures.tsne --settings {params.settings:q} --real {input.real:q}"
         " --arms {params.arms:q} --profiles {input.profiles:q} --figure {output:q} 2> {log:q}"
+
+
+rule dose_figure:
+    """Draw an arm's dose-response curves in a space, and say of which compounds there is none and why."""
+    input:
+        table="<results>/doses/{arm}/{space}.tsv",
+        points="<results>/doses/{arm}/{space}.points.tsv",
+    output:
+        report(
+            "<results>/figures/doses/{arm}/{space}.png",
+            category="Doses",
+            caption="../../report/dose_figure.rst",
+            labels={"figure": "dose-response curves", "arm": "{arm}", "space": "{space}"},
+        ),
+    log:
+        "<logs>/dose_figure/{arm}/{space}.log",
+    wildcard_constraints:
+        arm="|".join(["real", "brightfield"] + STUDY.arms),
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=as_json(pick("figures", "dpi")),
+    shell:
+        "python -m brightpaint.report.figures.dose_figure --settings {params.settings:q} --space {wildcards.space}"
+        " --arm {wildcards.arm} --table {input.table:q} --points {input.points:q} --figure {output:q} 2> {log:q}"
+
+
+show("figures", lambda: dose_files("<results>/figures/doses/{arm}/{space}.png"))

@@ -147,3 +147,24 @@ def space_figures():
         return []
     shown = expand("<results>/figures/overlap/{subset}.png", subset=subsets_shown())
     return shown + [f"<results>/figures/tsne/{space.name}.png" for space in mapped_spaces(STUDY)]
+
+
+def dosed():
+    """(arm, space) pairs whose dose-response curves the study asks for; a wrong name stops the plan."""
+    try:
+        return dosed_profiles(STUDY)
+    except ValueError as error:
+        raise WorkflowError(str(error)) from None
+
+
+DOSED = dosed() if CONFIG["doses"]["spaces"] else []
+
+
+def dose_files(*patterns):
+    """These files of every arm and space with curves; {arm} and {space} are filled in."""
+    return [pattern.format(arm=arm, space=space) for arm, space in DOSED for pattern in patterns]
+
+
+def dose_settings():
+    """JSON of what a dose-response curve depends on beside its wells."""
+    return as_json({key: value for key, value in CONFIG["doses"].items() if key not in ("spaces", "arms")})
