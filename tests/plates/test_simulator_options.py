@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from brightpaint import store
 from brightpaint.plates import index, simulate
-from brightpaint.plates.simulator import confounder, dose_series, imaging, molecules, optics, phenotypes
+from brightpaint.plates.simulator import confounder, dosing, imaging, molecules, optics, phenotypes
 from brightpaint.plates.simulator.cell_lines import LINES
 from brightpaint.plates.simulator.phenotypes import PARAMETERS
 
@@ -59,10 +59,10 @@ def shot(settings: dict, *, channels=CHANNELS, line="U2OS", names=(1,), treatmen
 
 
 def test_a_hill_curve_at_its_known_points():
-    assert dose_series.hill(2.0, 2.0, 1.7) == 0.5
-    assert dose_series.hill(6.0, 2.0, 1.0) == pytest.approx(0.75)
-    assert dose_series.hill(20.0, 2.0, 2.0) == pytest.approx(100 / 101)
-    assert np.isnan(dose_series.hill(1.0, np.nan, 1.0))
+    assert dosing.hill(2.0, 2.0, 1.7) == 0.5
+    assert dosing.hill(6.0, 2.0, 1.0) == pytest.approx(0.75)
+    assert dosing.hill(20.0, 2.0, 2.0) == pytest.approx(100 / 101)
+    assert np.isnan(dosing.hill(1.0, np.nan, 1.0))
 
 
 @pytest.mark.parametrize("arrangement, wells", [("balanced", 1), ("balanced", 2), ("columns", 1), ("columns", 2)])
@@ -125,7 +125,7 @@ def test_effects_follow_the_curve_and_toxic_ones_rise_and_fall():
 
 def test_a_toxic_top_dose_loses_and_shrinks_cells_in_the_image():
     areas, counts = [], []
-    for state in (UNTREATED, {**UNTREATED, **dose_series.TOXIC}):
+    for state in (UNTREATED, {**UNTREATED, **dosing.TOXIC}):
         owners = [simulate.draw_sample(state, size_px=160, pixel_size_um=1.0, density=16 / 160**2, names=(n,))[0]["owner"]
                   for n in range(3)]  # fmt: skip
         sizes = np.concatenate([np.unique(owner[owner >= 0], return_counts=True)[1] for owner in owners])
@@ -136,7 +136,7 @@ def test_a_toxic_top_dose_loses_and_shrinks_cells_in_the_image():
 
 def test_a_platemap_spells_a_dose_in_several_ways_that_are_one_to_three_digits():
     layout = layout_of(doses=SERIES)
-    texts = pd.Series(dose_series.written_doses(layout))
+    texts = pd.Series(dosing.written_doses(layout))
     assert (texts[layout["Metadata_dose"].isna()] == "").all()
     treated = layout["Metadata_dose"].notna()
     assert [f"{float(text):.3g}" for text in texts[treated]] == [
@@ -151,7 +151,7 @@ def test_a_platemap_spells_a_dose_in_several_ways_that_are_one_to_three_digits()
 
 def test_a_dose_at_the_edge_of_three_digits_keeps_its_name():
     wells = pd.DataFrame({"Metadata_perturbation": [f"c{n}" for n in range(40)], "Metadata_dose": 1.005})
-    assert {f"{float(text):.3g}" for text in dose_series.written_doses(wells)} == {f"{1.005:.3g}"}
+    assert {f"{float(text):.3g}" for text in dosing.written_doses(wells)} == {f"{1.005:.3g}"}
 
 
 # --- cell lines ---

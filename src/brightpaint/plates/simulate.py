@@ -3,7 +3,7 @@
 A field is drawn (`population.py`, `stains.py`) with the phenotype of its well (`phenotypes.py`) and the shapes of its
 cell line (`cell_lines.py`), seen through a microscope (`optics.py`, `imaging.py`) and written as 16-bit TIFFs under a
 CV8000's file names, with load_data.csv, platemap and compound metadata (`plate_files.py`). Dose series
-(`dose_series.py`), real molecules (`molecules.py`), z-stacks and a confounder (`confounder.py`) are off by default.
+(`dosing.py`), real molecules (`molecules.py`), z-stacks and a confounder (`confounder.py`) are off by default.
 Every byte follows from the seed and stable names.
 """
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from brightpaint.base.seeds import seed_of
-from brightpaint.plates.simulator import dose_series, molecules
+from brightpaint.plates.simulator import dosing, molecules
 
 # Parameters that shape the refracting object, and so show in brightfield.
 VISIBLE = ("cell_number", "nuclear_size", "nucleolar_size", "cell_area", "elongation", "mito_fragments", "vacuoles")
@@ -142,19 +142,19 @@ def draw_layout(simulate: dict, *, layout: str) -> pd.DataFrame:
     -------
     one row a well, row by row: Metadata_Well, Metadata_perturbation, Metadata_target, Metadata_control_type,
     active, visible, direction, strength, and `effect_<parameter>` scores; with the options what `molecules.DMSO` and
-    `dose_series.DMSO` name
+    `dosing.DMSO` name
     """
     doses, rng = simulate.get("doses"), np.random.default_rng([simulate["seed"], seed_of("layout")])
     wells = well_names(simulate["rows"], simulate["columns"])
-    dealt = dose_series.deal(simulate, rng) if doses else deal_once(simulate, rng)
+    dealt = dosing.deal(simulate, rng) if doses else deal_once(simulate, rng)
     compounds = draw_compounds(dealt["compound"].max() + 1 if len(dealt) else 0, rng, simulate)
     if doses:
-        compounds = compounds.join(dose_series.draw_curves(compounds, doses, seed=simulate["seed"]))
+        compounds = compounds.join(dosing.draw_curves(compounds, doses, seed=simulate["seed"]))
     dealt = dealt[:0] if layout == "dmso" else dealt
     held = compounds.iloc[dealt["compound"].to_numpy() % max(1, len(compounds))].reset_index(drop=True)
     if doses:
-        held = dose_series.at_doses(held.assign(Metadata_dose=dealt["Metadata_dose"].to_numpy()), PARAMETERS)
-    dmso = {**BLANK, **(molecules.DMSO if simulate.get("molecules") else {}), **(dose_series.DMSO if doses else {})}
+        held = dosing.at_doses(held.assign(Metadata_dose=dealt["Metadata_dose"].to_numpy()), PARAMETERS)
+    dmso = {**BLANK, **(molecules.DMSO if simulate.get("molecules") else {}), **(dosing.DMSO if doses else {})}
     table = [{"Metadata_Well": well, **dmso} for well in wells]
     for place, row in zip(dealt["place"], held.to_dict("records")):
         table[place].update(row)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.plates.simulator import dose_series, molecules, phenotypes
+from brightpaint.plates.simulator import dosing, molecules, phenotypes
 from brightpaint.plates.simulator.imaging import View
 from brightpaint.plates.simulator.phenotypes import seed_of
 
@@ -44,7 +44,7 @@ def platemap(layout: pd.DataFrame) -> pd.DataFrame:
     samples = layout["Metadata_perturbation"].where(layout["Metadata_control_type"] != "negcon", "")
     table = pd.DataFrame({"well_position": layout["Metadata_Well"], "broad_sample": samples, "solvent": "DMSO"})
     if "Metadata_dose" in layout:
-        table.insert(2, "mmoles_per_liter", dose_series.written_doses(layout))  # the gallery's name; holds micromolar
+        table.insert(2, "mmoles_per_liter", dosing.written_doses(layout))  # the gallery's name; holds micromolar
     return table
 
 
