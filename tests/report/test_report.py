@@ -83,7 +83,10 @@ def test_methods_speak_of_planes_and_crops_where_there_are_some():
     channels = {"planes": {"BF": ["Brightfield_L", "Brightfield"]}}
     words = rendered("workflow.rst", config("demo", channels=channels, crops={"size_um": 40, "border": "pad"}))
     assert "Brightfield_L, Brightfield are planes of BF, normalised by one mean and standard deviation." in words
-    assert "Crops of 40 µm about each of the cells of real were cut; those that reached beyond a field were filled" in words
+    assert (
+        "Crops of 40 µm about each of the cells of real were cut; those that reached beyond a field were filled"
+        in words
+    )
 
 
 def test_studies_without_perturbations_do_not_speak_of_profiles():

@@ -28,7 +28,9 @@ class Study:
         """Validate `config` and the plate table that it names (relative to `root`)."""
         filled = validate(config, Path(schemas) / "config.schema.yaml", "config")
         if not filled["channels"]["planes"]:
-            del filled["channels"]["planes"]  # rules have all of `channels` among their params: no new key for old studies
+            del filled["channels"][
+                "planes"
+            ]  # rules have all of `channels` among their params: no new key for old studies
         source = filled["source"]
         for key in ("url", "table", "compounds", "exclude"):
             if source[key]:
