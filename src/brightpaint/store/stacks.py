@@ -112,13 +112,9 @@ def mapped(path: Path, kinds: str, largest: int, what: str, rule: str) -> tuple[
         raise FileNotFoundError(f"{path}: there is no such {what}; run the {rule}") from None
     except Exception as error:
         raise ValueError(f"{path}: not a {what} ({error}); delete it and rerun") from error
-    channels, axes = described.get("channels"), described.get("axes", "")
-    if (
-        not isinstance(channels, list)
-        or len(shape) != (5 if axes == CROP_AXES else 4)
-        or len(channels) != shape[1]
-        or not 0 <= fields <= shape[0]
-    ):
+    channels, axes = described.get("channels"), CROP_AXES if described.get("axes") == CROP_AXES else STACK_AXES
+    named = isinstance(channels, list) and len(shape) == len(axes) and len(channels) == shape[1]
+    if not named or not 0 <= fields <= shape[0]:
         raise ValueError(
             f"{path}: not a {what} (shape {shape}, {fields} fields, channels {channels}); delete it and rerun"
         )
