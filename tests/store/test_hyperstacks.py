@@ -183,3 +183,16 @@ def test_planes_that_lie_in_other_files_are_not_taken(tmp_path):
             pass
     with store.open_hyperstack(tmp_path / names[0], by_page=True) as file:
         assert len(file) == 1 and file.plain
+
+
+def test_a_page_that_cannot_be_unpacked_is_named(tmp_path):
+    WRITERS["zlib"][1](tmp_path / "x.tif")
+    with tifffile.TiffFile(tmp_path / "x.tif") as tif:
+        start, count = tif.pages[1].dataoffsets[0], tif.pages[1].databytecounts[0]
+    data = bytearray((tmp_path / "x.tif").read_bytes())
+    data[start : start + count] = bytes(count)
+    (tmp_path / "x.tif").write_bytes(data)
+    with store.open_hyperstack(tmp_path / "x.tif") as file:
+        np.testing.assert_array_equal(file.plane(0), COUNTS[0, 0])
+        with pytest.raises(ValueError, match="x.tif: page 2 cannot be read .*; copy it again from where it came"):
+            file.plane(1)
