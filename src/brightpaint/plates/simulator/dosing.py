@@ -11,6 +11,7 @@ import pandas as pd
 
 from brightpaint.base.seeds import seed_of
 from brightpaint.study import simulation
+from brightpaint.study.annotations import treatment_name
 
 HILL_RANGE = (0.8, 2.5)
 TOXIC_HILL = 4.0
@@ -129,7 +130,7 @@ def at_doses(wells: pd.DataFrame, parameters: tuple[str, ...]) -> pd.DataFrame:
     left = share * (1 - toxicity)
     death = np.array([TOXIC.get(name, 0.0) for name in parameters])
     own = np.round(left[:, None] * top + toxicity[:, None] * death, 6)
-    treatment = [f"{name}@{um:.3g}uM" for name, um in zip(wells["Metadata_perturbation"], dose)]
+    treatment = list(map(treatment_name, wells["Metadata_perturbation"], dose))
     length = np.linalg.norm(top, axis=1)
     return wells.assign(
         **dict(zip(columns, own.T)), Metadata_treatment=treatment, top_effect=length.round(6),
