@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import tracemalloc
 
 import numpy as np
@@ -103,6 +104,7 @@ def peak_bytes(folder, count: int) -> int:
 
 
 def test_memory_does_not_grow_with_the_crops(tmp_path):
+    importlib.import_module("torch")  # traced, its import would take ten seconds
     peak_bytes(tmp_path / "warm", 64)
     few, *many = (peak_bytes(tmp_path / name, count) for name, count in (("few", 100), ("many", 800), ("again", 800)))
     # Of 6,144 bytes that a crop has, its checksums twice, a flag and its places in the order are at times in memory.
