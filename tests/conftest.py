@@ -124,11 +124,6 @@ def warm_python(*modules: str) -> warm.Warm:
     return server
 
 
-def warm_path(path: str) -> str:
-    """Return a PATH whose `python` is a fork of one that has the libraries of our jobs loaded."""
-    return f"{warm_python(*warm.WORKING).program.parent}:{path}"
-
-
 # Snakemake 9.27 looks for jobs to start once a second for *each* time that it has started some, and each time the solver
 # of its scheduler is a process: with hundred jobs behind it that is much of a core, while a job waits for one.
 QUICK = ["--scheduler", "greedy", "--max-jobs-per-timespan", "100000/1h"]
@@ -149,7 +144,8 @@ def snakemake(
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     else:
         if not {"-n", "--touch", "--unlock", "--report"} & set(arguments):
-            environment["PATH"] = warm_path(environment["PATH"])
+            jobs = warm_python(*warm.WORKING).program.parent
+            environment["PATH"] = f"{jobs}:{environment['PATH']}"
             command[3:3] = QUICK
         done = warm_python(*warm.PLANNING).run(command[1:], environment)
     if check and done.returncode:

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from conftest import QUICK, snakemake, snakemake_command, warm_path, write_study
+from conftest import snakemake, snakemake_command, write_study
 
 STARTED = re.compile(r"^(?:local)?rule (\w+):$")
 JOB = re.compile(r"^    jobid: (\d+)$")
@@ -79,15 +79,9 @@ class Watch:
 
 
 @contextlib.contextmanager
-def snakemake_run(folder: Path, *arguments: str, warm: bool = False) -> Iterator[tuple[subprocess.Popen, Watch]]:
-    """Start Snakemake in a process group of its own; whatever is left of it at the end is killed.
-
-    With `warm` its jobs are forks of a Python that stands outside this group: for runs that nobody kills.
-    """
+def snakemake_run(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen, Watch]]:
+    """Start Snakemake in a process group of its own; whatever is left of it at the end is killed."""
     command, environment = snakemake_command(folder, "--cores", "2", "--show-failed-logs", *arguments)
-    if warm:
-        environment["PATH"] = warm_path(environment["PATH"])
-        command[3:3] = QUICK
     log = folder / f"run{len(list(folder.glob('run*.log'))):03d}.log"
     with open(log, "w") as handle:
         process = subprocess.Popen(command, stdout=handle, stderr=handle, env=environment, start_new_session=True)
@@ -114,7 +108,7 @@ def finish(folder: Path, *arguments: str) -> Watch:
     """Run to the end; while a job that outlived its Snakemake is at work, wait and run again."""
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
-        with snakemake_run(folder, *arguments, warm=True) as (process, watch):
+        with snakemake_run(folder, *arguments) as (process, watch):
             while process.poll() is None and time.monotonic() < until:
                 watch.look()
                 time.sleep(0.05)

@@ -116,7 +116,7 @@ def test_a_clock_that_jumps_back_is_an_error_that_loses_nothing(finished_study, 
 def test_a_second_snakemake_in_the_same_folder_is_refused_and_harms_nothing(finished_study, tmp_path):
     folder = tmp_path / "study"
     copy_of(finished_study, folder)
-    with kills.snakemake_run(folder, "--forcerun", "train", "--", *TARGETS, warm=True) as (first, watch):
+    with kills.snakemake_run(folder, "--forcerun", "train", "--", *TARGETS) as (first, watch):
         until = time.monotonic() + 120
         while watch.began("train") is None and time.monotonic() < until and first.poll() is None:
             watch.look()
