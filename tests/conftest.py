@@ -223,11 +223,8 @@ def plain_planning_s(tmp_path_factory) -> float:
     return child_seconds(run)[1]
 
 
-def made_once(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Path:
-    """Return a folder that `make(folder)` filled, in the first of pytest's workers that asked for it."""
-    root = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
+def made_in(root: Path, name: str, make: Callable[[Path], object]) -> Path:
+    """Return the folder `name` of `root` that `make(folder)` filled, in the first process that asked for it."""
     with open(root / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         folder, whole = root / name, root / f"{name}.whole"
@@ -237,6 +234,12 @@ def made_once(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Path
             make(folder)
             whole.touch()
     return folder
+
+
+def made_once(tmp_path_factory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that `make(folder)` filled, in the first of pytest's workers that asked for it."""
+    root = tmp_path_factory.getbasetemp()
+    return made_in(root.parent if "PYTEST_XDIST_WORKER" in os.environ else root, name, make)
 
 
 def whole_run() -> psutil.Process:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import json
 import os
@@ -15,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from brightpaint import store
 from brightpaint.models import train
+from conftest import made_in
 
 INPUTS, TARGETS = ["BF_L", "BF"], ["DNA", "ER"]
 CHANNELS = {"input": INPUTS, "target": TARGETS}
@@ -127,28 +127,17 @@ def sample_arguments(
     return [str(word) for word in words]
 
 
-def scratch() -> Path:
-    """Return the folder of all workers, which lasts as long as the tests."""
-    return Path(os.environ["BRIGHTPAINT_TESTS_SHARED"])
-
-
-def made(name: str, make: Callable[[], object]) -> Path:
-    """Return a file in `scratch`, which the first worker that asks for it makes."""
-    path = scratch() / name
-    with open(path.with_suffix(".asked"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            make()
-    return path
+def made(name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that lasts as long as the tests, which the first worker that asks for it fills."""
+    return made_in(Path(os.environ["BRIGHTPAINT_TESTS_SHARED"]), name, make)
 
 
 @functools.cache
 def labelled_plates() -> list[tuple[Path, Path]]:
     """Return two training plates and a test plate."""
-    names = ["P1", "P2", "P3"]
-    for seed, name in enumerate(names, 1):
-        made(f"{name}.parquet", lambda name=name, seed=seed: make_plate(scratch(), name, 8, seed=seed))
-    return [(scratch() / f"{name}.tif", scratch() / f"{name}.parquet") for name in names]
+    seeds = {f"P{seed}": seed for seed in (1, 2, 3)}
+    folder = made("plates", lambda folder: [make_plate(folder, name, 8, seed=seed) for name, seed in seeds.items()])
+    return [(folder / f"{name}.tif", folder / f"{name}.parquet") for name in seeds]
 
 
 @functools.cache
@@ -162,5 +151,7 @@ def labelled_weights() -> Path:
         "learning_rate": 4e-3,
         "ema_images": 300,
     }
-    arguments = train_arguments(scratch(), labelled_plates()[:2], settings)
-    return made("weights.safetensors", lambda: train.main(arguments))
+    plates = labelled_plates()[:2]
+    return (
+        made("labelled", lambda folder: train.main(train_arguments(folder, plates, settings))) / "weights.safetensors"
+    )

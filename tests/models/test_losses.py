@@ -14,15 +14,15 @@ from brightpaint.models.objectives.losses import (
     build_regressor,
 )
 from brightpaint.models.paint import sample
-from models_fixture import CHANNELS, SETTINGS, labelled_plates, made, sample_arguments, scratch, train_arguments
+from models_fixture import CHANNELS, SETTINGS, labelled_plates, made, sample_arguments, train_arguments
 
 REGRESSION = {**SETTINGS, "kind": "regression", "label": "perturbation", "images": 1600, "batch": 8, "ema_images": 100}
 REGRESSION["learning_rate"] = 4e-3
 
 
 def regression_weights():
-    arguments = train_arguments(scratch(), labelled_plates()[:2], REGRESSION, "regression")
-    return made("regression.safetensors", lambda: train.main(arguments))
+    arguments = lambda folder: train_arguments(folder, labelled_plates()[:2], REGRESSION, "regression")  # noqa: E731
+    return made("regression", lambda folder: train.main(arguments(folder))) / "regression.safetensors"
 
 
 def paint(path, weights, **changes):

@@ -6,14 +6,15 @@ import torch
 from brightpaint import store
 from brightpaint.models import train_classifier
 from brightpaint.models.data import TrainingImages
-from models_fixture import SETTINGS, labelled_plates, made, scratch, train_arguments
+from models_fixture import SETTINGS, labelled_plates, made, train_arguments
 
 
 def trained():
     settings = {**SETTINGS, "label": "perturbation", "images": 960, "batch": 8, "ema_images": 100, "width": 8}
     settings = {key: value for key, value in settings.items() if key not in ("kind", "preset", "objective")}
-    arguments = train_arguments(scratch(), labelled_plates()[:2], settings, "classifier")
-    return made("classifier.safetensors", lambda: train_classifier.main(arguments))
+    plates = labelled_plates()[:2]
+    train = lambda folder: train_classifier.main(train_arguments(folder, plates, settings))  # noqa: E731
+    return made("classifier", train) / "weights.safetensors"
 
 
 def test_classifier_tells_the_stains_of_a_plate_it_never_saw_and_knows_less_from_more_noise():
