@@ -18,7 +18,7 @@ help:
 	@echo "make test-slurm    the tests on a real single-node SLURM (root on Debian)"
 	@echo "make demo-slurm    the demo through the SLURM profile, on the cluster that sbatch finds here"
 	@echo "make rulegraph     draw docs/rulegraph.md again"
-	@echo "make test-all      the same, and thirty kills of a study in every rule"
+	@echo "make test-all      the same, the long tests that CI runs too, and thirty kills of a study in every rule"
 	@echo "make environments  build .venv and .envs/cellprofiler, once"
 	@echo "make cellpose-environment  build .envs/cellpose, for cellprofiler.segmentation: cellpose alone"
 	@echo "make clean-demo    forget the demo's results and plates"
@@ -51,7 +51,7 @@ lint: environments
 	$(RUN) snakemake --lint --configfile config/demo.yaml
 
 test: lint
-	$(PYTEST)
+	$(PYTEST) $(if $(filter 1,$(BRIGHTPAINT_LONG)),-m "not exhaustive")
 
 test-all: lint
 	$(PYTEST) -m ""

@@ -11,6 +11,7 @@ import fcntl
 import functools
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -158,11 +159,13 @@ MEASURED = ("MeasureImageIntensity", "MeasureObjectSizeShape", "MeasureObjectInt
 
 
 def write_pipeline(path: Path) -> None:
-    """Write a pipeline of one's own: slim, but of its measurements only size, shape and intensity."""
+    """Write a pipeline of one's own: slim, but of its measurements only size, shape and the intensity of two stains."""
     from brightpaint.features import pipeline
 
     head, *modules = pipeline.blocks((ROOT / "resources" / "cellprofiler" / "slim.cppipe").read_text())
     kept = [block for block in modules if not block.startswith("Measure") or block.startswith(MEASURED)]
+    listed = [i for i, block in enumerate(kept) if block.startswith("MeasureObjectIntensity:")]
+    kept[listed[0]] = re.sub(r"(Select images to measure:).*", r"\1DNA, AGP", kept[listed[0]])
     path.write_text(pipeline.renumbered(head, kept))
 
 

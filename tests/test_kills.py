@@ -1,4 +1,4 @@
-"""A study survives kill -9 at random moments: two kills in `make test`, more than thirty, in every rule, in `make test-all`."""
+"""A study survives kill -9 at random moments: two kills in CI, more than thirty, in every rule, in `make test-all`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def unmade(finished, folder):
         shutil.rmtree(path)
 
 
+@pytest.mark.long
 def test_a_killed_painting_and_a_killed_measurement_end_as_if_they_had_not_been(finished_study, tmp_path):
     """The fast part of the campaign below: a kill of everything, and one of the jobs alone, at seeded random moments."""
     folder, wanted, rng = tmp_path / "killed", "results/cells/pert/T2.parquet", np.random.default_rng(4)

@@ -75,6 +75,7 @@ def test_a_disk_that_is_full_or_read_only_stops_the_study_and_loses_nothing(fini
         assert checksums(folder) == checksums(finished_study), "what stood there before is still there"
 
 
+@pytest.mark.long
 def test_a_full_temporary_folder_is_an_error_or_no_matter(tmp_path, cellprofiler, monkeypatch):
     """CellProfiler is the one that writes to it."""
     from brightpaint.features.cellprofiler import measure
@@ -113,6 +114,7 @@ def test_a_clock_that_jumps_back_is_an_error_that_loses_nothing(finished_study, 
     assert checksums(folder) == checksums(finished_study)
 
 
+@pytest.mark.long
 def test_a_second_snakemake_in_the_same_folder_is_refused_and_harms_nothing(finished_study, tmp_path):
     folder = tmp_path / "study"
     copy_of(finished_study, folder)

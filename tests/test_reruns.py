@@ -57,6 +57,7 @@ def run_clone(clone: Path, folder: Path, *arguments: str) -> str:
     return snakemake(folder, "--cores", "1", *arguments, *copied, "resources/index/T1.parquet").stdout
 
 
+@pytest.mark.long
 def test_a_changed_environment_reruns_its_jobs_with_conda_and_turning_conda_on_reruns_all(
     clone, conda, tmp_path, monkeypatch
 ):
@@ -84,6 +85,7 @@ def test_a_changed_environment_reruns_nothing_without_conda(clone, tmp_path):
     assert "Nothing to be done" in run("-n")
 
 
+@pytest.mark.long
 def test_a_study_plate_less_trains_again_where_it_took_part_and_prepares_nothing(tmp_path):
     shared = {"source": {"layout": "simulated"}, "models": [{"name": "mean", "kind": "mean"}],
               "arms": [{"name": "mean", "model": "mean", "folds": ["A", "B"]}]}  # fmt: skip

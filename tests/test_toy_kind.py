@@ -45,6 +45,7 @@ def painter(args, tensors, meta, fields, how):
 ENTRY = '        Kind("toy", "toy", "brightpaint.models.kinds.toy", "toy", brightfield=True),\n'
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_kind_is_a_module_and_an_entry_of_the_registry(tmp_path, finished_study):
     code, study = tmp_path / "code", tmp_path / "study"

@@ -92,6 +92,7 @@ def many_plates() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["Metadata_Source", "Metadata_Batch", "Metadata_Plate"])
 
 
+@pytest.mark.long
 def test_all_target2_plates_are_planned_in_time(tmp_path, plain_planning_s):
     """Every plate, an unlabelled model and the mean, one plate of each source painted and scored: bench/plates.py dry-run."""
     bench = runpy.run_path(str(ROOT / "bench" / "plates_network.py"))
@@ -110,6 +111,7 @@ def test_the_pilot_is_planned_without_the_network(tmp_path):
     assert '"sites": "1"' in done.stdout and '"wells": "A01:D06"' in done.stdout
 
 
+@pytest.mark.long
 def test_several_gpus_train_through_torchrun_and_floors_ask_for_none(tmp_path):
     models = [{"name": "pert", "kind": "regression", "width": 8}, {"name": "mean", "kind": "mean"}]
     arms = [{"name": model["name"], "model": model["name"], "folds": ["A"]} for model in models]
@@ -538,16 +540,19 @@ def remade(finished_study, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for names in DELETED for name in names if name != TO_1E_6])
 def test_any_artefact_deleted_comes_back_byte_for_byte(finished_study, remade, name):
     assert checksum(remade / name) == checksum(finished_study / name)
 
 
+@pytest.mark.long
 def test_cells_come_back_to_1e_6(finished_study, remade):
     before, after = (pd.read_parquet(folder / TO_1E_6) for folder in (finished_study, remade))
     pd.testing.assert_frame_equal(after, before, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.long
 def test_other_parts_give_the_same_plate_and_touch_says_that_what_follows_is_whole(finished_study, tmp_path):
     folder = copy_of(finished_study, tmp_path / "study")
     config = yaml.safe_load((folder / "config.yaml").read_text())

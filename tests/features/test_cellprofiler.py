@@ -379,6 +379,7 @@ def test_a_pipeline_that_is_none_is_refused(tmp_path):
 # --- the real program ---
 
 
+@pytest.mark.long
 @pytest.mark.cellprofiler
 def test_the_real_full_pipeline_measures_other_channels_and_finds_nothing_on_black(tmp_path, cellprofiler):
     from brightpaint.features import cellprofiler as module

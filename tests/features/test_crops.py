@@ -275,6 +275,7 @@ def test_crops_are_planned_where_they_are_asked_for_alone(tmp_path):
     assert planned(snakemake(asked, "-n", "--quiet", "rules", "--cores", "1", "features").stdout)["crops"] == 3
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.cellprofiler
 def test_cells_that_cellprofiler_measured_are_cropped_end_to_end(tmp_path, cellprofiler):

@@ -155,6 +155,7 @@ def test_cells_that_fill_the_field_leave_one_pixel_and_empty_fields_stay_empty()
 # --- the real program ---
 
 
+@pytest.mark.long
 @pytest.mark.cellprofiler
 def test_the_real_program_measures_the_objects_it_is_given_under_their_numbers(tmp_path, cellprofiler):
     from brightpaint.features import cellprofiler as module

@@ -126,6 +126,7 @@ def _fitted(folder: Path, text: str, pixel_um: float) -> str:
     return pipeline.adapt(folder / "slim.cppipe", ["DNA", "RNA", "AGP"], pixel_um)
 
 
+@pytest.mark.long
 @pytest.mark.cellprofiler
 @pytest.mark.parametrize("field", list(OUTLINES))
 def test_nuclei_and_cells_match_the_published_outlines(found, real_data, field):

@@ -36,6 +36,7 @@ def start(command, folder, pipeline_path, images):
     return module.run_cellprofiler(module.find_command(command), pipeline_path, images.resolve(), folder)
 
 
+@pytest.mark.long
 def test_a_truncated_tiff_passes_in_silence_black_has_no_rows_and_coarse_noise_has_cells(tmp_path, cellprofiler):
     field, expected = blobs()
     noise = np.random.default_rng(0).normal(0, 1, field.shape)
@@ -72,6 +73,7 @@ def test_what_always_continue_leaves_blank_is_an_error(tmp_path, cellprofiler):
         module.check_tables(tmp_path / "run" / "tables", read(images / "load_data.csv"), images, last)
 
 
+@pytest.mark.long
 def test_missing_and_garbage_files_other_channels_absent_and_half_loaded_pipelines_end_with_an_error(
     tmp_path, cellprofiler
 ):

@@ -257,6 +257,7 @@ def test_bfloat16_in_channels_last_paints_the_same_within_its_precision(tmp_path
     assert (half != plain).any() and np.abs(half.astype(float) - plain).mean() < 0.03  # of stains of s.d. 1
 
 
+@pytest.mark.long
 def test_compiled_networks_paint_the_same(tmp_path):
     changes = {"classifier": [classifier_weights()], "sampler": "ddpm"}
     compiled = painted(tmp_path / "compiled.tif", how={"compile": True}, **changes)

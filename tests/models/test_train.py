@@ -263,6 +263,7 @@ def interrupted(process, partial, number, images):
     return process.returncode, said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("module", ["train", "train_classifier"])
 def test_training_stopped_twice_goes_on_and_ends_with_the_same_bytes(tmp_path, module):
     """By SIGKILL and then by SIGTERM, at moments that no seed decides; the best weights so far come through too."""

@@ -73,6 +73,7 @@ def test_settings_name_the_inputs_where_a_model_has_its_own_alone(tmp_path):
     assert {json.dumps(s.get("inputs")) for s in told["paint.sample "]} == {"null", '["Brightfield"]', "[]"}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_study_without_brightfield_runs_to_its_report(tmp_path, cellprofiler):
     write_transformer(tmp_path / "weights" / "tiny")
