@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 
 import numpy as np
@@ -13,7 +14,7 @@ import yaml
 from brightpaint.plates import compounds, gallery, index, own_table, platemaps
 from brightpaint.study import plate_table
 from brightpaint.study.annotations import NOTHING, REQUIRED, plain
-from conftest import ROOT
+from conftest import ROOT, TINY_PLATES, snakemake, write_study
 from plates_fixture import (
     COMPOUNDS,
     IMAGES,
@@ -26,6 +27,7 @@ from plates_fixture import (
 )
 
 PLATEMAP, BARCODES = f"{PLATEMAPS}/platemap/map1.txt", f"{PLATEMAPS}/barcode_platemap.csv"
+UNLABELLED, ONE_ARM = [{"name": "m", "kind": "mean"}], [{"name": "a", "model": "m", "folds": ["A"]}]
 KEPT = (*platemaps.NAMES, "broad_sample")
 
 
@@ -453,3 +455,22 @@ def test_the_papers_study_and_the_pilot_run_with_target2s_public_metadata(real_d
     wells = table.drop_duplicates("Metadata_Well").set_index("Metadata_Well")
     assert wells.loc["A01", REQUIRED].tolist() == ["BRD-K09338665-001-07-1", "GJB4", ""]
     assert np.isnan(wells["Metadata_dose"]).all() and IMAGES in wells["key"].iloc[0]
+
+
+def test_the_rule_index_is_told_of_them_and_only_where_they_are_set(tmp_path):
+    """No new words in the command of a study that sets none of them: it would list its plates again."""
+    images = {"layout": "gallery", "url": str(tmp_path)}
+    (tmp_path / "wells.csv").touch()
+
+    def told(name: str, changes: dict) -> dict:
+        folder = write_study(tmp_path / name, changes, TINY_PLATES)
+        said = snakemake(folder, "-n", "-p", "resources/index/T1.parquet").stdout
+        return json.loads(re.search(r"plates.index --settings '(.*?)' --index", said)[1])
+
+    plain_study = told("a", {"source": images})
+    assert not {"wells", "metadata", "dose_unit"} & set(plain_study["source"]) and "perturbations" not in plain_study
+    wells = str(tmp_path / "wells.csv")
+    other = told(
+        "b", {"source": {**images, "wells": wells}, "perturbations": False, "models": UNLABELLED, "arms": ONE_ARM}
+    )
+    assert other == {**plain_study, "source": {**plain_study["source"], "wells": wells}, "perturbations": False}
