@@ -58,8 +58,12 @@ def place(row: dict, plate: str) -> str:
     return store.describe_field({"Metadata_Plate": plate, **row}, row["Channel"])
 
 
-def check_files(files: Files, plate: str) -> None:
-    """Raise ValueError for an image named twice."""
+def check_fields(files: Files, wells: pd.DataFrame, plate: str, *, partial: bool = False) -> None:
+    """Raise ValueError for an image named twice, and for wells that are another plate's.
+
+    A platemap lists most of the wells with images; a table of wells that may be `partial` lists one at least. No wells at all
+    are none that anything is known of.
+    """
     if row := files.listed_twice():
         raise ValueError(
             f"{place(row, plate)}: expected one row, found it listed twice, again as "
@@ -70,28 +74,25 @@ def check_files(files: Files, plate: str) -> None:
             f"{same[0]['key']}: expected the image of one field and channel, found it named for both {place(same[0], plate)} "
             f"and {place(same[1], plate)}; correct the table that lists the images, then run the rule index again"
         )
-
-
-def with_unlisted(files: Files, wells: pd.DataFrame, settings: dict) -> pd.DataFrame:
-    """Return the wells, and those that have images and are not listed: wells of nothing, which the log counts.
-
-    Raises
-    ------
-    ValueError
-        where the platemap lists few of the wells with images, or a table of the user's own none: it is another plate's
-    """
-    imaged, plate = files.wells(), settings["plate"]["plate"]
-    unlisted = sorted(imaged - set(wells["Metadata_Well"]))
-    if not unlisted or wells.empty:  # nothing is known of any well
-        return pd.concat([wells, unknown_wells(unlisted)], ignore_index=True) if unlisted else wells
-    most = len(imaged) - 1 if settings["source"].get("wells") else len(imaged) // 2
-    if len(unlisted) > most:
+    imaged, unlisted = files.wells(), unlisted_wells(files, wells)
+    if not wells.empty and len(unlisted) > (len(imaged) - 1 if partial else len(imaged) // 2):
         row = files.of_well(unlisted[0])
         raise ValueError(
             f"{place(row, plate)}: expected a well of the platemap, found {row['key']} of one "
             f"that is not on the platemap ({len(unlisted)} such wells of {len(imaged)}); check that the plate's platemap is the "
             "right one, then run the rule index again"
         )
+
+
+def unlisted_wells(files: Files, wells: pd.DataFrame) -> list[str]:
+    """Return the wells that have images and are not among `wells`, sorted."""
+    return sorted(files.wells() - set(wells["Metadata_Well"]))
+
+
+def with_unlisted(files: Files, wells: pd.DataFrame, plate: str) -> pd.DataFrame:
+    """Return the wells, and those that have images and are not listed: wells of nothing, which the log counts."""
+    if not (unlisted := unlisted_wells(files, wells)):
+        return wells
     some = ", ".join(unlisted[:NAMED_WELLS])
     log.warning(
         "plate %s: %d wells with images are not on the platemap: wells of nothing (%s)", plate, len(unlisted), some
@@ -154,8 +155,9 @@ def list_named(settings: dict, source) -> tuple[Files, pd.DataFrame, set[tuple[s
     """
     own = settings["source"]["layout"] == "table"
     files, wells = own_table.table_plate(settings) if own else gallery_plate(source, settings)
-    check_files(files, settings["plate"]["plate"])
-    wells = with_unlisted(files, wells, settings)
+    plate = settings["plate"]["plate"]
+    check_fields(files, wells, plate, partial=bool(settings["source"].get("wells")))
+    wells = with_unlisted(files, wells, plate)
     excluded = excluded_names(settings)
     wells = choose(files, wells, settings, excluded)
     return files, wells, choice.excluded_fields(excluded, settings["plate"])
