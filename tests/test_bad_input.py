@@ -181,9 +181,9 @@ LISTED = {
         LOAD_DATA, lambda data: with_line(data, 4, lambda line: [line, line]),
         ["plate P1", "well B02", "site 1", "channel Brightfield_L", file_name("B02", 1, CHANNELS[0]), "run the rule index"],
     ),
-    "a well that is not on the platemap": (
-        LOAD_DATA, lambda data: with_line(data, 4, lambda line: [line.replace(",B02,", ",P24,")]),
-        ["plate P1", "well P24", "site 1", "channel Brightfield_L", file_name("B02", 1, CHANNELS[0]), "run the rule index"],
+    "wells that are not on the platemap": (
+        MAP, lambda data: re.sub(rb"(?m)^([AB])0", rb"\g<1>1", data),
+        ["plate P1", "well A01", "site 1", "channel Brightfield_L", file_name("A01", 1, CHANNELS[0]), "run the rule index"],
     ),
     "a platemap that lacks a column": (
         MAP, lambda data: data.replace(b"broad_sample", b"sample"),

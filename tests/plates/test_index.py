@@ -12,6 +12,7 @@ import pytest
 from brightpaint import store
 from brightpaint.plates import compounds, index, load_data, missing, own_table, platemaps
 from brightpaint.plates.folder import FolderSource
+from brightpaint.report.tables import missing_table
 from brightpaint.study.annotations import NUMBERS, REQUIRED
 from plates_fixture import (
     CHANNELS,
@@ -285,11 +286,26 @@ def test_one_file_for_two_channels_is_refused(mirror):
     )
 
 
-def test_a_well_that_is_not_on_the_platemap_is_refused(mirror):
-    change_load_data(mirror, change_column("Metadata_Well", 0, "P24"))
+def test_a_well_that_the_platemap_does_not_list_is_one_of_nothing_and_counted(mirror, caplog):
+    path = mirror / PLATEMAPS / "platemap" / "map1.txt"
+    path.write_text(path.read_text().replace("A02\tBRD-2\tDMSO\n", ""))
+    table, lacking = index.index_plate(index_settings(mirror))
+    assert len(table) == 4 * 4 and lacking.empty
+    held = table[table["Metadata_Well"] == "A02"].iloc[0]
+    assert (held[REQUIRED] == "").all() and held["Metadata_treatment"] == "" and np.isnan(held["Metadata_dose"])
+    assert "plate P1: 1 wells with images are not on the platemap: wells of nothing (A02)" in caplog.text
+    assert missing_table.count_missing("P1", table, lacking)["wells of nothing known"] == 1
+    named, _ = index.index_plate(index_settings(mirror, plate=some(wells="A02:B02")))  # such a well can be chosen
+    assert sorted(set(named["Metadata_Well"])) == ["A02", "B02"]
+
+
+def test_a_platemap_that_lists_few_of_the_wells_is_another_plates(mirror):
+    path = mirror / PLATEMAPS / "platemap" / "map1.txt"
+    path.write_text("well_position\tbroad_sample\nA01\tBRD-1\nP01\tBRD-2\nP02\tBRD-3\n")
     refuses(
         mirror,
-        "plate P1, well P24, site 1, .*: expected a well of the platemap, found .* not on the platemap .1 such wells",
+        "plate P1, well A02, site 1, .*: expected a well of the platemap, found .* not on the platemap .3 such wells of 4.*"
+        "check that the plate's platemap is the right one",
     )
 
 

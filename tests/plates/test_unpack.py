@@ -290,3 +290,26 @@ def test_real_cells_and_real_planes(tmp_path, real_data):
     halves = [tifffile.imread(images / "nuclei3d_cells3d" / f"nuclei_z{name}.tif") for name in ("00-29", "30-59")]
     for n, plane in enumerate(np.concatenate(halves)):
         assert (store.read_raw(tmp_path / "planes" / "cells3d" / f"A01_s1_DNA_{n:02d}.tif") == plane).all()
+
+
+def test_what_it_says_of_wells_is_what_the_index_reads(tmp_path):
+    """Dose, structure, cell line and time go from wells.csv to the images' CSV to the annotations of every later table."""
+    plate(tmp_path / "raw", wells=("A01", "A02", "B02"))
+    (tmp_path / "wells.csv").write_text(
+        "well,perturbation,target,control_type,dose,unit,smiles,cell_line,time_h\n"
+        'a1,drug,"T2; T1",,250,nM,CCO |t:1|,U2OS,48\nA02,DMSO,n/a,negcon,,,,U2OS,48\nB2,,,,,,,#N/A,\n'
+    )
+    table = run(tmp_path / "raw", "--channels", "GFP", "DNA", "--metadata", str(tmp_path / "wells.csv"))
+    assert {"dose_um", "smiles", "cell_line", "time_h"} <= set(table)
+    source = {"layout": "table", "table": str(tmp_path / "single.csv")}
+    found, lacking = index.index_plate(index_settings(tmp_path / "single", ["GFP", "DNA"], {"plate": "P1"}, **source))
+    assert len(found) == 6 and lacking.empty
+    wells = found.drop_duplicates("Metadata_Well").set_index("Metadata_Well")
+    text = ["perturbation", "target", "control_type", "treatment", "smiles", "cell_line"]
+    assert wells[[f"Metadata_{name}" for name in text]].values.tolist() == [
+        ["drug", "T1|T2", "", "drug@0.25uM", "CCO", "U2OS"],
+        ["DMSO", "", "negcon", "DMSO", "", "U2OS"],
+        ["", "", "", "", "", ""],
+    ]
+    np.testing.assert_array_equal(wells["Metadata_dose"], [0.25, np.nan, np.nan])
+    np.testing.assert_array_equal(wells["Metadata_time_h"], [48, 48, np.nan])

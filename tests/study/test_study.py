@@ -75,6 +75,26 @@ def test_held_out_perturbations_are_a_share_names_or_a_file_of_names(load, tmp_p
              arms=[{"name": "m", "model": "m", "folds": ["F1"]}])  # fmt: skip
 
 
+def test_metadata_of_ones_own_stand_in_for_the_gallerys_alone(load, tmp_path):
+    wells = tmp_path / "wells.csv"
+    wells.touch()
+    assert load(source={"layout": "gallery", "wells": str(wells)}).config["source"]["metadata"] is None
+    for source, message in (
+        (
+            {"layout": "table", "wells": str(wells)},
+            "source.wells: it stands in for the gallery's platemaps, and source.layout is table",
+        ),
+        ({"layout": "gallery", "wells": "none.csv"}, "source.wells: there is no file none.csv; correct its path"),
+        ({"layout": "gallery", "metadata": str(wells)}, "source.metadata: there is no folder .*wells.csv"),
+        (
+            {"layout": "gallery", "metadata": str(tmp_path), "wells": str(wells)},
+            "metadata and wells both say .* leave one out",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load(source=source)
+
+
 def test_published_illumination_needs_the_gallery(load):
     load(illumination={"method": "published"})
     for layout in ("simulated", "table"):

@@ -130,7 +130,7 @@ def images(study: Study, root: Path) -> Iterator[Check]:
     source = study.config["source"]
     if source["layout"] == "simulated":
         return
-    for key in ("url", "table", "compounds", "molecules", "exclude"):
+    for key in ("url", "table", "compounds", "metadata", "wells", "molecules", "exclude"):
         path = (source[key] or "").removeprefix("file://")
         if path and "://" not in path:
             there = (root / path).exists()

@@ -15,13 +15,14 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.plates import compounds, gallery, load_data, own_table, platemaps, sources
+from brightpaint.plates import gallery, load_data, own_table, platemaps, sources
 from brightpaint.plates.files import Files
-from brightpaint.plates.keys import check_key
+from brightpaint.plates.gallery_wells import gallery_wells, unknown_wells
 from brightpaint.plates.missing import expected_fields, find_missing, list_excluded, refuse_missing
 from brightpaint.study import choice
 from brightpaint.study.annotations import ANNOTATIONS
 
+NAMED_WELLS = 5  # in a line of the log
 log = logging.getLogger(__name__)
 
 
@@ -32,6 +33,7 @@ def gallery_plate(source, settings: dict) -> tuple[Files, pd.DataFrame]:
     """Return (files, wells) of a plate in the gallery's layout."""
     plate, aliases = gallery.plate_row(settings["plate"]), load_data.read_aliases()
     candidates, files = gallery.find_load_data(source, plate), Files(settings["channels"])
+    plate["folder"] = candidates[0].split("/")[-2]
     for key in candidates:
         name = source.describe(key)
         with source.open(key) as handle:
@@ -45,77 +47,57 @@ def gallery_plate(source, settings: dict) -> tuple[Files, pd.DataFrame]:
                 continue
             files.add(load_data.image_files(table, chosen, plate, source, name))
             break
-    return files, gallery_wells(source, plate, settings["source"])
-
-
-def gallery_wells(source, plate: dict, settings: dict) -> pd.DataFrame:
-    """Return the annotated wells of a plate in the gallery's layout; `settings` is the config's section `source`."""
-    folder = f"{gallery.workspace(plate)}/metadata/platemaps/{plate['batch']}"
-    key = f"{folder}/barcode_platemap.csv"
-    name = f"{source.describe(key)} (plate {plate['plate']})"
-    barcodes = platemaps.read_text_table(source.read(key), name, separator=",")
-    platemaps.require_columns(barcodes, ["Assay_Plate_Barcode", "Plate_Map_Name"], name)
-    maps = sorted(set(barcodes.loc[barcodes["Assay_Plate_Barcode"] == plate["barcode"], "Plate_Map_Name"]))
-    if len(maps) != 1:
-        raise ValueError(
-            f"{name}: expected one platemap of plate {plate['barcode']}, found {', '.join(maps) or 'none'}; correct it, "
-            "or barcode in the plate table"
-        )
-    key = check_key(f"{folder}/platemap/{maps[0]}.txt", name)
-    name = f"{source.describe(key)} (plate {plate['plate']})"
-    platemap = platemaps.read_text_table(source.read(key), name)
-    platemaps.require_columns(platemap, ["well_position", "broad_sample"], name)
-    samples = set(platemap["broad_sample"]) - {""}
-    known = gallery_compounds(source, plate, settings["compounds"], samples)
-    drawn = own_table.own_structures(settings, samples, known)
-    return platemaps.annotate_wells(platemap, known, name, structures=drawn, dose_unit=settings.get("dose_unit"))
-
-
-def gallery_compounds(source, plate: dict, own: str | None, samples: set[str]) -> pd.DataFrame:
-    """Return what is known of `samples`: from the user's `own` file, else from the gallery's external metadata."""
-    if own:
-        return own_table.own_compounds(own)
-    folder = f"{gallery.workspace(plate)}/metadata/external_metadata"
-    tables = {}
-    for key in source.list(folder + "/"):
-        name = source.describe(key)
-        frame = platemaps.read_text_table(source.read(key), name) if key.endswith(".tsv") else pd.DataFrame()
-        if "broad_sample" in frame.columns and {"target_list", "target", "gene"} & set(frame.columns):
-            tables[name] = compounds.compound_table(frame, name)
-    if not tables:
-        raise ValueError(
-            f"{source.describe(folder)}/: no .tsv with the columns broad_sample and target or target_list; "
-            "set source.compounds to a file that has them"
-        )
-    return compounds.merge_compounds(tables, samples)
+    return files, gallery_wells(source, plate, settings["source"], needed=settings.get("perturbations", True))
 
 
 # --- the index ---
 
 
-def check_fields(files: Files, wells: pd.DataFrame, plate: str) -> None:
-    """Raise ValueError for an image named twice and for a well that is not on the platemap."""
+def place(row: dict, plate: str) -> str:
+    """Return plate, well, site and channel of an image, for messages."""
+    return store.describe_field({"Metadata_Plate": plate, **row}, row["Channel"])
 
-    def place(row: dict) -> str:
-        return store.describe_field({"Metadata_Plate": plate, **row}, row["Channel"])
 
+def check_fields(files: Files, wells: pd.DataFrame, plate: str, *, partial: bool = False) -> None:
+    """Raise ValueError for an image named twice, and for wells that are another plate's.
+
+    A platemap lists most of the wells with images; a table of wells that may be `partial` lists one at least. No wells at all
+    are none that anything is known of.
+    """
     if row := files.listed_twice():
         raise ValueError(
-            f"{place(row)}: expected one row, found it listed twice, again as "
+            f"{place(row, plate)}: expected one row, found it listed twice, again as "
             f"{row['key']}; take one out of the table that lists the images, then run the rule index again"
         )
     if same := files.named_twice():
         raise ValueError(
-            f"{same[0]['key']}: expected the image of one field and channel, found it named for both {place(same[0])} "
-            f"and {place(same[1])}; correct the table that lists the images, then run the rule index again"
+            f"{same[0]['key']}: expected the image of one field and channel, found it named for both {place(same[0], plate)} "
+            f"and {place(same[1], plate)}; correct the table that lists the images, then run the rule index again"
         )
-    if unknown := sorted(files.wells() - set(wells["Metadata_Well"])):
-        row = files.of_well(unknown[0])
+    imaged, unlisted = files.wells(), unlisted_wells(files, wells)
+    if not wells.empty and len(unlisted) > (len(imaged) - 1 if partial else len(imaged) // 2):
+        row = files.of_well(unlisted[0])
         raise ValueError(
-            f"{place(row)}: expected a well of the platemap, found {row['key']} of one "
-            f"that is not on the platemap ({len(unknown)} such wells); check that the plate's platemap is the right one, "
-            "then run the rule index again"
+            f"{place(row, plate)}: expected a well of the platemap, found {row['key']} of one "
+            f"that is not on the platemap ({len(unlisted)} such wells of {len(imaged)}); check that the plate's platemap is the "
+            "right one, then run the rule index again"
         )
+
+
+def unlisted_wells(files: Files, wells: pd.DataFrame) -> list[str]:
+    """Return the wells that have images and are not among `wells`, sorted."""
+    return sorted(files.wells() - set(wells["Metadata_Well"]))
+
+
+def with_unlisted(files: Files, wells: pd.DataFrame, plate: str) -> pd.DataFrame:
+    """Return the wells, and those that have images and are not listed: wells of nothing, which the log counts."""
+    if not (unlisted := unlisted_wells(files, wells)):
+        return wells
+    some = ", ".join(unlisted[:NAMED_WELLS])
+    log.warning(
+        "plate %s: %d wells with images are not on the platemap: wells of nothing (%s)", plate, len(unlisted), some
+    )
+    return pd.concat([wells, unknown_wells(unlisted)], ignore_index=True)
 
 
 def index_rows(files: Files, wells: pd.DataFrame, plate: dict) -> Iterator[dict]:
@@ -173,7 +155,9 @@ def list_named(settings: dict, source) -> tuple[Files, pd.DataFrame, set[tuple[s
     """
     own = settings["source"]["layout"] == "table"
     files, wells = own_table.table_plate(settings) if own else gallery_plate(source, settings)
-    check_fields(files, wells, settings["plate"]["plate"])
+    plate = settings["plate"]["plate"]
+    check_fields(files, wells, plate, partial=bool(settings["source"].get("wells")))
+    wells = with_unlisted(files, wells, plate)
     excluded = excluded_names(settings)
     wells = choose(files, wells, settings, excluded)
     return files, wells, choice.excluded_fields(excluded, settings["plate"])
@@ -225,6 +209,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     files, wells, missing = list_plate(args.settings)
     log.info("%d fields of %d wells, %.2f GB", len(files.fields()), len(files.wells()), files.total_bytes() / 1e9)
+    held = wells.loc[wells["Metadata_Well"].isin(files.wells())]
+    counts = (
+        held["Metadata_control_type"].value_counts().get("negcon", 0),
+        (held["Metadata_perturbation"] == "").sum(),
+    )
+    log.info("%d wells hold negative controls, %d nothing that is known", *counts)
     if len(missing):
         left_out = missing.groupby(["Metadata_Well", "Metadata_Site"]).ngroups
         log.warning("%d fields left out for want of %d files: %s", left_out, len(missing), args.missing)

@@ -52,14 +52,14 @@ def _open_parquet(handle: BinaryIO, name: str) -> platemaps.Table:
     except Exception as error:
         raise ValueError(f"{name}: not a readable parquet file ({error}); copy it again from its source") from error
     columns = [column.strip() for column in file.schema_arrow.names]
-    return platemaps.Table(platemaps.distinct(columns, name), _parquet_rows(file, name))
+    return platemaps.Table(platemaps.distinct(columns, name), _parquet_rows(file, columns, name))
 
 
-def _parquet_rows(file, name: str) -> Iterator[list[str]]:
+def _parquet_rows(file, columns: list[str], name: str) -> Iterator[list[str]]:
     try:
         for batch in file.iter_batches(store.BATCH_ROWS, use_threads=False):
             for row in zip(*(column.to_pylist() for column in batch.columns)):
-                yield [platemaps.plain_cell(cell) for cell in row]
+                yield platemaps.plain_cells(columns, row)
     except Exception as error:
         raise ValueError(f"{name}: not a readable parquet file ({error}); copy it again from its source") from error
 
@@ -148,20 +148,41 @@ def look_up(path: str, file: str, keys: Sequence[str], where: str) -> str | None
 def image_files(table: platemaps.Table, chosen: dict, plate: dict, source, name: str) -> Iterator[tuple]:
     """Yield (well, site, channel, key) of a plate's images; key is "" where the table names no file."""
     platemaps.require_columns(table, ["Metadata_Plate", "Metadata_Well", "Metadata_Site"], name)
-    find, others, listed = KeyFinder(plate, source), set(), False
-    for row in table.records():
-        if row["Metadata_Plate"] != plate["barcode"]:
-            others.add(row["Metadata_Plate"])
-            continue
-        listed = True
+    find = KeyFinder(plate, source)
+    for row in rows_of_plate(table, plate["barcode"], name):
         well = platemaps.normal_well(row["Metadata_Well"], name)
         site = normal_site(row["Metadata_Site"], f"{name}, well {well}")
         for channel, alias in chosen.items():
             where = f"{name}: plate {plate['plate']}, well {well}, site {site}, channel {channel}"
             yield well, site, channel, find.key(row, alias, where)
-    if not listed:
+
+
+def rows_of_plate(table: platemaps.Table, barcode: str, name: str) -> Iterator[dict]:
+    """Yield the rows of a plate: under its barcode, or under the one other name that is obviously its own.
+
+    Raises
+    ------
+    ValueError
+        where there are none, and where two names could be the plate's
+    """
+    called, others = None, set()
+    for row in table.records():
+        own = row["Metadata_Plate"]
+        if own != called and own not in others:
+            if not gallery.same_plate(own, barcode):
+                others.add(own)
+                continue
+            if called is not None:
+                raise ValueError(
+                    f"{name}: expected the rows of one plate {barcode}, found {called} and {own}; set barcode in the plate "
+                    "table to the one that is meant"
+                )
+            called = own
+        if own == called:
+            yield row
+    if called is None:
         there = ", ".join(sorted(others)[:5])
-        raise ValueError(f"{name}: no row of plate {plate['barcode']}; found {there}; set barcode in the plate table")
+        raise ValueError(f"{name}: no row of plate {barcode}; found {there}; set barcode in the plate table")
 
 
 class KeyFinder:
@@ -169,7 +190,9 @@ class KeyFinder:
 
     def __init__(self, plate: dict, source):
         self._plate, self._source = plate, source
-        self._folder = f"{gallery.images(plate)}/{plate['barcode']}"
+        self._folder = (
+            f"{gallery.images(plate)}/{min(plate['barcode'], plate.get('folder', plate['barcode']), key=len)}"
+        )
 
     @functools.cached_property
     def _names(self) -> Names:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import gzip
-import zlib
 from collections.abc import Iterator
 
 import pandas as pd
@@ -28,8 +26,7 @@ OTHER_WORDS = {"time": "time_h", "hours": "time_h", "timepoint": "time_h", "cell
 
 def own_compounds(path: str) -> pd.DataFrame:
     """Return the compound metadata that the config names."""
-    data = store.read_bytes(path, "source.compounds")
-    return compound_table(platemaps.read_text_table(data, path), path)
+    return compound_table(platemaps.read_own_table(path, "source.compounds"), path)
 
 
 def own_structures(settings: dict, samples: set[str], known: pd.DataFrame) -> dict[str, str]:
@@ -37,12 +34,7 @@ def own_structures(settings: dict, samples: set[str], known: pd.DataFrame) -> di
     path = settings.get("molecules")
     if not path:
         return {}
-    data = store.read_bytes(path, "source.molecules")
-    try:
-        data = gzip.decompress(data) if path.endswith(".gz") else data
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"source.molecules: {path} is not a gzip file ({error}); save it again") from error
-    return structures(samples, known, molecule_table(platemaps.read_text_table(data, path), path))
+    return structures(samples, known, molecule_table(platemaps.read_own_table(path, "source.molecules"), path))
 
 
 def meant_by(column: str) -> str | None:

@@ -1,25 +1,33 @@
 """Which perturbation each well holds: the platemap joined with compound metadata.
 
-Empty `broad_sample` is DMSO in the Cell Painting Gallery's platemaps; the metadata's row without a sample says so.
+What a well without a sample holds stands in the platemap's column `solvent`; where it has none, in the metadata's row without
+a sample (DMSO in the Cell Painting Gallery's compound tables, nothing in those of ORFs and guides).
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import gzip
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import pandas as pd
 
+from brightpaint import store
 from brightpaint.plates.molarity import doses, time_of
-from brightpaint.study.annotations import ANNOTATIONS, DMSO, REQUIRED, column_types, treatment_name
+from brightpaint.study.annotations import ANNOTATIONS, DMSO, REQUIRED, column_types, plain, treatment_name
 from brightpaint.study.choice import WELL
 
-NOTHING = {"", "NA", "N/A", "nan", "NaN", "None"}
+NAMES = ("plate", "channel", "Metadata_Plate", "Assay_Plate_Barcode", "Plate_Map_Name")  # a plate may be called unknown
 CHUNK_BYTES = 1 << 16
+# Words for a well without a treatment: no solvent is in it either, as far as is known.
+EMPTY = re.compile(r"(?i)empty|blank|unknown|JCP2022_999999|JCP2022_UNKNOWN")
+JUMP = {"JCP2022_999999": "", "JCP2022_UNKNOWN": "", "JCP2022_033924": DMSO}  # jump-cellpainting/datasets, metadata/
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -43,8 +51,10 @@ class Table:
         return (dict(zip(self.columns, row)) for row in self.rows)
 
 
-def open_text_table(handle: BinaryIO, name: str, *, separator: str = "\t") -> Table:
+def open_text_table(handle: BinaryIO, name: str, *, separator: str = "\t", kept: Sequence[str] = NAMES) -> Table:
     """Read a table's header; its rows are read when they are asked for.
+
+    In columns that are `kept` a word for nothing (`annotations.NOTHING`) stands as it was written.
 
     Raises
     ------
@@ -56,39 +66,72 @@ def open_text_table(handle: BinaryIO, name: str, *, separator: str = "\t") -> Ta
     if any(b"\x00" in chunk for chunk in iter(lambda: handle.read(CHUNK_BYTES), b"")):
         raise ValueError(f"{name}: not a readable table (it holds NUL bytes); {mend}")
     handle.seek(0)
-    rows = _text_rows(handle, name, separator, mend)
+    rows = _text_rows(handle, name, separator, mend, kept)
     columns = next(rows, None)
     if columns is None:
         raise ValueError(f"{name}: not a readable table (it is empty); {mend}")
     return Table(distinct(columns, name), rows)
 
 
-def _text_rows(handle: BinaryIO, name: str, separator: str, mend: str) -> Iterator[list[str]]:
+def _text_rows(handle: BinaryIO, name: str, separator: str, mend: str, kept: Sequence[str]) -> Iterator[list[str]]:
     """Yield the header and the rows, each as long as the header."""
-    text = io.TextIOWrapper(handle, "utf-8-sig", newline="")
-    length = 0
+    text, header = io.TextIOWrapper(handle, "utf-8-sig", newline=""), []
     try:
         for number, row in enumerate(filter(None, csv.reader(text, delimiter=separator, strict=True))):
-            length = length or len(row)
-            if len(row) != length:
+            if not number:
+                header = [cell.strip() for cell in row]
+                yield header
+                continue
+            if len(row) != len(header):
                 raise ValueError(
-                    f"{name}: row {number} has {len(row)} cells, expected {length} as in the header; mend the row"
+                    f"{name}: row {number} has {len(row)} cells, expected {len(header)} as in the header; mend the row"
                 )
-            yield [plain_cell(cell) for cell in row] if number else [cell.strip() for cell in row]
+            yield plain_cells(header, row, kept)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{name}: not a readable table ({error}); {mend}") from error
 
 
-def read_text_table(data: bytes, name: str, *, separator: str = "\t") -> pd.DataFrame:
+def plain_cells(columns: Sequence[str], cells: Sequence[object], kept: Sequence[str] = NAMES) -> list[str]:
+    """Return the texts of a row's cells, "" for what stands for nothing but in the columns that are `kept`."""
+    return [
+        ("" if cell is None else str(cell).strip()) if column in kept else plain(cell)
+        for column, cell in zip(columns, cells)
+    ]
+
+
+def read_text_table(data: bytes, name: str, *, separator: str = "\t", kept: Sequence[str] = NAMES) -> pd.DataFrame:
     """Read the whole of a small table (see `open_text_table`)."""
-    table = open_text_table(io.BytesIO(data), name, separator=separator)
+    table = open_text_table(io.BytesIO(data), name, separator=separator, kept=kept)
     return pd.DataFrame(list(table.rows), columns=table.columns, dtype=str)
 
 
-def plain_cell(cell: object) -> str:
-    """Return a cell's text without blanks at its ends, "" for what stands for nothing."""
-    text = "" if cell is None else str(cell).strip()
-    return "" if text in NOTHING else text
+@contextlib.contextmanager
+def open_own_table(path: str, key: str, *, kept: Sequence[str] = NAMES) -> Iterator[Table]:
+    """Open a table that the config names: between tabs, or commas where its name ends in .csv; packed where in .gz."""
+    plain_name, packed = path.removesuffix(".gz"), path.endswith(".gz")
+    with store.open_bytes(path, key) as handle:
+        try:
+            unpacked = io.BytesIO(gzip.decompress(handle.read())) if packed else handle
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{key}: {path} is not a gzip file ({error}); save it again") from error
+        yield open_text_table(unpacked, path, separator="," if plain_name.endswith(".csv") else "\t", kept=kept)
+
+
+def read_own_table(path: str, key: str) -> pd.DataFrame:
+    """Read the whole of a small table that the config names (see `open_own_table`)."""
+    with open_own_table(path, key) as table:
+        return pd.DataFrame(list(table.rows), columns=table.columns, dtype=str)
+
+
+def spelt(column: str) -> str:
+    """Return a column's name as it is compared: `Metadata_NCBI_Gene_ID` and `NCBI Gene ID` are ncbi_gene_id."""
+    return re.sub(r"[\s.]+", "_", column.strip().lower()).removeprefix("metadata_")
+
+
+def find_column(columns: Sequence[str], *names: str) -> str | None:
+    """Return the first column that bears one of these names, the first name first; None where none does."""
+    known = {spelt(column): column for column in reversed(list(columns))}
+    return next((known[name] for name in names if name in known), None)
 
 
 def distinct(columns: list[str], name: str) -> list[str]:
@@ -118,13 +161,37 @@ def check_platemap(wells: Sequence[str], samples: Sequence[str], name: str) -> N
             raise ValueError(f"{name}, well {well}: the sample {sample!r} holds a control character; rename it")
 
 
-def held_by(sample: str, solvent: str, compound: dict, *, blank_is_dmso: bool) -> tuple[str, str, str]:
-    """Return a well's perturbation, target and control type."""
-    untreated = sample == "" and blank_is_dmso and (compound["control_type"] == "negcon" or solvent.upper() == DMSO)
-    negative = compound["control_type"] == "negcon" and compound["pert_iname"] in ("", DMSO) and sample != ""
-    if untreated or negative or sample.upper() == DMSO or (sample and compound["pert_iname"].upper() == DMSO):
+def without_sample_dmso(platemap: pd.DataFrame, blank: Mapping | None, *, blank_is_dmso: bool) -> list[bool]:
+    """Tell of each well whether it holds DMSO if it holds no sample.
+
+    Its solvent decides, where the platemap has a column of solvents: DMSO, or anything else (nothing among it). Else the
+    metadata's row without a sample does; and where there is none, the gallery's custom that no sample is DMSO.
+
+    Parameters
+    ----------
+    platemap : with or without a column `solvent`; a sample written as a word such as `empty` is no DMSO in any case
+    blank : the compound metadata's row without a sample
+    blank_is_dmso : whether that custom holds here
+    """
+    solvent = find_column(platemap.columns, "solvent")
+    if not blank_is_dmso:
+        return [False] * len(platemap)
+    if solvent is not None:
+        holds = [bool(re.search(rf"\b{DMSO}\b", text.upper())) for text in platemap[solvent]]
+    else:
+        custom = blank is None or blank["control_type"] == "negcon" or blank["pert_iname"].upper() == DMSO
+        holds = [custom] * len(platemap)
+    return [dmso and not EMPTY.fullmatch(text.strip()) for dmso, text in zip(holds, platemap["broad_sample"])]
+
+
+def held_by(sample: str, compound: Mapping, *, blank_is_dmso: bool) -> tuple[str, str, str]:
+    """Return a well's perturbation, target and control type; `blank_is_dmso` says what it holds without a sample."""
+    if sample == "":
+        return (DMSO, "", "negcon") if blank_is_dmso else ("", "", "")
+    negative = compound["control_type"] == "negcon" and compound["pert_iname"] in ("", DMSO)
+    if negative or sample.upper() == DMSO or compound["pert_iname"].upper() == DMSO:
         return DMSO, "", "negcon"
-    return (sample, compound["target"], compound["control_type"]) if sample else ("", "", "")
+    return sample, compound["target"], compound["control_type"]
 
 
 def annotate_wells(
@@ -139,7 +206,7 @@ def annotate_wells(
         `cell_line`, `time_h`
     compounds : as `compounds.compound_table` returns it; no rows where nothing is known
     name : the platemap, for messages
-    blank_is_dmso : whether a well without a sample holds DMSO (where a column `solvent` doesn't say otherwise)
+    blank_is_dmso : whether a well without a sample may hold DMSO (see `without_sample_dmso`)
     structures : {sample: SMILES} of samples whose compound has none
     dose_unit : of doses in a column that does not say it
 
@@ -153,18 +220,15 @@ def annotate_wells(
     wells = [normal_well(text, name) for text in platemap["well_position"]]
     check_platemap(wells, platemap["broad_sample"], name)
     known = {row["broad_sample"]: row for row in compounds.to_dict("records")}
-    samples = set(platemap["broad_sample"]) - {""}
-    if samples and len(known.keys() - {""}) and not samples & known.keys():
-        raise ValueError(
-            f"{name}: none of its {len(samples)} samples (such as {min(samples)}) is in the compound metadata "
-            f"(such as {min(known.keys() - {''})}); set source.compounds to the file that describes them"
-        )
+    samples = [sample_name(text) for text in platemap["broad_sample"]]
+    check_known(set(samples), known.keys(), name)
+    holds_dmso = without_sample_dmso(platemap, known.get(""), blank_is_dmso=blank_is_dmso)
     nothing, rows = {"target": "", "control_type": "", "pert_iname": ""}, []
-    for row in platemap.to_dict("records"):
-        compound = known.get(row["broad_sample"], nothing)
-        held = held_by(row["broad_sample"], row.get("solvent", DMSO), compound, blank_is_dmso=blank_is_dmso)
-        smiles = compound.get("smiles") or (structures or {}).get(row["broad_sample"], "")
-        rows.append([*held, "" if held[0] == DMSO else smiles, row.get("cell_line", "")])
+    for sample, dmso, cell_line in zip(samples, holds_dmso, platemap.get("cell_line", [""] * len(wells))):
+        compound = known.get(sample, nothing)
+        held = held_by(sample, compound, blank_is_dmso=dmso)
+        smiles = compound.get("smiles") or (structures or {}).get(sample, "")
+        rows.append([*held, "" if held[0] in (DMSO, "") else smiles, cell_line])
     frame = pd.DataFrame(rows, columns=[*REQUIRED, "Metadata_smiles", "Metadata_cell_line"], dtype=str)
     treated = ~frame["Metadata_perturbation"].isin([DMSO, ""]).to_numpy()
     frame["Metadata_dose"] = doses(platemap, treated, wells, name, dose_unit)
@@ -173,6 +237,21 @@ def annotate_wells(
     named = zip(frame["Metadata_perturbation"], frame["Metadata_dose"])
     frame["Metadata_treatment"] = [treatment_name(*pair) for pair in named]
     return frame.assign(Metadata_Well=wells)[["Metadata_Well", *ANNOTATIONS]].astype(column_types())
+
+
+def sample_name(text: str) -> str:
+    """Return a sample as a platemap writes it, "" for none; JUMP's numbers for none and for DMSO are taken for them."""
+    return JUMP.get(text.strip(), plain(text))
+
+
+def check_known(samples: set[str], known: Collection[str], name: str) -> None:
+    """Raise ValueError where the compound metadata describe some samples, and none of these."""
+    samples, described = {text for text in samples if text.upper() not in ("", DMSO)}, set(known) - {""}
+    if samples and described and not samples & described:
+        raise ValueError(
+            f"{name}: none of its {len(samples)} samples (such as {min(samples)}) is in the compound metadata "
+            f"(such as {min(described)}); set source.compounds to the file that describes them"
+        )
 
 
 def read_exclusions(data: bytes, name: str) -> set[str]:

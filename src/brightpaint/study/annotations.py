@@ -28,6 +28,19 @@ UNITS = ("perturbation", "treatment")  # what profiles, actives and matches can 
 PERTURBATION = "Metadata_perturbation"
 DMSO = "DMSO"
 GIVEN = ("perturbation", "target", "treatment")  # what a well was given: among these DMSO is a class of its own
+# What people and programs write where they know nothing, in capitals or not: a cell of these says nothing.
+NOTHING = frozenset(
+    ["", "na", "n/a", "n.a.", "<na>", "nan", "-nan", "nat", "none", "null", "<null>", "(null)", "unknown", "not available",
+     "not applicable", "empty", "blank", "-", "--", "\u2013", "\u2014", "?", ".",
+     "#n/a", "#n/a n/a", "#na", "#null!", "#ref!", "#value!", "#name?", "#div/0!", "#num!",  # Excel's, and its errors
+     "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"]
+)  # fmt: skip
+
+
+def plain(cell: object) -> str:
+    """Return a cell's text without blanks at its ends, "" for what stands for nothing."""
+    text = "" if cell is None else str(cell).strip()
+    return "" if text.casefold() in NOTHING else text
 
 
 def is_label(name: object) -> bool:

@@ -6,7 +6,10 @@ import csv
 import io
 from pathlib import Path
 
+from brightpaint.study.annotations import plain
 from brightpaint.study.schema import README, validate
+
+NAMES = ("plate", "barcode", "batch", "platemap")  # one may be called unknown
 
 
 def read_plates(path: str | Path, schema_path: str | Path) -> dict[str, dict]:
@@ -28,7 +31,7 @@ def read_plates(path: str | Path, schema_path: str | Path) -> dict[str, dict]:
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
             raise ValueError(f"{path}, row {number}: expected as many cells as the header has columns; mend the row")
-        row = {key: value.strip() for key, value in row.items() if value.strip()}
+        row = {key: value.strip() for key, value in row.items() if (value.strip() if key in NAMES else plain(value))}
         row = validate(row, schema_path, f"{path}, row {number} (plate {row.get('plate', '?')!r})")
         if row["plate"] in plates:
             raise ValueError(

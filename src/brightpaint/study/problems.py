@@ -61,7 +61,19 @@ def _duplicates(study: Study) -> Iterable[str]:
 
 
 def _source_problems(study: Study) -> Iterable[str]:
-    layout, method = study.config["source"]["layout"], study.config["illumination"]["method"]
+    source, method = study.config["source"], study.config["illumination"]["method"]
+    layout = source["layout"]
+    given = [key for key in ("metadata", "wells") if source[key]]
+    if given and layout != "gallery":
+        yield (
+            f"source.{given[0]}: it stands in for the gallery's platemaps, and source.layout is {layout}; leave it out (of your "
+            "own images the CSV source.table says what wells hold: tabulate --metadata joins a table of wells to it)"
+        )
+    for key, there in (("wells", Path.is_file), ("metadata", Path.is_dir)):
+        if source[key] and not there(Path(source[key].removeprefix("file://"))):
+            yield f"source.{key}: there is no {'file' if key == 'wells' else 'folder'} {source[key]}; correct its path"
+    if len(given) > 1:
+        yield "source: metadata and wells both say what the wells hold; leave one out"
     if method == "published" and layout != "gallery":
         yield (
             f"illumination: method published takes functions from the gallery, and source.layout is {layout}; "

@@ -32,7 +32,7 @@ class Study:
                 "planes"
             ]  # rules have all of `channels` among their params: no new key for old studies
         source = filled["source"]
-        for key in ("url", "table", "compounds", "molecules", "exclude"):
+        for key in ("url", "table", "compounds", "metadata", "wells", "molecules", "exclude"):
             if source[key]:
                 source[key] = expand(source[key], f"config: source.{key}")
         for section in ("embed", "fid"):

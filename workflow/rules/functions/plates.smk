@@ -42,7 +42,8 @@ def simulated_plate(wildcards):
     """JSON of how plates are simulated, and of this one."""
     channels = CONFIG["channels"]["input"] + CONFIG["channels"]["target"]
     plate = {**row_of_plate(wildcards.plate), "channels": channels}
-    plate.pop("time_h", None)  # says nothing to the simulator
+    for key in ("time_h", "platemap"):  # say nothing to the simulator
+        plate.pop(key, None)
     size_um = STUDY.pixel_size_um(wildcards.plate)
     return as_json({**simulation.asked(CONFIG["simulate"]), "pixel_size_um": size_um, "plate": plate})
 
@@ -51,9 +52,12 @@ def listed_plate(wildcards):
     """JSON of where a plate's files lie, which of them are taken, and what its wells hold."""
     where = source_keys("layout", "url", "endpoint_url", "region", "profile")
     what = source_keys("table", "compounds", "exclude", "missing")
-    what |= {key: CONFIG["source"][key] for key in ("molecules", "dose_unit") if CONFIG["source"][key]}
+    optional = ("metadata", "wells", "molecules", "dose_unit")
+    what |= {key: CONFIG["source"][key] for key in optional if CONFIG["source"][key]}
     channels, plate = STUDY.channels(wildcards.plate), row_of_plate(wildcards.plate, "cell_line", "time_h")
-    return as_json({"source": where | what, "plate": plate, "channels": channels})
+    without = CONFIG["source"]["layout"] == "gallery" and not CONFIG["perturbations"]  # no platemap is then needed
+    known = {"perturbations": False} if without else {}
+    return as_json({"source": where | what, "plate": plate, "channels": channels} | known)
 
 
 def published_plate(wildcards):

@@ -20,7 +20,7 @@ def count_missing(plate: str, index: pd.DataFrame, missing: pd.DataFrame) -> dic
 
     Parameters
     ----------
-    index : Metadata_Well, Metadata_Site of the images that are there
+    index : Metadata_Well, Metadata_Site and, where it says so, Metadata_perturbation of the images that are there
     missing : as the rule index lists them: Metadata_Well, Metadata_Site, Channel, reason
     """
     counts = {
@@ -31,6 +31,9 @@ def count_missing(plate: str, index: pd.DataFrame, missing: pd.DataFrame) -> dic
         "wells left out": len(set(missing["Metadata_Well"]) - set(index["Metadata_Well"])),
         "images missing": len(missing),
     }
+    blank = index["Metadata_perturbation"] == "" if "Metadata_perturbation" in index else []
+    if unknown := index.loc[blank, "Metadata_Well"].nunique():
+        counts["wells of nothing known"] = unknown
     return counts | missing["reason"].value_counts().to_dict()
 
 
@@ -39,7 +42,7 @@ def count_plates(indices: Sequence[Path], lists: Sequence[Path]) -> pd.DataFrame
     rows = []
     for index, missing in zip(indices, lists):
         listed = store.read_table(missing, [*FIELD, "Channel", "reason"])
-        rows.append(count_missing(index.stem, store.read_table(index, FIELD), listed))
+        rows.append(count_missing(index.stem, store.read_table(index, required=FIELD), listed))
     return pd.DataFrame(rows).fillna(0).astype({"plate": str}).convert_dtypes()
 
 
