@@ -121,7 +121,7 @@ TABLES = [
     plates("well A0", "plate\trole\twells\nP1\tstudy\t\nP2\tstudy\tA0\nP3\tstudy\t\nQ1\tpredict\t\n",
            "plate P2: wells: expected wells such as A01", "found 'A0'"),
     plates("site 0", "plate\trole\tsites\nP1\tstudy\t0\n", "row 1 (plate 'P1')", "sites: '0'", NAMED),
-    plates("a pixel size of nan", "plate\trole\tpixel_size_um\nP1\tstudy\tnan\n", "pixel_size_um: 'nan'", NAMED),
+    plates("a pixel size of inf", "plate\trole\tpixel_size_um\nP1\tstudy\tinf\n", "pixel_size_um: 'inf'", NAMED),
     plates("one barcode, overlapping wells", "plate\trole\tbarcode\twells\nP1\tstudy\tX\tA01:B02\nP2\tstudy\tX\tB02\n"
            "P3\tstudy\tY\t\nQ1\tpredict\tZ\t\n", "plates P1 and P2: tile 1 of X is in both regions"),
     plates("a tile outside the grid", "plate\trole\tregion\nP1\tstudy\t5\nP2\tstudy\t1\nP3\tstudy\t1\nQ1\tpredict\t1\n",
