@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from brightpaint.store.planes_said import planes_said
+
 
 def read_raw(path: str | Path, where: str = "") -> np.ndarray:
     """Read one untouched microscope image whole.
@@ -26,7 +28,7 @@ def read_raw(path: str | Path, where: str = "") -> np.ndarray:
     """
     with raw_page(path, where) as (place, tif, page):
         try:
-            pages, image = max(len(tif.pages), images_said(tif)), page.asarray()
+            pages, image = max(len(tif.pages), planes_said(tif)), page.asarray()
         except Exception as error:
             raise ValueError(
                 f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {MEND}"
@@ -44,11 +46,12 @@ UNPACK = "python -m brightpaint.plates.tabulate FOLDER --unpack SINGLE --table i
 
 def advice(image: np.ndarray, pages: int) -> str:
     """Return what to do with pixels that are no single 16-bit grey page."""
-    if image.dtype not in (np.uint8, np.uint16):
-        return "export the images as 16-bit greyscale"
-    if image.dtype == np.uint16 and image.ndim == 2:
-        return f"split its {pages} pages into files of one each: {UNPACK}"
-    return f"export the images as 16-bit greyscale, or have this done with every value kept: {UNPACK}"
+    if image.dtype == np.uint16:
+        what = f"{pages} pages" if image.ndim == 2 else f"{min(image.shape)} channels"
+        return f"split its {what} into files of one each: {UNPACK}"
+    if image.dtype == np.uint8:
+        return f"export the images as 16-bit greyscale, or have this done with every value kept: {UNPACK}"
+    return "export the images as 16-bit greyscale"
 
 
 def check_raw(path: str | Path, where: str = "") -> None:
@@ -58,11 +61,6 @@ def check_raw(path: str | Path, where: str = "") -> None:
 
 
 MEND = "fetch it again: delete it and rerun, or leave the field out: a line plate/well/site in source.exclude"
-
-
-def images_said(tif: tifffile.TiffFile) -> int:
-    """Return how many images ImageJ says are in a file: it writes a page for the first alone where they need more than 4 GB."""
-    return (tif.imagej_metadata or {}).get("images", 1) if tif.is_imagej else 1
 
 
 @contextlib.contextmanager
