@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from brightpaint.plates import platemaps
+from brightpaint.plates.keys import check_key
 from brightpaint.plates.own_table import TABLE_COLUMNS
 from brightpaint.study import choice
 from brightpaint.study.plate_table import safe_name
@@ -229,7 +230,7 @@ def name_images(images: pd.DataFrame, names: dict, *, plate: str = "", time: int
     time : the time point to take, where there are several
     """
     images = images.assign(well=[platemaps.normal_well(well, "well") for well in images["well"]])
-    images["plate"] = _plate_names([plate or name for name in images["plate"]])
+    images["plate"] = _plate_names([plate and check_key(plate, "--plate") or name for name in images["plate"]])
     if (images["plate"] == "").any():
         raise ValueError(
             f"{images['file'][images['plate'] == ''].iloc[0]}: no folder tells its plate; give --plate NAME"
