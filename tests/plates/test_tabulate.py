@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from brightpaint import store
-from brightpaint.plates import index, tabulate
+from brightpaint.plates import index, platemaps, tabulate
 from brightpaint.study import schema
 from conftest import ROOT
 from plates_fixture import SHAPE, index_settings, raw_image
@@ -23,6 +23,8 @@ GUID = "2B0D4AC9-0A62-4B5E-9D6C-3E9F6F7B2C11"
         ("r32c48f01p01-ch12t03.tif", ("", "AF48", 1, 12, 1, 3)),
         ("r27c01f01p01-ch1sk1fk1fl1.tiff", ("", "AA01", 1, 1, 1, 1)),
         ("1053601756/1053601756_A01_T0001F001L01A06Z01C06.tif", ("1053601756", "A01", 1, 6, 1, 1)),
+        ("P1_Aa01_T0001F001L01A06Z01C06.tif", ("P1", "Aa01", 1, 6, 1, 1)),
+        ("Plate_Aa01_s1_w1.tif", ("Plate", "Aa01", 1, 1, 1, 1)),
         ("my_plate_2_P24_T0003F012L01A02Z11C03.tif", ("my_plate_2", "P24", 12, 3, 11, 3)),
         (f"Plate_A01_s1_w1{GUID}.tif", ("Plate", "A01", 1, 1, 1, 1)),
         (f"2021/10512/TimePoint_1/ZStep_3/my plate_H12_s4_w2{GUID}.tif", ("my plate", "H12", 4, 2, 3, 1)),
@@ -220,3 +222,28 @@ def test_an_index_beside_the_images_of_a_phenix_tells_pixels_and_planes(tmp_path
         ValueError, match=rf"{name}: expected the index of a Harmony export, found one .*; copy it again, or take"
     ):
         tabulate.main(words)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "expected"),
+    [
+        ("*{well}_s{site}.tif", "img_AA01_s12.tif", {"well": "AA01", "site": 12}),
+        ("*{well}_*{site}.tif", "img_Aa01_s12.tif", {"well": "Aa01", "site": 12}),
+        ("{plate}{well}_{site}.tif", "P1Aa01_3.tif", {"plate": "P1", "well": "Aa01", "site": 3}),
+        ("img{well}.tif", "imgA01.tif", {"well": "A01"}),
+        ("*_{site}z{plane}.tif", "x_10z11.tif", {"site": 10, "plane": 11}),
+    ],
+)
+def test_what_stands_before_takes_nothing_of_a_well_or_number(pattern, name, expected):
+    """`*` took the first letter of row AA, so that row 27 was row 1, and the first digits of a site."""
+    assert tabulate.pattern_parser(pattern)(name) == expected
+
+
+def test_wells_of_1536_are_read_and_quarters_refused_with_what_is_read():
+    files = [f"P_{well}_s1_w1.tif" for well in ("Aa01", "AB2", "AF48")]
+    found = tabulate.tabulate(files, {(1, None): "DNA"}, parser=tabulate.pattern_parser("{plate}_{well}_s{site}_*.tif"))
+    assert list(found["well"]) == ["AA01", "AB02", "AF48"]
+    with pytest.raises(
+        ValueError, match="well such as A01, found 'A01.a1'; .*Aa1 or AA01 as row 27.*A01.a1 is not read: give row"
+    ):
+        platemaps.normal_well("A01.a1", "x.csv")

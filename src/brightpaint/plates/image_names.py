@@ -21,11 +21,11 @@ PHENIX = re.compile(
     r"(?:sk(?P<time>\d+)fk\d+fl\d+|t(?P<timepoint>\d+))"  # Harmony to 5.1, from 5.2
 )
 YOKOGAWA = re.compile(
-    r"(?P<plate>.+)_(?P<well>[A-Z]{1,2}\d{2})_T(?P<time>\d+)F(?P<site>\d+)L\d+A\d+Z(?P<plane>\d+)C(?P<channel>\d+)"
+    r"(?P<plate>.+)_(?P<well>[A-Z][A-Za-z]?\d{2})_T(?P<time>\d+)F(?P<site>\d+)L\d+A\d+Z(?P<plane>\d+)C(?P<channel>\d+)"
 )
 GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 IMAGEXPRESS = re.compile(
-    rf"(?P<plate>.+?)_(?P<well>[A-Z]{{1,2}}\d{{2}})(?:_s(?P<site>\d+))?(?:_w(?P<channel>\d))?(?P<thumb>_thumb)?(?:{GUID})?"
+    rf"(?P<plate>.+?)_(?P<well>[A-Z][A-Za-z]?\d{{2}})(?:_s(?P<site>\d+))?(?:_w(?P<channel>\d))?(?P<thumb>_thumb)?(?:{GUID})?"
 )
 KNOWN = (
     "names of a Phenix (r01c01f01p01-ch1sk1fk1fl1.tiff, r01c01f01p01-ch01t01.tiff), CV8000 (X_A01_T0001F001L01A01Z01C01.tif) "
@@ -85,14 +85,17 @@ PLACES = {
 def pattern_parser(pattern: str) -> Callable[[str], dict | None]:
     """Return a function like `parse` for names such as `{plate}/{well}_s{site}_*.tif`; it returns what the name tells.
 
-    `*` is any text within a name. A pattern without a folder is one of the file's own name.
+    `*` is any text within a name. A pattern without a folder is one of the file's own name. What stands before a place takes
+    no letter of a well's row and no digit of a number: `*{well}` finds AA01 in `img_AA01`, not A01.
     """
-    parts, text = re.split(r"({\w*}|\*)", pattern), ""
-    for part in parts:
+    parts, text = [part for part in re.split(r"({\w*}|\*)", pattern) if part], ""
+    for before, part in zip(["", *parts], parts):
         name = part[1:-1] if part.startswith("{") else ""
         if name and (name not in PLACES or f"(?P<{name}>" in text):
             known = ", ".join(f"{{{one}}}" for one in PLACES)
             raise ValueError(f"--pattern: {part} in {pattern!r}: expected each of {known} once at most, and *")
+        if name and before[:1] in ("*", "{"):
+            text += {"well": "(?<![A-Za-z])", "plate": ""}.get(name, r"(?<!\d)")
         text += f"(?P<{name}>{PLACES[name]})" if name else "[^/]*" if part == "*" else re.escape(part)
     expression = re.compile(text)
 

@@ -91,6 +91,19 @@ def survey(table: platemaps.Table, barcode: str, path: str) -> tuple[list[str], 
     return sorted(channels), pd.DataFrame(list(wells), columns=["well", *TABLE_OPTIONAL], dtype=str)
 
 
+def first_files(path: str, plates: dict[str, dict]) -> dict[str, str]:
+    """Return {plate: the first file that the user's own CSV names of it}; `plates` are rows of the plate table."""
+    found: dict[str, str] = {}
+    with opened(path) as table:
+        for row in table.records():
+            for name, plate in plates.items():
+                if name not in found and row["file"] and is_plate(row["plate"], plate.get("barcode", name)):
+                    found[name] = row["file"]
+            if len(found) == len(plates):
+                break
+    return found
+
+
 def table_files(table: platemaps.Table, chosen: dict, plate: dict, name: str) -> Iterator[tuple]:
     """Yield (well, site, channel, key) of a plate's images in the user's own CSV."""
     names, barcode = {alias: channel for channel, alias in chosen.items()}, plate.get("barcode", plate["plate"])

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import tifffile
@@ -61,6 +62,15 @@ def check_raw(path: str | Path, where: str = "") -> None:
 
 
 MEND = "fetch it again: delete it and rerun, or leave the field out: a line plate/well/site in source.exclude"
+
+
+def raw_shape(handle: BinaryIO) -> tuple[int, int]:
+    """Return (height, width) in px of an open TIFF's first page, from its header; ValueError for what is none."""
+    try:
+        with tifffile.TiffFile(handle) as tif:
+            return tif.pages.first.imagelength, tif.pages.first.imagewidth
+    except Exception as error:
+        raise ValueError(f"expected a TIFF, found one that cannot be read ({error})") from error
 
 
 @contextlib.contextmanager
