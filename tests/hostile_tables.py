@@ -181,7 +181,7 @@ MAPS = [
            "x.txt: expected lines that name a perturbation, plate/well or plate/well/site of plate P1, found 2 that name nothing",
            "'P1/A01/9', 'P1/Z09 # a whole well'", "correct or remove them", exclude="{folder}/x.txt"),
     Case("exclusions", "what no plate of the study has", all_plates,
-         ("of this study, found 2 that name nothing", "'BRD-l', 'P7/A01/1'", "correct or remove them")),
+         ("of this study, found 2 that name nothing", "'BRD-l' (did you mean BRD-", "'P7/A01/1'", "correct or remove them")),
 ]  # fmt: skip
 
 
