@@ -15,6 +15,7 @@ from brightpaint import store
 from brightpaint.plates import fetch, fetch_illumination, illumination, prepare, quality, tabulate
 from hostile import Case
 from plates_fixture import PLATE, raw_image, source
+from tiffs_fixture import GREY, ONE_PAGE, ome
 
 CHANNELS, WELLS, SIDE = ["Brightfield", "DNA"], ["A01", "A02"], 32
 ILLUM = f"{PLATE['project']}/{PLATE['source']}/images/{PLATE['batch']}/illum/{PLATE['barcode']}"
@@ -110,6 +111,15 @@ def dark_stack(folder: Path, channels=CHANNELS, shape=(SIDE, SIDE), values=1.0) 
         writer.write(0, np.full((2, *shape), values, np.float32))
 
 
+def stacked(writer: str, planes: int) -> Case:
+    """A case of a file with one page that stands for several planes."""
+    return image(
+        f"{planes} planes in one page ({writer})", "quality",
+        lambda path, pixels: ONE_PAGE[writer](path, np.stack([pixels] * planes)),
+        WHERE, f"found {planes} page(s)", f"split its {planes} pages into files of one", "tabulate FOLDER --unpack",
+    )  # fmt: skip
+
+
 IMAGES = [
     image("a file cut short", "fetch", cut, "A02_s1_DNA.tif", WHERE[1:-1], "expected a whole TIFF", "truncated", MEND),
     image("a web page", "fetch", lambda path, _: path.write_text("<html>busy</html>"), WHERE[1:-1],
@@ -120,13 +130,16 @@ IMAGES = [
     image("a folder", "quality", lambda path, _: path.mkdir(), WHERE, "cannot be read", MEND),
     image("a link to nothing", "quality", lambda path, _: path.symlink_to("/none"), WHERE, "found nothing", MEND),
     image("colour", "illumination", lambda path, pixels: tifffile.imwrite(path, np.stack([pixels] * 3, -1), photometric="rgb"),
-          WHERE, "shape (32, 32, 3)", "export the images as 16-bit greyscale"),
+          WHERE, "shape (32, 32, 3)", "split its 3 channels into files of one", "tabulate FOLDER --unpack"),
     image("8 bits", "illumination", lambda path, pixels: tifffile.imwrite(path, (pixels // 256).astype(np.uint8)), WHERE,
           "type uint8", "16-bit greyscale, or", "python -m brightpaint.plates.tabulate FOLDER --unpack"),
     image("floating point", "quality", lambda path, pixels: tifffile.imwrite(path, pixels.astype(np.float32)), WHERE,
           "type float32", "16-bit greyscale"),
     image("two pages", "quality", lambda path, pixels: tifffile.imwrite(path, np.stack([pixels] * 2), metadata=None), WHERE,
           "2 page(s)", "split its 2 pages into files of one", "python -m brightpaint.plates.tabulate FOLDER --unpack"),
+    *(stacked(writer, planes) for planes, writer in enumerate(ONE_PAGE, 3)),
+    image("an OME description of more than it holds", "illumination", lambda path, pixels: ome(
+        path, pixels, sizes='SizeZ="4" SizeC="2" SizeT="1"'), WHERE, "8 page(s)", "split its 8 pages"),
     image("another size", "illumination", lambda path, pixels: store.write_raw(path, pixels[:16]), WHERE,
           "expected 32 x 32 px", "found 16 x 32", "a plate of their own"),
     image("more rows announced than are there", "quality", taller, WHERE, "expected a whole TIFF", MEND),
@@ -158,7 +171,6 @@ def unpacking(what: str, make, *words: str, channels=("GFP", "DNA")) -> Case:
 
 
 PAGES = np.arange(2 * SIDE * SIDE, dtype=np.uint16).reshape(2, SIDE, SIDE)
-GREY = {"photometric": "minisblack"}
 PLANES = [
     unpacking("floating point", lambda path: tifffile.imwrite(path, PAGES.astype(np.float32), **GREY), "A02.tif",
               "expected counts of 8 or 16 bits, found float32", "save raw counts as 16-bit"),
@@ -172,6 +184,8 @@ PLANES = [
         tifffile.imwrite(path, PAGES, imagej=True, metadata={"axes": "CYX"}),
         path.write_bytes(path.read_bytes().replace(b"images=2", b"images=9"))),
               "A02.tif", "say 9 planes, found 2", "copy it again"),
+    unpacking("an OME description of more than it holds", lambda path: ome(path, PAGES, sizes='SizeZ="3" SizeC="1" SizeT="1"'),
+              "A02.tif", "say 3 planes, found 2", "copy it again", "if those are all that it shall have", "--pages channel"),
     unpacking("cut short", lambda path: (tifffile.imwrite(path, PAGES, **GREY), path.write_bytes(path.read_bytes()[:3000])),
               "A02.tif", "truncated", "copy it again"),
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 
-from brightpaint.plates import index
+from brightpaint.plates import exclusions, index
 from hostile import Case, copied
 from plates_fixture import COMPOUNDS, IMAGES, LOAD_DATA, PLATEMAPS, file_name, index_settings, write_gallery
 
@@ -55,6 +55,14 @@ def cell(column: str, value: str):
         return "\n".join(map(",".join, lines)).encode() + b"\n"
 
     return change
+
+
+def all_plates(folder: Path):
+    mirror = copied(gallery, folder) / "mirror"
+    (mirror / "x.txt").write_text("BRD-l\nP7/A01/1\nbrd-2\n")
+    settings = index_settings(mirror, exclude=str(mirror / "x.txt"))
+    words = ["--settings", json.dumps({"source": settings["source"], "plates": [settings["plate"]]})]
+    return exclusions.main, [*words, "--table", folder / "out" / "exclusions.tsv"], [folder / "out" / "exclusions.tsv"]
 
 
 def load_data(what: str, change, *words: str) -> Case:
@@ -121,7 +129,7 @@ LOAD = [
     load_data("a row twice", lambda data: data + line_of(data, 1) + b"\n", "well A01, site 1", "found it listed twice",
               "take one out"),
     *(load_data(f"well {well}", cell("Metadata_Well", well), f"expected a well such as A01, found '{well}'", "correct the")
-      for well in ("A0", "A000", "1A", "AAA1", "$(touch x)", "А01")),
+      for well in ("A0", "A01.a1", "A000", "1A", "AAA1", "$(touch x)", "А01")),
     *(load_data(f"site {site[:12]}", cell("Metadata_Site", site), "well A01: expected a site number from 1", "correct the")
       for site in ("0", "-1", "1.5", "x", "9" * 400)),
     load_data("a file name with ..", cell("FileName_OrigDNA", "../../../../../../etc/passwd"), WHERE,
@@ -185,6 +193,12 @@ MAPS = [
            "x.txt: expected a text file", "save it as UTF-8", exclude="{folder}/x.txt"),
     listed("exclusions", "everything", lambda mirror: (mirror / "x.txt").write_text("DMSO\nBRD-1\nBRD-2\nBRD-3\n"),
            "plate P1: no images are left", "correct source.exclude", exclude="{folder}/x.txt"),
+    listed("exclusions", "fields and wells that are not there",
+           lambda mirror: (mirror / "x.txt").write_text("P1/A01/9\nP1/Z09 # a whole well\nBRD-1\n"),
+           "x.txt: expected lines that name a perturbation, plate/well or plate/well/site of plate P1, found 2 that name nothing",
+           "'P1/A01/9', 'P1/Z09 # a whole well'", "correct or remove them", exclude="{folder}/x.txt"),
+    Case("exclusions", "what no plate of the study has", all_plates,
+         ("of this study, found 2 that name nothing", "'BRD-l' (did you mean BRD-", "'P7/A01/1'", "correct or remove them")),
 ]  # fmt: skip
 
 

@@ -29,7 +29,8 @@ where, what was expected and found, and what to do), without a traceback; no out
 place before is still there.
 
 What looks odd and is read nevertheless: tables with Windows line ends or a byte order mark, wells such as `a1` and
-`A001` (both A01), sites such as `1.0`, big-endian and compressed TIFFs, links in your own folder of images.
+`A001` (both A01), sites such as `1.0`, big-endian and compressed TIFFs, links to files and to
+folders of images.
 
 | input | what is wrong with it | the sentence says |
 |---|---|---|

@@ -12,6 +12,7 @@ import tifffile
 from brightpaint import store
 from brightpaint.features import own_volumes
 from brightpaint.plates import prepare
+from tiffs_fixture import imagej_one_page
 
 
 def run(folder, *more, **changes):
@@ -67,6 +68,15 @@ def test_one_plane_of_labels_serves_all_planes_and_no_cell_is_a_file_of_none(vol
     assert run(folder, labels=folder / "flat.tif").masks[0, 0].sum(axis=(1, 2)).tolist() == [20] * 10
     tifffile.imwrite(folder / "none.tif", np.zeros_like(labels))
     assert len(run(folder, labels=folder / "none.tif")) == 0
+
+
+def test_a_volume_behind_one_page_has_all_its_planes(volume):
+    """ImageJ writes one page for a large stack, of which one plane was read: the same crops come from either file."""
+    folder, image, labels = volume
+    whole = run(folder, planes=4).images[:].copy()
+    imagej_one_page(folder / "b.tif", image[4:])
+    imagej_one_page(folder / "labels.tif", labels.astype(np.uint16), byteorder=">")
+    assert np.array_equal(run(folder, planes=4).images, whole)
 
 
 def test_what_does_not_fit_is_refused(volume):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -120,6 +121,19 @@ def test_ones_own_fields_are_counted_as_the_index_lists_them(tmp_path, monkeypat
         assert sizes[plate].fields == len(fields) and sizes[plate].known == "its table"
     found = {plate: extent.fields for plate, extent in sizes.items()}
     assert found == ({"001": 3, "1e5": 4, "T": 1} if exclude else {"001": 5, "1e5": 4, "T": 2})
+
+
+def test_a_plan_says_that_ones_own_images_are_not_square(tmp_path):
+    study = own_study(tmp_path)
+    for plate, shape in (("001", (520, 696)), ("1e5", (64, 64)), ("1", (64, 64))):
+        for path in tmp_path.glob(f"{plate}_*.tif"):
+            store.write_raw(path, np.zeros(shape, np.uint16))
+    found = {check.what: check for check in checks.images(study, tmp_path)}
+    assert (
+        not found["images of plate 001"].there
+        and "set prepare.grid (rows, columns) [3, 4]" in found["images of plate 001"].said
+    )
+    assert found["size of images"].said.startswith("64 x 64 px (1") and "images of plate T" not in found
 
 
 def test_a_plan_names_what_ones_own_table_lacks(tmp_path):

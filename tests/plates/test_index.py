@@ -630,3 +630,28 @@ def test_todays_metadata_have_many_targets_a_sample(real_data):
     assert not wells.isin(["NA", "nan"]).any(axis=None)
     kinds = wells["Metadata_control_type"].value_counts().to_dict()
     assert kinds == {"": 260, "negcon": 64, "poscon_diverse": 28, "poscon_cp": 26, "poscon_orf": 6}
+
+
+# --- images that will not fit ---
+
+
+def test_images_that_prepare_could_not_cut_are_told_by_the_index(tmp_path, monkeypatch):
+    mirror, out = write_gallery(tmp_path / "mirror", sites=1, shape=(52, 69)), tmp_path / "P1.parquet"
+    words = [
+        "--settings",
+        json.dumps(index_settings(mirror)),
+        "--index",
+        str(out),
+        "--missing",
+        str(tmp_path / "P1.tsv"),
+    ]
+    cutting = {"grid": [1, 1], "size_px": 32, "pixel_size_um": None, "raw_pixel_um": {"": 0.65, "P1": 0.598}}
+    monkeypatch.setenv("BRIGHTPAINT_PREPARE", json.dumps(cutting))
+    with pytest.raises(
+        ValueError, match=r"plate P1, .*\.tif: raw images are 52 x 69 px.* set prepare.pixel_size_um 0.971 or less"
+    ):
+        index.main(words)
+    assert not out.exists()
+    monkeypatch.setenv("BRIGHTPAINT_PREPARE", json.dumps({**cutting, "pixel_size_um": 0.971}))
+    index.main(words)
+    assert out.exists()

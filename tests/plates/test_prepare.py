@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -163,6 +164,23 @@ def test_a_field_too_small_for_the_pixel_size_is_refused():
     with pytest.raises(ValueError, match=message):
         prepare.check_size((100, 90), settings)
     prepare.check_size((128, 200), settings)
+
+
+@pytest.mark.parametrize(
+    ("shape", "grid"), [((520, 696), [3, 4]), ((2160, 2560), [5, 6]), ((1040, 1392), [3, 4]), ((696, 520), [4, 3])]
+)
+def test_images_that_are_not_square_are_refused_with_a_grid_and_a_pixel_size_that_fit(shape, grid):
+    settings = {**SETTINGS, "size_px": 256, "grid": [1, 1], "pixel_size_um": None, "raw_pixel_um": 0.65}
+    with pytest.raises(
+        ValueError, match=r"raw images are .*; expected square ones: set prepare.grid .*, or prepare.pixel"
+    ) as refused:
+        prepare.check_size(shape, settings)
+    assert f"(rows, columns) {grid} (" in str(refused.value)
+    prepare.check_size(shape, {**settings, "grid": grid})
+    um = float(re.search(r"prepare.pixel_size_um ([0-9.]+) or less", str(refused.value))[1])
+    prepare.check_size(shape, {**settings, "pixel_size_um": um})
+    with pytest.raises(ValueError, match=rf"are too small: .* or prepare.pixel_size_um to {um} or less"):
+        prepare.check_size(shape, {**settings, "pixel_size_um": um * 1.01})
 
 
 # --- the command ---

@@ -10,11 +10,11 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from brightpaint.plates import patience, sources
+from brightpaint.plates import index, patience, sources
 from brightpaint.plates.folder import FolderSource
 from brightpaint.plates.keys import check_key
 from faulty_s3 import Proxy
-from plates_fixture import IMAGES, source, write_gallery
+from plates_fixture import IMAGES, index_settings, source, write_gallery
 
 
 @pytest.fixture(scope="module")
@@ -224,3 +224,51 @@ def test_a_list_and_a_table_survive_passing_faults(bucket, monkeypatch):
         assert len(listed) == 32
         key = min(listed)
         assert opened.read(key) == (bucket[1] / key).read_bytes()
+
+
+# --- links to folders ---
+
+
+def test_a_linked_plate_of_a_mirror_is_found(tmp_path):
+    """Its images lie on another disk, with a link in their place: each was said not to be there."""
+    mirror, away = write_gallery(tmp_path / "mirror"), tmp_path / "other disk" / "run 7"
+    away.parent.mkdir()
+    (mirror / IMAGES).rename(away)
+    (mirror / IMAGES).symlink_to(away)
+    opened = FolderSource(mirror)
+    before = FolderSource(write_gallery(tmp_path / "plain"))
+    assert opened.list(IMAGES + "/") == before.list(IMAGES + "/") and len(opened.list(IMAGES + "/")) == 32
+    for prefix in (IMAGES[:-3], IMAGES.rpartition("/")[0] + "/", ""):
+        assert opened.list(prefix).keys() == before.list(prefix).keys()
+    table, lacking = index.index_plate(index_settings(mirror))
+    assert len(table) and lacking.empty
+
+
+def write_files(folder, *names: str):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"II")
+    return folder
+
+
+def test_links_are_followed_once_and_never_in_circles(tmp_path):
+    here, away = write_files(tmp_path / "here", "P1/a.tif"), write_files(tmp_path / "away", "P2/b.tif", "P3/sub/c.tif")
+    links = {"here/P2": away / "P2", "here/more": away, "here/up": tmp_path, "here/P1/self": here / "P1",
+             "here/latest": here / "P1", "away/P3/back": here, "away/P3/top": away, "away/P3/newest": away / "P3/sub",
+             "here/round": tmp_path / "here/round", "here/nothing": tmp_path / "none"}  # fmt: skip
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    found = sorted(FolderSource(here).list(""))
+    assert found == ["P1/a.tif", "P2/b.tif", "more/P2/b.tif", "more/P3/sub/c.tif"]
+
+
+def test_two_names_of_one_folder_outside_are_two_folders(tmp_path):
+    away, here = write_files(tmp_path / "away", "x.tif"), write_files(tmp_path / "here", "real/y.tif")
+    for name in ("A", "B"):
+        (here / name).symlink_to(away)
+    (here / "re").symlink_to(here / "real")
+    (here / "other").symlink_to(here / "real")
+    assert sorted(FolderSource(here).list("")) == ["A/x.tif", "B/x.tif", "real/y.tif"]
+    assert sorted(FolderSource(here).list("re")) == ["real/y.tif"]  # the link is another name of what is listed
+    assert sorted(FolderSource(here).list("oth")) == ["other/y.tif"]  # here it is the only one
+    assert sorted(FolderSource(here).list("other/")) == ["other/y.tif"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from brightpaint import store
-from brightpaint.plates import index, tabulate
+from brightpaint.plates import index, platemaps, tabulate
+from brightpaint.study import schema
+from conftest import ROOT
 from plates_fixture import SHAPE, index_settings, raw_image
 
 GUID = "2B0D4AC9-0A62-4B5E-9D6C-3E9F6F7B2C11"
@@ -17,8 +19,12 @@ GUID = "2B0D4AC9-0A62-4B5E-9D6C-3E9F6F7B2C11"
         ("BR00117035__2021-05-02T16_02_51-Measurement1/Images/r01c01f01p01-ch7sk1fk1fl1.tiff",
          ("BR00117035", "A01", 1, 7, 1, 1)),
         ("Images/r16c24f09p03-ch10sk2fk1fl1.tiff", ("", "P24", 9, 10, 3, 2)),
+        ("My Plate 1/Images/r02c11f03p02-ch01t01.tiff", ("My Plate 1", "B11", 3, 1, 2, 1)),
+        ("r32c48f01p01-ch12t03.tif", ("", "AF48", 1, 12, 1, 3)),
         ("r27c01f01p01-ch1sk1fk1fl1.tiff", ("", "AA01", 1, 1, 1, 1)),
         ("1053601756/1053601756_A01_T0001F001L01A06Z01C06.tif", ("1053601756", "A01", 1, 6, 1, 1)),
+        ("P1_Aa01_T0001F001L01A06Z01C06.tif", ("P1", "Aa01", 1, 6, 1, 1)),
+        ("Plate_Aa01_s1_w1.tif", ("Plate", "Aa01", 1, 1, 1, 1)),
         ("my_plate_2_P24_T0003F012L01A02Z11C03.tif", ("my_plate_2", "P24", 12, 3, 11, 3)),
         (f"Plate_A01_s1_w1{GUID}.tif", ("Plate", "A01", 1, 1, 1, 1)),
         (f"2021/10512/TimePoint_1/ZStep_3/my plate_H12_s4_w2{GUID}.tif", ("my plate", "H12", 4, 2, 3, 1)),
@@ -140,3 +146,104 @@ def test_the_command_makes_a_table_that_the_index_reads(tmp_path):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ValueError, match="none: there is no such folder; expected one with a microscope's TIFFs"):
         tabulate.main([str(tmp_path / "none"), "--channels", "1=DNA", "--table", str(tmp_path / "x.csv")])
+
+
+def test_linked_plate_folders_are_listed(tmp_path):
+    """Two plates of an export that lie on other disks: 4 of 4 TIFFs were listed, and these two plates were gone."""
+    for n, plate in enumerate(("BR1", "BR2", "BR3", "BR4")):
+        folder = tmp_path / ("export" if n < 2 else "disk 2") / f"{plate}__2021-05-02-Measurement1"
+        for name in phenix(planes=(1,), channels=(1,), wells=("r01c01",)):
+            file = folder / "Images" / name.rpartition("/")[2]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+        if n >= 2:
+            (tmp_path / "export" / folder.name).symlink_to(folder)
+    assert len(tabulate.list_files(tmp_path / "export")[0]) == 8
+    assert set(table(tabulate.list_files(tmp_path / "export")[0], "1=DNA")["plate"]) == {"BR1", "BR2", "BR3", "BR4"}
+    (tmp_path / "export" / "BR5").symlink_to(tmp_path / "gone")
+    with pytest.raises(ValueError, match="export/BR5: a link to .*gone, where nothing is; mend the link, or remove it"):
+        tabulate.list_files(tmp_path / "export")[0]
+
+
+def test_a_plate_with_blanks_in_its_name_gets_one_that_the_plate_table_can_hold(tmp_path):
+    files = [file.replace("BR1__", "My Plate 1 (new)__") for file in phenix()]
+    found = table(files, "1=DNA,5=BF")
+    assert set(found["plate"]) == {"My_Plate_1_new_"} and found["file"].str.startswith("My Plate 1 (new)__").all()
+    row = {"plate": "My_Plate_1_new_", "role": "study"}
+    assert schema.validate(row, ROOT / "workflow/schemas/plates.schema.yaml", "plates.tsv") == row
+    assert set(table(files, "1=DNA,5=BF", plate="Ma plaque n. 2")["plate"]) == {"Ma_plaque_n_2"}
+    other = [file.replace("BR1__", "My.Plate.1 (new)__") for file in phenix(wells=("r03c03",))]
+    with pytest.raises(
+        ValueError, match=r"plates 'My Plate 1 \(new\)', 'My.Plate.1 \(new\)' can't be told apart .*--plate NAME"
+    ):
+        table(files + other, "1=DNA,5=BF")
+    for plate in ("My Plate 1", "My_Plate_1"):  # as tabulate has it, or written by hand
+        store.write_raw(tmp_path / "a.tif", raw_image("a.tif", SHAPE))
+        (tmp_path / "images.csv").write_text(f"plate,well,site,channel,file\n{plate},A01,1,DNA,a.tif\n")
+        settings = index_settings(
+            tmp_path,
+            ["DNA"],
+            {"plate": "My_Plate_1", "role": "study"},
+            layout="table",
+            table=str(tmp_path / "images.csv"),
+        )
+        assert index.index_plate(settings)[0]["Metadata_Plate"].tolist() == ["My_Plate_1"]
+
+
+def image_of(channel: int, plane: int, more: str) -> str:
+    return (
+        f"<Image Version='1'><id>x</id><State>Ok</State><URL>r01c01f01p{plane:02d}-ch{channel}sk1fk1fl1.tiff</URL><Row>1</Row>"
+        f"<PlaneID>{plane}</PlaneID><ChannelID>{channel}</ChannelID><PositionZ Unit='m'>{(2 - plane) * 6e-6}</PositionZ>{more}"
+        "</Image>"
+    )
+
+
+OLD = "<ChannelName>BF</ChannelName><ImageResolutionX Unit='m'>5.9797E-07</ImageResolutionX>"
+ONCE = f"<Maps><Map><Entry ChannelID='5'>{OLD}<CameraType>x</CameraType></Entry></Map></Maps>"
+
+
+@pytest.mark.parametrize(("name", "once", "each"), [("Index.xml", "", OLD), ("Index.idx.xml", ONCE, "")])
+def test_an_index_beside_the_images_of_a_phenix_tells_pixels_and_planes(tmp_path, caplog, name, once, each):
+    folder = tmp_path / "BR1__2021" / "Images"
+    folder.mkdir(parents=True)
+    images = "".join(image_of(5, plane, each) for plane in (1, 2, 3))
+    text = f"<EvaluationInputData xmlns='http://www.perkinelmer.com/PEHH/HarmonyV5'>{once}<Images>{images}</Images></EvaluationInputData>"
+    (folder / name).write_text(text)
+    for plane in (1, 2):
+        (folder / f"r01c01f01p{plane:02d}-ch5sk1fk1fl1.tiff").touch()
+    words = [str(tmp_path), "--channels", "5z1=Brightfield_H,5z2=Brightfield", "--table", str(tmp_path / "images.csv")]
+    with caplog.at_level("INFO"):
+        tabulate.main(words)
+    assert f"BR1__2021/Images/{name}: a pixel is 0.598 um: set pixel_size_um to it" in caplog.text
+    assert "channel 5 (BF): planes from the lowest: 3 (-6 um), 2 (+0 um), 1 (+6 um)" in caplog.text
+    assert "1 of its 3 images are not there, first r01c01f01p03-ch5sk1fk1fl1.tiff" in caplog.text
+    (folder / name).write_text(text[:400])
+    with pytest.raises(
+        ValueError, match=rf"{name}: expected the index of a Harmony export, found one .*; copy it again, or take"
+    ):
+        tabulate.main(words)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "expected"),
+    [
+        ("*{well}_s{site}.tif", "img_AA01_s12.tif", {"well": "AA01", "site": 12}),
+        ("*{well}_*{site}.tif", "img_Aa01_s12.tif", {"well": "Aa01", "site": 12}),
+        ("{plate}{well}_{site}.tif", "P1Aa01_3.tif", {"plate": "P1", "well": "Aa01", "site": 3}),
+        ("img{well}.tif", "imgA01.tif", {"well": "A01"}),
+        ("*_{site}z{plane}.tif", "x_10z11.tif", {"site": 10, "plane": 11}),
+    ],
+)
+def test_what_stands_before_takes_nothing_of_a_well_or_number(pattern, name, expected):
+    """`*` took the first letter of row AA, so that row 27 was row 1, and the first digits of a site."""
+    assert tabulate.pattern_parser(pattern)(name) == expected
+
+
+def test_wells_of_1536_are_read_and_quarters_refused_with_what_is_read():
+    files = [f"P_{well}_s1_w1.tif" for well in ("Aa01", "AB2", "AF48")]
+    found = tabulate.tabulate(files, {(1, None): "DNA"}, parser=tabulate.pattern_parser("{plate}_{well}_s{site}_*.tif"))
+    assert list(found["well"]) == ["AA01", "AB02", "AF48"]
+    with pytest.raises(
+        ValueError, match="well such as A01, found 'A01.a1'; .*Aa1 or AA01 as row 27.*A01.a1 is not read: give row"
+    ):
+        platemaps.normal_well("A01.a1", "x.csv")

@@ -7,21 +7,10 @@ import pytest
 import tifffile
 
 from brightpaint import store
+from tiffs_fixture import GREY, ONE_PAGE, imagej_one_page, ome
 
 SHAPE = (16, 24)
 COUNTS = np.random.default_rng(0).integers(0, 60000, (3, 2, *SHAPE), dtype=np.uint16)  # (Z, C, H, W)
-GREY = {"photometric": "minisblack"}
-
-
-def single_page(path, images) -> None:
-    """Write an ImageJ hyperstack as ImageJ writes large ones: one page, the planes of which follow one another."""
-    tifffile.imwrite(path, images, imagej=True, metadata={"axes": "ZCYX"})
-    with tifffile.TiffFile(path) as tif:
-        assert len(tif.pages) == 6
-        start, at, tags = tif.pages.first.dataoffsets[0], tif.pages.first.offset, len(tif.pages.first.tags)
-    data = bytearray(path.read_bytes())
-    data[at + 2 + 12 * tags : at + 6 + 12 * tags] = bytes(4)  # no next page
-    path.write_bytes(data[: start + images.nbytes])
 
 
 WRITERS = {
@@ -29,7 +18,7 @@ WRITERS = {
     "tifffile's shape": ("Q", lambda path: tifffile.imwrite(path, COUNTS[:, 0], **GREY)),
     "tifffile's axes": ("ZC", lambda path: tifffile.imwrite(path, COUNTS, metadata={"axes": "ZCYX"}, **GREY)),
     "ImageJ": ("ZC", lambda path: tifffile.imwrite(path, COUNTS, imagej=True, metadata={"axes": "ZCYX"})),
-    "ImageJ, one page": ("ZC", lambda path: single_page(path, COUNTS)),
+    "ImageJ, one page": ("ZC", lambda path: imagej_one_page(path, COUNTS, "ZCYX")),
     "ImageJ, big-endian": ("ZC", lambda path: tifffile.imwrite(
         path, COUNTS, imagej=True, byteorder=">", metadata={"axes": "ZCYX"})),
     "ImageJ, times": ("TC", lambda path: tifffile.imwrite(path, COUNTS, imagej=True, metadata={"axes": "TCYX"})),
@@ -68,15 +57,76 @@ def test_each_plane_is_read_as_it_was_written(tmp_path, writer):
             np.testing.assert_array_equal(file.plane(number), EXPECTED[axes][number])
 
 
-def test_one_page_that_stands_for_several_is_no_single_image(tmp_path):
-    single_page(tmp_path / "x.tif", COUNTS)
-    with pytest.raises(ValueError, match=r"expected one 16-bit greyscale page, found 6 page\(s\) of shape \(16, 24\)"):
+@pytest.mark.parametrize("writer", ONE_PAGE)
+def test_one_page_that_stands_for_several_is_no_single_image(tmp_path, writer):
+    """It is refused by the planes that it says it has, with what splits them, and every plane of it can be had."""
+    images, path = COUNTS.reshape(-1, *SHAPE), tmp_path / "x.tif"
+    ONE_PAGE[writer](path, images)
+    with tifffile.TiffFile(path) as tif:
+        assert len(tif.pages) == 1
+    with pytest.raises(
+        ValueError, match=r"one 16-bit greyscale page, found 6 page\(s\) of shape \(16, 24\)"
+    ) as refused:
+        store.read_raw(path)
+    assert "split its 6 pages" in str(refused.value) and "--unpack" in str(refused.value)
+    assert "export the images as 16-bit" not in str(refused.value)
+    for by_page in (False, True):
+        with store.open_hyperstack(path, by_page=by_page) as file:
+            assert len(file) == 6 and not file.plain and (not by_page or file.axes == "I")
+            for number in (*range(6), 0):
+                np.testing.assert_array_equal(file.plane(number), images[number])
+
+
+@pytest.mark.parametrize("by_page", [False, True])
+@pytest.mark.parametrize("writer", ONE_PAGE)
+def test_one_page_with_too_few_planes_behind_it_is_truncated(tmp_path, writer, by_page):
+    ONE_PAGE[writer](tmp_path / "x.tif", COUNTS.reshape(-1, *SHAPE))
+    with tifffile.TiffFile(tmp_path / "x.tif") as tif:
+        start, nbytes = tif.pages.first.dataoffsets[0], tif.pages.first.nbytes
+    data = (tmp_path / "x.tif").read_bytes()
+    (tmp_path / "x.tif").write_bytes(data[: start + 3 * nbytes - 9])
+    with pytest.raises(ValueError, match="x.tif: truncated: its metadata say 6 planes, found [12]; copy it again"):
+        with store.open_hyperstack(tmp_path / "x.tif", by_page=by_page):
+            pass
+    with pytest.raises(ValueError, match=r"found 6 page\(s\)"):
         store.read_raw(tmp_path / "x.tif")
-    with (
-        pytest.raises(ValueError, match="say 6 planes, found 1"),
-        store.open_hyperstack(tmp_path / "x.tif", by_page=True),
-    ):
-        pass
+
+
+@pytest.mark.parametrize("byteorder", "<>")
+@pytest.mark.parametrize(
+    ("sizes", "pages", "said"),
+    [
+        ('SizeZ="5" SizeC="1" SizeT="1"', 1, 5),
+        ('SizeZ="1" SizeC="3" SizeT="1"', 1, 3),
+        ('SizeZ="1" SizeC="1" SizeT="4"', 1, 4),
+        ('SizeZ="3" SizeC="2" SizeT="2"', 1, 12),
+        ('SizeZ="3" SizeC="2" SizeT="1"', 3, 6),
+    ],
+)
+def test_an_ome_description_of_more_planes_than_pages_is_no_single_image(tmp_path, sizes, pages, said, byteorder):
+    ome(tmp_path / "x.tif", COUNTS.reshape(-1, *SHAPE)[:pages], sizes=sizes, byteorder=byteorder)
+    with pytest.raises(ValueError, match=rf"found {said} page\(s\) of shape \(16, 24\)"):
+        store.read_raw(tmp_path / "x.tif")
+    with pytest.raises(ValueError, match=rf"say {said} planes, found {pages}; .*if those are all .*--pages channel"):
+        with store.open_hyperstack(tmp_path / "x.tif"):
+            pass
+    with store.open_hyperstack(tmp_path / "x.tif", by_page=True) as file:
+        assert len(file) == pages
+
+
+def test_more_pages_than_one_but_fewer_than_the_file_says_are_counted_as_it_says(tmp_path):
+    spoilt(tmp_path / "x.tif", "ImageJ", lambda data: data.replace(b"images=6", b"images=8"))
+    with pytest.raises(ValueError, match=r"found 8 page\(s\)"):
+        store.read_raw(tmp_path / "x.tif")
+
+
+@pytest.mark.parametrize(
+    "words", ["images=4\n", "channels=4\n", "slices=4\n", "frames=2\nslices=2\n", "images=1\nchannels=2\nslices=2\n"]
+)
+def test_any_of_imagejs_words_tells_that_there_is_more(tmp_path, words):
+    tifffile.imwrite(tmp_path / "x.tif", COUNTS[0, 0], description=f"ImageJ=1.54f\n{words}", metadata=None)
+    with pytest.raises(ValueError, match=r"found 4 page\(s\) of shape"):
+        store.read_raw(tmp_path / "x.tif")
 
 
 @pytest.mark.parametrize(("dtype", "plain"), [(np.uint16, True), (np.uint8, False)])
@@ -163,26 +213,24 @@ def test_fewer_planes_than_the_file_says_are_refused(tmp_path, writer, change, m
             pass
 
 
-def test_planes_that_lie_in_other_files_are_not_taken(tmp_path):
-    """One OME-TIFF a channel: the metadata of each describe all."""
-    names = ["a.ome.tif", "b.ome.tif"]
-    for name, image in zip(names, COUNTS[0]):
-        tifffile.imwrite(tmp_path / name, image, ome=False, metadata=None, **GREY)
-    files = "".join(
-        f'<TiffData FirstC="{n}" IFD="0" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{n}</UUID></TiffData>'
-        for n, name in enumerate(names)
-    )
-    xml = (
-        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:0"><Image ID="Image:0">'
-        '<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="24" SizeY="16" SizeC="2" SizeZ="1" SizeT="1">'
-        f"{files}</Pixels></Image></OME>"
-    )
-    tifffile.imwrite(tmp_path / names[0], COUNTS[0, 0], description=xml, metadata=None, **GREY)
+FILES = "".join(
+    f'<TiffData FirstC="{n}" IFD="0" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{n}</UUID></TiffData>'
+    for n, name in enumerate(["a.ome.tif", "b.ome.tif"])
+)
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_planes_that_lie_in_other_files_are_not_taken(tmp_path, both):
+    """One OME-TIFF a channel: the metadata of each describe all, and each is a single image all the same."""
+    ome(tmp_path / "a.ome.tif", COUNTS[0, 0], sizes='SizeC="2" SizeZ="1" SizeT="1"', blocks=FILES)
+    if both:
+        ome(tmp_path / "b.ome.tif", COUNTS[0, 1], sizes='SizeC="2" SizeZ="1" SizeT="1"', blocks=FILES)
     with pytest.raises(ValueError, match="a.ome.tif: its metadata name planes in other files; .*--pages channel"):
-        with store.open_hyperstack(tmp_path / names[0]):
+        with store.open_hyperstack(tmp_path / "a.ome.tif"):
             pass
-    with store.open_hyperstack(tmp_path / names[0], by_page=True) as file:
+    with store.open_hyperstack(tmp_path / "a.ome.tif", by_page=True) as file:
         assert len(file) == 1 and file.plain
+    np.testing.assert_array_equal(store.read_raw(tmp_path / "a.ome.tif"), COUNTS[0, 0])
 
 
 def test_a_page_that_cannot_be_unpacked_is_named(tmp_path):

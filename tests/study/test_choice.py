@@ -15,13 +15,14 @@ from brightpaint.study import choice
         ("A01:B02,P24", ["A01", "A02", "B01", "B02", "P24"]),
         ("B02:A01", ["A01", "A02", "B01", "B02"]),
         ("Z01:AA01", ["Z01", "AA01"]),
+        ("Aa01, aB1,AF48", ["AA01", "AB01", "AF48"]),
     ],
 )
 def test_wells_and_blocks(text, wells):
     assert choice.parse_wells(text) == wells
 
 
-@pytest.mark.parametrize("text", ["", "A", "A00", "A01:B01:C01", "1A", "A01,,B01"])
+@pytest.mark.parametrize("text", ["", "A", "A00", "A01:B01:C01", "1A", "A01,,B01", "A01.a1"])
 def test_malformed_wells_are_refused(text):
     with pytest.raises(ValueError, match="expected wells such as A01 or blocks such as A01:D06, found"):
         choice.parse_wells(text)
@@ -37,12 +38,6 @@ def test_rows_overlap_where_wells_and_sites_both_do():
     assert not choice.overlap({"wells": "A01:A06"}, {"wells": "B01:B06"})
     assert not choice.overlap({"wells": "A01", "sites": "1"}, {"wells": "A01", "sites": "2,3"})
     assert choice.overlap({"wells": "A01", "sites": "1,2"}, {"sites": "2"})
-
-
-def test_fields_are_named_by_plate_or_barcode():
-    names = {"P1/A01/1", "code/B02/12", "other/A01/2", "BRD-1", "P1/A01"}
-    assert choice.excluded_fields(names, {"plate": "P1", "barcode": "code"}) == {("A01", 1), ("B02", 12)}
-    assert choice.excluded_fields({"P1/a1/01", "P1/aa002/3", "P1/A0/1"}, {"plate": "P1"}) == {("A01", 1), ("AA02", 3)}
 
 
 def test_tiles_of_a_region():

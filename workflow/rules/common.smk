@@ -36,11 +36,22 @@ SWEPT = [point["name"] for point in STUDY.sweep_points]
 PAINTED = "|".join(STUDY.arms + SWEPT)
 
 
+def for_prefix(chosen):
+    """JSON for the shell prefix, which Snakemake formats: braces are doubled."""
+    return shlex.quote(json.dumps(chosen, sort_keys=True)).replace("{", "{{").replace("}", "}}")
+
+
 def computing():
-    """JSON of how networks are computed, for the shell prefix, which Snakemake formats: braces are doubled."""
-    keys = ("precision", "compile", "prefetch", "save_every_s")
-    chosen = json.dumps({key: CONFIG["compute"][key] for key in keys}, sort_keys=True)
-    return shlex.quote(chosen).replace("{", "{{").replace("}", "}}")
+    """How networks are computed."""
+    return {key: CONFIG["compute"][key] for key in ("precision", "compile", "prefetch", "save_every_s")}
+
+
+def cutting():
+    """How fields will be cut, so that `index` can say that images do not fit: {plate: um} where it is not the study's ("")."""
+    pixels = {name: float(row["pixel_size_um"]) for name, row in STUDY.plates.items() if "pixel_size_um" in row}
+    return {key: CONFIG["prepare"][key] for key in ("grid", "size_px", "pixel_size_um")} | {
+        "raw_pixel_um": {"": CONFIG["pixel_size_um"], **pixels}
+    }
 
 
 # PYTHONPATH, not PATH: an environment that Snakemake activates must keep its own python.
@@ -50,7 +61,7 @@ shell.prefix(
     f"export OMP_NUM_THREADS={CONFIG['compute']['torch_threads']}; "
     # Not params: what changes no result must rerun nothing.
     f"export BRIGHTPAINT_DEVICE={CONFIG['compute']['device']} BRIGHTPAINT_WORKERS={CONFIG['source']['workers']}; "
-    f"export BRIGHTPAINT_COMPUTE={computing()}; "
+    f"export BRIGHTPAINT_COMPUTE={for_prefix(computing())} BRIGHTPAINT_PREPARE={for_prefix(cutting())}; "
     # What starts a training: python, or torchrun with one process a GPU. Rules `exec` it: a shell in between dies of SIGTERM
     # at once, its job counts as ended, and SLURM kills what is left of it before the training has saved itself.
     'launch() ( if [ "$1" -gt 1 ]; then echo "python -m torch.distributed.run --standalone --nproc-per-node $1 -m"; '

@@ -47,6 +47,27 @@ rule index:
 keep("plates", of_used_plates("<resources>/index/{plate}.parquet", "<results>/missing/{plate}.tsv"))
 
 
+rule exclusions:
+    """Check that each line of source.exclude names something of the study."""
+    input:
+        expand("<resources>/truth/{plate}.tsv", plate=STUDY.used_plates() if simulated() else []),
+        excluded_file(),
+    output:
+        "<results>/tables/exclusions.tsv",
+    log:
+        "<logs>/exclusions.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=excluded_lines(),
+    shell:
+        "python -m brightpaint.plates.exclusions --settings {params.settings:q} --table {output:q} 2> {log:q}"
+
+
+if CONFIG["source"]["exclude"]:
+    keep("plates", lambda: ["<results>/tables/exclusions.tsv"])
+
+
 rule fetch:
     """Copy the files of an index here, every one verified."""
     input:

@@ -14,6 +14,8 @@ from brightpaint import store
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.features.cellpose import find_python
 from brightpaint.features.cellprofiler import find_command
+from brightpaint.plates import own_table
+from brightpaint.plates.tiles import check_size
 from brightpaint.study.study import Study
 
 REMEMBERED_S = 200  # the plugin looks after 180 s at the latest
@@ -135,6 +137,30 @@ def images(study: Study, root: Path) -> Iterator[Check]:
         if path and "://" not in path:
             there = (root / path).exists()
             yield Check(f"source.{key}", there, path if there else f"{path} is not there; correct source.{key}")
+    if source["layout"] == "table" and "://" not in (source["url"] or "").removeprefix("file://"):
+        yield from shapes(study, root)
+
+
+def shapes(study: Study, root: Path) -> Iterator[Check]:
+    """Check that the first image of each plate of one's own can be cut into square tiles; say of each size once."""
+    source, seen = study.config["source"], set()
+    folder, table = root / source["url"].removeprefix("file://"), str(root / (source["table"] or ""))
+    if not (folder.is_dir() and Path(table).is_file()):
+        return
+    for plate, file in own_table.first_files(table, {name: study.plates[name] for name in study.used_plates()}).items():
+        try:
+            with open(folder / file, "rb") as handle:
+                shape = store.raw_shape(handle)
+        except (ValueError, OSError):
+            continue  # the rules index and fetch say what is wrong with it
+        try:
+            check_size(shape, {**study.config["prepare"], "raw_pixel_um": study.pixel_size_um(plate)})
+        except ValueError as error:
+            yield Check(f"images of plate {plate}", False, f"{file}: {error}")
+        else:
+            if shape not in seen:
+                yield Check("size of images", True, f"{shape[0]} x {shape[1]} px ({file})")
+            seen.add(shape)
 
 
 def disk(study: Study, peak_bytes: float, root: Path) -> Check:

@@ -36,11 +36,9 @@ class FolderSource:
 
         Without the / it is of every file whose key begins so.
         """
-        folder, slash, _ = prefix.rpartition("/")
-        for path, size in _files_below(os.path.join(self.root, folder)):
-            key = folder + slash + path
-            if key.startswith(prefix):
-                yield key, Entry(size)
+        folder, slash, begins = prefix.rpartition("/")
+        for path, size in files_below(os.path.join(self.root, folder), begins):
+            yield folder + slash + path, Entry(size)
 
     def list(self, prefix: str) -> dict[str, Entry]:
         """Return what `walk` yields, sorted."""
@@ -73,18 +71,63 @@ class FolderSource:
         return b"".join(self.chunks(key))
 
 
-def _files_below(folder: str) -> Iterator[tuple[str, int]]:
-    """Yield (path below it, size) of the files in a folder, without a list of them; links to folders are not followed.
+def files_below(folder: str | Path, begins: str = "", *, whole: bool = False) -> Iterator[tuple[str, int]]:
+    """Yield (path below it, size) of the files in a folder, without a list of them.
 
-    A folder that is not there, or may not be read, has none.
+    Links to folders are followed, but for a folder that is listed under its own name too, or that the link lies in.
+
+    Parameters
+    ----------
+    begins : with what the names directly in the folder begin
+    whole : raise ValueError for a link to nothing and a folder that may not be read; they are passed over otherwise
     """
+    real = [os.path.realpath(folder)]
+    if begins:  # what lies beside is not listed, and may be linked to
+        names = [name for name in _names(folder, whole) if name.startswith(begins)]
+        paths = [os.path.join(folder, name) for name in names]
+        real = [os.path.realpath(path) for path in paths if os.path.isdir(path) and not os.path.islink(path)]
+    yield from _below(folder, begins, whole, tuple(real))
+
+
+def _names(folder: str | Path, whole: bool) -> list[str]:
+    """Return the names in a folder; none where it is not there."""
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        if whole:
+            raise ValueError(
+                f"{folder}: not a folder that can be read ({error.strerror}); mend its permissions"
+            ) from None
+        return []
+
+
+def _below(folder: str | Path, begins: str, whole: bool, listed: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+    """Yield as `files_below` does; `listed` are the real folders that are listed all the way down."""
     with contextlib.ExitStack() as opened:
         try:
             there = opened.enter_context(os.scandir(folder))
         except (FileNotFoundError, NotADirectoryError, PermissionError):
+            _names(folder, whole)
             return
         for entry in there:
-            if entry.is_dir(follow_symlinks=False):
-                yield from ((f"{entry.name}/{path}", size) for path, size in _files_below(entry.path))
-            elif entry.is_file():
+            if not entry.name.startswith(begins):
+                continue
+            real = listed
+            if entry.is_symlink():
+                target = os.path.realpath(entry.path)
+                if whole and not os.path.exists(entry.path):
+                    raise ValueError(
+                        f"{entry.path}: a link to {os.readlink(entry.path)}, where nothing is; mend the link, or remove it"
+                    )
+                if any(_within(target, one) or _within(one, target) for one in listed) and os.path.isdir(target):
+                    continue
+                real = (*listed, target)
+            if os.path.isdir(entry.path):
+                below = _below(entry.path, "", whole, real)
+                yield from ((f"{entry.name}/{path}", size) for path, size in below)
+            elif os.path.isfile(entry.path):
                 yield entry.name, entry.stat().st_size
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

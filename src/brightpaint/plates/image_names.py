@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
@@ -9,21 +10,25 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from brightpaint.plates import platemaps
+from brightpaint.plates.keys import check_key
 from brightpaint.plates.own_table import TABLE_COLUMNS
 from brightpaint.study import choice
+from brightpaint.study.plate_table import safe_name
 
+log = logging.getLogger(__name__)
 PHENIX = re.compile(
-    r"r(?P<row>\d+)c(?P<column>\d+)f(?P<site>\d+)p(?P<plane>\d+)-ch(?P<channel>\d+)sk(?P<time>\d+)fk\d+fl\d+"
+    r"r(?P<row>\d+)c(?P<column>\d+)f(?P<site>\d+)p(?P<plane>\d+)-ch(?P<channel>\d+)"
+    r"(?:sk(?P<time>\d+)fk\d+fl\d+|t(?P<timepoint>\d+))"  # Harmony to 5.1, from 5.2
 )
 YOKOGAWA = re.compile(
-    r"(?P<plate>.+)_(?P<well>[A-Z]{1,2}\d{2})_T(?P<time>\d+)F(?P<site>\d+)L\d+A\d+Z(?P<plane>\d+)C(?P<channel>\d+)"
+    r"(?P<plate>.+)_(?P<well>[A-Z][A-Za-z]?\d{2})_T(?P<time>\d+)F(?P<site>\d+)L\d+A\d+Z(?P<plane>\d+)C(?P<channel>\d+)"
 )
 GUID = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 IMAGEXPRESS = re.compile(
-    rf"(?P<plate>.+?)_(?P<well>[A-Z]{{1,2}}\d{{2}})(?:_s(?P<site>\d+))?(?:_w(?P<channel>\d))?(?P<thumb>_thumb)?(?:{GUID})?"
+    rf"(?P<plate>.+?)_(?P<well>[A-Z][A-Za-z]?\d{{2}})(?:_s(?P<site>\d+))?(?:_w(?P<channel>\d))?(?P<thumb>_thumb)?(?:{GUID})?"
 )
 KNOWN = (
-    "names of a Phenix (r01c01f01p01-ch1sk1fk1fl1.tiff), CV8000 (X_A01_T0001F001L01A01Z01C01.tif) "
+    "names of a Phenix (r01c01f01p01-ch1sk1fk1fl1.tiff, r01c01f01p01-ch01t01.tiff), CV8000 (X_A01_T0001F001L01A01Z01C01.tif) "
     "or ImageXpress (X_A01_s1_w1.tif)"
 )
 UNTOLD = {"plate": "", "site": 1, "channel": 1, "plane": 1, "time": 1}  # what a name that does not say it stands for
@@ -35,7 +40,8 @@ def parse_phenix(path: PurePosixPath) -> dict | None:
     if not match:
         return None
     folders = [name for name in path.parts[:-1] if name.lower() != "images"]
-    found = {name: int(match[name]) for name in ("site", "plane", "channel", "time")}
+    found = {name: int(match[name]) for name in ("site", "plane", "channel")}
+    found["time"] = int(match["time"] or match["timepoint"])
     well = f"{choice.row_letters(int(match['row']))}{int(match['column']):02d}"
     return {**found, "plate": folders[-1].partition("__")[0] if folders else "", "well": well}
 
@@ -79,14 +85,17 @@ PLACES = {
 def pattern_parser(pattern: str) -> Callable[[str], dict | None]:
     """Return a function like `parse` for names such as `{plate}/{well}_s{site}_*.tif`; it returns what the name tells.
 
-    `*` is any text within a name. A pattern without a folder is one of the file's own name.
+    `*` is any text within a name. A pattern without a folder is one of the file's own name. What stands before a place takes
+    no letter of a well's row and no digit of a number: `*{well}` finds AA01 in `img_AA01`, not A01.
     """
-    parts, text = re.split(r"({\w*}|\*)", pattern), ""
-    for part in parts:
+    parts, text = [part for part in re.split(r"({\w*}|\*)", pattern) if part], ""
+    for before, part in zip(["", *parts], parts):
         name = part[1:-1] if part.startswith("{") else ""
         if name and (name not in PLACES or f"(?P<{name}>" in text):
             known = ", ".join(f"{{{one}}}" for one in PLACES)
             raise ValueError(f"--pattern: {part} in {pattern!r}: expected each of {known} once at most, and *")
+        if name and before[:1] in ("*", "{"):
+            text += {"well": "(?<![A-Za-z])", "plate": ""}.get(name, r"(?<!\d)")
         text += f"(?P<{name}>{PLACES[name]})" if name else "[^/]*" if part == "*" else re.escape(part)
     expression = re.compile(text)
 
@@ -198,6 +207,21 @@ def read_names(
     return [(name, one) for name, one in told if one and one.get("channel", 1)]
 
 
+def _plate_names(names: Sequence[str]) -> list[str]:
+    """Return plates' names as the plate table can hold them (`My Plate 1` -> `My_Plate_1`); "" stays."""
+    safe = {name: safe_name(name) for name in dict.fromkeys(names)}
+    for name, new in safe.items():
+        if name and (not new or list(safe.values()).count(new) > 1):
+            others = ", ".join(repr(other) for other in safe if safe[other] == new)
+            raise ValueError(
+                f"the plates {others} can't be told apart in letters, digits, - and _ ({new!r}); rename their folders, or list "
+                "each by itself with --plate NAME"
+            )
+        if name != new:
+            log.info("plate %r is written as %s, as the plate table shall have it", name, new)
+    return [safe[name] for name in names]
+
+
 def name_images(images: pd.DataFrame, names: dict, *, plate: str = "", time: int | None = None) -> pd.DataFrame:
     """Return the images that are named, sorted, with their well's and channel's names.
 
@@ -209,7 +233,7 @@ def name_images(images: pd.DataFrame, names: dict, *, plate: str = "", time: int
     time : the time point to take, where there are several
     """
     images = images.assign(well=[platemaps.normal_well(well, "well") for well in images["well"]])
-    images["plate"] = plate or images["plate"]
+    images["plate"] = _plate_names([plate and check_key(plate, "--plate") or name for name in images["plate"]])
     if (images["plate"] == "").any():
         raise ValueError(
             f"{images['file'][images['plate'] == ''].iloc[0]}: no folder tells its plate; give --plate NAME"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,10 +16,11 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.plates import gallery, load_data, own_table, platemaps, sources
+from brightpaint.plates import gallery, left_out, load_data, own_table, sources
 from brightpaint.plates.files import Files
 from brightpaint.plates.gallery_wells import gallery_wells, unknown_wells
 from brightpaint.plates.missing import expected_fields, find_missing, list_excluded, refuse_missing
+from brightpaint.plates.tiles import check_size
 from brightpaint.study import choice
 from brightpaint.study.annotations import ANNOTATIONS
 
@@ -119,14 +121,39 @@ def index_rows(files: Files, wells: pd.DataFrame, plate: dict) -> Iterator[dict]
         }
 
 
-def excluded_names(settings: dict) -> set[str]:
-    """Return the perturbations and fields (plate/well/site) that `source.exclude` names."""
-    path = settings["source"]["exclude"]
-    return platemaps.read_exclusions(store.read_bytes(path, "source.exclude"), path) if path else set()
+def nameable(wells: pd.DataFrame, plate: dict, sites: Sequence[int] | None = None) -> left_out.Plate:
+    """Return what lines of `source.exclude` may name of a plate."""
+    return left_out.Plate(
+        frozenset({plate["plate"], plate.get("barcode", plate["plate"])}),
+        frozenset(wells["Metadata_perturbation"]) - {""},
+        frozenset(wells["Metadata_Well"]),
+        None if sites is None else frozenset(sites),
+    )
+
+
+def named_lines(files: Files, wells: pd.DataFrame, settings: dict) -> list[left_out.Named]:
+    """Return what the lines of `source.exclude` name of this plate; those that name nothing of it are refused.
+
+    A line may name what another plate has: of the user's own CSV all are known, of the gallery's the rule exclusions asks.
+    """
+    path, lines = settings["source"]["exclude"], left_out.read_lines(settings["source"]["exclude"])
+    own, plates = nameable(wells, settings["plate"], files.sites()), []
+    if lines and settings["source"]["layout"] == "table":
+        with own_table.opened(settings["source"]["table"]) as table:
+            plates = left_out.plates_of_table(table, settings["source"]["table"])
+        own = left_out.among(own, plates)
+    named = {line: left_out.named_by(line, own, path) for line in lines}
+    unknown = []
+    for line in (line for line in lines if not named[line]):
+        of_others = plates and any(left_out.named_by(line, one, path) for one in plates)
+        if left_out.names_a_place(line, own.names) or (plates and not of_others and not left_out.names_a_place(line)):
+            unknown.append(line)
+    left_out.refuse(unknown, plates or [own], path, f"plate {settings['plate']['plate']}")
+    return [one for one in named.values() if one]
 
 
 def choose(files: Files, wells: pd.DataFrame, settings: dict, excluded: set[str]) -> pd.DataFrame:
-    """Return the wells that the plate row names and that are not `excluded`; `files` of others are dropped."""
+    """Return the wells that the plate row names and whose perturbation is not `excluded`; `files` of others are dropped."""
     plate, path = settings["plate"], settings["source"]["exclude"]
     named, sites = choice.chosen_wells(plate), choice.chosen_sites(plate)
     if named is not None:
@@ -158,9 +185,13 @@ def list_named(settings: dict, source) -> tuple[Files, pd.DataFrame, set[tuple[s
     plate = settings["plate"]["plate"]
     check_fields(files, wells, plate, partial=bool(settings["source"].get("wells")))
     wells = with_unlisted(files, wells, plate)
-    excluded = excluded_names(settings)
-    wells = choose(files, wells, settings, excluded)
-    return files, wells, choice.excluded_fields(excluded, settings["plate"])
+    named = named_lines(files, wells, settings)
+    wells = choose(files, wells, settings, {one.perturbation for one in named if one.perturbation})
+    sites = {
+        one: {one.site} if one.site else {*files.sites(), *(choice.chosen_sites(settings["plate"]) or [])}
+        for one in named
+    }
+    return files, wells, {(one.well, site) for one in named if one.well for site in sites[one]}
 
 
 def list_plate(settings: dict) -> tuple[Files, pd.DataFrame, pd.DataFrame]:
@@ -201,6 +232,26 @@ def index_plate(settings: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(index_rows(files, wells, settings["plate"])), missing
 
 
+def check_shape(files: Files, settings: dict, cutting: dict) -> None:
+    """Raise ValueError where a plate's first image can't be cut into square tiles: `prepare` would say so after everything.
+
+    Parameters
+    ----------
+    cutting : size_px, grid and pixel_size_um of prepare, and raw_pixel_um, {plate: um}, "" for all others
+    """
+    source, key, plate = sources.open_source(settings["source"]), next(files.keys()), settings["plate"]["plate"]
+    try:
+        with source.open(key) as handle:
+            shape = store.raw_shape(handle)
+    except (ValueError, OSError):
+        return  # `fetch` says what is wrong with it
+    sizes = cutting["raw_pixel_um"]
+    try:
+        check_size(shape, {**cutting, "raw_pixel_um": sizes.get(plate, sizes[""])})
+    except ValueError as error:
+        raise ValueError(f"plate {plate}, {source.describe(key)}: {error}") from None
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=json.loads, required=True)
@@ -208,6 +259,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--missing", type=Path, required=True)
     args = parser.parse_args(argv)
     files, wells, missing = list_plate(args.settings)
+    if cutting := os.environ.get("BRIGHTPAINT_PREPARE"):  # not among the settings: it changes no index
+        check_shape(files, args.settings, json.loads(cutting))
     log.info("%d fields of %d wells, %.2f GB", len(files.fields()), len(files.wells()), files.total_bytes() / 1e9)
     held = wells.loc[wells["Metadata_Well"].isin(files.wells())]
     counts = (

@@ -17,6 +17,7 @@ from brightpaint.plates.compounds import compound_table, molecule_table, structu
 from brightpaint.plates.files import Files
 from brightpaint.plates.keys import check_key
 from brightpaint.plates.molarity import is_dose
+from brightpaint.study.plate_table import safe_name
 
 TABLE_COLUMNS = ["plate", "well", "site", "channel", "file"]
 TABLE_OPTIONAL = ["perturbation", "target", "control_type", "dose_um", "smiles", "cell_line", "time_h"]
@@ -60,25 +61,46 @@ def opened(path: str) -> Iterator[platemaps.Table]:
         yield table
 
 
+def is_plate(name: str, barcode: str) -> bool:
+    """Return whether a plate of the CSV is meant by that name; the plate table has _ for blanks and the like."""
+    return barcode in (name, safe_name(name))
+
+
 def survey(table: platemaps.Table, barcode: str, path: str) -> tuple[list[str], pd.DataFrame]:
     """Return a plate's channels, sorted, and what is said of its wells, each statement once."""
-    plates, channels, wells = set(), set(), {}
+    plates, channels, wells, spellings = set(), set(), {}, set()
     for row in table.records():
         plates.add(row["plate"])
-        if row["plate"] == barcode:
+        if is_plate(row["plate"], barcode):
+            spellings.add(row["plate"])
             channels.add(row["channel"])
             wells[tuple(row.get(name, "") for name in ["well", *TABLE_OPTIONAL])] = None
     if not wells:
         there = ", ".join(sorted(plates)[:5])
         raise ValueError(f"{path}: no row of plate {barcode}; found {there}; correct the plate table or this file")
+    if len(spellings) > 1:
+        raise ValueError(f"{path}: the plates {', '.join(sorted(spellings))} are both {barcode}; rename one")
     return sorted(channels), pd.DataFrame(list(wells), columns=["well", *TABLE_OPTIONAL], dtype=str)
+
+
+def first_files(path: str, plates: dict[str, dict]) -> dict[str, str]:
+    """Return {plate: the first file that the user's own CSV names of it}; `plates` are rows of the plate table."""
+    found: dict[str, str] = {}
+    with opened(path) as table:
+        for row in table.records():
+            for name, plate in plates.items():
+                if name not in found and row["file"] and is_plate(row["plate"], plate.get("barcode", name)):
+                    found[name] = row["file"]
+            if len(found) == len(plates):
+                break
+    return found
 
 
 def table_files(table: platemaps.Table, chosen: dict, plate: dict, name: str) -> Iterator[tuple]:
     """Yield (well, site, channel, key) of a plate's images in the user's own CSV."""
     names, barcode = {alias: channel for channel, alias in chosen.items()}, plate.get("barcode", plate["plate"])
     for row in table.records():
-        if row["plate"] != barcode or row["channel"] not in names:
+        if not is_plate(row["plate"], barcode) or row["channel"] not in names:
             continue
         well = platemaps.normal_well(row["well"], name)
         site = load_data.normal_site(row["site"], f"{name}, well {well}")

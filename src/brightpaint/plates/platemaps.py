@@ -21,7 +21,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.plates.molarity import doses, time_of
 from brightpaint.study.annotations import ANNOTATIONS, DMSO, REQUIRED, column_types, plain, treatment_name
-from brightpaint.study.choice import WELL
+from brightpaint.study.choice import SPELLINGS, WELL
 
 NAMES = ("plate", "channel", "Metadata_Plate", "Assay_Plate_Barcode", "Plate_Map_Name")  # a plate may be called unknown
 CHUNK_BYTES = 1 << 16
@@ -32,10 +32,10 @@ CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def normal_well(text: str, where: str) -> str:
-    """Return a well's name with a capital row and two digits (`a1` -> `A01`)."""
+    """Return a well's name with capital letters for its row and two digits (`a1` -> `A01`, `Aa1` -> `AA01`)."""
     match = re.fullmatch(WELL, text.strip())
     if not match:
-        raise ValueError(f"{where}: expected a well such as A01, found {text!r}; correct the well's name")
+        raise ValueError(f"{where}: expected a well such as A01, found {text!r}; correct the well's name ({SPELLINGS})")
     return f"{match[1].upper()}{int(match[2]):02d}"
 
 
@@ -254,12 +254,13 @@ def check_known(samples: set[str], known: Collection[str], name: str) -> None:
         )
 
 
-def read_exclusions(data: bytes, name: str) -> set[str]:
-    """Return the perturbations named in a text file, one a line; `#` begins a comment."""
+def read_exclusions(data: bytes, name: str) -> list[str]:
+    """Return the lines of a text file, each once, but for empty ones and comments (`#` first)."""
     try:
         lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{name}: expected a text file with one perturbation a line ({error}); save it as UTF-8 text"
         ) from error
-    return {line.partition("#")[0].strip() for line in lines} - {""}
+    stripped = (line.strip() for line in lines)
+    return list(dict.fromkeys(line for line in stripped if line and not line.startswith("#")))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -25,26 +24,13 @@ from brightpaint.base.intensity import moments, normalise, pooled_moments
 from brightpaint.base.pool import ordered
 from brightpaint.plates.fields import fields_of
 from brightpaint.plates.resize import resize
+from brightpaint.plates.tiles import check_size, kept_box, tile_box, zoom
 from brightpaint.study.annotations import ANNOTATIONS, REQUIRED, annotated
 from brightpaint.study.choice import plate_tiles
 
 ORIGIN = ["Metadata_Source", "Metadata_Batch"]
 COLUMNS = [*store.FIELD_KEYS[:3], *ORIGIN, *REQUIRED, "Channel", "file"]
-LARGEST_ASPECT = 1.02
 log = logging.getLogger(__name__)
-
-
-def tile_box(shape: tuple[int, int], grid: Sequence[int], tile: int) -> tuple[int, int, int, int]:
-    """Return (y, x, height, width) in px of tile `tile` (from 1, row by row) of a field cut into `grid`.
-
-    All tiles are equally large; what a division leaves over at the lower and right border is not used.
-    """
-    rows, columns = grid
-    height, width = shape[0] // rows, shape[1] // columns
-    row, column = divmod(tile - 1, columns)
-    if not 0 <= row < rows or not height or not width:
-        raise ValueError(f"tile {tile}: a field of {shape[0]} x {shape[1]} px has no such tile of {rows} x {columns}")
-    return row * height, column * width, height, width
 
 
 def corrected_tile(image: np.ndarray, function: np.ndarray, tile: int, settings: dict) -> tuple:
@@ -69,21 +55,6 @@ def corrected_tile(image: np.ndarray, function: np.ndarray, tile: int, settings:
         return None, float(part[0, 0]), 0.0
     small = resize(part / function[y : y + height, x : x + width], settings["size_px"], factor=zoom(settings))
     return small, *moments(small)
-
-
-def zoom(settings: dict) -> float | None:
-    """Return how many raw pixels a prepared pixel is wide; None where the whole tile is brought to size_px."""
-    return settings["pixel_size_um"] / settings["raw_pixel_um"] if settings["pixel_size_um"] else None
-
-
-def kept_box(box: tuple, settings: dict) -> tuple:
-    """Return the part (y, x, height, width) of a tile, in raw px, that its prepared image shows: all, or its middle."""
-    factor = zoom(settings)
-    if factor is None:
-        return box
-    y, x, height, width = box
-    side = factor * settings["size_px"]
-    return y + (height - side) / 2, x + (width - side) / 2, side, side
 
 
 def field_moments(images: dict, tile: int, functions: dict, settings: dict) -> np.ndarray:
@@ -135,32 +106,6 @@ def prepare_field(row: dict, images: dict, tile: int, functions: dict, settings:
     box = tile_box(images[channel].shape, settings["grid"], tile)
     place = dict(zip(["y_px", "x_px", "height_px", "width_px"], kept_box(box, settings)))
     return stacked, {**row, **place, **statistics}
-
-
-def check_size(shape: tuple[int, int], settings: dict) -> None:
-    """Raise ValueError where raw tiles cannot give square prepared images without distortion or empty borders."""
-    _, _, height, width = tile_box(shape, settings["grid"], 1)
-    factor = zoom(settings)
-    if factor is None:
-        return check_aspect(shape, settings["grid"])
-    size = settings["size_px"]
-    if factor * size > min(height, width) + 1e-6:
-        fits = int(min(height, width) / factor) // 8 * 8
-        raise ValueError(
-            f"tiles of {height} x {width} px of {settings['raw_pixel_um']} um are too small: expected at least "
-            f"{math.ceil(factor * size)} px for prepare.size_px {size} at prepare.pixel_size_um "
-            f"{settings['pixel_size_um']}; set prepare.size_px to {fits} or less"
-        )
-
-
-def check_aspect(shape: tuple[int, int], grid: Sequence[int]) -> None:
-    """Raise ValueError where tiles are far from square: the resize to a square would distort the cells."""
-    _, _, height, width = tile_box(shape, grid, 1)
-    if max(height, width) > LARGEST_ASPECT * min(height, width):
-        raise ValueError(
-            f"raw images are {shape[0]} x {shape[1]} px, so that tiles of prepare.grid {list(grid)} are "
-            f"{height} x {width} px; expected square ones: choose another prepare.grid (rows, columns)"
-        )
 
 
 def read_field(raw: Path, listed: dict[str, dict], channels: Sequence[str], shape: tuple) -> dict[str, np.ndarray]:

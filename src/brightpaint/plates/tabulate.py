@@ -3,9 +3,10 @@
     python -m brightpaint.plates.tabulate FOLDER --table images.csv \\
         --channels 1=Mito,2=AGP,3=RNA,4=ER,5=DNA,6z1=Brightfield_L,6z2=Brightfield,6z3=Brightfield_H
 
-The files' names tell the microscope: Opera Phenix (r01c01f01p01-ch7sk1fk1fl1.tiff), CV7000 and CV8000
+The files' names tell the microscope: Opera Phenix (r01c01f01p01-ch7sk1fk1fl1.tiff, r01c01f01p01-ch07t01.tiff), CV7000 and CV8000
 (1053601756_A01_T0001F001L01A06Z01C06.tif), ImageXpress (Plate_A01_s1_w1<GUID>.tif, in TimePoint_1 and ZStep_1); other
-names a --pattern tells. `6z1` is plane 1 of channel 6; `7=` leaves channel 7 out.
+names a --pattern tells. Of a Phenix's Index.xml, where there is one, the log says the pixel size, the channels' names and
+which plane is lowest. `6z1` is plane 1 of channel 6; `7=` leaves channel 7 out.
 
 Files of several pages or channels, and 8-bit ones, are written as 16-bit TIFFs of one plane each, every count kept:
 
@@ -27,7 +28,8 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.plates import unpack, well_table
+from brightpaint.plates import harmony, unpack, well_table
+from brightpaint.plates.folder import files_below
 from brightpaint.plates.image_names import (
     UNTOLD,
     name_images,
@@ -105,12 +107,25 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def list_tiffs(folder: Path) -> list[str]:
-    """Return the TIFFs below a folder, relative to it, sorted."""
+def list_files(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the TIFFs below a folder and a Phenix's indices, relative to it, sorted; links are followed (`files_below`)."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: there is no such folder; expected one with a microscope's TIFFs")
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in (".tif", ".tiff"))
-    return sorted(path.relative_to(folder).as_posix() for path in paths)
+    names = sorted(name for name, _ in files_below(folder, whole=True))
+    tiffs = [name for name in names if name.lower().endswith((".tif", ".tiff"))]
+    return tiffs, [name for name in names if name.rpartition("/")[2].lower() in harmony.NAMES]
+
+
+def log_indices(folder: Path, tiffs: Sequence[str], indices: Sequence[str]) -> None:
+    """Log what a Phenix's indices say of their images, and how many of those are not there."""
+    for name in indices:
+        index, beside = harmony.read_index(folder / name), name.rpartition("/")[0]
+        for sentence in index.describe():
+            log.info("%s: %s", name, sentence)
+        here = {tiff.rpartition("/")[2] for tiff in tiffs if tiff.rpartition("/")[0] == beside}
+        if lacking := sorted(index.files - here):
+            log.warning("%s: %d of its %d images are not there, first %s; what the rule index finds missing it says",
+                        name, len(lacking), len(index.files), lacking[0])  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -121,7 +136,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = wanted.names if wanted else read_channels(",".join(args.channels))
     wells = well_table.read_wells(args.metadata) if args.metadata else None
     known = {} if wells is None else well_table.of_files(wells, args.metadata)
-    parser, files = pattern_parser(args.pattern) if args.pattern else parse, list_tiffs(args.folder)
+    files, indices = list_files(args.folder)
+    log_indices(args.folder, files, indices)
+    parser = pattern_parser(args.pattern) if args.pattern else parse
     options = {"parser": parser, "known": known, "skip_others": args.skip_others}
     if wanted:
         told, chosen = read_names(files, **options), {"plate": args.plate, "time": args.time}

@@ -12,6 +12,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.plates import load_data, platemaps
+from brightpaint.study.plate_table import safe_name
 
 KEYS = ["file", "plate", "well", "site"]
 ABOUT = ["perturbation", "target", "control_type", "dose_um", "smiles", "cell_line", "time_h"]
@@ -36,6 +37,8 @@ def read_wells(path: str) -> pd.DataFrame:
     wells = platemaps.read_text_table(store.read_bytes(path, "--metadata"), path, separator=",")
     platemaps.require_columns(wells, ["well"], path)
     wells["well"] = [platemaps.normal_well(well, path) for well in wells["well"]]
+    if "plate" in wells.columns:
+        wells["plate"] = [safe_name(plate) for plate in wells["plate"]]
     if "dose" in wells.columns:
         wells = _in_micromolar(wells, path)
     for column in set(NUMBERS) & set(wells.columns):

@@ -19,6 +19,7 @@ from brightpaint.store.gathered import open_gathered as open_gathered
 from brightpaint.store.hyperstacks import open_hyperstack as open_hyperstack
 from brightpaint.store.images import MEND as MEND
 from brightpaint.store.images import check_raw as check_raw
+from brightpaint.store.images import raw_shape as raw_shape
 from brightpaint.store.images import read_raw as read_raw
 from brightpaint.store.images import write_ome as write_ome
 from brightpaint.store.images import write_raw as write_raw

@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from brightpaint.store.images import images_said, raw_page
+from brightpaint.store.images import raw_page
+from brightpaint.store.planes_said import UIC_TAGS, planes_said
 
 COPY = "copy it again from where it came, or take it out of the folder"
 SAY_PAGES = "say what its pages are, as in --pages channel"
+WHOLE = f"{COPY}; if those are all that it shall have, {SAY_PAGES}"
 ADVICE = {
     "f": "whether its values are counts is not told: save raw counts as 16-bit without scaling, or scale and round them",
     "u": "save it as 16-bit, which holds counts up to 65,535",
@@ -83,7 +85,8 @@ def open_hyperstack(path: str | Path, *, series: int | None = None, by_page: boo
     Parameters
     ----------
     series : which of the file's series, from 1, where it has several
-    by_page : pass over what the metadata say of axes and series: one axis, I, of all pages
+    by_page : pass over what the metadata say of axes and series: one axis, I, of all pages, or of the planes that lie
+        behind a single one
 
     Raises
     ------
@@ -95,9 +98,10 @@ def open_hyperstack(path: str | Path, *, series: int | None = None, by_page: boo
         _check_type(place, first.dtype)
         number, found = _read_structure(place, tif, by_page)
         if by_page:
-            pages, mapped = found, None
-            axes, shape = "I" + first.axes, (number, *first.shape)
-            _check_said(place, images_said(tif), number)
+            pages, said = found, 1 if tif.is_ome else planes_said(tif)  # OME's may describe the files beside it
+            axes, shape = "I" + first.axes, (max(number, said), *first.shape)
+            mapped = _planes_first(map_planes(place, tif, first, said), axes) if number == 1 < said else None
+            check_said(place, said, number if mapped is None else said)
             _check_alike(place, pages)
         else:
             chosen, pages = _choose(place, tif, found, series)
@@ -117,16 +121,37 @@ def _check_type(place: str, dtype: np.dtype | None) -> None:
 
 def _read_structure(place: str, tif: tifffile.TiffFile, by_page: bool) -> tuple[int, list]:
     """Return how many pages there are, and the pages, or each series with its pages (None for one that is missing)."""
-    number = 1
+    number = count_pages(place, tif)
+    if by_page:
+        return number, list(tif.pages)
     try:
-        number = len(tif.pages)
-        found = list(tif.pages) if by_page else [(series, list(series.pages)) for series in tif.series]
-        if _next_page(tif):
-            raise ValueError("its last page names another behind it")
+        return number, [(series, list(series.pages)) for series in _series(tif)]
     except Exception as error:
         said = f"say {tif.shaped_metadata[0]['shape']}" if tif.is_shaped else f"can't be followed ({error})"
         raise ValueError(f"{place}: truncated: its metadata {said}, found {number} page(s); {COPY}") from error
-    return number, found
+
+
+def _series(tif: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
+    """Return the file's series; where tifffile can't read MetaMorph's tags (big-endian), planes of which nothing is said."""
+    page = tif.pages.first
+    if not any(tag in page.tags for tag in UIC_TAGS) or (tif.is_stk and tif.byteorder == "<"):
+        return tif.series
+    shape, axes = (planes_said(tif), *page.shape), "I" + page.axes
+    return [tifffile.TiffPageSeries([page], shape, page.dtype, axes, truncated=True, kind="stk")]
+
+
+def count_pages(place: str, tif: tifffile.TiffFile, mend: str = COPY) -> int:
+    """Return how many pages a file has; raise ValueError where its last one names another that is not there."""
+    number = 1
+    try:
+        number = len(tif.pages)
+        if _next_page(tif):
+            raise ValueError("its last page names another behind it")
+    except Exception as error:
+        raise ValueError(
+            f"{place}: truncated: its pages can't be followed ({error}), found {number} page(s); {mend}"
+        ) from error
+    return number
 
 
 def _next_page(tif: tifffile.TiffFile) -> int:
@@ -158,31 +183,48 @@ def _choose(place: str, tif: tifffile.TiffFile, found: list, series: int | None)
     if not 1 <= (series or 1) <= len(found):
         raise ValueError(f"{place}: --series {series}: expected a number from 1 to {len(found)}")
     chosen, pages = found[(series or 1) - 1]
-    if any(page is not None and page.parent is not tif for page in pages):
+    said, lacking = planes_said(tif), any(page is None for page in pages)
+    if any(page is not None and page.parent is not tif for page in pages) or (lacking and said <= len(tif.pages)):
         raise ValueError(f"{place}: its metadata name planes in other files; to take those of each file: {SAY_PAGES}")
-    planes = math.prod(size for letter, size in zip(chosen.axes, chosen.shape) if letter not in "YXS")
-    _check_said(place, images_said(tif), planes)
+    check_said(place, said, sum(_planes(one) for one, _ in found), mend=WHOLE if tif.is_ome else COPY)
     return chosen, pages
 
 
-def _check_said(place: str, said: int, here: int) -> None:
+def _planes(series: tifffile.TiffPageSeries) -> int:
+    return math.prod(size for letter, size in zip(series.axes, series.shape) if letter not in "YXS")
+
+
+def check_said(place: str, said: int, here: int, mend: str = COPY) -> None:
+    """Raise ValueError where a file has fewer planes than it says that it has."""
     if here < said:
-        raise ValueError(f"{place}: truncated: its metadata say {said} planes, found {here}; {COPY}")
+        raise ValueError(f"{place}: truncated: its metadata say {said} planes, found {here}; {mend}")
 
 
 def _map(place: str, tif: tifffile.TiffFile, chosen, pages: Sequence, more: int) -> np.ndarray | None:
-    """Map planes that lie one after another behind a single page, as ImageJ writes large files; None where none do.
+    """Map planes that lie one after another behind a single page; None where each has its own.
 
     `more` are the file's pages beyond one a series: where there are any, each plane should have had one.
     """
-    if len(pages) > 1 or chosen.dataoffset is None or chosen.size == pages[0].size:
+    if len(pages) > 1 or not pages[0].is_final or chosen.size == pages[0].size:
         return None
-    said, each = chosen.size // pages[0].size, pages[0].size * chosen.dtype.itemsize
-    here = (os.path.getsize(tif.filehandle.path) - chosen.dataoffset) // each
-    _check_said(place, said, max(min(here, more + 1 if more else here), 0))
-    dtype = chosen.dtype.newbyteorder(tif.byteorder)
-    mapped = np.memmap(tif.filehandle.path, dtype, "r", chosen.dataoffset, chosen.shape)
-    return _planes_first(mapped, chosen.axes)
+    planes = map_planes(place, tif, pages[0], chosen.size // pages[0].size, at_most=more + 1 if more else None)
+    return _planes_first(planes.reshape(chosen.shape), chosen.axes)
+
+
+def map_planes(
+    place: str, tif: tifffile.TiffFile, page: tifffile.TiffPage, said: int, at_most: int | None = None, mend: str = COPY
+) -> np.ndarray:
+    """Map the (said, ...) planes that lie one after another behind a single page: ImageJ's large files, MetaMorph's STK.
+
+    Raises
+    ------
+    ValueError
+        where the file ends before them, or there can't be more than `at_most`
+    """
+    start = page.dataoffsets[0]
+    here = (os.path.getsize(tif.filehandle.path) - start) // page.nbytes if page.is_final else 1
+    check_said(place, said, max(min(here, at_most or here), 0), mend)
+    return np.memmap(tif.filehandle.path, page.dtype.newbyteorder(tif.byteorder), "r", start, (said, *page.shape))
 
 
 def _check_pages(place: str, tif: tifffile.TiffFile, pages: Sequence, pixels: int) -> None:
@@ -190,7 +232,7 @@ def _check_pages(place: str, tif: tifffile.TiffFile, pages: Sequence, pixels: in
     size = os.path.getsize(tif.filehandle.path)
     here = sum(1 for page in pages if page is not None and _end(page) <= size)
     said = pixels // next((page.size for page in pages if page is not None), 1)
-    _check_said(place, said, here)
+    check_said(place, said, here, WHOLE if tif.is_ome else COPY)
 
 
 def _end(page) -> int:

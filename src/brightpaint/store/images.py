@@ -6,9 +6,12 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import tifffile
+
+from brightpaint.store.planes_said import planes_said
 
 
 def read_raw(path: str | Path, where: str = "") -> np.ndarray:
@@ -26,7 +29,7 @@ def read_raw(path: str | Path, where: str = "") -> np.ndarray:
     """
     with raw_page(path, where) as (place, tif, page):
         try:
-            pages, image = max(len(tif.pages), images_said(tif)), page.asarray()
+            pages, image = max(len(tif.pages), planes_said(tif)), page.asarray()
         except Exception as error:
             raise ValueError(
                 f"{place}: expected a whole TIFF, found one that cannot be read ({error}); {MEND}"
@@ -44,11 +47,12 @@ UNPACK = "python -m brightpaint.plates.tabulate FOLDER --unpack SINGLE --table i
 
 def advice(image: np.ndarray, pages: int) -> str:
     """Return what to do with pixels that are no single 16-bit grey page."""
-    if image.dtype not in (np.uint8, np.uint16):
-        return "export the images as 16-bit greyscale"
-    if image.dtype == np.uint16 and image.ndim == 2:
-        return f"split its {pages} pages into files of one each: {UNPACK}"
-    return f"export the images as 16-bit greyscale, or have this done with every value kept: {UNPACK}"
+    if image.dtype == np.uint16:
+        what = f"{pages} pages" if image.ndim == 2 else f"{min(image.shape)} channels"
+        return f"split its {what} into files of one each: {UNPACK}"
+    if image.dtype == np.uint8:
+        return f"export the images as 16-bit greyscale, or have this done with every value kept: {UNPACK}"
+    return "export the images as 16-bit greyscale"
 
 
 def check_raw(path: str | Path, where: str = "") -> None:
@@ -60,9 +64,13 @@ def check_raw(path: str | Path, where: str = "") -> None:
 MEND = "fetch it again: delete it and rerun, or leave the field out: a line plate/well/site in source.exclude"
 
 
-def images_said(tif: tifffile.TiffFile) -> int:
-    """Return how many images ImageJ says are in a file: it writes a page for the first alone where they need more than 4 GB."""
-    return (tif.imagej_metadata or {}).get("images", 1) if tif.is_imagej else 1
+def raw_shape(handle: BinaryIO) -> tuple[int, int]:
+    """Return (height, width) in px of an open TIFF's first page, from its header; ValueError for what is none."""
+    try:
+        with tifffile.TiffFile(handle) as tif:
+            return tif.pages.first.imagelength, tif.pages.first.imagewidth
+    except Exception as error:
+        raise ValueError(f"expected a TIFF, found one that cannot be read ({error})") from error
 
 
 @contextlib.contextmanager

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 
 WELL = r"([A-Za-z]{1,2})0*([1-9][0-9]?)"  # as people write it: a1, A1, A01
+SPELLINGS = (
+    "a1, A1 and A001 are read as A01, and Aa1 or AA01 as row 27 of 1536 wells; a quarter such as A01.a1 is not read: give row and "
+    "column of the 1536"
+)
 
 
 def row_number(letters: str) -> int:
@@ -30,7 +34,9 @@ def parse_wells(text: str) -> list[str]:
     for part in text.split(","):
         corners = [re.fullmatch(WELL, corner.strip()) for corner in part.split(":")]
         if None in corners or len(corners) > 2:
-            raise ValueError(f"wells: expected wells such as A01 or blocks such as A01:D06, found {part!r}")
+            raise ValueError(
+                f"wells: expected wells such as A01 or blocks such as A01:D06, found {part!r} ({SPELLINGS})"
+            )
         rows, columns = (
             [place(corner) for corner in corners] for place in (lambda c: row_number(c[1]), lambda c: int(c[2]))
         )
@@ -58,10 +64,3 @@ def overlap(one: dict, other: dict) -> bool:
     """Return whether two plate rows may use the same well and site."""
     pairs = [(chosen(one), chosen(other)) for chosen in (chosen_wells, chosen_sites)]
     return all(first is None or second is None or set(first) & set(second) for first, second in pairs)
-
-
-def excluded_fields(names: set[str], plate: dict) -> set[tuple[str, int]]:
-    """Return the (well, site) of those `names` that are fields of this plate: `plate/well/site`."""
-    own = {plate["plate"], plate.get("barcode", plate["plate"])}
-    parts = [re.fullmatch(rf"([^/]+)/{WELL}/0*([1-9][0-9]*)", name) for name in names]
-    return {(f"{part[2].upper()}{int(part[3]):02d}", int(part[4])) for part in parts if part and part[1] in own}

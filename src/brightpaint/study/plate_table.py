@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 from brightpaint.study.annotations import plain
 from brightpaint.study.schema import README, validate
 
 NAMES = ("plate", "barcode", "batch", "platemap")  # one may be called unknown
+
+
+def safe_name(name: str) -> str:
+    """Return a plate's name with _ for what no name in the plate table may hold: blanks, dots, brackets, other letters."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name.strip()).lstrip("_-")
 
 
 def read_plates(path: str | Path, schema_path: str | Path) -> dict[str, dict]:

@@ -60,6 +60,20 @@ def listed_plate(wildcards):
     return as_json({"source": where | what, "plate": plate, "channels": channels} | known)
 
 
+def excluded_file():
+    """The file of what to leave out, where there is one: the rule itself says what is wrong where it can't be read."""
+    path = CONFIG["source"]["exclude"]
+    return [path] if path and Path(path).is_file() else []
+
+
+def excluded_lines():
+    """JSON of what names perturbations and plates, against which the lines of source.exclude are held."""
+    where = source_keys("layout", "url", "endpoint_url", "region", "profile", "table", "compounds", "exclude")
+    where |= {key: CONFIG["source"][key] for key in ("molecules", "dose_unit") if CONFIG["source"][key]}
+    plates = [row_of_plate(plate, "cell_line", "time_h") for plate in STUDY.used_plates()]
+    return as_json({"source": where, "plates": plates})
+
+
 def published_plate(wildcards):
     """JSON of where the gallery keeps a plate's illumination functions."""
     own = ("plate", "project", "source", "batch", "barcode")
