@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -36,7 +37,7 @@ def checks(study: Study, peak_bytes: float, root: Path = Path(".")) -> list[Chec
             found.append(cellpose())
     if any(study.kind_of(arm).gpu for arm in study.arms):
         found.append(gpu(study.config["compute"]["device"]))
-    found += [*weights(study, root), *images(study, root), disk(study, peak_bytes, root), slurm()]
+    found += [*formats(study), *weights(study, root), *images(study, root), disk(study, peak_bytes, root), slurm()]
     return [check for check in found if check]
 
 
@@ -66,6 +67,18 @@ def cellpose() -> Check:
     if done.returncode:
         return Check("cellpose", False, f"{python} has no cellpose: run `make cellpose-environment`")
     return Check("cellpose", True, f"{done.stdout.strip()} ({python})")
+
+
+WRITERS = {"h5ad": ("profiles", "anndata"), "ome-zarr": ("deliver", "ngio")}  # format: (key that asks for it, package)
+
+
+def formats(study: Study) -> Iterator[Check]:
+    """Check that the packages are there which write the formats that the study asks for."""
+    for name, (key, package) in WRITERS.items():
+        if name in study.config[key]:
+            there = importlib.util.find_spec(package) is not None
+            missing = f"no package {package}: run `make environments`, or leave {name} out of {key}"
+            yield Check(f"{key}: {name}", there, package if there else missing)
 
 
 def java() -> Check:
