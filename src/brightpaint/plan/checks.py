@@ -15,6 +15,7 @@ from brightpaint import store
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.features.cellpose import find_python
 from brightpaint.features.cellprofiler import find_command
+from brightpaint.plates import own_table
 from brightpaint.study.study import Study
 
 REMEMBERED_S = 200  # the plugin looks after 180 s at the latest
@@ -147,7 +148,17 @@ def images(study: Study, root: Path) -> Iterator[Check]:
         path = (source[key] or "").removeprefix("file://")
         if path and "://" not in path:
             there = (root / path).exists()
-            yield Check(f"source.{key}", there, path if there else f"{path} is not there; correct source.{key}")
+            told = own_columns_told(source, root) if there and key == "table" else ""
+            said = f"{path}; {told}" if told else path
+            yield Check(f"source.{key}", there, said if there else f"{path} is not there; correct source.{key}")
+
+
+def own_columns_told(source: dict, root: Path) -> str:
+    """Say which columns of the user's own CSV are taken for what, and which not."""
+    try:
+        return own_table.columns_told({**source, "table": str(root / source["table"])})
+    except ValueError as error:
+        return str(error)
 
 
 def disk(study: Study, peak_bytes: float, root: Path) -> Check:

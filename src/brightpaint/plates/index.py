@@ -195,6 +195,8 @@ def list_plate(settings: dict) -> tuple[Files, pd.DataFrame, pd.DataFrame]:
     source, plate = sources.open_source(settings["source"]), settings["plate"]
     own = settings["source"]["layout"] == "table"
     files, wells, gone = list_named(settings, source)
+    if own and (told := own_table.columns_told(settings["source"])):
+        log.info("%s: %s", settings["source"]["table"], told)
     files.note(source.find(files.keys()))
     fields = [field for field in expected_fields(files, wells, plate, every_well=not own) if field not in gone]
     missing = find_missing(files, fields, plate["plate"])
