@@ -3,7 +3,7 @@
 from pathlib import Path
 
 ENVS = Path(__file__).parent
-HEAD = """# The same versions as envs/{list}.txt, for `snakemake --sdm conda`. Written by envs/write_yaml.py.
+HEAD = """# The same versions as {lists}, for `snakemake --sdm conda`. Written by envs/write_yaml.py.
 channels:
   - conda-forge
   - nodefaults
@@ -33,11 +33,11 @@ JAVA_HOME="${{JAVA_HOME:-$CONDA_PREFIX}}" python -m pip install --no-deps --no-b
 """
 
 
-def write(name: str, listed: str, python: str, conda: list[str], after: tuple[str, ...] = ()) -> None:
-    pins = (ENVS / f"{listed}.txt").read_text().split()
+def write(name: str, lists: list[str], python: str, conda: list[str], after: tuple[str, ...] = ()) -> None:
+    pins = [pin for listed in lists for pin in (ENVS / f"{listed}.txt").read_text().split()]
     now = [pin for pin in pins if pin.split("==")[0] not in after]
     text = HEAD.format(
-        list=listed,
+        lists=" and ".join(f"envs/{listed}.txt" for listed in lists),
         python=python,
         conda="".join(f"{line}\n" for line in conda),
         pins="".join(f"      - {pin}\n" for pin in now),
@@ -45,10 +45,11 @@ def write(name: str, listed: str, python: str, conda: list[str], after: tuple[st
     (ENVS / f"{name}.yaml").write_text(text)
     if after:
         later = " \\\n".join(f"    {pin}" for pin in pins if pin not in now)
-        (ENVS / f"{name}.post-deploy.sh").write_text(SCRIPT.format(list=listed, pins=later))
+        (ENVS / f"{name}.post-deploy.sh").write_text(SCRIPT.format(list=lists[0], pins=later))
 
 
 if __name__ == "__main__":
-    write("brightpaint", "brightpaint", "3.11", [])
-    write("cellpose", "cellpose", "3.11", [])
-    write("cellprofiler", "cellprofiler-py39", "3.9", COMPILERS, AFTER)
+    write("brightpaint", ["brightpaint"], "3.11", [])
+    write("formats", ["brightpaint", "formats"], "3.11", [])
+    write("cellpose", ["cellpose"], "3.11", [])
+    write("cellprofiler", ["cellprofiler-py39"], "3.9", COMPILERS, AFTER)

@@ -128,3 +128,18 @@ def part_cells(folder, name, rows, tables):
     store.write_table(rows, rows_path)
     cells_part.main(["--tables", str(tables), "--rows", str(rows_path), "--cells", str(path)])
     return path
+
+
+def write_prediction(folder: Path) -> np.ndarray:
+    """Write stack.tif, rows.parquet and fields.parquet of a predicted plate of two fields; returns their z-scores.
+
+    Its channels lie in another order and on another scale than they are delivered.
+    """
+    images = np.stack([blobs(seed)[0] for seed in (0, 1)])
+    with store.StackWriter(folder / "stack.tif", images.shape, FIVE[::-1], key="test") as writer:
+        for number, image in enumerate(images):
+            writer.write(number, image[::-1] * 3 + 0.5)
+    fields = rows_of(["A01", "B02", "C03"], height=256)
+    store.write_table(fields, folder / "fields.parquet")
+    store.write_table(fields[store.FIELD_KEYS].iloc[:2], folder / "rows.parquet")
+    return images

@@ -51,27 +51,31 @@ def brought_by(requirements: list[str]) -> set[str]:
 
 
 @MADE_BY_MAKE
-def test_what_runs_and_what_tests_stand_in_two_lists_without_a_package_too_many():
+def test_what_runs_what_writes_other_formats_and_what_tests_stand_in_lists_of_their_own_without_a_package_too_many():
     runs = brought_by(PROJECT["dependencies"])
-    tests = brought_by(PROJECT["optional-dependencies"]["test"])
+    formats, tests = (brought_by(PROJECT["optional-dependencies"][extra]) for extra in ("formats", "test"))
     assert listed_names(ENVS / "brightpaint.txt") == runs - UNPINNED
-    assert listed_names(ENVS / "brightpaint-test.txt") == tests - runs
+    assert listed_names(ENVS / "formats.txt") == formats - runs
+    assert listed_names(ENVS / "brightpaint-test.txt") == tests - runs - formats
 
 
 @MADE_BY_MAKE
 def test_the_pins_are_installed_and_new_enough():
-    pinned = pins((ENVS / "brightpaint.txt").read_text().split() + (ENVS / "brightpaint-test.txt").read_text().split())
+    lists = ("brightpaint", "formats", "brightpaint-test")
+    pinned = pins([pin for name in lists for pin in (ENVS / f"{name}.txt").read_text().split()])
     found = {
         f"{plain(one.metadata['Name'])}=={one.version.split('+')[0]}" for one in importlib.metadata.distributions()
     }
     assert pinned <= found
-    for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]:
+    further = PROJECT["optional-dependencies"]
+    for text in PROJECT["dependencies"] + further["formats"] + further["test"]:
         assert Requirement(text).specifier.contains(importlib.metadata.version(Requirement(text).name)), text
 
 
 @MADE_BY_MAKE
 def test_what_the_code_imports_is_declared():
-    declared = {plain(Requirement(text).name) for text in PROJECT["dependencies"]}
+    named = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["formats"]
+    declared = {plain(Requirement(text).name) for text in named}
     imported = set()
     for path in (ENVS.parent / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -89,13 +93,19 @@ def test_what_the_code_imports_is_declared():
 
 
 @pytest.mark.parametrize(
-    ("name", "listed"),
-    [("brightpaint", "brightpaint"), ("cellpose", "cellpose"), ("cellprofiler", "cellprofiler-py39")],
+    ("name", "lists"),
+    [
+        ("brightpaint", ["brightpaint"]),
+        ("formats", ["brightpaint", "formats"]),
+        ("cellpose", ["cellpose"]),
+        ("cellprofiler", ["cellprofiler-py39"]),
+    ],
 )
-def test_the_conda_yaml_installs_exactly_the_pinned_list(name, listed):
+def test_the_conda_yaml_installs_exactly_the_pinned_lists(name, lists):
     environment = yaml.safe_load((ENVS / f"{name}.yaml").read_text())
     by_pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    pinned = [line for line in (ENVS / f"{listed}.txt").read_text().splitlines() if line.strip()]
+    lines = [line for listed in lists for line in (ENVS / f"{listed}.txt").read_text().splitlines()]
+    pinned = [line for line in lines if line.strip()]
     assert all(re.fullmatch(r"[A-Za-z0-9_.\[\]-]+==[A-Za-z0-9_.]+", line) for line in pinned)
     script = ENVS / f"{name}.post-deploy.sh"
     after = re.findall(r"^ +([a-z-]+==\S+)", script.read_text(), re.MULTILINE) if script.exists() else []
@@ -136,7 +146,13 @@ def test_the_code_is_found_from_any_folder_in_the_environment_that_make_built(tm
 
 def test_the_container_is_built_from_the_same_lists_by_the_same_script():
     steps = (ENVS / "Dockerfile").read_text()
-    for name in {"brightpaint.txt", "cellprofiler-py39.txt", "cellprofiler-py310.txt", "cellprofiler-build.txt"}:
+    for name in {
+        "brightpaint.txt",
+        "formats.txt",
+        "cellprofiler-py39.txt",
+        "cellprofiler-py310.txt",
+        "cellprofiler-build.txt",
+    }:
         assert f"envs/{name}" in steps and (ENVS / name).exists()
     assert "brightpaint-test.txt" not in steps and "cellpose.txt" not in steps
     for step in ("check", "runtime", "cellprofiler"):
@@ -145,12 +161,13 @@ def test_the_container_is_built_from_the_same_lists_by_the_same_script():
 
 
 @pytest.mark.parametrize(
-    ("step", "lists"), [("main", ["brightpaint", "brightpaint-test"]), ("runtime", ["brightpaint"])]
+    ("step", "lists"),
+    [("main", ["brightpaint", "formats", "brightpaint-test"]), ("runtime", ["brightpaint", "formats"])],
 )
 def test_a_whole_environment_is_not_built_again_and_one_with_another_list_is(tmp_path, step, lists):
     """The stamp holds every list that was installed; pip stands in, so that nothing is."""
     (tmp_path / "envs").mkdir()
-    for name in ("build.sh", "brightpaint.txt", "brightpaint-test.txt"):
+    for name in ("build.sh", "brightpaint.txt", "formats.txt", "brightpaint-test.txt"):
         (tmp_path / "envs" / name).write_text((ENVS / name).read_text())
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)

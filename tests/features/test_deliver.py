@@ -13,22 +13,14 @@ import tifffile
 from brightpaint import store
 from brightpaint.features import deliver, export
 from conftest import write_pipeline
-from features_fixture import FIVE, blobs, read, rows_of
+from features_fixture import FIVE, blobs, read, rows_of, write_prediction
 
-SETTINGS = {"window": [-5, 15], "channels": FIVE, "pixel_size_um": 0.5, "cutoff": 15}
+SETTINGS = {"window": [-5, 15], "channels": FIVE, "pixel_size_um": 0.5, "cutoff": 15, "inputs": ["Phase_1", "Phase_2"]}
 
 
 @pytest.fixture
 def plate(tmp_path):
-    """A predicted plate of two fields, its channels in another order and on another scale than delivered."""
-    images = np.stack([blobs(seed)[0] for seed in (0, 1)])
-    with store.StackWriter(tmp_path / "stack.tif", images.shape, FIVE[::-1], key="test") as writer:
-        for number, image in enumerate(images):
-            writer.write(number, image[::-1] * 3 + 0.5)
-    fields = rows_of(["A01", "B02", "C03"], height=256)
-    store.write_table(fields, tmp_path / "fields.parquet")
-    store.write_table(fields[store.FIELD_KEYS].iloc[:2], tmp_path / "rows.parquet")
-    return images
+    return write_prediction(tmp_path)
 
 
 def run(folder, out="predicted", settings=SETTINGS):
@@ -69,6 +61,20 @@ def test_the_readme_says_what_a_count_means(tmp_path, plate):
     text = (run(tmp_path) / "README.txt").read_text()
     assert "plate P1: 2 fields, channels DNA, RNA, ER, AGP, Mito" in text
     assert "-5 + c / 65535 * 20" in text and "1 um a pixel" in text
+
+
+@pytest.mark.parametrize(
+    ("inputs", "label", "sentence"),
+    [
+        (["Phase_1", "Phase_2"], "", "painted by a model from the channels Phase_1, Phase_2; no cell"),
+        (["BF"], "target", "from the channel BF; no cell of this plate was stained.\nThe model was told each field's target."),
+        ([], "perturbation", "by a model that saw no image of this plate; no cell"),
+    ],
+)  # fmt: skip
+def test_the_readme_says_what_the_model_saw_and_was_told(tmp_path, plate, inputs, label, sentence):
+    settings = {**SETTINGS, "inputs": inputs, **({"label": label} if label else {})}
+    text = (run(tmp_path, settings=settings) / "README.txt").read_text()
+    assert sentence in text and "brightfield" not in text and ("was told" in text) == bool(label)
 
 
 def test_a_second_run_replaces_the_folder_whole(tmp_path, plate):

@@ -201,6 +201,20 @@ def test_cellpose_is_looked_for_where_it_is_asked_for(tmp_path, monkeypatch):
     assert "cellpose" not in [check.what for check in checks.checks(study_in(tmp_path, {}), 1.0, tmp_path)]
 
 
+def test_other_formats_need_their_packages_and_the_disk(tmp_path, monkeypatch):
+    asked = {"profiles": ["parquet", "h5ad"], "deliver": ["ome-tiff", "ome-zarr"]}
+    found = list(checks.formats(study_in(tmp_path, asked)))
+    assert [(check.what, check.there, check.said) for check in found] == [
+        ("profiles: h5ad", True, "anndata"), ("deliver: ome-zarr", True, "ngio"),
+    ]  # fmt: skip
+    monkeypatch.setattr(checks.importlib.util, "find_spec", lambda name: None)
+    told = next(checks.formats(study_in(tmp_path, asked)))
+    assert not told.there and told.said == "no package anndata: run `make environments`, or leave h5ad out of profiles"
+    assert list(checks.formats(study_in(tmp_path, {}))) == []
+    kept = [costs_in(tmp_path, {"deliver": ways}).kept for ways in (["ome-tiff"], ["ome-zarr"], asked["deliver"])]
+    assert kept[0] < kept[1] < kept[2]
+
+
 def test_training_grows_with_images_and_the_crops_area(tmp_path):
     base = {**TINY["train"], "validation_share": 0}
     once = costs_in(tmp_path, {"train": base}).flop["train"]

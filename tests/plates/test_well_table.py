@@ -43,6 +43,18 @@ def test_a_dose_is_brought_to_micromolar_where_its_unit_is_said(tmp_path, dose, 
 
 
 @pytest.mark.parametrize(
+    ("header", "cells", "expected"),
+    [
+        ("Well,Compound,Concentration (nM),MoA", "a1,taxol,250,tubulin", ["A01", "taxol", "tubulin", "0.25"]),
+        ("well,treatment,Concentration,units", "A01,taxol,3,mM", ["A01", "taxol", "3000"]),
+        ("Metadata_Well,perturbation,SMILES,note", "A01,taxol,CCO,x", ["A01", "taxol", "CCO"]),
+    ],
+)
+def test_columns_under_their_usual_names_are_taken(tmp_path, header, cells, expected):
+    assert read(tmp_path, f"{header}\n{cells}\n").iloc[0].tolist() == expected
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("well,dose\nA01,1\n", "found dose, of which no column says the unit"),
@@ -52,7 +64,13 @@ def test_a_dose_is_brought_to_micromolar_where_its_unit_is_said(tmp_path, dose, 
         ("well,dose,unit\nA01,high,nM\n", "well A01, dose: expected a number of 0 or more, or nothing, found 'high'"),
         ("well,dose_um\nA01,-1\n", "well A01, dose_um: expected a number of 0 or more"),
         ("well,time_h\nA01,inf\n", "well A01, time_h: expected a number"),
-        ("well,compound\nA01,x\n", "expected a column of perturbation, target, .* found well, compound; rename"),
+        ("well,conpund_no\nA01,x\n", "expected a column of perturbation, target, .* found well, conpund_no; rename"),
+        ("well,compound,treatment\nA01,x,y\n", "row 1: compound 'x' and treatment 'y' differ"),
+        ("well,dose_nM,dose_um\nA01,1,1\n", "expected one column of doses, found dose_nM, dose_um"),
+        (
+            "well,concentration_nM\nA01,much\n",
+            "concentration_nM: expected a number of 0 or more, or nothing, found 'much'",
+        ),
         ("perturbation\nx\n", "expected the columns well"),
         ("well,perturbation\nQQ,x\n", "expected a well such as A01, found 'QQ'"),
         ("file,well\na.tif,A01\na.tif,A02\n", "a.tif is named for the wells A01, A02; keep one"),

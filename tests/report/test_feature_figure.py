@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
+from brightpaint.profiles import feature_parts
 from brightpaint.report.figures import feature_figure
 
 STAINS = ["DNA", "ER"]
@@ -34,7 +35,7 @@ def indexed(*tables):
 
 
 def test_features_fall_into_groups_and_stains():
-    assert [feature_figure.feature_group(name) for name in FEATURES] == [
+    assert [feature_parts.cell_group(name) for name in FEATURES] == [
         "AreaShape",
         "Intensity",
         "Correlation",

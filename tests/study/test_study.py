@@ -95,6 +95,17 @@ def test_metadata_of_ones_own_stand_in_for_the_gallerys_alone(load, tmp_path):
             load(source=source)
 
 
+def test_old_configs_keep_the_formats_they_had_and_parquet_stays(load):
+    assert load().config["profiles"] == ["parquet"] and load().config["deliver"] == ["ome-tiff"]
+    both = load(profiles=["parquet", "h5ad"], deliver=["ome-zarr"])
+    assert both.config["profiles"] == ["parquet", "h5ad"] and both.config["deliver"] == ["ome-zarr"]
+    with pytest.raises(ValueError, match="profiles: parquet is what scores and figures read, and can't be left out"):
+        load(profiles=["h5ad"])
+    for wrong in ({"profiles": ["parquet", "csv"]}, {"deliver": []}, {"deliver": ["zarr"]}, {"profiles": "h5ad"}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            load(**wrong)
+
+
 def test_published_illumination_needs_the_gallery(load):
     load(illumination={"method": "published"})
     for layout in ("simulated", "table"):

@@ -186,10 +186,31 @@ rule deliver:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=scale_of_tiffs,
+        settings=delivered_plate,
     shell:
         "python -m brightpaint.features.deliver --settings {params.settings:q}"
         " --stack {input.stack:q} --rows {input.rows:q} --fields {input.fields:q} --folder {output:q} 2> {log:q}"
+
+
+rule deliver_zarr:
+    """Write a predicted plate as OME-Zarr: wells, fields and resolutions, the counts of the OME-TIFFs."""
+    input:
+        stack="<results>/images/{arm}/{plate}.tif",
+        rows="<results>/images/{arm}/{plate}.parquet",
+        fields="<results>/fields/{plate}.parquet",
+    output:
+        directory("<results>/predicted/{arm}/{plate}.ome.zarr"),
+    log:
+        "<logs>/deliver_zarr/{arm}/{plate}.log",
+    wildcard_constraints:
+        arm="|".join(STUDY.arms),
+    conda:
+        "../../envs/formats.yaml"
+    params:
+        settings=delivered_plate,
+    shell:
+        "python -m brightpaint.features.deliver_zarr --settings {params.settings:q}"
+        " --stack {input.stack:q} --rows {input.rows:q} --fields {input.fields:q} --zarr {output:q} 2> {log:q}"
 
 
 show("features", delivered)

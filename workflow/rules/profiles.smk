@@ -44,6 +44,29 @@ rule profile:
         " --wells {output.wells:q} --perturbations {output.perturbations:q} 2> {log:q}"
 
 
+rule as_anndata:
+    """Write a table of profiles as AnnData, which scanpy opens, where the config asks for it."""
+    input:
+        "<results>/profiles/{arm}/{space}/{rows}.parquet",
+    output:
+        "<results>/profiles/{arm}/{space}/{rows}.h5ad",
+    log:
+        "<logs>/as_anndata/{arm}/{space}/{rows}.log",
+    wildcard_constraints:
+        arm="|".join([*REFERENCES, LOOKUP, *STUDY.arms]),
+        rows="wells|perturbations",
+    conda:
+        "../../envs/formats.yaml"
+    params:
+        settings=described_profiles,
+    shell:
+        "python -m brightpaint.profiles.as_anndata --space {wildcards.space} --arm {wildcards.arm}"
+        " --settings {params.settings:q} --profiles {input:q} --h5ad {output:q} 2> {log:q}"
+
+
+show("profiles", annotated_profiles)
+
+
 rule active:
     """Find the active perturbations, from real cells only."""
     input:

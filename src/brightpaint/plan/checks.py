@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -38,7 +39,7 @@ def checks(study: Study, peak_bytes: float, root: Path = Path(".")) -> list[Chec
             found.append(cellpose())
     if any(study.kind_of(arm).gpu for arm in study.arms):
         found.append(gpu(study.config["compute"]["device"]))
-    found += [*weights(study, root), *images(study, root), disk(study, peak_bytes, root), slurm()]
+    found += [*formats(study), *weights(study, root), *images(study, root), disk(study, peak_bytes, root), slurm()]
     return [check for check in found if check]
 
 
@@ -68,6 +69,18 @@ def cellpose() -> Check:
     if done.returncode:
         return Check("cellpose", False, f"{python} has no cellpose: run `make cellpose-environment`")
     return Check("cellpose", True, f"{done.stdout.strip()} ({python})")
+
+
+WRITERS = {"h5ad": ("profiles", "anndata"), "ome-zarr": ("deliver", "ngio")}  # format: (key that asks for it, package)
+
+
+def formats(study: Study) -> Iterator[Check]:
+    """Check that the packages are there which write the formats that the study asks for."""
+    for name, (key, package) in WRITERS.items():
+        if name in study.config[key]:
+            there = importlib.util.find_spec(package) is not None
+            missing = f"no package {package}: run `make environments`, or leave {name} out of {key}"
+            yield Check(f"{key}: {name}", there, package if there else missing)
 
 
 def java() -> Check:
@@ -136,18 +149,29 @@ def images(study: Study, root: Path) -> Iterator[Check]:
         path = (source[key] or "").removeprefix("file://")
         if path and "://" not in path:
             there = (root / path).exists()
-            yield Check(f"source.{key}", there, path if there else f"{path} is not there; correct source.{key}")
+            told = own_columns_told(source, root) if there and key == "table" else ""
+            said = f"{path}; {told}" if told else path
+            yield Check(f"source.{key}", there, said if there else f"{path} is not there; correct source.{key}")
     if source["layout"] == "table" and "://" not in (source["url"] or "").removeprefix("file://"):
         yield from shapes(study, root)
+
+
+def own_columns_told(source: dict, root: Path) -> str:
+    """Say which columns of the user's own CSV are taken for what, and which not."""
+    try:
+        return own_table.columns_told({**source, "table": str(root / source["table"])})
+    except ValueError as error:
+        return str(error)
 
 
 def shapes(study: Study, root: Path) -> Iterator[Check]:
     """Check that the first image of each plate of one's own can be cut into square tiles; say of each size once."""
     source, seen = study.config["source"], set()
-    folder, table = root / source["url"].removeprefix("file://"), str(root / (source["table"] or ""))
-    if not (folder.is_dir() and Path(table).is_file()):
+    folder, table = root / source["url"].removeprefix("file://"), root / (source["table"] or "")
+    if not (folder.is_dir() and table.is_file()):
         return
-    for plate, file in own_table.first_files(table, {name: study.plates[name] for name in study.used_plates()}).items():
+    plates = {name: study.plates[name] for name in study.used_plates()}
+    for plate, file in own_table.first_files({**source, "table": str(table)}, plates).items():
         try:
             with open(folder / file, "rb") as handle:
                 shape = store.raw_shape(handle)

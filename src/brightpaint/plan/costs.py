@@ -116,7 +116,9 @@ def _predicted(found: Costs, study: Study, arm: str, plate: str, extent: Extent,
     found.kept += stack * (2 if further else 1)
     found.between += stack
     if plate not in study.test_plates(arm):
-        found.kept += stack * study.kind_of(arm).delivered  # delivered as TIFFs of 16 bits
+        delivered = {"ome-tiff": 1.0, "ome-zarr": 4 / 3}  # 16 bits a pixel; lower resolutions are a third of the whole
+        ways = sum(delivered[way] for way in study.config["deliver"])
+        found.kept += stack * ways * study.kind_of(arm).delivered
         return
     found.cpu_s["score"] += rates["score"] * fields * study.config["prepare"]["size_px"] ** 2 / 1e6
     if study.profiled(arm):

@@ -25,10 +25,10 @@ def gallery_plates(settings: dict) -> Iterator[left_out.Plate]:
         yield index.nameable(wells, row)
 
 
-def csv_plates(path: str) -> list[left_out.Plate]:
-    """Return what is known of the plates of the user's own CSV."""
-    with own_table.opened(path) as table:
-        return left_out.plates_of_table(table, path)
+def csv_plates(source: dict) -> list[left_out.Plate]:
+    """Return what is known of the plates of the user's own CSV; `source` is the config's section."""
+    with own_table.opened(source) as (table, _):
+        return left_out.plates_of_table(table, source["table"])
 
 
 def check_lines(settings: dict) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def check_lines(settings: dict) -> pd.DataFrame:
     path = settings["source"]["exclude"]
     names = {row.get(key, row["plate"]) for row in settings["plates"] for key in ("plate", "barcode")}
     lines, rows, seen = left_out.read_lines(path), {}, []
-    own = csv_plates(settings["source"]["table"]) if settings["source"]["layout"] == "table" else None
+    own = csv_plates(settings["source"]) if settings["source"]["layout"] == "table" else None
     names = names.union(*(plate.names for plate in own or [] if plate.names & names))  # may be spelt otherwise there
     rows |= {line: ("place", left_out.readings(line)[-1]) for line in lines if left_out.names_a_place(line, names)}
     remaining = gallery_plates(settings) if own is None else iter(own)

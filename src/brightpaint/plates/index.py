@@ -139,7 +139,7 @@ def named_lines(files: Files, wells: pd.DataFrame, settings: dict) -> list[left_
     path, lines = settings["source"]["exclude"], left_out.read_lines(settings["source"]["exclude"])
     own, plates = nameable(wells, settings["plate"], files.sites()), []
     if lines and settings["source"]["layout"] == "table":
-        with own_table.opened(settings["source"]["table"]) as table:
+        with own_table.opened(settings["source"]) as (table, _):
             plates = left_out.plates_of_table(table, settings["source"]["table"])
         own = left_out.among(own, plates)
     named = {line: left_out.named_by(line, own, path) for line in lines}
@@ -210,6 +210,8 @@ def list_plate(settings: dict) -> tuple[Files, pd.DataFrame, pd.DataFrame]:
     source, plate = sources.open_source(settings["source"]), settings["plate"]
     own = settings["source"]["layout"] == "table"
     files, wells, gone = list_named(settings, source)
+    if own and (told := own_table.columns_told(settings["source"])):
+        log.info("%s: %s", settings["source"]["table"], told)
     files.note(source.find(files.keys()))
     fields = [field for field in expected_fields(files, wells, plate, every_well=not own) if field not in gone]
     missing = find_missing(files, fields, plate["plate"])

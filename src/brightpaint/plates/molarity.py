@@ -19,18 +19,21 @@ UNITS = {
     "µm": 1.0,
     "μm": 1.0,
     "micromolar": 1.0,
+    "pm": 1e-6,
+    "picomolar": 1e-6,
     "nm": 1e-3,
     "nanomolar": 1e-3,
     "mm": 1e3,
     "millimolar": 1e3,
 }
 GALLERY = ["mmoles_per_liter", "mmoles_per_liter2"]  # the second is the first, rounded
-WORDS = r"(?:metadata_)?(?:pert_|compound_)?(?:dose|doses|conc|concentration)"
+WORDS = r"(?:metadata_)?(?:(?:pert|compound|drug|final)[_ ])?(?:dose|doses|conc|conc\.|concentration|concentrations)"
+UNIT = rf"[-_ ]?(?:in[_ ])?[(\[]?({'|'.join(UNITS)})[)\]]?"  # dose_uM, Conc (nM), concentration [mM], dose in uM
 
 
 def is_dose(column: str) -> bool:
     """Return whether a column's name says that it holds a dose, with or without a unit."""
-    return re.fullmatch(rf"{WORDS}(?:[_ ]\(?({'|'.join(UNITS)})\)?)?", column.strip().lower()) is not None
+    return re.fullmatch(f"{WORDS}(?:{UNIT})?", column.strip().lower()) is not None
 
 
 def scale_of(column: str) -> float | None:
@@ -38,7 +41,7 @@ def scale_of(column: str) -> float | None:
     name = column.strip().lower()
     if name.removeprefix("metadata_") in GALLERY:
         return 1.0
-    match = re.fullmatch(rf"{WORDS}[_ ]\(?({'|'.join(UNITS)})\)?", name)
+    match = re.fullmatch(f"{WORDS}{UNIT}", name)
     return UNITS[match[1]] if match else None
 
 

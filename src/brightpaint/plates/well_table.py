@@ -6,16 +6,19 @@ column says that unit, and refused where none does.
 
 from __future__ import annotations
 
+import logging
 from decimal import Decimal, InvalidOperation
 
 import pandas as pd
 
 from brightpaint import store
-from brightpaint.plates import load_data, platemaps
+from brightpaint.plates import load_data, own_columns, platemaps
+from brightpaint.plates.molarity import is_dose, scale_of
+from brightpaint.plates.own_columns import ABOUT
 from brightpaint.study.plate_table import safe_name
 
 KEYS = ["file", "plate", "well", "site"]
-ABOUT = ["perturbation", "target", "control_type", "dose_um", "smiles", "cell_line", "time_h"]
+UNITS = ["unit", "units", "dose_unit", "dose_units", "conc_unit", "concentration_unit", "concentration_units"]
 NUMBERS = ["dose_um", "time_h"]
 MICROMOLAR = {
     "pm": Decimal("1e-6"),
@@ -24,6 +27,7 @@ MICROMOLAR = {
     "mm": Decimal(1000),
     "m": Decimal(10) ** 6,
 }
+log = logging.getLogger(__name__)
 
 
 def read_wells(path: str) -> pd.DataFrame:
@@ -34,13 +38,16 @@ def read_wells(path: str) -> pd.DataFrame:
     ValueError
         for a table without wells, a dose without a unit, and a number that is none
     """
-    wells = platemaps.read_text_table(store.read_bytes(path, "--metadata"), path, separator=",")
+    table = platemaps.read_text_table(store.read_bytes(path, "--metadata"), path, separator=",")
+    wells, told = _known(table, path)
     platemaps.require_columns(wells, ["well"], path)
     wells["well"] = [platemaps.normal_well(well, path) for well in wells["well"]]
     if "plate" in wells.columns:
         wells["plate"] = [safe_name(plate) for plate in wells["plate"]]
-    if "dose" in wells.columns:
-        wells = _in_micromolar(wells, path)
+    if bare := [column for column in table.columns if is_dose(column) and scale_of(column) is None]:
+        wells = _in_micromolar(wells, table, bare, path)
+    if told:
+        log.info("%s: %s", path, told)
     for column in set(NUMBERS) & set(wells.columns):
         wells[column] = [
             _number(text, f"{path}, well {well}, {column}") for text, well in zip(wells[column], wells["well"])
@@ -51,23 +58,41 @@ def read_wells(path: str) -> pd.DataFrame:
         ]
     if not (set(ABOUT) | {"file"}) & set(wells.columns):
         raise ValueError(
-            f"{path}: expected a column of {', '.join(ABOUT)}, found {', '.join(wells.columns)}; rename what it says of the wells"
+            f"{path}: expected a column of {', '.join(ABOUT)}, found {', '.join(table.columns)}; rename what it says of the wells"
         )
     return wells[[column for column in KEYS + ABOUT if column in wells.columns]]
 
 
-def _in_micromolar(wells: pd.DataFrame, path: str) -> pd.DataFrame:
-    """Return the table with `dose_um` in place of `dose` and the column that says its unit."""
-    unit = next((column for column in ("unit", "dose_unit", "units") if column in wells.columns), None)
-    if unit is None or "dose_um" in wells.columns:
-        found = "dose and dose_um" if unit else "dose, of which no column says the unit"
+def _known(table: pd.DataFrame, path: str) -> tuple[pd.DataFrame, str]:
+    """Return the columns that are known, under the names that they have here, and which were taken for what."""
+    bare = [column for column in table.columns if is_dose(column) and scale_of(column) is None]
+    units = [column for column in table.columns if own_columns.word_of(column) in UNITS] if bare else []
+    columns = own_columns.taken([column for column in table.columns if column not in [*bare, *units]], KEYS, path)
+    renamed = own_columns.renamed(platemaps.Table(list(table.columns), iter(table.values.tolist())), columns, path)
+    wells = pd.DataFrame(list(renamed.rows), columns=renamed.columns, dtype=str)
+    if columns.dose and columns.dose != own_columns.DOSE:
+        factor, where = Decimal(repr(scale_of(columns.dose))), f"{path}, {columns.dose}"
+        told = [_number(text, where) for text in wells[columns.dose]]
+        wells[columns.dose] = [f"{(Decimal(text) * factor).normalize():f}" if text else "" for text in told]
+        wells = wells.rename(columns={columns.dose: own_columns.DOSE})
+    return wells, own_columns.told(columns)
+
+
+def _in_micromolar(wells: pd.DataFrame, table: pd.DataFrame, bare: list[str], path: str) -> pd.DataFrame:
+    """Return the wells with `dose_um`, from a column of doses and the column that says its unit."""
+    unit = next((column for column in table.columns if own_columns.word_of(column) in UNITS), None)
+    if unit is None or "dose_um" in wells.columns or len(bare) > 1:
+        found = " and ".join([*bare, *({"dose_um"} & set(wells.columns))])
+        found += "" if unit else ", of which no column says the unit"
         raise ValueError(f"{path}: expected dose_um (micromolar), or dose beside unit (nM, uM, mM), found {found}")
     doses = []
-    for well, dose, said in wells[["well", "dose", unit]].values:
+    for well, dose, said in zip(wells["well"], table[bare[0]], table[unit]):
         factor = MICROMOLAR.get(said.strip().lower().replace("µ", "u").replace("μ", "u"))
         if factor is None and dose:
             raise ValueError(f"{path}, well {well}: expected a unit such as nM, uM or mM, found {said!r}; give dose_um")
-        doses.append(f"{(Decimal(_number(dose, f'{path}, well {well}, dose')) * factor).normalize():f}" if dose else "")
+        doses.append(
+            f"{(Decimal(_number(dose, f'{path}, well {well}, {bare[0]}')) * factor).normalize():f}" if dose else ""
+        )
     return wells.assign(dose_um=doses)
 
 

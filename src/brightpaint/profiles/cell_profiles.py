@@ -19,6 +19,7 @@ import pycytominer
 from brightpaint.features.median import features_of, read_medians
 from brightpaint.profiles import recipes
 from brightpaint.profiles.aggregate import WELL, by_unit, median_of
+from brightpaint.profiles.feature_parts import parts_of_cells
 from brightpaint.study.spaces import Space
 
 SUMS = ["Metadata_cells", "Metadata_fields", "Metadata_fields_empty"]
@@ -32,6 +33,11 @@ def read(path: Path, space: Space) -> pd.DataFrame:
 def numbers_of(columns: Sequence[str], space: Space) -> list[str]:
     """Return the columns that measure a cell."""
     return features_of(list(columns))
+
+
+def parts_of(names: Sequence[str], space: Space, channels: Sequence[str]) -> pd.DataFrame:
+    """Return compartment, group and channel of each number, by its name."""
+    return parts_of_cells(names, channels)
 
 
 def normalise_plate(medians: pd.DataFrame, features: list[str]) -> pd.DataFrame:

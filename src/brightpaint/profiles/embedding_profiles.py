@@ -14,6 +14,7 @@ import pandas as pd
 
 from brightpaint.features.embedders.vectors import read_vectors, vector_names
 from brightpaint.profiles.aggregate import WELL, by_unit, median_of
+from brightpaint.profiles.feature_parts import parts_of_vectors
 from brightpaint.study.spaces import Space
 
 
@@ -25,6 +26,11 @@ def read(path: Path, space: Space) -> pd.DataFrame:
 def numbers_of(columns: Sequence[str], space: Space) -> list[str]:
     """Return the columns that are numbers of the space."""
     return vector_names(columns, space.prefixes)
+
+
+def parts_of(names: Sequence[str], space: Space, channels: Sequence[str]) -> pd.DataFrame:
+    """Return compartment (none), group and channel of each number, by its name."""
+    return parts_of_vectors(names, space.prefixes, channels)
 
 
 def embedding_names(frame: pd.DataFrame) -> list[str]:

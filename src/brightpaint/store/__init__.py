@@ -9,6 +9,7 @@ from brightpaint.base.atomic import atomic_folder as atomic_folder
 from brightpaint.base.atomic import replace as replace
 from brightpaint.base.atomic import replace_folder as replace_folder
 from brightpaint.base.atomic import sync as sync
+from brightpaint.store.annotated import write_annotated as write_annotated
 from brightpaint.store.crop_batches import CropBatches as CropBatches
 from brightpaint.store.crop_stacks import CROP_KEYS as CROP_KEYS
 from brightpaint.store.crop_stacks import Crops as Crops
@@ -37,6 +38,9 @@ from brightpaint.store.names import part_rows as part_rows
 from brightpaint.store.names import place_of as place_of
 from brightpaint.store.names import row_keys as row_keys
 from brightpaint.store.names import with_row_keys as with_row_keys
+from brightpaint.store.plate_zarr import FieldPlace as FieldPlace
+from brightpaint.store.plate_zarr import ShownChannel as ShownChannel
+from brightpaint.store.plate_zarr import write_plate_zarr as write_plate_zarr
 from brightpaint.store.progress import Journal as Journal
 from brightpaint.store.progress import locked as locked
 from brightpaint.store.stacks import Stack as Stack

@@ -36,6 +36,8 @@ def problems_of(study: Study) -> Iterable[str]:
             "or set unit to perturbation"
         )
     yield from _dose_problems(study)
+    if "parquet" not in study.config["profiles"]:
+        yield "profiles: parquet is what scores and figures read, and can't be left out; write [parquet, h5ad]"
     weights = study.config["embed"]["weights"]
     if weights and weights[0] in "./~" and not Path(weights).is_dir():
         yield f"embed.weights: there is no folder {weights}"

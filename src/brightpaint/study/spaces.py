@@ -31,7 +31,8 @@ class Space:
     plates : the plates of an arm that have one
     settings : what its profiles depend on beside their inputs, as its profiler takes it
     holds : cells where it is the median of a field's cells, so that a field may have none; else fields
-    profiler : module with `read`, `numbers_of` and `profiles`: how it is normalised (see profiles.profile)
+    profiler : module with `read`, `numbers_of`, `parts_of` and `profiles`: how it is normalised (see profiles.profile), and
+        what the names of its numbers say (see profiles.as_anndata)
     distances : module with `read` and `plate_rows`: how far painted fields lie from real ones (see score_distances)
     selected : whether its numbers are selected on real plates first
     sphered : whether, with this config, its profiler is fitted on the real plates of `select`

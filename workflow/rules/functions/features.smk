@@ -52,23 +52,40 @@ def measured(*patterns, **wildcards):
     return [file for arm, plate in pairs for file in expand(patterns, arm=arm, plate=plate, **wildcards)]
 
 
+# How a painted plate is delivered: {as the config says it: its path}.
+DELIVERED = {"ome-tiff": "<results>/predicted/{arm}/{plate}", "ome-zarr": "<results>/predicted/{arm}/{plate}.ome.zarr"}
+
+
 def delivered():
-    """Folders of the plates of role predict that a network paints."""
+    """Plates of role predict that a network paints, in each way that the config asks for."""
     painted = [arm for arm in STUDY.arms if STUDY.kind_of(arm).delivered]
-    return [f"<results>/predicted/{arm}/{plate}" for arm in painted for plate in STUDY.predict_plates(arm)]
+    pairs = [(arm, plate) for arm in painted for plate in STUDY.predict_plates(arm)]
+    return [DELIVERED[way].format(arm=arm, plate=plate) for way in CONFIG["deliver"] for arm, plate in pairs]
+
+
+def grey_levels(plate):
+    """How stains become grey levels."""
+    return {
+        "window": CONFIG["cellprofiler"]["window"],
+        "channels": CONFIG["channels"]["target"],
+        "pixel_size_um": STUDY.pixel_size_um(plate),
+        "cutoff": CONFIG["prepare"]["cutoff"],
+        "renormalise": CONFIG["prepare"]["normalise"] == "image",
+    }
 
 
 def scale_of_tiffs(wildcards):
     """JSON of how stains become the grey levels of TIFFs."""
-    return as_json(
-        {
-            "window": CONFIG["cellprofiler"]["window"],
-            "channels": CONFIG["channels"]["target"],
-            "pixel_size_um": STUDY.pixel_size_um(wildcards.plate),
-            "cutoff": CONFIG["prepare"]["cutoff"],
-            "renormalise": CONFIG["prepare"]["normalise"] == "image",
-        }
-    )
+    return as_json(grey_levels(wildcards.plate))
+
+
+def delivered_plate(wildcards):
+    """JSON of the same, and of what the model saw and was told (what weights that are given were told, they say themselves)."""
+    model, arm = STUDY.model_of(wildcards.arm), STUDY.entry("arms", wildcards.arm)
+    words = {"own": "{}", "swapped": "{} wrongly on purpose, that of another field"}
+    told = words.get(arm["sampling_label"]) if model["label"] != "none" and not model["weights"] else None
+    label = {"label": told.format(model["label"])} if told else {}
+    return as_json({**grey_levels(wildcards.plate), "inputs": STUDY.inputs(model), **label})
 
 
 def crop_settings(wildcards):

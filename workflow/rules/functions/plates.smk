@@ -28,6 +28,22 @@ def source_keys(*keys):
     return {key: source[key] for key in keys}
 
 
+def refuse_labels_that_are_not_there():
+    """End with a sentence where the user's own CSV lacks what a model is to be told."""
+    from brightpaint.plates.own_labels import label_problems  # loads pandas, which no job needs for its plan
+
+    try:
+        problems = list(label_problems(STUDY))
+    except ValueError as error:
+        raise WorkflowError(f"config: source.table: {error}") from None
+    if problems:
+        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+
+
+if CONFIG["source"]["layout"] == "table" and workflow.is_main_process:
+    refuse_labels_that_are_not_there()
+
+
 def row_of_plate(plate, *but):
     """A plate's row of the plate table, but for these and its pixels' size: what needs that says so itself."""
     return {key: value for key, value in STUDY.plates[plate].items() if key not in ("pixel_size_um", *but)}

@@ -1,4 +1,5 @@
 # Functions of the rules that make, normalise, score and draw spaces: each says which files or settings it returns. No rules.
+from brightpaint.study.spaces import LOOKUP, REFERENCES
 
 
 def seen_stack(wildcards):
@@ -73,6 +74,30 @@ def kept_profiles():
         kept += [f"<results>/profiles/{arm}/{space.name}/perturbations.parquet" for arm in arms]
         kept += [selection_of(space)] if arms and space.selected else []
     return kept
+
+
+def annotated_profiles():
+    """AnnData of every table of profiles, where the config asks for them; a look-up has no wells."""
+    if "h5ad" not in CONFIG["profiles"] or not kept_profiles():
+        return []
+    pairs = [(arm, space.name) for space in SPACES.values() for arm in profiled_arms(STUDY, space)]
+    tables = {LOOKUP: ["perturbations"]}
+    return [
+        f"<results>/profiles/{arm}/{space}/{rows}.h5ad"
+        for arm, space in pairs
+        for rows in tables.get(arm, ["wells", "perturbations"])
+    ]
+
+
+def described_profiles(wildcards):
+    """JSON of what an AnnData says of its profiles: the channels of its features, and how it was made."""
+    space = SPACES[wildcards.space]
+    made = {"profile": space.settings(CONFIG), "unit": CONFIG["unit"]} | (
+        {"select": CONFIG["select"]} if space.selected else {}
+    )
+    if wildcards.arm == LOOKUP:
+        made["lookup"] = STUDY.lookup_plates()
+    return as_json({"channels": CONFIG["channels"]["input"] + CONFIG["channels"]["target"], "made": made})
 
 
 def scored_files(pattern, arm=None):

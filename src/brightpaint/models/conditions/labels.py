@@ -42,7 +42,9 @@ def label_map(tables: Sequence[pd.DataFrame], label: str) -> dict[str, int]:
     """Number the classes of the training fields from 1, in alphabetical order; empty for label `none`."""
     names = sorted({name for table in tables for name in label_names(table, label) if name})
     if label != "none" and not names:
-        raise ValueError(f"label {label}: no training field has one; train with label none, or check the platemap")
+        raise ValueError(
+            f"label {label}: no training field has one; train with label none, or check the platemap, or your own CSV"
+        )
     return {name: number for number, name in enumerate(names, start=1)}
 
 

@@ -14,6 +14,7 @@ from matplotlib.image import AxesImage
 
 from brightpaint.base.cli import run
 from brightpaint.profiles import similarity
+from brightpaint.profiles.feature_parts import cell_channels, cell_group
 from brightpaint.report.style import STYLE, save
 from brightpaint.scores.profiles.matching import by_plate, feature_names, joined_values
 from brightpaint.scores.rows import read_active
@@ -33,16 +34,9 @@ GROUPS = (
 COLUMNS = 3  # panels side by side
 
 
-def feature_group(name: str) -> str:
-    """Return the group of a CellProfiler feature: Nuclei_Texture_Contrast_DNA_3_00_64 -> Texture."""
-    words = name.split("_")
-    return words[1] if len(words) > 1 else name
-
-
 def feature_channels(name: str, channels: Sequence[str]) -> list[str]:
     """Return the channels that a feature speaks of; two for a correlation of channels, `no stain` for a shape."""
-    found = [channel for channel in channels if f"_{channel}_" in f"{name}_"]
-    return found or [NO_CHANNEL]
+    return cell_channels(name, channels) or [NO_CHANNEL]
 
 
 def feature_scores(real: Mapping[str, pd.DataFrame], arm: Mapping[str, pd.DataFrame], names: set | None) -> pd.Series:
@@ -75,7 +69,7 @@ def group_means(scores: pd.Series, channels: Sequence[str]) -> tuple[pd.DataFram
     means, counts : groups in rows, channels and `no stain` in columns, without rows or columns that hold no feature
     """
     said = scores.dropna()
-    rows = [(feature_group(name), channel, value) for name, value in said.items()
+    rows = [(cell_group(name), channel, value) for name, value in said.items()
             for channel in feature_channels(name, channels)]  # fmt: skip
     long = pd.DataFrame(rows, columns=["group", "channel", "value"])
     known = [group for group in GROUPS if (long["group"] == group).any()]
