@@ -42,6 +42,12 @@ def write_folder(path) -> None:
         store.write_ome(folder / "ome.tif", IMAGE, "DNA", pixel_um=1.0, identifier="urn:uuid:0")
 
 
+def write_plate_zarr(path) -> None:
+    channels = [store.ShownChannel("DNA", "#0080ff", 0, 9)]
+    places = [store.FieldPlace("A", 1, 0, "A01_s1_t1")]
+    store.write_plate_zarr(path, "P", places, [IMAGE[None]], channels, pixel_um=1.0, made={})
+
+
 WRITERS = {
     "t.parquet": lambda path: store.write_table(FRAME, path),
     "t.tsv": lambda path: store.write_table(FRAME, path),
@@ -54,6 +60,8 @@ WRITERS = {
     "stack.tif": write_stack,
     "crops.tif": write_crops,
     "folder": write_folder,
+    "t.h5ad": lambda path: store.write_annotated(path, np.ones((1, 1)), FRAME, FRAME[:1], {}),
+    "plate.zarr": write_plate_zarr,
 }
 
 
@@ -88,7 +96,7 @@ def test_data_reach_the_disk_before_their_name_and_the_name_before_the_end(tmp_p
     WRITERS[name](path)
     temporary, before, after = renaming(calls, path)
     inside = [str(below.relative_to(path)) for below in path.rglob("*")] if path.is_dir() else []
-    assert len(inside) == (3 if name == "folder" else 0)
+    assert len(inside) == {"folder": 3, "plate.zarr": 17}.get(name, 0)
     assert {temporary, *(os.path.join(temporary, below) for below in inside)} <= set(before)
     assert str(path.parent) in after
 
@@ -96,7 +104,7 @@ def test_data_reach_the_disk_before_their_name_and_the_name_before_the_end(tmp_p
 def test_every_writer_of_the_store_was_tried():
     tried = {node.attr for node in ast.walk(ast.parse(Path(__file__).read_text())) if isinstance(node, ast.Attribute)}
     writers = {name for name in dir(store) if name.startswith("write_") or name.endswith("Writer")}
-    assert len(writers) == 10 and writers <= tried
+    assert len(writers) == 12 and writers <= tried
 
 
 def test_nothing_is_renamed_beside_these_ways():

@@ -202,10 +202,15 @@ rule deliver_zarr:
         directory("<results>/predicted/{arm}/{plate}.ome.zarr"),
     log:
         "<logs>/deliver_zarr/{arm}/{plate}.log",
+    benchmark:
+        "<benchmarks>/deliver_zarr/{arm}/{plate}.tsv"
     wildcard_constraints:
         arm="|".join(STUDY.arms),
     conda:
         "../../envs/formats.yaml"
+    resources:
+        mem_mb=by_attempt(4000),
+        runtime=by_attempt(120),
     params:
         settings=delivered_plate,
     shell:
