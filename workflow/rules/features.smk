@@ -182,7 +182,7 @@ rule deliver:
     log:
         "<logs>/deliver/{arm}/{plate}.log",
     wildcard_constraints:
-        arm="|".join(STUDY.arms),
+        arm=either(STUDY.arms),
     conda:
         "../../envs/brightpaint.yaml"
     params:

@@ -47,7 +47,7 @@ def costs(study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> 
         for plate in study.test_plates(arm) + study.predict_plates(arm):
             _predicted(found, study, arm, plate, extents[plate], rates)
     _swept(found, study, extents, rates)
-    for plate in study.profile_plates("real") if any(study.profiled(arm) for arm in study.arms) else []:
+    for plate in study.profile_plates("real") if study.measured else []:
         _measured(found, study, extents[plate].tiles, rates)
     for arm in study.config["crops"]["arms"] if study.config["crops"]["size_um"] else []:
         for plate in study.profile_plates(arm):

@@ -24,6 +24,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from simulation.problems(study)
     yield from _fold_problems(study)
     yield from _model_problems(study)
+    yield from _unpainted(study)
     yield from _arm_problems(study)
     yield from _region_problems(study)
     yield from _cellpose_problems(study)
@@ -127,6 +128,17 @@ def _model_problems(study: Study) -> Iterable[str]:
                 f"model {model['name']}: kind {model['kind']} paints from brightfield and is given none; name a channel in "
                 "channels.input and inputs, or another kind"
             )
+
+
+def _unpainted(study: Study) -> Iterable[str]:
+    """Say what a study without arms, which measures its plates alone, cannot use."""
+    if study.arms:
+        return
+    if names := [model["name"] for model in study.config["models"]]:
+        given = "give arms, or models: [] for a study that only measures its plates"
+        yield f"arms: [] paints nothing, but models lists {', '.join(names)}; {given}"
+    for name in study.by_role("predict"):
+        yield f"plate {name}: role predict, but there are no arms to paint it; leave it out"
 
 
 def _arm_problems(study: Study) -> Iterable[str]:

@@ -42,10 +42,10 @@ def cellpose_models():
 def measured(*patterns, **wildcards):
     """These files of every arm's plates whose cells are measured to be scored, the sweep's points among them.
 
-    Where no arm is measured, real cells are profiled all the same, if there are perturbations.
+    Where no arm is measured, real cells are profiled all the same, if there are perturbations; where nothing is painted, always.
     """
     arms = measured_to_score()
-    if len(scored_arms()) == 1 or not (CONFIG["perturbations"] or len(arms) > 1):
+    if not real_profiled() or (STUDY.arms and not CONFIG["perturbations"] and len(arms) == 1):
         return []
     pairs = [(arm, plate) for arm in arms for plate in STUDY.profile_plates(arm)]
     pairs += [(point, STUDY.sweep_plate) for point in (SWEPT if sweep_measured() else [])]
