@@ -76,6 +76,7 @@ wildcard_constraints:
     classifier="|".join([entry["name"] for entry in CONFIG["classifiers"]] + ["none"]),
     fold=either(fold["name"] for fold in CONFIG["folds"]),
     part=r"\d{3}",
+    own=either(entry["name"] for entry in CONFIG["own_crops"]),
 
 
 def as_json(chosen):

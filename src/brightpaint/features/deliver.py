@@ -25,6 +25,7 @@ from brightpaint.features.export import (
     load_data_csv,
     prepared_pixel_um,
     safe_stem,
+    scale_of,
     to_counts,
 )
 
@@ -55,7 +56,7 @@ def write_field(folder: Path, row: pd.Series, scores: np.ndarray, settings: dict
     scores : (C, H, W) raw prediction, any scale: brought to that of the prepared images here
     pixel_um : size of a pixel of `scores`, in micrometres
     """
-    scaled = rescaled(scores, cutoff=settings["cutoff"], renormalise=settings.get("renormalise", True))
+    scaled = rescaled(scores, **scale_of(settings))
     counts = to_counts(scaled, tuple(settings["window"]))
     files = {}
     for channel, image in zip(settings["channels"], counts):
@@ -63,6 +64,12 @@ def write_field(folder: Path, row: pd.Series, scores: np.ndarray, settings: dict
         name = f"{row['Metadata_Plate']}_{files[channel]}"
         store.write_ome(folder / files[channel], image, channel, pixel_um=pixel_um, identifier=stable_uuid(name))
     return files
+
+
+def whole_of(settings: dict) -> str:
+    """Return of what counts are z-scores: an image (planes of a stain are one), or a plate."""
+    image = "image, where the planes of a stain are one image" if settings.get("planes") else "image"
+    return image if settings.get("renormalise", True) else "plate"
 
 
 def deliver(settings: dict, *, stack_path: Path, rows_path: Path, fields_path: Path, folder: Path) -> None:
@@ -83,7 +90,7 @@ def deliver(settings: dict, *, stack_path: Path, rows_path: Path, fields_path: P
         described = {
             "plate": rows["Metadata_Plate"].iloc[0], "fields": len(rows), "channels": ", ".join(settings["channels"]),
             "pixel": pixel_um, "low": low, "span": high - low, "cutoff": settings["cutoff"],
-            "whole": "image" if settings.get("renormalise", True) else "plate",
+            "whole": whole_of(settings),
         }  # fmt: skip
         (temporary / "load_data.csv").write_text(load_data_csv(records, settings["channels"]))
         (temporary / "README.txt").write_text(README.format(**described))

@@ -36,7 +36,13 @@ def checks(study: Study, peak_bytes: float, root: Path = Path(".")) -> list[Chec
             found.append(cellpose())
     if any(study.kind_of(arm).gpu for arm in study.arms):
         found.append(gpu(study.config["compute"]["device"]))
-    found += [*weights(study, root), *images(study, root), disk(study, peak_bytes, root), slurm()]
+    found += [
+        *weights(study, root),
+        *images(study, root),
+        *own_crops(study, root),
+        disk(study, peak_bytes, root),
+        slurm(),
+    ]
     return [check for check in found if check]
 
 
@@ -135,6 +141,13 @@ def images(study: Study, root: Path) -> Iterator[Check]:
         if path and "://" not in path:
             there = (root / path).exists()
             yield Check(f"source.{key}", there, path if there else f"{path} is not there; correct source.{key}")
+
+
+def own_crops(study: Study, root: Path) -> Iterator[Check]:
+    """Check that the CSVs which list crops of one's own are there."""
+    for entry in study.config["own_crops"]:
+        where, there = f"own_crops.{entry['name']}.table", (root / entry["table"]).is_file()
+        yield Check(where, there, entry["table"] if there else f"{entry['table']} is not there; correct {where}")
 
 
 def disk(study: Study, peak_bytes: float, root: Path) -> Check:

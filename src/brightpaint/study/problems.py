@@ -37,6 +37,9 @@ def problems_of(study: Study) -> Iterable[str]:
             "or set unit to perturbation"
         )
     yield from _dose_problems(study)
+    for entry in study.config["own_crops"]:
+        if not Path(entry["folder"]).is_dir():
+            yield f"own_crops.{entry['name']}.folder: there is no folder {entry['folder']}; expected one with the crops' TIFFs"
     weights = study.config["embed"]["weights"]
     if weights and weights[0] in "./~" and not Path(weights).is_dir():
         yield f"embed.weights: there is no folder {weights}"
@@ -49,7 +52,7 @@ def problems_of(study: Study) -> Iterable[str]:
 
 def _duplicates(study: Study) -> Iterable[str]:
     named = {"plates": list(study.plates)}
-    for section in ("models", "classifiers", "folds", "arms"):
+    for section in ("models", "classifiers", "folds", "arms", "own_crops"):
         named[section] = [entry["name"] for entry in study.config[section]]
         for name in sorted({name for name in named[section] if named[section].count(name) > 1}):
             yield f"{section}: the name {name} occurs twice"

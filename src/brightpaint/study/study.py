@@ -35,6 +35,9 @@ class Study:
         for key in ("url", "table", "compounds", "molecules", "exclude"):
             if source[key]:
                 source[key] = expand(source[key], f"config: source.{key}")
+        for entry in filled["own_crops"]:
+            for key in ("folder", "table"):
+                entry[key] = expand(entry[key], f"config: own_crops.{entry['name']}.{key}")
         for section in ("embed", "fid"):
             if filled[section]["weights"]:
                 filled[section]["weights"] = expand(filled[section]["weights"], f"config: {section}.weights")

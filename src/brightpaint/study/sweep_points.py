@@ -56,7 +56,7 @@ def problems(config: dict) -> Iterator[str]:
     if not chosen["points"]:
         return
     if base is None:
-        yield f"sweep: there is no arm {chosen['arm']}" if chosen["arm"] else "sweep: it has points, and there are no arms to sample"
+        yield f"sweep: there is no arm {chosen['arm'] or 'whose weights it could sample from'}"
         return
     model = next((model for model in config["models"] if model["name"] == base["model"]), None)
     if model and not KINDS[model["kind"]].noise:

@@ -119,5 +119,9 @@ def measured_to_score():
 def measured_medians():
     """Field medians of every measured arm: the real plates, then the arms' test plates."""
     measured = measured_to_score()
-    pairs = [(arm, plate) for arm in measured for plate in STUDY.profile_plates(arm)] if len(measured) > 1 or not STUDY.arms else []
+    pairs = (
+        [(arm, plate) for arm in measured for plate in STUDY.profile_plates(arm)]
+        if len(measured) > 1 or not STUDY.arms
+        else []
+    )
     return [f"<results>/medians/{arm}/{plate}.parquet" for arm, plate in pairs]

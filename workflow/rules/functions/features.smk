@@ -1,7 +1,7 @@
 # What the features wing asks of the study: input functions, settings, its pipeline. No rules.
 from brightpaint.features import loaded_objects, own_pipeline
 from brightpaint.features.pipeline import read as read_pipeline
-from brightpaint.study.planes import cropped_channels
+from brightpaint.study.planes import cropped_channels, plane_groups
 
 
 def rows_of(wildcards):
@@ -58,6 +58,12 @@ def delivered():
     return [f"<results>/predicted/{arm}/{plate}" for arm in painted for plate in STUDY.predict_plates(arm)]
 
 
+def painted_planes():
+    """{"planes": groups of stains that are planes of one}, by which predicted ones are brought to scale; {} without any."""
+    groups = plane_groups(CONFIG["channels"], CONFIG["channels"]["target"])
+    return {"planes": groups} if groups else {}
+
+
 def scale_of_tiffs(wildcards):
     """JSON of how stains become the grey levels of TIFFs."""
     return as_json(
@@ -67,6 +73,7 @@ def scale_of_tiffs(wildcards):
             "pixel_size_um": STUDY.pixel_size_um(wildcards.plate),
             "cutoff": CONFIG["prepare"]["cutoff"],
             "renormalise": CONFIG["prepare"]["normalise"] == "image",
+            **painted_planes(),
         }
     )
 
@@ -76,7 +83,15 @@ def crop_settings(wildcards):
     keys = ("size_um", "size_px", "border", "objects", "max_per_field")
     scale = {"cutoff": CONFIG["prepare"]["cutoff"], "renormalise": CONFIG["prepare"]["normalise"] == "image"}
     pixel_um = STUDY.pixel_size_um(wildcards.plate)
-    return as_json({**pick("crops", *keys), **scale, "channels": cropped_channels(CONFIG), "pixel_size_um": pixel_um})
+    return as_json(
+        {
+            **pick("crops", *keys),
+            **scale,
+            **painted_planes(),
+            "channels": cropped_channels(CONFIG),
+            "pixel_size_um": pixel_um,
+        }
+    )
 
 
 def cropped():
@@ -86,3 +101,17 @@ def cropped():
     return [
         f"<results>/crops/{arm}/{plate}{end}" for arm in arms for plate in STUDY.profile_plates(arm) for end in ends
     ]
+
+
+def own_crops_of(key):
+    """Params function: what the config says under `key` of crops of one's own."""
+    return lambda wildcards: STUDY.entry("own_crops", wildcards.own)[key]
+
+
+def own_crops_options(wildcards):
+    """Words of the command line that say how crops of one's own are read."""
+    entry = STUDY.entry("own_crops", wildcards.own)
+    keys = ("file", "index", "label", "group", "mask", "planes", "normalise", "size_px", "pixel_um")
+    options = {key.replace("_", "-"): entry[key] for key in keys if entry[key] not in (None, "")}
+    options["channels"] = ",".join(entry["channels"])
+    return [f"--{key}={value}" for key, value in options.items()]
