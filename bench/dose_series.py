@@ -112,16 +112,17 @@ def half_effect(dose: np.ndarray, ratio: np.ndarray, dmso: np.ndarray) -> float:
 
 
 def found(results: Path) -> list[dict]:
-    """Return what the finished study says of each compound."""
+    """Return what the finished study says of each compound; its ratio is judged on dose wells, without the positive controls."""
     wells = ratios(results)
+    roles = pd.read_csv(results.parent / "wells.csv").set_index("well")["role"]
     table = store.read_table(results / "doses" / "real" / "cellprofiler.tsv").set_index("Metadata_perturbation")
     dmso, lines = wells.loc[wells["Metadata_perturbation"] == "DMSO", "median"].to_numpy(), []
-    for name, own in wells[wells["Metadata_dose"] > 0].groupby("Metadata_perturbation"):
+    for name, own in wells[wells["Metadata_Well"].map(roles) == "dose"].groupby("Metadata_perturbation"):
         dose, ratio = own["Metadata_dose"].to_numpy(), own["median"].to_numpy()
         curve = table.loc[name]
         lines.append({
-            "compound": name, "wells": len(own), "cells": int(own["count"].sum()), "dmso_ratio": round(dmso.mean(), 3),
-            "top_ratio": round(ratio[dose == dose.max()].mean(), 3), "spearman": round(spearmanr(dose, ratio)[0], 3),
+            "compound": name, "wells": len(own), "cells": int(own["count"].sum()), "dmso_ratio": round(float(dmso.mean()), 3),
+            "top_ratio": round(float(ratio[dose == dose.max()].mean()), 3), "spearman": round(float(spearmanr(dose, ratio)[0]), 3),
             "ratio_half_um": float(f"{half_effect(dose, ratio, dmso):.3g}"), "status": curve["status"],
             "half_um": float(f"{curve['half_um']:.3g}"), "low_um": float(f"{curve['half_low_um']:.3g}"),
             "high_um": float(f"{curve['half_high_um']:.3g}"), "effect_sd": round(float(curve["effect"]), 1),
