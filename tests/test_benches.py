@@ -206,3 +206,26 @@ def test_presets_cools_a_copy_of_a_training(presets):
     assert any(not torch.equal(value, before[name]) for name, value in cooled.networks["model"].state_dict().items())
     training.step(*next(batches))
     assert training.optimisers["model"].param_groups[0]["lr"] == 1e-3
+
+
+def test_half_effects_are_judged_by_the_truth_and_what_is_not_fitted_counts_as_missed(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    simulated_doses = importlib.import_module("simulated_doses")
+    rows = [
+        ("a", "active", 0, 1.0, 1.9, 5.0, "fitted"),
+        ("b", "active", 0, 1.0, 2.1, 5.0, "fitted"),
+        ("c", "active", 0, 1.0, np.nan, 4.0, "non_monotone"),
+        ("d", "active", 0, 1.0, np.nan, 2.0, "weak"),
+        ("e", "active", 1, 99.0, np.nan, 6.0, "censored_above"),
+        ("f", "inert", 0, np.nan, np.nan, 0.2, "inactive"),
+        ("g", "toxic", 0, 1.0, 1.0, 9.0, "toxic"),
+    ]
+    names = ["Metadata_perturbation", "true_kind", "true_censored", "true_um", "half_um", "effect", "status"]
+    found = simulated_doses.summary(pd.DataFrame(rows, columns=names))
+    assert (found["inside"], found["strong"], found["within_two"], found["share"]) == (4, 3, 1, 0.333)
+    assert found["statuses"] == {"fitted": 2, "non_monotone": 1, "weak": 1}
+    assert (
+        found["inert"] == {"inactive": 1}
+        and found["toxic"] == {"toxic": 1}
+        and found["censored"] == {"censored_above": 1}
+    )

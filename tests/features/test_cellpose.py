@@ -10,17 +10,20 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import tifffile
 from scipy import ndimage
 
 from brightpaint import store
+from brightpaint.base import intensity
 from brightpaint.features import cellpose as cellpose_segment
-from brightpaint.features import loaded_objects
+from brightpaint.features import crops, loaded_objects
 from brightpaint.scores.cells.object_overlap import overlap
 from brightpaint.study.study import Study
 from cellpose_fixture import cell_field, stains, train_model
 from conftest import ROOT, TINY, planned, snakemake, write_study
-from features_fixture import read, write_images
+from features_fixture import annotated, read, rows_of, write_images
 
 SETTINGS = {
     "nuclei": "small", "cells": "small", "nucleus_diameter_um": 15.0, "cell_diameter_um": 30.0, "flow_threshold": 0.4,
@@ -200,6 +203,49 @@ def test_a_model_trained_here_finds_nuclei_and_cells_of_a_field_it_never_saw(tmp
     assert run(again, images, settings, cellpose).returncode == 0
     for path in (tmp_path / "labels").iterdir():
         assert path.read_bytes() == (again / "labels" / path.name).read_bytes()
+
+
+def test_crops_are_cut_by_what_a_published_network_finds_in_real_cells(tmp_path, cellpose, real_data):
+    """The middle of well A05 of BBBC013, its GFP in the place of RNA."""
+    pages = tifffile.imread(real_data / "images" / "bbbc013_translocation" / "wells" / "A05.tif")[:, 192:448, 192:448]
+    image, channels = intensity.standardise(pages[::-1], 15).astype(np.float16), ["DNA", "RNA"]
+    images = write_images(tmp_path / "images", image[None].astype(np.float32), channels)
+    network = str(real_data / "weights" / "cellpose_from_scellseg_fp16.pth")
+    sizes = {"nucleus_diameter_um": 16.0, "cell_diameter_um": 30.0}
+    done = run(tmp_path, images, SETTINGS | sizes | {"nuclei": network, "cells": network}, cellpose)
+    assert done.returncode == 0, done.stderr[-3000:]
+    file = read(images / "load_data.csv")[0]["FileName_OrigDNA"]
+    names = ["Nuclei", "Cells"]
+    labels = np.stack([store.read_raw(tmp_path / "labels" / loaded_objects.label_name(file, name)) for name in names])
+    rows, numbers = annotated(rows_of(["A01"], height=256)), np.setdiff1d(labels[1], 0).astype(np.int64)
+    assert len(numbers) == int(read(tmp_path / "counts.csv")[0]["kept"]) >= 15
+    with store.StackWriter(tmp_path / "stack.tif", (1, 2, 256, 256), channels, key="test") as writer:
+        writer.write(0, image)
+    store.write_table(rows, tmp_path / "rows.parquet")
+    store.write_masks(tmp_path / "masks.tif", rows, [labels], names, (256, 256))
+    cells = pd.DataFrame({**rows.iloc[0], "ObjectNumber": numbers, "Cells_Parent_Nuclei": numbers.astype(float)})
+    store.write_table(cells, tmp_path / "cells.parquet")
+    how = {"size_um": 32, "size_px": None, "border": "drop", "objects": "nuclei", "max_per_field": None, "cutoff": 15,
+           "renormalise": True, "channels": [[name, [name]] for name in channels], "pixel_size_um": 1.0}  # fmt: skip
+    files = {"stack": "stack.tif", "rows": "rows.parquet", "fields": "rows.parquet", "cells": "cells.parquet",
+             "masks": "masks.tif", "crops": "crops.tif", "counts": "counts.tsv"}  # fmt: skip
+    paths = [word for name, path in files.items() for word in (f"--{name}", str(tmp_path / path))]
+    crops.main(["--settings", json.dumps(how), "--arm", "real", *paths])
+    found, counts = store.open_crops(tmp_path / "crops.tif"), store.read_table(tmp_path / "counts.tsv").iloc[0]
+    assert counts["cells"] == len(numbers) == counts["crops"] + counts["at_border"] and counts["crops"] >= 8
+    brighter = []
+    for crop, (number, y, x) in enumerate(found.table()[["ObjectNumber", "y_px", "x_px"]].to_numpy()):
+        assert (y, x) == pytest.approx(ndimage.center_of_mass(labels[0] == number))
+        top, left = (int(np.floor(middle - 16 + 1)) for middle in (y, x))
+        near = [(t, s) for t in (top - 1, top, top + 1) for s in (left - 1, left, left + 1)]
+        (place,) = {(t, s) for t, s in near if (found.images[crop, :, 0] == image[:, t : t + 32, s : s + 32]).all()}
+        window = labels[:, place[0] : place[0] + 32, place[1] : place[1] + 32]
+        assert (found.masks[crop, 0, 0] == (window[1] == number)).all() and (
+            found.masks[crop, 1, 0] == (window[1] > 0)
+        ).all()
+        dna = found.images[crop, 0, 0].astype(float)
+        brighter.append(dna[window[0] == number].mean() - dna[window[1] == 0].mean())
+    assert np.median(brighter) > 1  # single ones may lie beside nuclei that were left out
 
 
 def test_a_model_that_is_none_or_unknown_is_a_sentence(tmp_path, cellpose):

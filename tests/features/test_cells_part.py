@@ -37,6 +37,14 @@ def test_order_types_and_columns(tmp_path):
     assert "height_px" not in frame
 
 
+def test_dose_and_time_stay_numbers_and_other_annotations_text(tmp_path):
+    rows = write_tables(tmp_path / "t", [3, 2])
+    rows = rows.assign(Metadata_dose=[0.25, np.nan], Metadata_time_h=np.nan, Metadata_cell_line="007")
+    frame = store.read_table(part_cells(tmp_path, "p", rows, tmp_path / "t"))
+    assert frame["Metadata_dose"].tolist()[:3] == [0.25] * 3 and frame["Metadata_dose"].isna().sum() == 2
+    assert frame["Metadata_time_h"].dtype == np.float64 and set(frame["Metadata_cell_line"]) == {"007"}
+
+
 def test_objects_without_a_whole_cell_are_left_out_and_counted(tmp_path, caplog):
     rows = write_tables(tmp_path / "t", [3])
     path = tmp_path / "t" / "Cytoplasm.csv"

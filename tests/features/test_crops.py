@@ -218,9 +218,11 @@ def test_predicted_stains_are_brought_to_the_scale_of_the_prepared_ones(tmp_path
     five = list(found.table()["ObjectNumber"]).index(5)
     expected = (standardise(images[0], 15) if renormalise else images[0])[:, 17:29, 17:29]
     assert np.allclose(found.images[five, :, 0], expected, atol=2e-3)
-    depth, _ = cut(tmp_path, arm="pert", channels=[["A", ["DNA", "RNA"]]])
+    depth, _ = cut(tmp_path, arm="pert", channels=[["A", ["DNA", "RNA"]]], planes=[["DNA", "RNA"]])
     both = standardise(images[0].reshape(1, -1, SIDE), 15).reshape(2, SIDE, SIDE)  # planes: one mean and s.d.
     assert np.allclose(depth.images[five, 0], both[:, 17:29, 17:29], atol=2e-3)
+    alone, _ = cut(tmp_path, arm="pert", channels=[["RNA", ["RNA"]]], planes=[["DNA", "RNA"]])
+    assert np.allclose(alone.images[five, 0], both[1:, 17:29, 17:29], atol=2e-3)
 
 
 def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import tifffile
 
 from brightpaint import store
 from brightpaint.features import own_crops
+from conftest import snakemake, write_study
 
 
 def write(folder, rows, **files):
@@ -133,6 +134,28 @@ def test_memory_does_not_grow_with_the_crops(tmp_path):
     assert (
         min(peaks[2:]) - peaks[1]
     ) / 360 < 1200  # bytes a crop, of which tifffile keeps its page; a crop holds 4,096
+
+
+@pytest.mark.slow
+def test_a_study_brings_them_in_by_a_rule_and_says_what_is_wrong_before_it_runs(tmp_path):
+    images = np.random.default_rng(0).integers(0, 255, (4, 8, 8)).astype(np.uint8)
+    data = tmp_path / "my cells"
+    data.mkdir()
+    write(data, [{"n": n, "phase": f"phase {n}", "dish": "d1"} for n in (3, 0)], Phases=images)
+    entry = {"name": "mine", "folder": "my cells", "table": "my cells/cells.csv", "channels": ["DNA", "ER"], "size_px": 6,
+             "file": "Phases.tif", "index": "{n}", "label": "{phase}", "group": "{dish}", "pixel_um": 0.5}  # fmt: skip
+    write_study(tmp_path, {"own_crops": [entry]})
+    refused = snakemake(tmp_path, "--cores", "1", "results/own_crops/mine.tif", "--show-failed-logs", check=False)
+    assert "row 2: there is no crop 3 in" in refused.stdout and "whose 4 pages are 2 crops of 2" in refused.stdout
+    write_study(tmp_path, {"own_crops": [entry | {"channels": ["DNA"]}]})
+    snakemake(tmp_path, "--cores", "1", "results/own_crops/mine.tif")
+    crops = store.open_crops(tmp_path / "results" / "own_crops" / "mine.tif")
+    raw = images[[3, 0]].astype(float)
+    assert np.allclose(crops.images[:, 0, 0], ((raw - raw.mean()) / raw.std())[:, 1:7, 1:7], atol=2e-3)
+    assert list(crops.table()["Metadata_label"]) == ["phase 3", "phase 0"] and crops.meta["pixel_um"] == 0.5
+    write_study(tmp_path, {"own_crops": [entry, entry | {"folder": str(tmp_path / "gone")}]})
+    wrong = snakemake(tmp_path, "-n", check=False).stdout
+    assert "own_crops: the name mine occurs twice" in wrong and "own_crops.mine.folder: there is no folder" in wrong
 
 
 def test_the_real_crops_of_mitocheck_come_in_by_phenotype_and_movie(real_data, tmp_path):

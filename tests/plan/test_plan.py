@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 import yaml
 
@@ -187,6 +188,51 @@ def test_crops_cost_where_they_are_asked_for(tmp_path):
     assert chosen.cpu_s["cellprofiler"] == plain.cpu_s["cellprofiler"]
     few = costs_in(tmp_path, {"crops": {"size_um": 48, "max_per_field": 2}})
     assert few.kept - plain.kept == pytest.approx(2 * 2 * 8 * 48**2 * (5 * 2 + 2))
+
+
+def test_further_planes_cost_in_every_stage_that_reads_them(tmp_path):
+    stains = [f"DNA_{number:02d}" for number in range(1, 7)] + ["RNA", "ER", "AGP", "Mito"]
+    channels = {"target": stains, "planes": {"DNA": stains[:6]}}
+    crops = {"size_um": 48, "channels": ["RNA"]}
+    plain, deep = costs_in(tmp_path, {"crops": crops}), costs_in(tmp_path, {"channels": channels, "crops": crops})
+    for rule in ("cellprofiler", "score"):
+        assert deep.cpu_s[rule] == pytest.approx(2 * plain.cpu_s[rule]), rule
+    for rule in ("prepare", "quality"):
+        assert deep.cpu_s[rule] > 1.4 * plain.cpu_s[rule], rule
+    assert (
+        deep.cpu_s["crops"] == plain.cpu_s["crops"]
+        and deep.kept > 1.5 * plain.kept
+        and deep.between > 1.9 * plain.between
+    )
+    group = costs_in(tmp_path, {"channels": channels, "crops": {"size_um": 48, "channels": ["DNA"]}})
+    cells = 2 * 8 * 0.128**2 * RATES["cells_per_megapixel"]
+    assert group.kept - deep.kept == pytest.approx(cells * 48**2 * 5 * (2 + 2))  # five planes more, and their masks
+    assert group.cpu_s["crops"] == pytest.approx(6 * deep.cpu_s["crops"])
+
+
+def test_a_study_without_models_is_priced_and_needs_cellprofiler(tmp_path, monkeypatch):
+    changes = {"source": {"layout": "simulated"}, "models": [], "arms": [], "folds": []}
+    write_study(tmp_path, changes, "plate\trole\nT1\tstudy\n")
+    study = Study.load(yaml.safe_load((tmp_path / "config.yaml").read_text()), SCHEMAS, tmp_path)
+    found = costs.costs(study, sizes_of(study, tmp_path), RATES)
+    assert found.cpu_s["cellprofiler"] > 0 and not found.flop and study.profile_plates("real") == ["T1"]
+    monkeypatch.setenv("BRIGHTPAINT_CELLPROFILER", str(tmp_path / "none"))
+    assert "CellProfiler" in [check.what for check in checks.checks(study, 1.0, tmp_path)]
+
+
+def test_crops_of_ones_own_cost_by_their_table(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((6, 8, 8), np.uint8), photometric="minisblack")
+    (tmp_path / "cells.csv").write_text("index,label,group\n" + "0,x,g\n" * 3000)
+    files = {"folder": str(tmp_path), "table": str(tmp_path / "cells.csv"), "file": "a.tif"}
+    own = {"name": "mine", **files, "channels": ["DNA", "ER"]}
+    plain = costs_in(tmp_path)
+    found = costs_in(tmp_path, {"own_crops": [own | {"planes": 3}]})
+    assert found.cpu_s["own_crops"] == pytest.approx(3 * 3 * RATES["crops"])
+    assert found.kept - plain.kept == 3000 * 3 * 8**2 * (2 * 2 + 2)
+    gone = study_in(tmp_path, {"own_crops": [own | {"table": "gone.csv"}]})
+    assert "own_crops" not in costs.costs(gone, sizes_of(gone, tmp_path), RATES).cpu_s
+    (check,) = checks.own_crops(gone, tmp_path)
+    assert not check.there and "gone.csv is not there; correct own_crops.mine.table" in check.said
 
 
 def test_cellpose_is_looked_for_where_it_is_asked_for(tmp_path, monkeypatch):

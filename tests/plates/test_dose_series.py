@@ -1,47 +1,45 @@
-"""BBBC013, the real dose series of two 8-bit pages a well, from its files to prepared stacks."""
+"""BBBC013, the real dose series of two 8-bit pages a well, from its files to half-effect doses, in one study without models."""
 
 from __future__ import annotations
+
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import yaml
 
 from brightpaint import store
-from brightpaint.plates import tabulate
-from conftest import planned, snakemake, write_study
+from conftest import ROOT, planned, snakemake
 
-# One replicate of each compound a plate: controls, a middle and a top dose.
-PLATES = "plate\trole\tbarcode\twells\nD1\tstudy\tBBBC013\tA01,A06,A11,E06,E11,E12\nD2\tstudy\tBBBC013\tB01,B06,B11,F06,F11,F12\n"
-STUDY = {
-    "channels": {"input": [], "target": ["GFP", "DNA"]},
-    "source": {"layout": "table", "url": "single", "table": "images.csv"},
-    "illumination": {"method": "none"},  # six fields are too few to tell light from cells
-    "prepare": {"size_px": 320},
-    "cellprofiler": {"pipeline": "slim", "parts": 1},
-    "folds": [{"name": "A", "test": ["D2"]}],
-    "models": [{"name": "pert", "label": "perturbation", "width": 8}, {"name": "mean", "kind": "mean"}],
-    "arms": [
-        {"name": "pert", "model": "pert", "folds": ["A"], "steps": 3},
-        {"name": "mean", "model": "mean", "folds": ["A"]},
-    ],
-}
+FEW = "A01,A06,A11,E06,E11,E12"
+# Two replicates: untreated wells, five doses from nothing to all.
+SERIES = "A01:B02,E02:F02,E12:F12,A05:B08,E05:F08,A10:B10,E10:F10"
 
 
-def own_wells(path, real_wells) -> None:
-    """Write what the README says of the wells under the names of the contract, as a user would."""
-    wells = pd.read_csv(real_wells, dtype=str)
-    wells["perturbation"] = wells["compound"].where(wells["role"].isin(["dose", "positive_control"]), "DMSO")
-    wells["control_type"] = wells["perturbation"].eq("DMSO").map({True: "negcon", False: ""})
-    wells.assign(target="PIK3CA", cell_line="U2OS").to_csv(path, index=False)
+@pytest.fixture
+def bench(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    import dose_series
+
+    yield dose_series
+    for name in ("dose_series", "studies"):
+        sys.modules.pop(name, None)
+
+
+def written(bench, folder, real_data, wells, **changes):
+    """Write the study of the benchmark, on some wells, and return the folder of the files."""
+    images = real_data / "images" / "bbbc013_translocation"
+    study, plates = bench.write_study(folder, images, wells)
+    (folder / "plates.tsv").write_text(plates)
+    (folder / "config.yaml").write_text(yaml.safe_dump(study | changes))
+    return images
 
 
 @pytest.mark.slow
-def test_a_real_dose_series_is_prepared_without_brightfield(tmp_path, real_data):
-    folder = real_data / "images" / "bbbc013_translocation"
-    own_wells(tmp_path / "wells.csv", folder / "wells.csv")
-    tabulate.main([str(folder), "--unpack", str(tmp_path / "single"), "--table", str(tmp_path / "images.csv"), "--channels",
-                   "GFP", "DNA", "--plate", "BBBC013", "--metadata", str(tmp_path / "wells.csv")])  # fmt: skip
+def test_a_real_dose_series_is_prepared_without_brightfield(tmp_path, real_data, bench):
+    folder = written(bench, tmp_path, real_data, FEW, prepare={"size_px": 320})
     listed = pd.read_csv(tmp_path / "images.csv", dtype=str, keep_default_na=False)
     assert len(listed) == 192 and set(listed["cell_line"]) == {"U2OS"}
     doses = listed.drop_duplicates("well").set_index("well")["dose_um"].astype(float)
@@ -51,17 +49,48 @@ def test_a_real_dose_series_is_prepared_without_brightfield(tmp_path, real_data)
         for page, channel in zip(pages, ("GFP", "DNA")):
             assert (store.read_raw(tmp_path / "single" / "BBBC013" / f"{well}_s1_{channel}.tif") == page).all()
 
-    write_study(tmp_path, STUDY, PLATES)
     jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules").stdout)
-    assert jobs["index"] == jobs["fetch"] == jobs["prepare"] == 2 and jobs["train"] == 2
+    assert {
+        "index",
+        "prepare",
+        "crops",
+        "cells",
+        "select",
+        "profile",
+        "active",
+        "doses",
+        "dose_figure",
+        "montage",
+    } <= set(jobs)
+    assert not {"train", "sample", "score_images", "metrics", "metrics_table", "tsne", "lookup"} & set(jobs)
     snakemake(tmp_path, "--cores", "2", "--show-failed-logs", "plates")
     results = tmp_path / "results"
-    for plate in ("D1", "D2"):
-        fields = store.read_fields(results / "fields" / f"{plate}.parquet")
-        stack = store.open_stack(results / "images" / "real" / f"{plate}.tif")
-        assert stack.channels == ("GFP", "DNA") and stack.images.shape == (6, 2, 320, 320)
-        assert set(fields["Metadata_perturbation"]) == {"DMSO", "wortmannin", "LY294002"}
-        shown = stack.select(fields).images[0, 1].astype(np.float64)
-        page = tifffile.imread(folder / "wells" / f"{fields.loc[0, 'Metadata_Well']}.tif")[1]
-        halved = page.reshape(320, 2, 320, 2).mean((1, 3))
-        assert np.corrcoef(shown.ravel(), halved.ravel())[0, 1] > 0.98
+    fields = store.read_fields(results / "fields" / "BBBC013.parquet")
+    stack = store.open_stack(results / "images" / "real" / "BBBC013.tif")
+    assert stack.channels == ("GFP", "DNA") and stack.images.shape == (6, 2, 320, 320)
+    assert set(fields["Metadata_perturbation"]) == {"DMSO", "wortmannin", "LY294002"}
+    shown = stack.select(fields).images[0, 1].astype(np.float64)
+    page = tifffile.imread(folder / "wells" / f"{fields.loc[0, 'Metadata_Well']}.tif")[1]
+    halved = page.reshape(320, 2, 320, 2).mean((1, 3))
+    assert np.corrcoef(shown.ravel(), halved.ravel())[0, 1] > 0.98
+
+
+@pytest.mark.exhaustive
+def test_a_real_dose_series_goes_from_its_files_to_half_effects(tmp_path, real_data, bench, cellprofiler):
+    """The published half-effects are near 12 nM and 5 uM; 28 wells take four minutes of CPU, all 96 bench/dose_series.py."""
+    written(bench, tmp_path, real_data, SERIES)
+    snakemake(tmp_path, "--cores", "2", "--show-failed-logs")
+    results = tmp_path / "results"
+    found = {line["compound"]: line for line in bench.found(results)}
+    for name, half in {"wortmannin": 0.012, "LY294002": 5.0}.items():
+        line = found[name]
+        assert line["spearman"] > 0.85 and line["top_ratio"] > 3 * line["dmso_ratio"], line
+        assert half / 1.6 < line["ratio_half_um"] < half * 1.6, line
+        assert line["status"] == "fitted" and half / 3 < line["half_um"] < half * 3, line
+        assert "dose and column go together on plate BBBC013" in line["layout"]
+    crops, cells = store.open_crops(results / "crops" / "real" / "BBBC013.tif"), bench.ratios(results)["count"].sum()
+    assert crops.channels == ("GFP", "DNA") and crops.images.shape[1:] == (2, 1, 48, 48)
+    assert 0.7 * cells < len(crops) <= cells and set(crops.table()["Metadata_cell_line"]) == {"U2OS"}
+    inside = crops.masks[:, 0, 0, 24, 24]
+    assert inside.mean() > 0.95  # a nucleus lies in the middle of its crop
+    assert all((results / "figures" / name).stat().st_size for name in ("doses/real/cellprofiler.png", "active.png"))

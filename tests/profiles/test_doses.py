@@ -94,6 +94,32 @@ def test_one_number_is_enough():
     assert (table["effect"] >= 3).mean() > 0.8 and hit[table["effect"] >= 3].mean() >= 0.85
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_one_other_compound_of_the_same_effect_does_not_hide_it(seed):
+    """Half of a compound's wells under another name, at 100 times the dose: whitening by them took the effect away."""
+    frame, numbers = plate(seed, {"a": (0.3, 1.5, 10.0)}, each=4, dmso=12)
+    other = (frame["Metadata_perturbation"] == "a") & (frame.groupby("Metadata_dose", dropna=False).cumcount() % 2 == 1)
+    frame.loc[other, "Metadata_perturbation"] = "b"
+    frame.loc[other, "Metadata_dose"] *= 100
+    table = doses.curves(frame, numbers, QUICK)[0].set_index("Metadata_perturbation")
+    assert set(table["status"]) == {"fitted"} and (table["effect"] > 4).all()
+    assert np.abs(np.log2(table["half_um"] / pd.Series({"a": 0.3, "b": 30.0}))).max() <= 1
+
+
+def test_whitening_about_conditions_sees_replicates_alone():
+    rng = np.random.default_rng(0)
+    condition = np.repeat(np.arange(40), 3)
+    noise, shifts = rng.normal(size=(120, 5)), rng.normal(size=(40, 5)) * 20
+    others = np.ones(120, dtype=bool)
+    shifted, leverage = whiten(noise + shifts[condition], others, condition)
+    expected, _ = whiten(noise, others, condition)
+    differences = [points[1::3] - points[::3] for points in (shifted, expected)]
+    np.testing.assert_allclose(*differences)
+    # Shrunk half-way to a sphere: noise of s.d. 1 comes out at 1 / sqrt(2), and the leverages sum to half of the rank.
+    assert np.var(differences[1]) / 2 == pytest.approx(0.5, rel=0.15) and leverage.sum() == pytest.approx(2.5, rel=0.1)
+    assert not whiten(noise, others, np.arange(120))[1].any()
+
+
 def test_squared_distances_would_shift_half_effects_and_the_projection_does_not():
     """At slope 1 the squared effect is at its half where the effect is at 0.71: 1 / (sqrt(2) - 1) = 2.4 times the dose."""
     half, each = 0.3, 12

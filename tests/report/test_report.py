@@ -105,6 +105,35 @@ def test_methods_name_what_was_held_out_and_which_weights_were_kept():
     assert "held out" not in rendered("loss.rst", config("config")) and "ring" in rendered("loss.rst", config("demo"))
 
 
+def test_a_study_without_models_speaks_of_no_painting():
+    alone = config(
+        "demo", models=[], arms=[], folds=[], plates="config/pilot_plates.tsv", doses={"spaces": ["cellprofiler"]}
+    )
+    words = rendered("workflow.rst", alone)
+    assert "Nothing is trained or painted in this study." in words and "Real stains went through" in words
+    assert "**Profiles.**" in words and "**Active" in words and "**Dose-response curves**" in words
+    for painted in (
+        "**Models.**",
+        "**Arms.**",
+        "**Metrics",
+        "lookup",
+        "test plate",
+        "predictions",
+        "How a model does",
+        "PCC",
+    ):
+        assert painted not in words, painted
+
+
+def test_methods_say_by_which_unit_actives_are_found():
+    by_target, by_treatment = (
+        rendered("workflow.rst", config("demo", unit=unit)) for unit in ("perturbation", "treatment")
+    )
+    assert "Targets are kept or dropped whole" in by_target and "A target is active if it passes" in by_target
+    assert "A treatment is active if it passes" in by_treatment and "Each treatment is tested by itself" in by_treatment
+    assert "then the median of each treatment" in by_treatment and "Targets are kept" not in by_treatment
+
+
 def test_predictions_alone_claim_no_measurement():
     words = rendered("workflow.rst", config("predict"))
     assert "nothing here measures the predictions" in words

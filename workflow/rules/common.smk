@@ -33,7 +33,14 @@ NO_IMAGES = ("real", "lookup", "brightfield")  # arms that paint nothing
 config.update(CONFIG)  # the report fills its texts from `config`: give it the defaults too
 RESOURCES = CONFIG["pathvars"]["resources"]
 SWEPT = [point["name"] for point in STUDY.sweep_points]
-PAINTED = "|".join(STUDY.arms + SWEPT)
+
+
+def either(names):
+    """Regular expression of one of these names; of none, one that nothing matches (an empty one would match all)."""
+    return "|".join(names) or "(?!)"
+
+
+PAINTED = either(STUDY.arms + SWEPT)
 
 
 def for_prefix(chosen):
@@ -76,10 +83,11 @@ wildcard_constraints:
     arm="|".join(["real"] + STUDY.arms + SWEPT),
     space="|".join(SPACES),
     network="embed|fid",
-    model="|".join(model["name"] for model in CONFIG["models"]),
+    model=either(model["name"] for model in CONFIG["models"]),
     classifier="|".join([entry["name"] for entry in CONFIG["classifiers"]] + ["none"]),
-    fold="|".join(fold["name"] for fold in CONFIG["folds"]),
+    fold=either(fold["name"] for fold in CONFIG["folds"]),
     part=r"\d{3}",
+    own=either(entry["name"] for entry in CONFIG["own_crops"]),
 
 
 def as_json(chosen):

@@ -150,6 +150,41 @@ rule crops:
 show("features", cropped)
 
 
+rule own_crops:
+    """Bring crops of one's own, a folder of TIFFs with a CSV, into the crop store."""
+    input:
+        own_crops_of("table"),
+    output:
+        crops="<results>/own_crops/{own}.tif",
+        masks="<results>/own_crops/{own}.masks.tif",
+        table="<results>/own_crops/{own}.parquet",
+    log:
+        "<logs>/own_crops/{own}.log",
+    benchmark:
+        "<benchmarks>/own_crops/{own}.tsv"
+    conda:
+        "../../envs/brightpaint.yaml"
+    resources:
+        mem_mb=by_attempt(4000),
+        runtime=by_attempt(120),
+    params:
+        folder=own_crops_of("folder"),
+        options=own_crops_options,
+    shell:
+        "python -m brightpaint.features.own_crops {params.folder:q} --table {input:q} {params.options:q}"
+        " --crops {output.crops:q} 2> {log:q}"
+
+
+show(
+    "features",
+    lambda: expand(
+        "<results>/own_crops/{own}{end}",
+        own=[entry["name"] for entry in CONFIG["own_crops"]],
+        end=[".tif", ".masks.tif", ".parquet"],
+    ),
+)
+
+
 rule median:
     """Take the median cell of every field."""
     input:
@@ -182,7 +217,7 @@ rule deliver:
     log:
         "<logs>/deliver/{arm}/{plate}.log",
     wildcard_constraints:
-        arm="|".join(STUDY.arms),
+        arm=either(STUDY.arms),
     conda:
         "../../envs/brightpaint.yaml"
     params:

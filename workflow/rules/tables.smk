@@ -105,7 +105,7 @@ rule cell_table:
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
 
-show("tables", lambda: where_scored(["<results>/tables/cells.html"] if measured_medians() else []))
+show("tables", lambda: where_profiled(["<results>/tables/cells.html"] if measured_medians() else []))
 
 
 rule quality_table:

@@ -60,13 +60,27 @@ def pooled_moments(means: Sequence[float], sds: Sequence[float]) -> tuple[float,
     return mean, math.sqrt(variance)
 
 
-def rescaled(images: np.ndarray, *, cutoff: float, renormalise: bool) -> np.ndarray:
+def rescaled(
+    images: np.ndarray, *, cutoff: float, renormalise: bool, groups: Sequence[Sequence[int]] = ()
+) -> np.ndarray:
     """Bring predicted images to the scale of the prepared ones: z-scores within +-`cutoff`.
 
     Where real images were normalised each by itself (the paper), predictions are standardised likewise; where they
     were normalised over the plate, a prediction's own brightness is what it says, and is only cut off.
+
+    Parameters
+    ----------
+    images : (C, H, W)
+    groups : places along C of channels that are planes of one stain; these share mean and s.d., as prepared ones do
     """
-    return standardise(images, cutoff) if renormalise else np.clip(np.asarray(images, np.float32), -cutoff, cutoff)
+    images = np.asarray(images, np.float32)
+    if not renormalise:
+        return np.clip(images, -cutoff, cutoff)
+    scaled = standardise(images, cutoff)
+    for group in groups:
+        planes = images[list(group)]  # (D, H, W) -> (D * H, W), for one mean and s.d.
+        scaled[list(group)] = standardise(planes.reshape(-1, planes.shape[-1]), cutoff).reshape(planes.shape)
+    return scaled
 
 
 def in_window(z: np.ndarray, window: Sequence[float]) -> np.ndarray:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from brightpaint import store
 from brightpaint.base import cli
 from brightpaint.features import label_images
+from brightpaint.study.annotations import NUMBERS
 
 COMPARTMENTS = ("Nuclei", "Cells", "Cytoplasm")
 log = logging.getLogger(__name__)
@@ -98,8 +99,8 @@ def annotate(joined: pd.DataFrame, keys: pd.DataFrame, rows: pd.DataFrame) -> pd
     features = [column for column in joined.columns if column not in ("ImageNumber", "ObjectNumber")]
     frame = joined.merge(linked, on="ImageNumber", validate="many_to_one")
     frame = frame.sort_values(["_order", "ObjectNumber"], kind="stable")
-    text = [column for column in metadata if column not in ("Metadata_Site", "Metadata_Tile")]
-    types = {**dict.fromkeys(text, "str"), "Metadata_Site": "int64", "Metadata_Tile": "int64", "ObjectNumber": "int64"}
+    types = {name: "float64" if name in NUMBERS else "str" for name in metadata}
+    types |= {"Metadata_Site": "int64", "Metadata_Tile": "int64", "ObjectNumber": "int64"}
     types.update(dict.fromkeys(features, "float32"))
     return frame[[*metadata, "ObjectNumber", *features]].astype(types).reset_index(drop=True)
 

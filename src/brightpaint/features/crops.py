@@ -26,6 +26,7 @@ from brightpaint.base.intensity import rescaled
 from brightpaint.base.seeds import seed_of
 from brightpaint.features import crop_windows
 from brightpaint.features.export import check_rows, prepared_pixel_um
+from brightpaint.study.planes import group_places
 
 PARENT = "Cells_Parent_Nuclei"  # the number of a cell's nucleus
 COUNTS = ("cells", "crops", "at_border", "without_pixels", "beyond_most")
@@ -64,12 +65,14 @@ class Plate:
     def image(self, row: pd.Series) -> np.ndarray:
         """Return a field's channels and planes, (C, D, H, W) float32 z-scores."""
         names = [plane for _, planes in self.settings["channels"] for plane in planes]
-        image = self.stack.images[row["_image"]][self.stack.channel_indices(names)].astype(np.float32)
-        height, width = image.shape[1:]
-        image = image.reshape(len(self.settings["channels"]), -1, width)  # (C, D * H, W): planes share their scale
+        # A plane that is cropped without the others of its stain has their scale all the same: they are read with it.
+        groups = [planes for planes in self.settings.get("planes", ()) if set(planes) & set(names)]
+        known = list(dict.fromkeys([*names, *(plane for planes in groups for plane in planes)]))
+        image = self.stack.images[row["_image"]][self.stack.channel_indices(known)].astype(np.float32)
         if self.predicted:
-            image = rescaled(image, cutoff=self.settings["cutoff"], renormalise=self.settings["renormalise"])
-        return image.reshape(len(image), -1, height, width)
+            scale = {key: self.settings[key] for key in ("cutoff", "renormalise")}
+            image = rescaled(image, **scale, groups=group_places(groups, known))
+        return image[: len(names)].reshape(len(self.settings["channels"]), -1, *image.shape[1:])
 
     def labels(self, row: pd.Series, objects: str = "Cells") -> np.ndarray:
         """Return a field's label image, (1, H, W)."""

@@ -26,6 +26,7 @@ from brightpaint.features.export import (
     load_data_csv,
     prepared_pixel_um,
     safe_stem,
+    scale_of,
     to_counts,
 )
 
@@ -56,8 +57,7 @@ class Painted:
 
     def counts(self, number: int) -> np.ndarray:
         """Return field `number` as (C, H, W) uint16 counts, on the scale of the prepared images first."""
-        cutoff, renormalise = self.settings["cutoff"], self.settings.get("renormalise", True)
-        scores = rescaled(self.stack.images[number][self.indices], cutoff=cutoff, renormalise=renormalise)
+        scores = rescaled(self.stack.images[number][self.indices], **scale_of(self.settings))
         return to_counts(scores, tuple(self.settings["window"]))
 
 
@@ -82,7 +82,7 @@ def readme(settings: dict, plate: Painted) -> str:
         sight=f"from the {channels} {', '.join(inputs)}" if inputs else "that saw no image of this plate",
         told=f"\nThe model was told each field's {label}." if label else "",
         pixel=plate.pixel_um, low=low, span=high - low, cutoff=settings["cutoff"],
-        whole="image" if settings.get("renormalise", True) else "plate",
+        whole=whole_of(settings),
     )  # fmt: skip
 
 
@@ -101,6 +101,12 @@ def write_field(
         name = f"{row['Metadata_Plate']}_{files[channel]}"
         store.write_ome(folder / files[channel], image, channel, pixel_um=pixel_um, identifier=stable_uuid(name))
     return files
+
+
+def whole_of(settings: dict) -> str:
+    """Return of what counts are z-scores: an image (planes of a stain are one), or a plate."""
+    image = "image, where the planes of a stain are one image" if settings.get("planes") else "image"
+    return image if settings.get("renormalise", True) else "plate"
 
 
 def deliver(settings: dict, *, stack_path: Path, rows_path: Path, fields_path: Path, folder: Path) -> None:

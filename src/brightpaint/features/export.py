@@ -4,7 +4,8 @@ CellProfiler wants intensities in [0, 1]. Real and predicted images alike get th
 of the z-scores, `window` -> 0..65535; stretching each image by its own ends would let one hot pixel set the
 scale (FACTS: the authors' pipeline did that). At the default window of 20 z-scores a step is 3e-4, finer
 than the float16 of the stacks. A predicted image is brought back to mean 0 and s.d. 1 first, as in the paper
-(Cross-Zamirski et al. 2022), unless plates are normalised as a whole; a real one already is.
+(Cross-Zamirski et al. 2022), unless plates are normalised as a whole; a real one already is. Planes of one stain share
+their mean and s.d., as they do where they are prepared.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tqdm import tqdm
 from brightpaint import store
 from brightpaint.base import cli
 from brightpaint.base.intensity import rescaled
+from brightpaint.study.planes import group_places
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 COUNTS = 65535
@@ -118,6 +120,12 @@ def safe_stem(row: pd.Series | dict) -> str:
     return f"{row['Metadata_Well']}_s{int(row['Metadata_Site'])}_t{int(row['Metadata_Tile'])}"
 
 
+def scale_of(settings: dict) -> dict:
+    """Return how predicted stains are brought to the scale of prepared ones, as `rescaled` takes it."""
+    groups = group_places(settings.get("planes", ()), settings["channels"])
+    return {"cutoff": settings["cutoff"], "renormalise": settings.get("renormalise", True), "groups": groups}
+
+
 def check_rows(stack: store.Stack, rows: pd.DataFrame, path: str | Path) -> None:
     """Refuse a table of rows that does not fit its stack."""
     if len(stack) != len(rows):
@@ -153,13 +161,14 @@ def export(
     indices = stack.channel_indices(channels)
     fields = store.read_fields(fields_path) if fields_path else None
     pixel_um = prepared_pixel_um(rows, fields, settings["pixel_size_um"], stack.images.shape[2])
+    scale = scale_of(settings)
     clipped, records = dict.fromkeys(channels, 0), []
     with store.atomic_folder(folder) as temporary:
         for number in tqdm(rows_of_part(rows["Metadata_Well"].to_numpy(), part, parts), disable=None, unit="field"):
             row = rows.iloc[number]
             scores = np.asarray(stack.images[number][indices], np.float32)  # (C, H, W)
             if arm != "real":
-                scores = rescaled(scores, cutoff=settings["cutoff"], renormalise=settings.get("renormalise", True))
+                scores = rescaled(scores, **scale)
             files = {name: f"{safe_stem(row)}_{name}.tif" for name in channels}
             for name, image in zip(channels, scores):
                 store.write_raw(temporary / files[name], to_counts(image, window))

@@ -94,6 +94,15 @@ class OwnCrops:
         return self.planes if len(pages) % self.planes == 0 and len(pages) >= self.planes else 1
 
 
+SAID = ("file", "index", "label", "group", "mask")
+
+
+def of_entry(entry: dict) -> OwnCrops:
+    """Return the crops that an entry of the config's `own_crops` names."""
+    said = {what: entry[what] for what in SAID}
+    return OwnCrops(Path(entry["folder"]), Path(entry["table"]), said, entry["channels"], entry["planes"])
+
+
 def own_masks(labels: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
     """Return (2, D, H, W) uint8: the object in the middle of a crop, and all; 1 everywhere where no mask is given."""
     if labels is None:
@@ -179,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--pixel-um", type=float, help="size of a pixel")
     parser.add_argument("--crops", type=Path, required=True, help="TIFF to write; masks and table go beside it")
     args = parser.parse_args(argv)
-    said = {what: getattr(args, what) for what in ("file", "index", "label", "group", "mask")}
+    said = {what: getattr(args, what) for what in SAID}
     channels = args.channels.split(",")
     sizes = [size for size in (args.planes, args.size_px) if size is not None]
     if not all(channels) or len(set(channels)) < len(channels) or min(sizes) < 1:

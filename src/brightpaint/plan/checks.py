@@ -33,13 +33,20 @@ class Check(NamedTuple):
 def checks(study: Study, peak_bytes: float, root: Path = Path(".")) -> list[Check]:
     """Return every check that the study's settings call for."""
     found = []
-    if any(study.profiled(arm) for arm in study.arms):
+    if study.measured:
         found += [cellprofiler(study.config["cellprofiler"]["command"]), java()]
         if study.config["cellprofiler"]["segmentation"] == "cellpose":
             found.append(cellpose())
     if any(study.kind_of(arm).gpu for arm in study.arms):
         found.append(gpu(study.config["compute"]["device"]))
-    found += [*formats(study), *weights(study, root), *images(study, root), disk(study, peak_bytes, root), slurm()]
+    found += [
+        *formats(study),
+        *weights(study, root),
+        *images(study, root),
+        *own_crops(study, root),
+        disk(study, peak_bytes, root),
+        slurm(),
+    ]
     return [check for check in found if check]
 
 
@@ -185,6 +192,13 @@ def shapes(study: Study, root: Path) -> Iterator[Check]:
             if shape not in seen:
                 yield Check("size of images", True, f"{shape[0]} x {shape[1]} px ({file})")
             seen.add(shape)
+
+
+def own_crops(study: Study, root: Path) -> Iterator[Check]:
+    """Check that the CSVs which list crops of one's own are there."""
+    for entry in study.config["own_crops"]:
+        where, there = f"own_crops.{entry['name']}.table", (root / entry["table"]).is_file()
+        yield Check(where, there, entry["table"] if there else f"{entry['table']} is not there; correct {where}")
 
 
 def disk(study: Study, peak_bytes: float, root: Path) -> Check:

@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from brightpaint.features import own_crops
 from brightpaint.plan.extent import Extent
 from brightpaint.plan.limits import training_px
 from brightpaint.plan.painting import TRAINING_PASSES, classifier_flop, network_flop, sampling_flop
@@ -17,6 +18,7 @@ from brightpaint.study.kinds import KINDS
 from brightpaint.study.planes import cropped_channels
 from brightpaint.study.study import Study
 
+RATED_STAINS = 5  # of the fields by which scoring and CellProfiler were timed
 VALIDATION_IMAGES = 128  # passes of one validation, see models/validation.py
 
 
@@ -47,12 +49,14 @@ def costs(study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> 
         for plate in study.test_plates(arm) + study.predict_plates(arm):
             _predicted(found, study, arm, plate, extents[plate], rates)
     _swept(found, study, extents, rates)
-    for plate in study.profile_plates("real") if any(study.profiled(arm) for arm in study.arms) else []:
+    for plate in study.profile_plates("real") if study.measured else []:
         _measured(found, study, extents[plate].tiles, rates)
     for arm in study.config["crops"]["arms"] if study.config["crops"]["size_um"] else []:
         for plate in study.profile_plates(arm):
             share = 1.0 if arm == "real" else share_of(study, arm, rates)
             _cropped(found, study, plate, extents[plate], share, rates)
+    for entry in study.config["own_crops"]:
+        _own_crops(found, entry, rates)
     return found
 
 
@@ -120,7 +124,8 @@ def _predicted(found: Costs, study: Study, arm: str, plate: str, extent: Extent,
         ways = sum(delivered[way] for way in study.config["deliver"])
         found.kept += stack * ways * study.kind_of(arm).delivered
         return
-    found.cpu_s["score"] += rates["score"] * fields * study.config["prepare"]["size_px"] ** 2 / 1e6
+    megapixels = fields * study.config["prepare"]["size_px"] ** 2 / 1e6
+    found.cpu_s["score"] += rates["score"] * megapixels * stains_share(study)
     if study.profiled(arm):
         _measured(found, study, fields, rates)
 
@@ -142,8 +147,24 @@ def _cropped(found: Costs, study: Study, plate: str, extent: Extent, share: floa
     pixel_um = study.config["prepare"]["pixel_size_um"] or study.pixel_size_um(plate) * raw_px / side
     size_px, channels = crops["size_px"] or round(crops["size_um"] / pixel_um), cropped_channels(study.config)
     cells = share * extent.tiles * min(side**2 / 1e6 * rates["cells_per_megapixel"], crops["max_per_field"] or math.inf)
-    found.cpu_s["crops"] += rates["crops"] * cells / 1e3
+    found.cpu_s["crops"] += rates["crops"] * cells * len(channels[0][1]) / 1e3
     found.kept += cells * len(channels[0][1]) * size_px**2 * (2 * len(channels) + 2)  # float16; two masks of a byte
+
+
+def _own_crops(found: Costs, entry: dict, rates: dict[str, float]) -> None:
+    """Add the bringing in of crops of one's own: as many as their table has rows, as large as the first; none without it."""
+    own = own_crops.of_entry(entry)
+    if not (own.table.is_file() and own.folder.is_dir()):
+        return  # what is missing is among the checks
+    count, (_, image, _) = sum(1 for _ in own.rows()), next(own.each())
+    size = entry["size_px"] or image.shape[-1]
+    found.cpu_s["own_crops"] += rates["crops"] * count * entry["planes"] / 1e3
+    found.kept += count * entry["planes"] * size**2 * (2 * len(entry["channels"]) + 2)
+
+
+def stains_share(study: Study) -> float:
+    """Return how many times the rated work a field's stains are; each plane is one. Fewer stains are taken for as many."""
+    return max(1.0, len(study.config["channels"]["target"]) / RATED_STAINS)
 
 
 def pipeline_name(study: Study) -> str:
@@ -156,8 +177,9 @@ def _measured(found: Costs, study: Study, fields: float, rates: dict[str, float]
     """Add CellProfiler's work on the stains of one plate."""
     name, targets = pipeline_name(study), len(study.config["channels"]["target"])
     megapixels = fields * study.config["prepare"]["size_px"] ** 2 / 1e6
-    values = megapixels * rates["cells_per_megapixel"] * rates[f"columns_{name}"]
-    found.cpu_s["cellprofiler"] += rates[f"cellprofiler_{name}"] * megapixels
+    share = stains_share(study)
+    values = megapixels * rates["cells_per_megapixel"] * rates[f"columns_{name}"] * share
+    found.cpu_s["cellprofiler"] += rates[f"cellprofiler_{name}"] * megapixels * share
     if study.config["cellprofiler"]["segmentation"] == "cellpose":
         found.cpu_s["cellpose"] += rates["cellpose"] * megapixels
     found.kept += 8 * values  # float64

@@ -15,6 +15,7 @@ import pandas as pd
 from brightpaint.profiles.projection import FEWEST_DMSO, principal
 
 SERIES = ["Metadata_cell_line", "Metadata_time_h"]
+FEW = 5  # compounds of a series, of which one may be most of what varies
 log = logging.getLogger(__name__)
 
 
@@ -76,6 +77,7 @@ class Series:
     control : (n,) whether a well is DMSO
     usable : (n,) whether it has a dose and lies on a plate with DMSO wells enough
     cells : (n,) cells of a well (of a field, where fields are counted) as a share of its plate's DMSO wells; NaN where not counted
+    condition : see `conditions`
     """
 
     wells: pd.DataFrame
@@ -84,6 +86,22 @@ class Series:
     control: np.ndarray
     usable: np.ndarray
     cells: np.ndarray
+    condition: np.ndarray | None
+
+
+def conditions(wells: pd.DataFrame, plate: np.ndarray, control: np.ndarray) -> np.ndarray | None:
+    """Return (n,) numbers of what each well was given on its plate, where there are few compounds; None for one, or many.
+
+    Beside few others, one that does the same as a compound would be most of what varies, and whitening would take its effect
+    away: then wells vary about the mean of their dose. Of many compounds none is, and lone wells tell as much as replicates.
+    """
+    given = wells["Metadata_perturbation"].where(~control, "")
+    if not 1 < given[~control].nunique() <= FEW:
+        return None
+    keys = pd.DataFrame(
+        {"plate": plate, "given": given.to_numpy(), "dose": wells["Metadata_dose"].where(~control).to_numpy()}
+    )
+    return keys.groupby(list(keys), dropna=False).ngroup().to_numpy()
 
 
 def prepare_series(wells: pd.DataFrame, values: np.ndarray) -> Series:
@@ -96,4 +114,4 @@ def prepare_series(wells: pd.DataFrame, values: np.ndarray) -> Series:
         cells = (counted / counted.where(control).groupby(plate).transform("mean")).to_numpy()
     enough = np.bincount(plate[control], minlength=plate.max() + 1) >= FEWEST_DMSO
     usable = ~control & (wells["Metadata_dose"] > 0).to_numpy() & enough[plate]
-    return Series(wells, principal(values), plate, control, usable, cells)
+    return Series(wells, principal(values), plate, control, usable, cells, conditions(wells, plate, control))

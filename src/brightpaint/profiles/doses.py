@@ -144,7 +144,10 @@ def fit_compound(
     if found["doses"] < settings["min_doses"]:
         reason = f"{found['doses']} doses, expected {settings['min_doses']} or more"
         return found | {"status": "too_few_doses", "reason": reason}, pd.DataFrame()
-    weights, (centred, controls) = top_wells(dose), centre(series.points, series.plate, series.control, own)
+    weights, (centred, controls) = (
+        top_wells(dose),
+        centre(series.points, series.plate, series.control, own, series.condition),
+    )
     scores = score(centred, plate, dose, weights, controls)
     shams = null(np.bincount(plate[weights > 0], minlength=len(controls.shared)))
     share = pd.Series(series.cells[own]).groupby(dose).mean().min()
@@ -240,7 +243,13 @@ def cache_nulls(series: Series, settings: dict) -> Callable[[np.ndarray], np.nda
         key = design.tobytes()
         if key not in drawn:
             drawn[key] = null_effects(
-                series.points, series.plate, series.control, design, draws=settings["draws"], seed=crc32(key)
+                series.points,
+                series.plate,
+                series.control,
+                design,
+                draws=settings["draws"],
+                seed=crc32(key),
+                condition=series.condition,
             )
         return drawn[key]
 

@@ -44,7 +44,9 @@ def principal(values: np.ndarray) -> np.ndarray:
     return vectors[:, kept] * np.sqrt(sizes[kept])
 
 
-def whiten(points: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def whiten(
+    points: np.ndarray, others: np.ndarray, condition: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Whiten wells by the covariance of other wells, shrunk half-way to a sphere.
 
     What varies among all wells, whatever they were given, counts for less; the mean variance that is added keeps components of
@@ -54,6 +56,8 @@ def whiten(points: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarr
     ----------
     points : (n, r)
     others : (n,) the wells that the covariance is taken of
+    condition : (n,) what each well was given, where the covariance is to be of wells about the mean of their condition;
+        a condition of one well says nothing of it then
 
     Returns
     -------
@@ -61,12 +65,25 @@ def whiten(points: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarr
     leverage : (n,) share of itself that a well has in the covariance, 0 for those it is not taken of
     """
     centred = points - points[others].mean(axis=0)
+    if condition is not None:
+        centred[others] = about_conditions(points[others], condition[others])
     count = max(int(others.sum()), 2)
     covariance = centred[others].T @ centred[others] / count
     ridge = max(np.trace(covariance) / max(min(count - 1, points.shape[1]), 1), 1e-300)
     lower = np.linalg.cholesky(covariance + ridge * np.eye(points.shape[1]))
-    whitened = solve_triangular(lower, centred.T, lower=True, check_finite=False).T
-    return whitened, np.where(others, (whitened**2).sum(axis=1) / count, 0.0)
+    whitened, deviations = (
+        solve_triangular(lower, rows.T, lower=True, check_finite=False).T for rows in (points, centred)
+    )
+    return whitened, np.where(others, (deviations**2).sum(axis=1) / count, 0.0)
+
+
+def about_conditions(points: np.ndarray, condition: np.ndarray) -> np.ndarray:
+    """Return (n, r) wells about the mean of their condition, stretched by what the mean takes away: 0 for lone wells."""
+    names, member, sizes = np.unique(condition, return_inverse=True, return_counts=True)
+    means = np.zeros((len(names), points.shape[1]))
+    np.add.at(means, member, points)
+    own = sizes[member][:, None]
+    return (points - means[member] / own) * np.sqrt(own / np.maximum(own - 1, 1))
 
 
 @dataclass(frozen=True)
@@ -98,7 +115,11 @@ class Controls:
 
 
 def centre(
-    points: np.ndarray, plate: np.ndarray, control: np.ndarray, treated: np.ndarray
+    points: np.ndarray,
+    plate: np.ndarray,
+    control: np.ndarray,
+    treated: np.ndarray,
+    condition: np.ndarray | None = None,
 ) -> tuple[np.ndarray, Controls]:
     """Whiten wells by all that are not treated in question, and take each plate's DMSO mean off its wells.
 
@@ -108,13 +129,14 @@ def centre(
     plate : (n,) numbers of the plates from 0
     control : (n,) whether a well is DMSO
     treated : (n,) whether a well is one of those to be scored
+    condition : see `whiten`
 
     Returns
     -------
     centred : (wells that are treated, r), NaN on plates with fewer than FEWEST_DMSO DMSO wells
     controls
     """
-    whitened, leverage = whiten(points, ~treated)
+    whitened, leverage = whiten(points, ~treated, condition)
     inflation, shared = 1 / (1 - np.minimum(leverage, 0.9)), np.full(int(plate.max()) + 1, np.nan)
     for number in np.unique(plate[control]):
         own = plate == number
@@ -212,8 +234,9 @@ def score(points: np.ndarray, plate: np.ndarray, dose: np.ndarray, weights: np.n
 
 
 def null_effects(
-    points: np.ndarray, plate: np.ndarray, control: np.ndarray, design: np.ndarray, *, draws: int, seed: int
-) -> np.ndarray:
+    points: np.ndarray, plate: np.ndarray, control: np.ndarray, design: np.ndarray, *, draws: int, seed: int,
+    condition: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
     """Return the effects of compounds that are none: DMSO wells drawn in a compound's place, scored from the other DMSO wells.
 
     Parameters
@@ -222,6 +245,7 @@ def null_effects(
     design : (plates,) wells of the top doses on each plate; fewer are drawn where too few DMSO wells would be left, which
         makes the null wider
     draws : how many
+    condition : see `whiten`
 
     Returns
     -------
@@ -235,6 +259,6 @@ def null_effects(
         sham = np.zeros(len(plate), dtype=bool)
         for own in np.flatnonzero(drawn):
             sham[rng.choice(np.flatnonzero(control & (plate == own)), drawn[own], replace=False)] = True
-        centred, left = centre(points, plate, control & ~sham, sham)
+        centred, left = centre(points, plate, control & ~sham, sham, condition)
         effects[number] = score(centred, plate[sham], ones, ones, left).effect
     return effects

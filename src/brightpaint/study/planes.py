@@ -6,7 +6,7 @@ is a channel with as many planes).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +17,12 @@ def plane_groups(channels: dict, present: Iterable[str]) -> list[list[str]]:
     """Return the groups of planes of which a plate has the channels, each as its planes in order."""
     present = set(present)
     return [planes for _, planes in sorted(channels.get("planes", {}).items()) if present.issuperset(planes)]
+
+
+def group_places(groups: Iterable[Sequence[str]], channels: Sequence[str]) -> list[list[int]]:
+    """Return where the planes of each group stand among `channels`; groups of which one is not there are left out."""
+    places = {name: place for place, name in enumerate(channels)}
+    return [[places[plane] for plane in planes] for planes in groups if places.keys() >= set(planes)]
 
 
 def cropped_channels(config: dict) -> list[tuple[str, list[str]]]:

@@ -24,6 +24,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from simulation.problems(study)
     yield from _fold_problems(study)
     yield from _model_problems(study)
+    yield from _unpainted(study)
     yield from _arm_problems(study)
     yield from _region_problems(study)
     yield from _cellpose_problems(study)
@@ -38,6 +39,9 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _dose_problems(study)
     if "parquet" not in study.config["profiles"]:
         yield "profiles: parquet is what scores and figures read, and can't be left out; write [parquet, h5ad]"
+    for entry in study.config["own_crops"]:
+        if not Path(entry["folder"]).is_dir():
+            yield f"own_crops.{entry['name']}.folder: there is no folder {entry['folder']}; expected one with the crops' TIFFs"
     weights = study.config["embed"]["weights"]
     if weights and weights[0] in "./~" and not Path(weights).is_dir():
         yield f"embed.weights: there is no folder {weights}"
@@ -50,7 +54,7 @@ def problems_of(study: Study) -> Iterable[str]:
 
 def _duplicates(study: Study) -> Iterable[str]:
     named = {"plates": list(study.plates)}
-    for section in ("models", "classifiers", "folds", "arms"):
+    for section in ("models", "classifiers", "folds", "arms", "own_crops"):
         named[section] = [entry["name"] for entry in study.config[section]]
         for name in sorted({name for name in named[section] if named[section].count(name) > 1}):
             yield f"{section}: the name {name} occurs twice"
@@ -141,6 +145,17 @@ def _model_problems(study: Study) -> Iterable[str]:
                 f"model {model['name']}: kind {model['kind']} paints from brightfield and is given none; name a channel in "
                 "channels.input and inputs, or another kind"
             )
+
+
+def _unpainted(study: Study) -> Iterable[str]:
+    """Say what a study without arms, which measures its plates alone, cannot use."""
+    if study.arms:
+        return
+    if names := [model["name"] for model in study.config["models"]]:
+        given = "give arms, or models: [] for a study that only measures its plates"
+        yield f"arms: [] paints nothing, but models lists {', '.join(names)}; {given}"
+    for name in study.by_role("predict"):
+        yield f"plate {name}: role predict, but there are no arms to paint it; leave it out"
 
 
 def _arm_problems(study: Study) -> Iterable[str]:

@@ -35,6 +35,9 @@ class Study:
         for key in ("url", "table", "compounds", "metadata", "wells", "molecules", "exclude"):
             if source[key]:
                 source[key] = expand(source[key], f"config: source.{key}")
+        for entry in filled["own_crops"]:
+            for key in ("folder", "table"):
+                entry[key] = expand(entry[key], f"config: own_crops.{entry['name']}.{key}")
         for section in ("embed", "fid"):
             if filled[section]["weights"]:
                 filled[section]["weights"] = expand(filled[section]["weights"], f"config: {section}.weights")
@@ -134,10 +137,17 @@ class Study:
         """Return whether CellProfiler measures `arm` (the mean image has no cells to measure)."""
         return arm == "real" or (self.entry("arms", arm)["profile"] and self.kind_of(arm).cells)
 
+    @property
+    def measured(self) -> bool:
+        """Whether CellProfiler measures anything: some arm, or, where nothing is painted, the real plates."""
+        return not self.arms or any(self.profiled(arm) for arm in self.arms)
+
     def profile_plates(self, arm: str) -> list[str]:
         """Return the plates of `arm` whose cells are measured for scoring."""
         if arm != "real":
             return self.test_plates(arm)
+        if not self.arms:
+            return self.by_role("study")
         tested = {plate for name in self.arms for plate in self.test_plates(name)}
         fitted = set(self.fitted_on("select") + self.fitted_on("active")) if self.config["perturbations"] else set()
         return [plate for plate in self.by_role("study") if plate in tested | fitted]
@@ -153,7 +163,8 @@ class Study:
         if section == "embed":
             chosen = [arm for arm in chosen if self.kind_of(arm).varied]
         brightfield = ["brightfield"] if self.config["channels"]["input"] else []
-        return ["real", *brightfield, *chosen] if chosen else []
+        alone = section == "embed" and not self.arms
+        return ["real", *brightfield, *chosen] if chosen or alone else []
 
     def seen_plates(self, arm: str) -> list[str]:
         """Return the plates of `arm` that such a network looks at."""

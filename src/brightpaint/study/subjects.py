@@ -48,6 +48,8 @@ def tested_arms(study: Study) -> list[str]:
 
 def scored_arms(study: Study) -> list[str]:
     """Return what is scored: `real` first, then brightfield where it is in a space, what can be looked up, the predicted."""
+    if not tested_arms(study):
+        return ["real"]
     seen = study.config["perturbations"] and any("brightfield" in space.arms(study) for space in SPACES.values())
     return [
         "real",

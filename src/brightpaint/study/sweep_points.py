@@ -25,7 +25,7 @@ def point_name(point: dict) -> str:
 
 def base_arm(config: dict) -> dict | None:
     """Return the arm whose weights the sweep samples from; None if there is none of the name."""
-    named = config["sweep"]["arm"] or config["arms"][0]["name"]
+    named = config["sweep"]["arm"] or next((arm["name"] for arm in config["arms"]), None)
     return next((arm for arm in config["arms"] if arm["name"] == named), None)
 
 
@@ -56,7 +56,7 @@ def problems(config: dict) -> Iterator[str]:
     if not chosen["points"]:
         return
     if base is None:
-        yield f"sweep: there is no arm {chosen['arm']}"
+        yield f"sweep: there is no arm {chosen['arm'] or 'whose weights it could sample from'}"
         return
     model = next((model for model in config["models"] if model["name"] == base["model"]), None)
     if model and not KINDS[model["kind"]].noise:

@@ -157,7 +157,7 @@ rule worst:
     log:
         "<logs>/worst/{arm}.log",
     wildcard_constraints:
-        arm="|".join(STUDY.arms),
+        arm=either(STUDY.arms),
     conda:
         "../../../envs/brightpaint.yaml"
     params:
@@ -189,7 +189,7 @@ rule noise:
     log:
         "<logs>/noise/{arm}.log",
     wildcard_constraints:
-        arm="|".join(STUDY.arms),
+        arm=either(STUDY.arms),
     conda:
         "../../../envs/brightpaint.yaml"
     params:
@@ -228,7 +228,7 @@ rule uncertainty_figure:
     log:
         "<logs>/uncertainty_figure/{arm}.log",
     wildcard_constraints:
-        arm="|".join(STUDY.arms),
+        arm=either(STUDY.arms),
     conda:
         "../../../envs/brightpaint.yaml"
     params:

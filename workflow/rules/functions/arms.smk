@@ -32,6 +32,16 @@ def active_table(wildcards):
     return "<results>/active/perturbations.tsv" if CONFIG["perturbations"] else []
 
 
+def anything_scored():
+    """Whether some arm is scored beside the real plates."""
+    return bool(subjects.tested_arms(STUDY))
+
+
+def real_profiled():
+    """Whether the real plates are measured and profiled: as reference of what is scored, or where nothing is painted."""
+    return anything_scored() or not STUDY.arms
+
+
 def scored_arms():
     """What is scored: `real` first, then brightfield where it is in a space, what can be looked up, the predicted arms."""
     return subjects.scored_arms(STUDY)
@@ -109,5 +119,9 @@ def measured_to_score():
 def measured_medians():
     """Field medians of every measured arm: the real plates, then the arms' test plates."""
     measured = measured_to_score()
-    pairs = [(arm, plate) for arm in measured for plate in STUDY.profile_plates(arm)] if len(measured) > 1 else []
+    pairs = (
+        [(arm, plate) for arm in measured for plate in STUDY.profile_plates(arm)]
+        if len(measured) > 1 or not STUDY.arms
+        else []
+    )
     return [f"<results>/medians/{arm}/{plate}.parquet" for arm, plate in pairs]

@@ -1,7 +1,7 @@
 # What the features wing asks of the study: input functions, settings, its pipeline. No rules.
 from brightpaint.features import loaded_objects, own_pipeline
 from brightpaint.features.pipeline import read as read_pipeline
-from brightpaint.study.planes import cropped_channels
+from brightpaint.study.planes import cropped_channels, plane_groups
 
 
 def rows_of(wildcards):
@@ -42,10 +42,10 @@ def cellpose_models():
 def measured(*patterns, **wildcards):
     """These files of every arm's plates whose cells are measured to be scored, the sweep's points among them.
 
-    Where no arm is measured, real cells are profiled all the same, if there are perturbations.
+    Where no arm is measured, real cells are profiled all the same, if there are perturbations; where nothing is painted, always.
     """
     arms = measured_to_score()
-    if len(scored_arms()) == 1 or not (CONFIG["perturbations"] or len(arms) > 1):
+    if not real_profiled() or (STUDY.arms and not CONFIG["perturbations"] and len(arms) == 1):
         return []
     pairs = [(arm, plate) for arm in arms for plate in STUDY.profile_plates(arm)]
     pairs += [(point, STUDY.sweep_plate) for point in (SWEPT if sweep_measured() else [])]
@@ -71,7 +71,14 @@ def grey_levels(plate):
         "pixel_size_um": STUDY.pixel_size_um(plate),
         "cutoff": CONFIG["prepare"]["cutoff"],
         "renormalise": CONFIG["prepare"]["normalise"] == "image",
+        **painted_planes(),
     }
+
+
+def painted_planes():
+    """{"planes": groups of stains that are planes of one}, by which predicted ones are brought to scale; {} without any."""
+    groups = plane_groups(CONFIG["channels"], CONFIG["channels"]["target"])
+    return {"planes": groups} if groups else {}
 
 
 def scale_of_tiffs(wildcards):
@@ -93,7 +100,15 @@ def crop_settings(wildcards):
     keys = ("size_um", "size_px", "border", "objects", "max_per_field")
     scale = {"cutoff": CONFIG["prepare"]["cutoff"], "renormalise": CONFIG["prepare"]["normalise"] == "image"}
     pixel_um = STUDY.pixel_size_um(wildcards.plate)
-    return as_json({**pick("crops", *keys), **scale, "channels": cropped_channels(CONFIG), "pixel_size_um": pixel_um})
+    return as_json(
+        {
+            **pick("crops", *keys),
+            **scale,
+            **painted_planes(),
+            "channels": cropped_channels(CONFIG),
+            "pixel_size_um": pixel_um,
+        }
+    )
 
 
 def cropped():
@@ -103,3 +118,17 @@ def cropped():
     return [
         f"<results>/crops/{arm}/{plate}{end}" for arm in arms for plate in STUDY.profile_plates(arm) for end in ends
     ]
+
+
+def own_crops_of(key):
+    """Params function: what the config says under `key` of crops of one's own."""
+    return lambda wildcards: STUDY.entry("own_crops", wildcards.own)[key]
+
+
+def own_crops_options(wildcards):
+    """Words of the command line that say how crops of one's own are read."""
+    entry = STUDY.entry("own_crops", wildcards.own)
+    keys = ("file", "index", "label", "group", "mask", "planes", "normalise", "size_px", "pixel_um")
+    options = {key.replace("_", "-"): entry[key] for key in keys if entry[key] not in (None, "")}
+    options["channels"] = ",".join(entry["channels"])
+    return [f"--{key}={value}" for key, value in options.items()]

@@ -3,7 +3,12 @@
 
 def where_scored(files):
     """`files`, where there is anything to score beside the real plates; none otherwise."""
-    return files if len(scored_arms()) > 1 else []
+    return files if anything_scored() else []
+
+
+def where_profiled(files):
+    """`files`, where the real plates are profiled; none otherwise."""
+    return files if real_profiled() else []
 
 
 def tested_plates():
@@ -12,8 +17,8 @@ def tested_plates():
 
 
 def pictured_plates():
-    """Plates that some arm paints."""
-    return [plate for plate in STUDY.plates if STUDY.arms_of(plate)]
+    """Plates that some arm paints; where nothing is painted, those with stains."""
+    return [plate for plate in STUDY.plates if STUDY.arms_of(plate)] if STUDY.arms else STUDY.by_role("study")
 
 
 def montage_stacks(wildcards):

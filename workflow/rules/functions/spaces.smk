@@ -23,7 +23,7 @@ def seen_settings(section):
 
 def kept_embeddings():
     """Tables of every space that is no measurement of cells, and the Inception features of what is scored by them."""
-    if len(scored_arms()) == 1:
+    if not real_profiled():
         return []
     seen = [(space, arm) for space in SPACES.values() if space.holds == "fields" for arm in space.arms(STUDY)]
     kept = [table for space, arm in seen for table in space.tables(arm, space.plates(STUDY, arm))]
@@ -66,7 +66,7 @@ def fitted_settings(section):
 
 def kept_profiles():
     """Selections, profiles of every space, and the actives."""
-    if not CONFIG["perturbations"] or len(scored_arms()) == 1:
+    if not CONFIG["perturbations"] or not real_profiled():
         return []
     kept = [f"<results>/active/{name}" for name in ("perturbations.tsv", "wells.parquet", "agreement.tsv")]
     for space in SPACES.values():
@@ -136,7 +136,7 @@ def wells_or_lookup(wildcards):
 
 def kept_scores():
     """Scores of every arm, subject by subject and joined."""
-    arms = scored_arms() if len(scored_arms()) > 1 else []
+    arms = scored_arms() if anything_scored() else []
     kept = expand("<results>/metrics/{arm}{end}.parquet", arm=arms, end=["", ".fields"])
     return kept + [
         file for arm in arms for file in subjects.score_tables(STUDY, arm) + subjects.field_tables(STUDY, arm)
@@ -168,7 +168,7 @@ def compared(subset):
 
 def space_figures():
     """A layout of every space's wells, and the matches that arms share."""
-    if len(scored_arms()) == 1:
+    if not anything_scored():
         return []
     shown = expand("<results>/figures/overlap/{subset}.png", subset=subsets_shown())
     return shown + [f"<results>/figures/tsne/{space.name}.png" for space in mapped_spaces(STUDY)]

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from brightpaint import store
 from brightpaint.base.intensity import rescaled
 from brightpaint.features.export import check_rows
+from brightpaint.study.planes import group_places, plane_groups
 
 BRIGHTFIELD = "brightfield"
 log = logging.getLogger(__name__)
@@ -58,9 +59,13 @@ def open_rows(stack_path: Path, rows_path: Path) -> tuple[store.Stack, pd.DataFr
 
 
 def z_scores(stack: store.Stack, row: int, channels: list[str], settings: dict) -> np.ndarray:
-    """Read one field as it is scored: (C, H, W) float32 z-scores, standardised anew where the real images are."""
+    """Read one field as it is scored: (C, H, W) float32 z-scores, standardised anew where the real images are.
+
+    Planes of one stain, or of brightfield, are standardised together.
+    """
     images = np.asarray(stack.images[row][stack.channel_indices(channels)], dtype=np.float32)
-    return rescaled(images, cutoff=settings["cutoff"], renormalise=settings["renormalise"])
+    groups = group_places(plane_groups(settings["channels"], channels), channels)
+    return rescaled(images, cutoff=settings["cutoff"], renormalise=settings["renormalise"], groups=groups)
 
 
 def plate_vectors(
