@@ -13,6 +13,7 @@ from scipy import ndimage
 from brightpaint import store
 from brightpaint.base import intensity
 from brightpaint.features import cells_part, export, pipeline
+from conftest import write_pipeline
 
 FIVE = ["DNA", "RNA", "ER", "AGP", "Mito"]
 
@@ -128,3 +129,52 @@ def part_cells(folder, name, rows, tables):
     store.write_table(rows, rows_path)
     cells_part.main(["--tables", str(tables), "--rows", str(rows_path), "--cells", str(path)])
     return path
+
+
+FILTER = """FilterObjects:[module_num:0|svn_version:'Unknown'|variable_revision_number:10|show_window:False|notes:[]|batch_state:array([], dtype=uint8)|enabled:True|wants_pause:False]
+    Select the objects to filter:{taken}
+    Name the output objects:{made}
+    Select the filtering mode:Image or mask border
+    Select the filtering method:Limits
+    Select the objects that contain the filtered objects:None
+    Select the location of the rules or classifier file:Elsewhere...|
+    Rules or classifier file name:rules.txt
+    Class number:1
+    Measurement count:1
+    Additional object count:{count}
+    Assign overlapping child to:Both parents
+    Keep removed objects as a separate set?:No
+    Name the objects removed by the filter:RemovedObjects
+    Select the measurement to filter by:AreaShape_Area
+    Filter using a minimum measurement value?:Yes
+    Minimum value:0.0
+    Filter using a maximum measurement value?:Yes
+    Maximum value:1.0{further}
+    Allow fuzzy feature matching?:No"""  # fmt: skip  # as CellProfiler 4.2.8 writes it
+
+
+def filtering(taken: str, made: str, further: dict[str, str] | None = None) -> str:
+    """Return a FilterObjects that drops objects at the edge and renumbers others with them: {taken: made}."""
+    pairs = (further or {}).items()
+    lines = [
+        f"\n    Select additional object to relabel:{one}\n    Name the relabeled objects:{two}" for one, two in pairs
+    ]
+    return FILTER.format(taken=taken, made=made, count=len(lines), further="".join(lines))
+
+
+def write_relabelling_pipeline(path: Path) -> str:
+    """Write a pipeline that does as JUMP's production analysis: finds objects, filters those at the edge, renumbers both."""
+    write_pipeline(path)
+    head, *modules = pipeline.blocks(path.read_text().replace("diameters at 1 um a pixel", "mine"))
+    for number, block in enumerate(modules):
+        if block.startswith("IdentifyPrimaryObjects"):
+            modules[number] = block.replace("identified:Nuclei", "identified:NucleiIncludingEdges").replace(
+                "border of the image?:Yes", "border of the image?:No"
+            )
+        if block.startswith("IdentifySecondaryObjects"):
+            renamed = block.replace("objects:Nuclei", "objects:NucleiIncludingEdges")
+            modules[number] = renamed.replace("identified:Cells", "identified:CellsIncludingEdges")
+    at = next(number for number, block in enumerate(modules) if block.startswith("IdentifyTertiaryObjects"))
+    modules.insert(at, filtering("NucleiIncludingEdges", "Nuclei", {"CellsIncludingEdges": "Cells"}))
+    path.write_text(pipeline.renumbered(head, modules))
+    return path.read_text()
