@@ -131,7 +131,10 @@ def part_cells(folder, name, rows, tables):
     return path
 
 
-FILTER = """FilterObjects:[module_num:0|svn_version:'Unknown'|variable_revision_number:10|show_window:False|notes:[]|batch_state:array([], dtype=uint8)|enabled:True|wants_pause:False]
+FILTER = (
+    "FilterObjects:[module_num:0|"
+    + pipeline.HEAD.replace("{revision}", "10")
+    + """
     Select the objects to filter:{taken}
     Name the output objects:{made}
     Select the filtering mode:Image or mask border
@@ -150,7 +153,8 @@ FILTER = """FilterObjects:[module_num:0|svn_version:'Unknown'|variable_revision_
     Minimum value:0.0
     Filter using a maximum measurement value?:Yes
     Maximum value:1.0{further}
-    Allow fuzzy feature matching?:No"""  # fmt: skip  # as CellProfiler 4.2.8 writes it
+    Allow fuzzy feature matching?:No"""
+)  # as CellProfiler 4.2.8 writes it
 
 
 def filtering(taken: str, made: str, further: dict[str, str] | None = None) -> str:

@@ -30,7 +30,7 @@ class Check(NamedTuple):
 def checks(study: Study, peak_bytes: float, root: Path = Path(".")) -> list[Check]:
     """Return every check that the study's settings call for."""
     found = []
-    if any(study.profiled(arm) for arm in study.arms):
+    if study.profiled("real"):
         found += [cellprofiler(study.config["cellprofiler"]["command"]), java()]
         if study.config["cellprofiler"]["segmentation"] == "cellpose":
             found.append(cellpose())

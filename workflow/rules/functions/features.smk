@@ -1,7 +1,9 @@
 # What the features wing asks of the study: input functions, settings, its pipeline. No rules.
 from brightpaint.features import loaded_objects, own_pipeline
+from brightpaint.features.pipeline import check_names
 from brightpaint.features.pipeline import read as read_pipeline
 from brightpaint.study.planes import cropped_channels
+from brightpaint.study.object_stains import named_stains
 
 
 def rows_of(wildcards):
@@ -17,9 +19,10 @@ def pipeline_file():
     if not (shipped.exists() or Path(name).exists()):
         known = sorted(path.stem for path in shipped.parent.glob("*.cppipe"))
         raise WorkflowError(f"config: cellprofiler.pipeline: {name} is neither a file nor one of {', '.join(known)}")
-    if shipped.exists():
-        return str(shipped)
     try:
+        if shipped.exists():
+            check_names(CONFIG["channels"]["target"] if STUDY.profiled("real") else [])
+            return str(shipped)
         own_pipeline.check(read_pipeline(Path(name)), CONFIG["channels"]["target"], Path(name))
         if segmented():
             loaded_objects.adapt(read_pipeline(Path(name)), Path(name))
@@ -42,10 +45,10 @@ def cellpose_models():
 def measured(*patterns, **wildcards):
     """These files of every arm's plates whose cells are measured to be scored, the sweep's points among them.
 
-    Where no arm is measured, real cells are profiled all the same, if there are perturbations.
+    Where no arm is measured, real cells are all the same if something else asks for them, and there are perturbations.
     """
     arms = measured_to_score()
-    if len(scored_arms()) == 1 or not (CONFIG["perturbations"] or len(arms) > 1):
+    if len(scored_arms()) == 1 or not (finds_actives() or len(arms) > 1):
         return []
     pairs = [(arm, plate) for arm in arms for plate in STUDY.profile_plates(arm)]
     pairs += [(point, STUDY.sweep_plate) for point in (SWEPT if sweep_measured() else [])]
@@ -69,6 +72,11 @@ def scale_of_tiffs(wildcards):
             "renormalise": CONFIG["prepare"]["normalise"] == "image",
         }
     )
+
+
+def export_settings(wildcards):
+    """JSON of the TIFFs that are measured: their scale, and the stains that objects are found in, where they are named."""
+    return as_json({**json.loads(scale_of_tiffs(wildcards)), **named_stains(CONFIG["cellprofiler"])})
 
 
 def crop_settings(wildcards):
