@@ -13,6 +13,7 @@ from scipy import ndimage
 from brightpaint import store
 from brightpaint.base import intensity
 from brightpaint.features import cells_part, export, pipeline
+from conftest import write_pipeline
 
 FIVE = ["DNA", "RNA", "ER", "AGP", "Mito"]
 
@@ -143,3 +144,56 @@ def write_prediction(folder: Path) -> np.ndarray:
     store.write_table(fields, folder / "fields.parquet")
     store.write_table(fields[store.FIELD_KEYS].iloc[:2], folder / "rows.parquet")
     return images
+
+
+FILTER = (
+    "FilterObjects:[module_num:0|"
+    + pipeline.HEAD.replace("{revision}", "10")
+    + """
+    Select the objects to filter:{taken}
+    Name the output objects:{made}
+    Select the filtering mode:Image or mask border
+    Select the filtering method:Limits
+    Select the objects that contain the filtered objects:None
+    Select the location of the rules or classifier file:Elsewhere...|
+    Rules or classifier file name:rules.txt
+    Class number:1
+    Measurement count:1
+    Additional object count:{count}
+    Assign overlapping child to:Both parents
+    Keep removed objects as a separate set?:No
+    Name the objects removed by the filter:RemovedObjects
+    Select the measurement to filter by:AreaShape_Area
+    Filter using a minimum measurement value?:Yes
+    Minimum value:0.0
+    Filter using a maximum measurement value?:Yes
+    Maximum value:1.0{further}
+    Allow fuzzy feature matching?:No"""
+)  # as CellProfiler 4.2.8 writes it
+
+
+def filtering(taken: str, made: str, further: dict[str, str] | None = None) -> str:
+    """Return a FilterObjects that drops objects at the edge and renumbers others with them: {taken: made}."""
+    pairs = (further or {}).items()
+    lines = [
+        f"\n    Select additional object to relabel:{one}\n    Name the relabeled objects:{two}" for one, two in pairs
+    ]
+    return FILTER.format(taken=taken, made=made, count=len(lines), further="".join(lines))
+
+
+def write_relabelling_pipeline(path: Path) -> str:
+    """Write a pipeline that does as JUMP's production analysis: finds objects, filters those at the edge, renumbers both."""
+    write_pipeline(path)
+    head, *modules = pipeline.blocks(path.read_text().replace("diameters at 1 um a pixel", "mine"))
+    for number, block in enumerate(modules):
+        if block.startswith("IdentifyPrimaryObjects"):
+            modules[number] = block.replace("identified:Nuclei", "identified:NucleiIncludingEdges").replace(
+                "border of the image?:Yes", "border of the image?:No"
+            )
+        if block.startswith("IdentifySecondaryObjects"):
+            renamed = block.replace("objects:Nuclei", "objects:NucleiIncludingEdges")
+            modules[number] = renamed.replace("identified:Cells", "identified:CellsIncludingEdges")
+    at = next(number for number, block in enumerate(modules) if block.startswith("IdentifyTertiaryObjects"))
+    modules.insert(at, filtering("NucleiIncludingEdges", "Nuclei", {"CellsIncludingEdges": "Cells"}))
+    path.write_text(pipeline.renumbered(head, modules))
+    return path.read_text()

@@ -17,7 +17,7 @@ from brightpaint.profiles import active, lookup, profile, select
 from brightpaint.report.figures import loss
 from brightpaint.scores.images import score_images
 from brightpaint.scores.profiles import score_profiles
-from features_fixture import write_images, write_tables
+from features_fixture import write_images, write_relabelling_pipeline, write_tables
 from hostile import Case, copied
 from scores_fixture import Folder
 
@@ -35,6 +35,19 @@ def measured(what: str, fault: str, *words: str, spoil=lambda images: None) -> C
                                    "--tables", out], [out]  # fmt: skip
 
     return Case("CellProfiler", what, prepared, words)
+
+
+def own(what: str, change, *words: str) -> Case:
+    """A case of a pipeline of one's own: `change(text)` of one that filters and renumbers its objects."""
+
+    def prepared(folder):
+        images = write_images(folder / "images", np.zeros((1, 5, 16, 16)))
+        path, out = folder / "own.cppipe", folder / "out" / "tables"
+        path.write_text(change(write_relabelling_pipeline(path)))
+        return cellprofiler.main, ["--command", fake(folder, ""), "--pipeline", path, "--images", images,
+                                   "--tables", out], [out]  # fmt: skip
+
+    return Case("CellProfiler", what, prepared, ("own.cppipe", *words, "Mend it in CellProfiler"))
 
 
 def load_data(change):
@@ -62,6 +75,10 @@ RUNS = [
     measured("an object table cut short", "cut", "Cells.csv has 3 whole or cut rows, expected 4", OPEN),
     measured("half a row", "half_row", "Cells.csv has 4 whole or cut rows", OPEN),
     measured("a blank count", "count", "well A01", "Count_Nuclei is ''", "expected a count", OPEN),
+    own("cells that nothing joins to a nucleus", lambda text: text.replace("smaller identified objects:Nuclei",
+        "smaller identified objects:Other"), "its Cells cannot be joined to Nuclei", "no Parent column", "RelateObjects"),
+    own("a choice of measurements", lambda text: text.replace("the measurements to export:No", "the measurements to export:Yes"),
+        "'Select the measurements to export' set to No"),
     measured("a row that is too long", "long_row", "Image.csv: row 1 has 8 cells, expected 7"),
     measured("an image cut short before it runs", "", "plate P1, well A02, site 1, tile 1, channel RNA", "truncated",
              "rerun export", spoil=lambda images: shorten(images / "A02_s1_t1_RNA.tif")),

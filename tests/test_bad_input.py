@@ -320,10 +320,6 @@ IMAGES_OF_ANOTHER_KIND = {
     "float": (np.ones(SHAPE, np.float32), {}, ["one 16-bit greyscale page", "float32", "export the images"]),
     "NaN": (np.full(SHAPE, np.nan, np.float32), {}, ["one 16-bit greyscale page", "float32", "export the images"]),
     "RGB": (np.zeros((*SHAPE, 3), np.uint16), {"photometric": "rgb"}, [r"\(48, 48, 3\)", "split its 3 channels"]),
-        np.zeros((*SHAPE, 3), np.uint16),
-        {"photometric": "rgb"},
-        [r"\(48, 48, 3\)", "split its 3 channels into files of one each"],
-    ),
     "a wrong size": (raw_image("x", (48, 50)), {}, ["48 x 48 px", "48 x 50", "leave the field out"]),
 }
 

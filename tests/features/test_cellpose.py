@@ -103,7 +103,9 @@ def test_rules_of_cellpose_are_planned_where_it_is_asked_for_alone(tmp_path):
 def test_stains_and_models_that_cannot_serve_are_refused(tmp_path):
     write_study(tmp_path)
     study = {**TINY, "cellprofiler": {"segmentation": "cellpose"}, "channels": {"target": ["DNA", "ER"]}}
-    with pytest.raises(ValueError, match="cellpose looks at DNA and AGP or RNA, and channels.target is"):
+    with pytest.raises(
+        ValueError, match="cell_stains: cellpose grows cells over AGP and RNA unless .* channels.target is DNA, ER"
+    ):
         Study.load(study, ROOT / "workflow" / "schemas", tmp_path)
     study = {**TINY, "cellprofiler": {"segmentation": "cellpose"}, "cellpose": {"cells": "/not/here/model"}}
     with pytest.raises(ValueError, match="config: cellpose.cells: there is no file /not/here/model"):

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from scipy import ndimage
 
 from brightpaint import store
+from brightpaint.base import intensity
 from brightpaint.features import cellprofiler, own_pipeline, pipeline, tiff
 from conftest import write_pipeline
 from features_fixture import FIVE, blobs, read, write_images
@@ -293,9 +295,39 @@ def test_other_channels_are_measured_in_every_module(channels, body):
 
 
 @pytest.mark.parametrize("channels", [["RNA", "AGP"], ["DNA", "ER", "Mito"]])
-def test_stains_without_nuclei_or_cell_bodies_need_a_pipeline_of_ones_own(channels):
-    with pytest.raises(ValueError, match="set cellprofiler.pipeline to a .cppipe of your own"):
+def test_stains_without_nuclei_or_cell_bodies_must_be_named(channels):
+    with pytest.raises(
+        ValueError, match="finds nuclei in DNA and cells in AGP or RNA.*name others in cellprofiler.nuclear"
+    ):
         pipeline.adapt(SLIM, channels, 1.0)
+
+
+@pytest.mark.parametrize("bodies", [["NFH"], ["NFH", "MAP2"], ["DAPI", "MAP2", "NFH"]])
+def test_nuclei_and_cells_are_found_in_the_stains_that_are_named(bodies):
+    channels = ["MAP2", "DAPI", "NFH"]
+    text = pipeline.adapt(SLIM, channels, 1.0, {"nuclear_stain": "DAPI", "cell_stains": bodies})
+    assert find(text, "Select the input image") == ["OrigDAPI", "CellBody"]
+    body = next(
+        block for block in pipeline.blocks(text) if pipeline.value(block, "Name the output image") == "CellBody"
+    )
+    averaged = [value for name, value in pipeline.settings(body) if name == "Select the image"]
+    assert averaged == ([f"Orig{name}" for name in bodies] if len(bodies) > 1 else ["OrigNFH"] * 2)
+    assert len(pipeline.settings(body)) == 9 + 4 * len(averaged)
+    words = re.findall(r"\w+", text)
+    assert not {"DNA", "RNA", "ER", "AGP", "Mito", "OrigDNA", "OrigRNA", "OrigAGP"} & set(words)
+    assert find(text, "Select images to measure")[-1] == ", ".join(channels)
+
+
+def test_one_stain_alone_is_correlated_with_nothing():
+    text = pipeline.adapt(SLIM, ["Hoechst"], 1.0, {"nuclear_stain": "Hoechst", "cell_stains": ["Hoechst"]})
+    names = [block.partition(":")[0] for block in pipeline.blocks(text)[1:]]
+    assert "MeasureColocalization" not in names and names.count("ImageMath") == 2
+
+
+@pytest.mark.parametrize("name", ["CellBody", "OrigDNA", "LabelsCells"])
+def test_a_stain_called_as_an_image_of_the_pipelines_own_is_refused(name):
+    with pytest.raises(ValueError, match=f"channels.target: {name} is what the shipped pipelines call"):
+        pipeline.adapt(SLIM, ["DNA", "RNA", name], 1.0)
 
 
 def test_a_users_own_pipeline_is_taken_as_it_is_but_must_find_its_channels(tmp_path, images):
@@ -401,6 +433,27 @@ def test_the_real_full_pipeline_measures_other_channels_and_finds_nothing_on_bla
     # The share of RNA that lies in the nucleus. With the background left in, every pixel would pass and it would be 1.
     manders = [float(row["Correlation_Manders_RNA_DNA"]) for row in read(tmp_path / "tables" / "Cells.csv")]
     assert 0.2 < min(manders) and max(manders) < 0.8
+
+
+@pytest.mark.cellprofiler
+def test_the_real_program_finds_cells_in_stains_of_any_name(tmp_path, cellprofiler, real_data):
+    from brightpaint.features import cellprofiler as module
+
+    channels, folder = ["DAPI", "F-actin", "488nm"], real_data / "images" / "nf1_schwann_3ch"
+    files = [tifffile.imread(folder / f"D6_s2_{name}.tif").astype(float) for name in ("DAPI", "RFP", "GFP")]
+    field = np.array([intensity.standardise(plane[::2, ::2], 15) for plane in np.array(files)[:, :600, :600]])
+    images = write_images(tmp_path / "images", field[None], channels, pixel_um=1.0)
+    described = json.loads((images / "export.json").read_text())
+    named = {"nuclear_stain": "DAPI", "cell_stains": ["488nm", "F-actin"]}
+    (images / "export.json").write_text(json.dumps({**described, **named}))
+    module.measure(cellprofiler, SLIM, images, tmp_path / "tables")
+    truth = tifffile.imread(folder / "D6_s2_masks.tif")[0, :600:2, :600:2] > 0
+    found = tifffile.imread(next((tmp_path / "tables" / "labels").glob("*Nuclei.tiff"))) > 0
+    within = ndimage.binary_fill_holes(found) & truth
+    assert within.sum() > 0.6 * found.sum() and len(read(tmp_path / "tables" / "Cells.csv")) >= 4
+    columns = " ".join(read(tmp_path / "tables" / "Nuclei.csv")[0])
+    for feature in ("Intensity_MeanIntensity_488nm", "Texture_Contrast_F-actin", "Correlation_Manders_DAPI_488nm"):
+        assert feature in columns
 
 
 @pytest.mark.cellprofiler

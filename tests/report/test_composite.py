@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.colors import to_rgb
 
 from brightpaint.report.figures import composite, panels
 
@@ -11,6 +12,20 @@ def test_at_most_three_stains_are_merged_the_usual_ones_first():
     assert list(composite.merged_stains(["Mito", "RNA", "ER", "AGP", "DNA"])) == ["DNA", "AGP", "ER"]
     assert list(composite.merged_stains(["Odd", "DNA"])) == ["DNA", "Odd"]
     assert len(set(composite.merged_stains(["a", "b", "c", "d"]).values())) == 3
+
+
+def test_a_stain_has_one_colour_everywhere_and_no_two_share_one():
+    neurons = composite.stain_colours(["DNA", "MAP2", "NFH"])
+    assert neurons["DNA"] == composite.stain_colours(["Mito", "DNA"])["DNA"] and len(set(neurons.values())) == 3
+    assert composite.merged_stains(["DNA", "MAP2", "NFH"]) == neurons
+    many = composite.stain_colours(["RNA", *(f"S{n}" for n in range(30)), "DNA"])
+    shades = {name: np.ptp(to_rgb(colour)) for name, colour in many.items()}
+    assert len(set(many.values())) == 32 and min(shades.values()) > 0.3  # no greys
+    assert many["DNA"] == neurons["DNA"] and list(many)[0] == "RNA"
+    view = {"stains": {"real": np.zeros((3, 4, 4))}}
+    row = panels.stain_panels(view, "real", ["DNA", "MAP2", "NFH"], [(0, 1)] * 3, legend=True)
+    assert [panel["tint"] for panel in row[:3]] == [colour for *_, colour in row[3]["layers"]] == list(neurons.values())
+    assert row[3]["legend"] == neurons
 
 
 def test_a_composite_is_the_sum_of_its_coloured_stains_cut_off_at_full_brightness():

@@ -17,7 +17,7 @@ rule export:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=scale_of_tiffs,
+        settings=export_settings,
         parts=CONFIG["cellprofiler"]["parts"],
     shell:
         "python -m brightpaint.features.export --settings {params.settings:q} --arm {wildcards.arm}"

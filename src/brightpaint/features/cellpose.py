@@ -1,8 +1,9 @@
 """Find nuclei and cells of one exported part with Cellpose, as label images that CellProfiler then measures.
 
-Stringer et al. 2021, doi:10.1038/s41592-020-01018-x; Cellpose 3, doi:10.1038/s41592-025-02595-5. Nuclei are found in DNA,
-cells in the mean of AGP and RNA with DNA as the nuclear channel, and matched one to one (label_pairs.py). Cellpose
-stretches each image by its own 1st and 99th percentile before it looks; what is measured stays on the fixed scale.
+Stringer et al. 2021, doi:10.1038/s41592-020-01018-x; Cellpose 3, doi:10.1038/s41592-025-02595-5. Nuclei are found in the
+nuclear stain (DNA), cells in the mean of the cells' stains (AGP and RNA) with the nuclear one as the nuclear channel, and
+matched one to one (label_pairs.py). Cellpose stretches each image by its own 1st and 99th percentile before it looks; what is
+measured stays on the fixed scale.
 
 Cellpose 3 wants numpy < 2.1, so this runs in an environment of its own with the standard library, numpy, tifffile and
 cellpose alone; started in another, it starts itself again in the one that `make cellpose-environment` built.
@@ -24,10 +25,10 @@ from pathlib import Path
 
 from brightpaint.base import atomic, cli
 from brightpaint.features import loaded_objects
-from brightpaint.features.cellprofiler import channels_of, check_images, describe, pixel_um, read_csv
+from brightpaint.features.cellprofiler import channels_of, check_images, describe, exported, read_csv
+from brightpaint.features.pipeline import found_in
 
 ENVIRONMENT = Path(__file__).parents[3] / ".envs" / "cellpose" / "bin" / "python"
-BODY = ("AGP", "RNA")
 COUNTED = ("nuclei", "at_the_edge", "without_a_cell", "cells", "without_a_nucleus", "kept")
 LEAST_DIAMETER_PX = 4
 log = logging.getLogger(__name__)
@@ -121,13 +122,14 @@ def settle(threads: int) -> None:
     torch.manual_seed(0)
 
 
-def found(models: dict, planes: dict, settings: dict, pixel: float | None):
+def found(models: dict, nucleus, planes: list, settings: dict, pixel: float | None):
     """Find the nuclei and cells of one field.
 
     Parameters
     ----------
     models : {"nuclei", "cells"}
-    planes : {channel: (H, W) uint16}
+    nucleus : (H, W) uint16, the nuclear stain
+    planes : the cells' stains, likewise; their mean is taken
 
     Returns
     -------
@@ -136,8 +138,8 @@ def found(models: dict, planes: dict, settings: dict, pixel: float | None):
     import numpy as np
 
     limits = {key: settings[key] for key in ("flow_threshold", "cellprob_threshold")}
-    dna = planes["DNA"].astype(np.float32)
-    body = np.mean([planes[name] for name in BODY if name in planes], axis=0, dtype=np.float32)
+    dna = nucleus.astype(np.float32)
+    body = np.mean(planes, axis=0, dtype=np.float32)
     seen = {"nuclei": (dna, [0, 0]), "cells": (np.stack([body, dna, 0 * dna], axis=-1), [1, 2])}  # (H, W, 3): body, DNA
     labels = []
     for what, (image, channels) in seen.items():
@@ -155,19 +157,21 @@ def segment(settings: dict, images: Path, labels: Path, counts: Path, *, device:
     from brightpaint.features.label_pairs import paired
 
     rows, channels = read_csv(images / "load_data.csv"), channels_of(images / "load_data.csv")
-    if "DNA" not in channels or not set(BODY) & set(channels):
-        raise ValueError(f"{images}: cellpose finds nuclei in DNA and cells in AGP or RNA; the channels are {channels}")
-    used = [name for name in channels if name in ("DNA", *BODY)]
+    described = exported(images)
+    nuclear, bodies = found_in(channels, described, f"{images}: cellpose")
+    used = [name for name in channels if name in (nuclear, *bodies)]
     check_images(rows, used)
     settle(threads)
     models = {what: load_model(settings[what], device) for what in ("nuclei", "cells")} if rows else {}
-    pixel, lines = pixel_um(images), []
+    pixel, lines = described.get("pixel_size_um"), []
     with atomic.atomic_folder(labels) as folder:
         for row in rows:
             file = row[f"FileName_Orig{channels[0]}"]
             planes = {n: tifffile.imread(Path(row[f"PathName_Orig{n}"]) / row[f"FileName_Orig{n}"]) for n in used}
             try:
-                nuclei, cells, left = paired(*found(models, planes, settings, pixel))
+                nuclei, cells, left = paired(
+                    *found(models, planes[nuclear], [planes[name] for name in bodies], settings, pixel)
+                )
             except ValueError as error:
                 raise ValueError(f"{describe(row)}: {error}") from None
             for objects, image in zip(("Nuclei", "Cells"), (nuclei, cells)):

@@ -205,8 +205,10 @@ def check_tables(tables: Path, rows: list[dict[str, str]], images: Path, last: l
         for name in ("ImageNumber", *(f"Count_{table}" for table in TABLES[1:])):
             if whole_number(row, name) < 0:
                 raise failure(f"{place}: {name} is {row.get(name)!r} in Image.csv, expected a count", images, 0, last)
-    for name in TABLES[1:]:
-        check_objects(tables / f"{name}.csv", name, measured, images, last)
+    counted = [name[len("Count_") :] for name in measured[0] if name.startswith("Count_")]
+    for name in counted:  # other objects than the three may be what joins them
+        if (tables / f"{name}.csv").exists():
+            check_objects(tables / f"{name}.csv", name, measured, images, last)
     for number, row in enumerate(rows, 1):
         check_labels(tables, row, first, images, number, last)
 
@@ -249,13 +251,13 @@ def measure(command: str, pipeline_path: Path, images: Path, tables: Path, label
     `labels` is a folder of label images that are measured in place of what the pipeline would find.
     """
     load_data = images / "load_data.csv"
-    rows, channels = read_csv(load_data), channels_of(load_data)
+    rows, channels, described = read_csv(load_data), channels_of(load_data), exported(images)
     with atomic.scratch_folder(tables) as temporary:
         folder = temporary.resolve()
         (folder / "tables").mkdir()
         if rows:
             program = find_command(command)
-            text = pipeline.adapt(pipeline_path, channels, pixel_um(images))
+            text = pipeline.adapt(pipeline_path, channels, described.get("pixel_size_um"), described)
             own_pipeline.check(text, channels, pipeline_path)
             check_images(rows, channels)
             given, first = None, f"FileName_Orig{channels[0]}"
@@ -273,10 +275,10 @@ def measure(command: str, pipeline_path: Path, images: Path, tables: Path, label
         atomic.replace_folder(folder / "tables", tables)
 
 
-def pixel_um(images: Path) -> float | None:
-    """Return the prepared pixel's size, in micrometres, that export recorded."""
+def exported(images: Path) -> dict:
+    """Return what export recorded: the prepared pixel's size, and the stains that objects are found in, where named."""
     path = images / "export.json"
-    return json.loads(path.read_text()).get("pixel_size_um") if path.exists() else None
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,48 +18,44 @@ import pyarrow as pa
 
 from brightpaint import store
 from brightpaint.base import cli
-from brightpaint.features import label_images
+from brightpaint.features import label_images, object_links
 from brightpaint.study.annotations import NUMBERS
 
 COMPARTMENTS = ("Nuclei", "Cells", "Cytoplasm")
 log = logging.getLogger(__name__)
 
 
-def join_compartments(nuclei: pd.DataFrame, cells: pd.DataFrame, cytoplasm: pd.DataFrame) -> pd.DataFrame:
+def join_compartments(
+    nuclei: pd.DataFrame,
+    cells: pd.DataFrame,
+    cytoplasm: pd.DataFrame,
+    between: Mapping[str, pd.DataFrame] | None = None,
+) -> pd.DataFrame:
     """Join each cell to its nucleus and cytoplasm by CellProfiler's Parent columns, never by position.
 
     Parameters
     ----------
-    nuclei, cells, cytoplasm : CellProfiler's tables: ImageNumber, ObjectNumber, features. `cells` has
-        Parent_Nuclei, `cytoplasm` Parent_Cells.
+    nuclei, cells, cytoplasm : CellProfiler's tables: ImageNumber, ObjectNumber, features, Parent columns
+    between : tables of the other objects (ImageNumber, ObjectNumber, Parent columns), over which they may be joined
 
     Returns
     -------
-    One row a cell that has all three: ImageNumber, ObjectNumber (the cell's), then the prefixed features.
+    One row a cell that has all three: ImageNumber, ObjectNumber (the cell's), then the prefixed features, the number of
+    its nucleus, Cells_Parent_Nuclei, and its own, Cytoplasm_Parent_Cells, always among them.
     """
-    for name, frame, parent in (("Cells", cells, "Parent_Nuclei"), ("Cytoplasm", cytoplasm, "Parent_Cells")):
-        if parent not in frame:
-            raise ValueError(f"{name}.csv has no column {parent}: the pipeline must grow cells from nuclei; mend it")
-        owned = frame[frame[parent] > 0]
-        twice = owned.duplicated(["ImageNumber", parent])
-        if twice.any():
-            row = owned[twice].iloc[0]
-            raise ValueError(
-                f"{name}.csv: object {int(row[parent])} of image {int(row['ImageNumber'])} has two {name}, expected one; "
-                "the pipeline must make one of each for every nucleus"
-            )
     keys = ["ImageNumber", "ObjectNumber"]
-    named = [
-        frame.rename(columns={column: f"{name}_{column}" for column in frame.columns if column not in keys})
-        for name, frame in zip(COMPARTMENTS, (nuclei, cells, cytoplasm))
-    ]
-    by_nucleus = named[0].rename(columns={"ObjectNumber": "Cells_Parent_Nuclei"})
-    by_cell = named[2].drop(columns="ObjectNumber").rename(columns={"Cytoplasm_Parent_Cells": "ObjectNumber"})
-    joined = by_nucleus.merge(named[1], on=["ImageNumber", "Cells_Parent_Nuclei"], validate="one_to_one")
-    joined = joined.merge(by_cell, on=keys, validate="one_to_many")
-    joined = joined.copy().assign(Cytoplasm_Parent_Cells=joined["ObjectNumber"])
-    features = [column for frame in named for column in frame.columns if column not in keys]
-    return joined[keys + features]
+    tables = dict(zip(COMPARTMENTS, (nuclei, cells, cytoplasm)))
+    joined = object_links.cell_links({**(between or {}), **tables})
+    features = []
+    for name, frame in tables.items():
+        named = frame.rename(columns={column: f"{name}_{column}" for column in frame.columns if column not in keys})
+        features += [column for column in named.columns if column not in keys]
+        joined = joined.merge(
+            named.rename(columns={"ObjectNumber": name}), on=["ImageNumber", name], validate="one_to_one"
+        )
+    links = {"Cells_Parent_Nuclei": joined["Nuclei"], "Cytoplasm_Parent_Cells": joined["Cells"]}
+    joined = joined.copy().assign(**links).rename(columns={"Cells": "ObjectNumber"})
+    return joined[list(dict.fromkeys([*keys, *features, *links]))]
 
 
 def image_keys(image: pd.DataFrame, load_data: pd.DataFrame) -> pd.DataFrame:
@@ -111,7 +107,7 @@ def read_load_data(folder: Path) -> pd.DataFrame:
 
 
 def read_tables(folder: Path) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
-    """Read the keys of each image and the three object tables of a measured part."""
+    """Read the keys of each image and the object tables of a measured part: the three, and of others what joins them."""
     load_data = read_load_data(folder)
     if len(load_data) == 0:
         return load_data, {}
@@ -123,6 +119,9 @@ def read_tables(folder: Path) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
         )
     image = image[["ImageNumber", first]]
     tables = {name: _numbers(folder / f"{name}.csv") for name in COMPARTMENTS}
+    for path in sorted(folder.glob("*.csv")):
+        if path.stem not in (*COMPARTMENTS, "Image", "load_data"):
+            tables |= _parents(path)
     return image_keys(image, load_data), tables
 
 
@@ -145,6 +144,16 @@ def _numbers(path: Path) -> pd.DataFrame:
     return frame.astype(np.float64)
 
 
+def _parents(path: Path) -> dict[str, pd.DataFrame]:
+    """Read the Parent columns of other objects than the three; nothing of a table that holds none."""
+    columns = _read(path, nrows=0).columns
+    wanted = [name for name in columns if name.startswith(object_links.PARENT)]
+    keys = ["ImageNumber", "ObjectNumber"]
+    if not wanted or not set(keys) <= set(columns):
+        return {}
+    return {path.stem: _read(path, usecols=[*keys, *wanted]).astype(np.float64)}
+
+
 def _read(path: Path, **options) -> pd.DataFrame:
     """Read one of CellProfiler's CSVs."""
     try:
@@ -162,8 +171,10 @@ def cells_of_part(keys: pd.DataFrame, tables: dict[str, pd.DataFrame], rows: pd.
     if not tables:
         nothing = pd.DataFrame({"ImageNumber": pd.Series(dtype=float), "ObjectNumber": pd.Series(dtype=float)})
         return annotate(nothing, keys[store.FIELD_KEYS].assign(ImageNumber=pd.Series(dtype=float)), rows)
-    joined = join_compartments(*(tables[name] for name in COMPARTMENTS))
-    for name, frame in tables.items():
+    between = {name: frame for name, frame in tables.items() if name not in COMPARTMENTS}
+    joined = join_compartments(*(tables[name] for name in COMPARTMENTS), between)
+    for name in COMPARTMENTS:
+        frame = tables[name]
         if len(frame) != len(joined):
             log.info("%d of %d %s belong to no whole cell and are left out", len(frame) - len(joined), len(frame), name)
     return annotate(joined, keys, rows)

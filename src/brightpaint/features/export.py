@@ -24,6 +24,7 @@ from tqdm import tqdm
 from brightpaint import store
 from brightpaint.base import cli
 from brightpaint.base.intensity import rescaled
+from brightpaint.study.object_stains import named_stains
 from brightpaint.study.planes import group_places
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -177,6 +178,7 @@ def export(
         described = {
             "arm": arm, "channels": channels, "window": list(window), "pixel_size_um": pixel_um, "fields": len(records),
             "renormalised": arm != "real" and settings.get("renormalise", True), "pixels_outside_window": clipped,
+            **named_stains(settings),
         }  # fmt: skip
         (temporary / "load_data.csv").write_text(load_data_csv(records, channels))
         (temporary / "export.json").write_text(json.dumps(described, indent=1, sort_keys=True) + "\n")

@@ -13,7 +13,7 @@ import csv
 import io
 from pathlib import Path
 
-from brightpaint.features import own_pipeline, pipeline, tiff
+from brightpaint.features import object_parents, own_pipeline, pipeline, tiff
 
 OBJECTS_TABLE = "objects.csv"  # one row a field: how many objects its label images hold
 RELATE = "\n".join((
@@ -64,7 +64,7 @@ def _finder(text: str, objects: str, path: Path) -> str:
         (name, block)
         for name, block in modules
         for key, made in pipeline.settings(block)
-        if own_pipeline.NAMED_OBJECTS.match(key) and made.strip() == objects and not _unused(block, key)
+        if object_parents.NAMED_OBJECTS.match(key) and made.strip() == objects and not _unused(block, key)
     ]
     if [name for name, _ in makers] != [module] or pipeline.value(makers[0][1], setting).strip() != objects:
         found = ", ".join(name for name, _ in makers) or "no module"

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from brightpaint.features.object_parents import Made, made_by, unjoined
 from brightpaint.features.pipeline import blocks, check_channels, settings, value
 
 OBJECTS = ("Nuclei", "Cells", "Cytoplasm")
-NAMED_OBJECTS = re.compile(r"^Name the .*objects")
 INPUT_MODULES = ("Images", "Metadata", "NamesAndTypes", "Groups")
 FEATURES = re.compile(r"^Measure(Object|Texture|Granularity|Colocalization)")
 EXPORT_SETTINGS = {
@@ -22,6 +22,7 @@ EXPORT_SETTINGS = {
     "Add a prefix to file names?": "No",
     "Add image metadata columns to your object data file?": "No",
     "Add image file and folder names to your object data file?": "No",
+    "Select the measurements to export": "No",  # a choice leaves out the modules' errors, which tell of silent failures
 }
 OBJECT_LISTS = re.compile(r"^Select .*object")
 
@@ -37,7 +38,8 @@ def problems(text: str) -> list[str]:
     """Return what a pipeline lacks, one sentence each; none where it may run."""
     found = modules(text)
     names = [name for name, _ in found]
-    return [*_loading(found, names), *_objects(found), *_exporting(found)]
+    made = made_by(found)
+    return [*_loading(found, names), *_objects(found, made), *_exporting(found), *_joining(found, made)]
 
 
 def _loading(found: list[tuple[str, str]], names: list[str]) -> list[str]:
@@ -57,12 +59,11 @@ def _loading(found: list[tuple[str, str]], names: list[str]) -> list[str]:
     return said
 
 
-def _objects(found: list[tuple[str, str]]) -> list[str]:
-    """Tell whether the three kinds of objects are made and at least one of them is measured."""
-    made = {text.strip() for _, block in found for name, text in settings(block) if NAMED_OBJECTS.match(name)}
-    missing = [name for name in OBJECTS if name not in made]
+def _objects(found: list[tuple[str, str]], made: Made) -> list[str]:
+    """Tell whether the three kinds of objects are made and each of them is measured."""
+    missing = [name for name in OBJECTS if name not in made.parents]
     if missing:
-        named = ", ".join(sorted(made)) or "none"
+        named = ", ".join(sorted(made.parents)) or "none"
         return [f"it must name its objects {', '.join(OBJECTS)}; it makes {named}, so {', '.join(missing)} are missing"]
     measured = {
         part.strip()
@@ -91,6 +92,17 @@ def _exporting(found: list[tuple[str, str]]) -> list[str]:
         missing = [name for name in ("Image", *OBJECTS) if name not in tables.split()]
         said += [f"ExportToSpreadsheet must export {', '.join(missing)} too"] if missing else []
     return said
+
+
+def _joining(found: list[tuple[str, str]], made: Made) -> list[str]:
+    """Tell whether each cell can be joined to its nucleus and its cytoplasm by the Parent columns that are exported."""
+    exports = [block for name, block in found if name == "ExportToSpreadsheet"]
+    if not exports or not set(OBJECTS) <= set(made.parents):
+        return []  # what is said of that already is enough
+    exported = None
+    if value(exports[0], "Export all measurement types?") == "No":
+        exported = {text.strip() for name, text in settings(exports[0]) if name == "Data to export"} | set(OBJECTS)
+    return unjoined(made, exported)
 
 
 def check(text: str, channels: list[str], path: Path) -> None:

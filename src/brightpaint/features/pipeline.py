@@ -10,13 +10,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from brightpaint.study import object_stains
+
 TEMPLATE = "brightpaint: diameters at 1 um a pixel"
 EACH_CHANNEL = "brightpaint: once for each channel"
 DIAMETER = "Typical diameter of objects, in pixel units (Min,Max)"
 LEAST_DIAMETER_PX = 4
-BODY = ("AGP", "RNA")  # cells are grown over the mean of these
+BODY = "CellBody"  # the image that cells are grown over
 IMAGE_SETTING = re.compile(r"^Select (the |an )?(input )?images?( to measure| to save)?$")
 MADE_SETTING = re.compile(r"^Name the .*image")
+OF_TWO = "MeasureColocalization:"  # CellProfiler refuses it for one image
 LABELLED = ("Nuclei", "Cells")  # the objects whose label images are kept; cytoplasm is the rest of a cell
 LABELS_FOLDER = "labels"
 HEAD = (
@@ -79,27 +82,59 @@ def value(block: str, setting: str) -> str:
     return next((text for name, text in settings(block) if name == setting), "")
 
 
-def adapt(path: Path, channels: list[str], pixel_um: float | None) -> str:
+def adapt(path: Path, channels: list[str], pixel_um: float | None, named: dict | None = None) -> str:
     """Return the text of a pipeline, fitted to the images if it is one of ours.
 
     Parameters
     ----------
     channels : what load_data.csv offers, in order
     pixel_um : size of a prepared pixel, in micrometres
+    named : `nuclear_stain` and `cell_stains`, where the study names them
     """
     text = read(path)
     head, *modules = blocks(text)
     if not modules or TEMPLATE not in modules[0].splitlines()[0]:
         return text
-    if "DNA" not in channels or not set(BODY) & set(channels):
-        raise ValueError(
-            f"{path.name} finds nuclei in DNA and cells in AGP or RNA, but the channels are {channels}; "
-            "set cellprofiler.pipeline to a .cppipe of your own for these stains"
-        )
+    nuclear, bodies = found_in(channels, named or {}, path.name)
     if pixel_um is None or pixel_um <= 0:
         raise ValueError(f"{path.name} needs the size of a prepared pixel; export.json lacks it: rerun export")
-    fitted = [_fit(block, channels, pixel_um, path.name) for block in _repeat(modules, channels)]
+    check_names(channels)
+    chosen = [_over(block, nuclear, bodies) for block in modules if len(channels) > 1 or not block.startswith(OF_TWO)]
+    fitted = [_fit(block, channels, pixel_um, path.name) for block in _repeat(chosen, channels)]
     return renumbered(head, fitted)
+
+
+def found_in(channels: list[str], named: dict, who: str) -> tuple[str, list[str]]:
+    """Return the stain that nuclei are found in, and those over whose mean cells are grown; what lacks is an error."""
+    nuclear, bodies = object_stains.nuclear_stain(channels, named), object_stains.cell_stains(channels, named)
+    if nuclear and bodies:
+        return nuclear, bodies
+    raise ValueError(
+        f"{who} finds nuclei in {named.get('nuclear_stain', object_stains.NUCLEAR)} and cells in "
+        f"{' or '.join(named.get('cell_stains', object_stains.BODIES))}, but the channels are {channels}; name others in "
+        "cellprofiler.nuclear_stain and cellprofiler.cell_stains, or set cellprofiler.pipeline to a .cppipe of your own"
+    )
+
+
+def check_names(channels: list[str]) -> None:
+    """Refuse stains that are called as images which the shipped pipelines make of others."""
+    made = {BODY, *(f"Labels{name}" for name in LABELLED), *(f"Orig{name}" for name in channels)}
+    if taken := [name for name in channels if name in made]:
+        raise ValueError(
+            f"channels.target: {', '.join(taken)} is what the shipped pipelines call an image of their own; give the stain "
+            "another name, or set cellprofiler.pipeline to a .cppipe of your own"
+        )
+
+
+def _over(block: str, nuclear: str, bodies: list[str]) -> str:
+    """Let a module find nuclei in their stain, or grow cells over the mean of theirs."""
+    if block.startswith("IdentifyPrimaryObjects:"):
+        return re.sub(r"(Select the input image:Orig)\w+", rf"\g<1>{nuclear}", block)
+    if value(block, "Name the output image") != BODY:
+        return block
+    head, one, *_ = re.split(r"\n(?=    Image or measurement\?:)", block)
+    images = bodies if len(bodies) > 1 else bodies * 2  # of one stain, the mean of it and itself
+    return "\n".join([head, *(re.sub(r"(Select the image:Orig).*", rf"\g<1>{name}", one) for name in images)])
 
 
 def save_labels(text: str, channels: list[str]) -> str:
@@ -138,7 +173,7 @@ def _repeat(modules: list[str], channels: list[str]) -> list[str]:
 
 
 def _fit(block: str, channels: list[str], pixel_um: float, name: str) -> str:
-    """Scale a module's diameters, name the channels that there are, and grow cells over the stains that there are."""
+    """Scale a module's diameters, and name the channels that there are."""
     lines = block.splitlines()
     for number, line in enumerate(lines[1:], 1):
         setting, _, text = line.strip().partition(":")
@@ -153,9 +188,6 @@ def _fit(block: str, channels: list[str], pixel_um: float, name: str) -> str:
                     f"least {LEAST_DIAMETER_PX}; raise prepare.size_px"
                 )
             lines[number] = f"    {setting}:{sizes[0]},{sizes[1]}"
-        if setting == "Select the image" and value(block, "Name the output image") == "CellBody":
-            present = next(channel for channel in (text[len("Orig") :], *BODY) if channel in channels)
-            lines[number] = f"    {setting}:Orig{present}"
     return "\n".join(lines)
 
 

@@ -33,7 +33,7 @@ class Check(NamedTuple):
 def checks(study: Study, peak_bytes: float, root: Path = Path(".")) -> list[Check]:
     """Return every check that the study's settings call for."""
     found = []
-    if study.measured:
+    if study.profiled("real"):
         found += [cellprofiler(study.config["cellprofiler"]["command"]), java()]
         if study.config["cellprofiler"]["segmentation"] == "cellpose":
             found.append(cellpose())

@@ -15,6 +15,7 @@ from brightpaint.plan.extent import Extent
 from brightpaint.plan.limits import training_px
 from brightpaint.plan.painting import TRAINING_PASSES, classifier_flop, network_flop, sampling_flop
 from brightpaint.study.kinds import KINDS
+from brightpaint.study.object_stains import SHIPPED
 from brightpaint.study.planes import cropped_channels
 from brightpaint.study.study import Study
 
@@ -49,7 +50,7 @@ def costs(study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> 
         for plate in study.test_plates(arm) + study.predict_plates(arm):
             _predicted(found, study, arm, plate, extents[plate], rates)
     _swept(found, study, extents, rates)
-    for plate in study.profile_plates("real") if study.measured else []:
+    for plate in study.profile_plates("real") if study.profiled("real") else []:
         _measured(found, study, extents[plate].tiles, rates)
     for arm in study.config["crops"]["arms"] if study.config["crops"]["size_um"] else []:
         for plate in study.profile_plates(arm):
@@ -170,7 +171,7 @@ def stains_share(study: Study) -> float:
 def pipeline_name(study: Study) -> str:
     """`slim` or `full`; a pipeline of the user's own is taken for `full`."""
     name = study.config["cellprofiler"]["pipeline"]
-    return name if name in ("slim", "full") else "full"
+    return name if name in SHIPPED else "full"
 
 
 def _measured(found: Costs, study: Study, fields: float, rates: dict[str, float]) -> None:

@@ -18,6 +18,34 @@ matplotlib.use("Agg")  # no command needs a screen
 LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333"]
 STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "brightpaint"}
 
+NAME_LETTERS = 40  # of a name that is longer the middle is left out
+LETTER_EM = 0.55  # mean width of a letter, in units of the font's size
+
+
+def as_text(name: object, most: int = NAME_LETTERS) -> str:
+    """Return a name as a figure shows it: as it is, in one line, of `most` letters at most; its middle is left out.
+
+    Two dollar signs would be drawn as mathematics, or end the figure where they hold none. A text of names that were
+    treated so may be treated again.
+    """
+    letters = "".join(letter if letter.isprintable() else " " for letter in str(name).replace(r"\$", "$"))
+    words = " ".join(letters.split())
+    if len(words) > most:
+        head = max(1, (2 * most) // 3)
+        words = f"{words[:head].rstrip()}…{words[len(words) - max(0, most - head - 1) :].lstrip()}"
+    return words.replace("$", r"\$")
+
+
+def letters_in(inches: float, points: float) -> int:
+    """Return how many letters of a font's size, in points, stand in so many inches; one at least."""
+    return max(1, int(72 * inches / (LETTER_EM * points)))
+
+
+def in_lines(name: object, most: int) -> str:
+    """Return a name of at most `most` letters as it is, a longer one in two lines of so many."""
+    words = as_text(name, 2 * most).replace(r"\$", "$")
+    return "\n".join(as_text(part, most) for part in (words[:most], words[most:]) if part)
+
 
 def save(figure: plt.Figure, path: Path, dpi: int) -> None:
     """Write a figure as PNG, or as JPEG if its name says so, the same bytes every time."""

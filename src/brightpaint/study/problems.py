@@ -10,6 +10,7 @@ from brightpaint.study import simulation, sweep_points
 from brightpaint.study.annotations import GIVEN
 from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
 from brightpaint.study.kinds import CLASSIFIER, KINDS
+from brightpaint.study.object_stains import stain_problems
 from brightpaint.study.planes import crop_problems, plane_problems
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _arm_problems(study)
     yield from _region_problems(study)
     yield from _cellpose_problems(study)
+    yield from stain_problems(study)
     yield from plane_problems(study)
     yield from crop_problems(study)
     yield from sweep_points.problems(study.config)
@@ -104,15 +106,12 @@ def _dose_problems(study: Study) -> Iterable[str]:
 
 
 def _cellpose_problems(study: Study) -> Iterable[str]:
-    target = study.config["channels"]["target"]
     if study.config["cellprofiler"]["segmentation"] != "cellpose":
         return
     for key in ("nuclei", "cells"):
         model = study.config["cellpose"][key]
         if "/" in model and not Path(model).is_file():
             yield f"cellpose.{key}: there is no file {model}"
-    if "DNA" not in target or not {"AGP", "RNA"} & set(target):
-        yield f"cellprofiler.segmentation: cellpose looks at DNA and AGP or RNA, and channels.target is {target}"
 
 
 def _fold_problems(study: Study) -> Iterable[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from brightpaint.study.study import Study
+from brightpaint.study.study import OF_CELLS, Study
 
 REFERENCES = ("real", "brightfield")  # what is in a space without being painted
 LOOKUP = "lookup"
@@ -67,7 +67,9 @@ class Space:
 
 
 def measured_arms(study: Study) -> list[str]:
-    """Return the arms whose cells CellProfiler measures."""
+    """Return the arms whose cells CellProfiler measures; none where nothing asks for cells."""
+    if not study.profiled("real"):
+        return []
     return ["real"] + [arm for arm in study.arms if study.test_plates(arm) and study.profiled(arm)]
 
 
@@ -75,7 +77,7 @@ SPACES = {
     space.name: space
     for space in (
         Space(
-            name="cellprofiler",
+            name=OF_CELLS,
             short="CellProfiler",
             title="CellProfiler's selected features",
             rule="median",
@@ -108,7 +110,7 @@ SPACES = {
         ),
     )
 }
-MAIN = SPACES["cellprofiler"]  # in which actives are found and failed compounds are judged
+MAIN = SPACES[OF_CELLS]  # in which actives are found and failed compounds are judged
 APART = [space.name for space in SPACES.values() if space.apart]  # a match there is not a match among cells' features
 
 

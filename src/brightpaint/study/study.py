@@ -6,6 +6,7 @@ Pure Python without Snakemake, so that it can be tested and used by itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from brightpaint.study import sweep_points
@@ -14,6 +15,8 @@ from brightpaint.study.plate_table import read_names, read_plates
 from brightpaint.study.presets import PRESETS
 from brightpaint.study.problems import problems_of
 from brightpaint.study.schema import README, expand, validate
+
+OF_CELLS = "cellprofiler"  # the space of measured cells, as study/spaces.py registers it
 
 
 @dataclass(frozen=True)
@@ -135,21 +138,41 @@ class Study:
 
     def profiled(self, arm: str) -> bool:
         """Return whether CellProfiler measures `arm` (the mean image has no cells to measure)."""
-        return arm == "real" or (self.entry("arms", arm)["profile"] and self.kind_of(arm).cells)
+        return self.asks_for_cells if arm == "real" else self._profiled(arm)
 
-    @property
-    def measured(self) -> bool:
-        """Whether CellProfiler measures anything: some arm, or, where nothing is painted, the real plates."""
-        return not self.arms or any(self.profiled(arm) for arm in self.arms)
+    def _profiled(self, arm: str) -> bool:
+        return bool(self.entry("arms", arm)["profile"] and self.kind_of(arm).cells)
+
+    @cached_property
+    def asks_for_cells(self) -> bool:
+        """Whether anything asks for the real cells: arms compared with them, actives, crops, dose curves; without arms, always.
+
+        An arm that names a model, classifier or fold that is not there asks for none: that is said by itself.
+        """
+        named = {key: [entry["name"] for entry in self.config[key]] for key in ("models", "folds", "classifiers")}
+        whole = [arm["name"] for arm in self.config["arms"]
+                 if arm["model"] in named["models"] and set(arm["folds"]) <= set(named["folds"])]  # fmt: skip
+        guides = [self.entry("arms", arm)["classifier"] for arm in whole]
+        trained = [self.model_of(arm) for arm in whole]
+        trained += [self.entry("classifiers", name) for name in guides if name in named["classifiers"]]
+        crops, doses = self.config["crops"], self.config["doses"]
+        return (
+            not self.arms
+            or any(self._profiled(arm) and self.test_plates(arm) for arm in whole)
+            or any(entry["subset"] == "active" for entry in trained)
+            or bool(crops["size_um"] and "real" in crops["arms"])
+            or (OF_CELLS in doses["spaces"] and "real" in doses["arms"])
+        )
 
     def profile_plates(self, arm: str) -> list[str]:
-        """Return the plates of `arm` whose cells are measured for scoring."""
+        """Return the plates of `arm` that are scored, and whose cells are measured where it is profiled."""
         if arm != "real":
             return self.test_plates(arm)
         if not self.arms:
             return self.by_role("study")
         tested = {plate for name in self.arms for plate in self.test_plates(name)}
-        fitted = set(self.fitted_on("select") + self.fitted_on("active")) if self.config["perturbations"] else set()
+        chosen = self.config["perturbations"] and self.asks_for_cells  # features and actives: on these plates
+        fitted = set(self.fitted_on("select") + self.fitted_on("active")) if chosen else set()
         return [plate for plate in self.by_role("study") if plate in tested | fitted]
 
     def seen_arms(self, section: str) -> list[str]:

@@ -83,7 +83,7 @@ rule outlines:
     conda:
         "../../../envs/brightpaint.yaml"
     params:
-        settings=plate_pictures,
+        settings=outline_pictures,
         arms=lambda wildcards: measured_arms(wildcards.plate),
     shell:
         "python -m brightpaint.report.figures.outlines --settings {params.settings:q} --real {input.real:q}"

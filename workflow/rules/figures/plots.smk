@@ -127,7 +127,7 @@ rule active_figure:
         " --wells {input.wells:q} --agreement {input.agreement:q} --figure {output:q} 2> {log:q}"
 
 
-show("figures", lambda: where_profiled(["<results>/figures/active.png"] if CONFIG["perturbations"] else []))
+show("figures", lambda: where_profiled(["<results>/figures/active.png"] if finds_actives() else []))
 
 
 rule quality_figure:

@@ -10,7 +10,7 @@ rule overlap:
         profiles=lambda wildcards: [
             f"<results>/profiles/{arm}/{space}/perturbations.parquet" for arm, space in compared(wildcards.subset)
         ],
-        active="<results>/active/perturbations.tsv",
+        active=active_table,
     output:
         figure=report(
             "<results>/figures/overlap/{subset}.png",

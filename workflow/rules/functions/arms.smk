@@ -28,8 +28,13 @@ def sweep_measured():
 
 
 def active_table(wildcards):
-    """The table of actives, where there are perturbations."""
-    return "<results>/active/perturbations.tsv" if CONFIG["perturbations"] else []
+    """The table of actives, where they are found: among real cells that something asks for."""
+    return "<results>/active/perturbations.tsv" if finds_actives() else []
+
+
+def finds_actives():
+    """Whether the study finds active perturbations: it has some, and their real cells are measured."""
+    return CONFIG["perturbations"] and STUDY.profiled("real")
 
 
 def anything_scored():

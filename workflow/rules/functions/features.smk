@@ -1,6 +1,8 @@
 # What the features wing asks of the study: input functions, settings, its pipeline. No rules.
 from brightpaint.features import loaded_objects, own_pipeline
+from brightpaint.features.pipeline import check_names
 from brightpaint.features.pipeline import read as read_pipeline
+from brightpaint.study.object_stains import named_stains
 from brightpaint.study.planes import cropped_channels, plane_groups
 
 
@@ -17,9 +19,10 @@ def pipeline_file():
     if not (shipped.exists() or Path(name).exists()):
         known = sorted(path.stem for path in shipped.parent.glob("*.cppipe"))
         raise WorkflowError(f"config: cellprofiler.pipeline: {name} is neither a file nor one of {', '.join(known)}")
-    if shipped.exists():
-        return str(shipped)
     try:
+        if shipped.exists():
+            check_names(CONFIG["channels"]["target"] if STUDY.profiled("real") else [])
+            return str(shipped)
         own_pipeline.check(read_pipeline(Path(name)), CONFIG["channels"]["target"], Path(name))
         if segmented():
             loaded_objects.adapt(read_pipeline(Path(name)), Path(name))
@@ -42,10 +45,11 @@ def cellpose_models():
 def measured(*patterns, **wildcards):
     """These files of every arm's plates whose cells are measured to be scored, the sweep's points among them.
 
-    Where no arm is measured, real cells are profiled all the same, if there are perturbations; where nothing is painted, always.
+    Where no arm is measured, real cells are all the same if something else asks for them, and there are perturbations; where
+    nothing is painted, always.
     """
     arms = measured_to_score()
-    if not real_profiled() or (STUDY.arms and not CONFIG["perturbations"] and len(arms) == 1):
+    if not real_profiled() or (STUDY.arms and not finds_actives() and len(arms) <= 1):
         return []
     pairs = [(arm, plate) for arm in arms for plate in STUDY.profile_plates(arm)]
     pairs += [(point, STUDY.sweep_plate) for point in (SWEPT if sweep_measured() else [])]
@@ -93,6 +97,11 @@ def delivered_plate(wildcards):
     told = words.get(arm["sampling_label"]) if model["label"] != "none" and not model["weights"] else None
     label = {"label": told.format(model["label"])} if told else {}
     return as_json({**grey_levels(wildcards.plate), "inputs": STUDY.inputs(model), **label})
+
+
+def export_settings(wildcards):
+    """JSON of the TIFFs that are measured: their scale, and the stains that objects are found in, where they are named."""
+    return as_json({**json.loads(scale_of_tiffs(wildcards)), **named_stains(CONFIG["cellprofiler"])})
 
 
 def crop_settings(wildcards):

@@ -32,6 +32,11 @@ def plate_pictures(wildcards):
     return as_json({**CONFIG["figures"], "channels": CONFIG["channels"], "pixel_size_um": size_um})
 
 
+def outline_pictures(wildcards):
+    """JSON: what changes the outlines of a plate, the stains below them among it."""
+    return as_json({**json.loads(plate_pictures(wildcards)), **named_stains(CONFIG["cellprofiler"])})
+
+
 def arm_pictures(wildcards):
     """JSON: what changes the pictures of an arm on its test plates."""
     sizes = {plate: STUDY.pixel_size_um(plate) for plate in STUDY.test_plates(wildcards.arm)}

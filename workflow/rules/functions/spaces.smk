@@ -68,7 +68,8 @@ def kept_profiles():
     """Selections, profiles of every space, and the actives."""
     if not CONFIG["perturbations"] or not real_profiled():
         return []
-    kept = [f"<results>/active/{name}" for name in ("perturbations.tsv", "wells.parquet", "agreement.tsv")]
+    tables = ("perturbations.tsv", "wells.parquet", "agreement.tsv") if finds_actives() else ()
+    kept = [f"<results>/active/{name}" for name in tables]
     for space in SPACES.values():
         arms = profiled_arms(STUDY, space)
         kept += [f"<results>/profiles/{arm}/{space.name}/perturbations.parquet" for arm in arms]
@@ -158,7 +159,8 @@ def sweep_settings():
 
 def subsets_shown():
     """Subsets of perturbations of which some painted arm has profiles."""
-    return [subset for subset in ("full", "active") if {arm for arm, _ in compared(subset)} & set(STUDY.arms)]
+    subsets = ("full", "active") if finds_actives() else ("full",)
+    return [subset for subset in subsets if {arm for arm, _ in compared(subset)} & set(STUDY.arms)]
 
 
 def compared(subset):

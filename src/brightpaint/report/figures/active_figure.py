@@ -22,14 +22,14 @@ from brightpaint.base.cli import run
 from brightpaint.profiles.agreement import CALLS
 from brightpaint.profiles.similarity import cosine_similarity, target_sets
 from brightpaint.profiles.treatments import TOGETHER
-from brightpaint.report.style import STYLE, save
+from brightpaint.report.style import STYLE, as_text, save
 from brightpaint.study.annotations import PERTURBATION, unit_column
 
 # Okabe and Ito's colours, told apart by colour-blind readers; clusters differ in marker too.
 CLUSTERS = {"active": ("#d55e00", "o"), "partially active": ("#e69f00", "s"), "inactive": ("#0072b2", "^"),
             "control": ("#333333", "D"), "no cells": ("#999999", "v")}  # fmt: skip
 PERPLEXITY = 30  # scikit-learn's default; less where there are few wells
-NAMED = 40  # perturbations whose names can be read below an axis
+NAMED, NAMED_LETTERS = 40, 24  # perturbations whose names can be read below an axis, and their letters
 
 
 def active_figure(table: pd.DataFrame, wells: pd.DataFrame, agreement: pd.DataFrame) -> plt.Figure:
@@ -240,7 +240,8 @@ def _similarities(axes: plt.Axes, table: pd.DataFrame) -> None:
     axes.set(xlabel=f"{unit}s, in order of their mean similarity", ylabel="cosine similarity to DMSO wells")
     axes.set_title(f"F  {unit}s against DMSO wells (bars: 25-75%, lines: 5-95%)", fontsize=10, loc="left")
     if len(table) <= NAMED:
-        axes.set_xticks(range(len(table)), table[unit_column(table)], rotation=90, fontsize=7)
+        names = [as_text(name, NAMED_LETTERS) for name in table[unit_column(table)]]
+        axes.set_xticks(range(len(table)), names, rotation=90, fontsize=7)
 
 
 def _clusters(axes: plt.Axes, units: pd.DataFrame) -> None:

@@ -26,7 +26,7 @@ from brightpaint.base.intensity import in_window
 from brightpaint.features.embedders.dino import four_crops, load_network, middle, pictures
 from brightpaint.features.embedders.vectors import window_of, z_scores
 from brightpaint.report.figures.shown_fields import heading_of, shown_fields
-from brightpaint.report.style import save
+from brightpaint.report.style import as_text, in_lines, letters_in, save
 from brightpaint.scores.images.pixels import pcc
 
 PANEL_IN = 1.0
@@ -95,21 +95,32 @@ def attention_figure(fields: Sequence[dict[str, dict]], headings: Sequence[str],
     high = len(fields) * (len(names) + 0.45)
     figure = plt.figure(figsize=(1.1 + 2 * columns * PANEL_IN, high * PANEL_IN + 0.4), dpi=dpi)
     width, height = figure.get_size_inches()
+    most = letters_in(width - 1, 9)
     for number, (rows, heading) in enumerate(zip(fields, headings)):
         top = height - 0.1 - number * (len(names) + 0.45) * PANEL_IN
-        figure.text(1.0 / width, (top - 0.12) / height, heading, fontsize=9, weight="bold", va="center")
+        figure.text(
+            1.0 / width,
+            (top - 0.12) / height,
+            as_text(heading, most),
+            fontsize=9,
+            weight="bold",
+            va="center",
+        )
         for line, (name, row) in enumerate(rows.items()):
             bottom = top - 0.3 - (line + 1) * PANEL_IN
-            figure.text(0.9 / width, (bottom + PANEL_IN / 2) / height, name, fontsize=8, ha="right", va="center")
+            label = in_lines(name, letters_in(0.9, 8))
+            figure.text(0.9 / width, (bottom + PANEL_IN / 2) / height, label, fontsize=8, ha="right", va="center")
             notes = row["channels"]
             if name not in (BRIGHTFIELD_ROW, "real") and "real" in rows:
                 found = pcc(rows["real"]["maps"], row["maps"])
-                notes = [f"{channel}  r {value:.2f}" for channel, value in zip(row["channels"], found)]
+                notes = [f"{as_text(channel, 16)}  r {value:.2f}" for channel, value in zip(row["channels"], found)]
             for channel, note in enumerate(notes):
-                _pair(figure, row, channel, note.replace("_", " "), 1.0 + 2 * channel * PANEL_IN, bottom)
+                _pair(figure, row, channel, as_text(note.replace("_", " "), 24), 1.0 + 2 * channel * PANEL_IN, bottom)
     painted = [name for name in names if name not in (BRIGHTFIELD_ROW, "real")] if "real" in names else []
     words = [
-        f"{arm} {own:.2f} (another field's map {other:.2f})" for arm in painted for own, other in [alike(fields, arm)]
+        f"{as_text(arm, 24)} {own:.2f} (another field's map {other:.2f})"
+        for arm in painted
+        for own, other in [alike(fields, arm)]
     ]
     figure.text(0.1 / width, 0.12 / height, "mean r with the real stains' maps: " + "; ".join(words), fontsize=8)
     return figure

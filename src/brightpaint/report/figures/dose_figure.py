@@ -19,13 +19,13 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.profiles.dose_series import SERIES
 from brightpaint.profiles.hill import hill
-from brightpaint.report.style import LINES, STYLE, save
+from brightpaint.report.style import LINES, STYLE, as_text, save
 from brightpaint.study.spaces import SPACES
 
 KEYS = ["Metadata_perturbation", *SERIES]
 PANELS, COLUMNS = 40, 5
 BAND = 2  # standard deviations of DMSO that are shaded
-LONGEST = 26  # letters of a name above a panel
+LONGEST, HEAD_LETTERS = 26, 150  # letters of a name above a panel, and of a line above all of them
 # What is said of each status: in the head of the page and above a panel; in which colour.
 STATUSES = {
     "fitted": ("fitted", LINES[0]),
@@ -58,7 +58,8 @@ def dose_figure(table: pd.DataFrame, points: pd.DataFrame, *, arm: str, space: s
     for axis in axes.flat[len(shown) :]:
         axis.set_axis_off()
     figure.suptitle(
-        f"Dose-response curves of {arm} wells, in the space of {space}\n" + "\n".join(_head(table, len(shown))),
+        f"Dose-response curves of {as_text(arm)} wells, in the space of {space}\n"
+        + "\n".join(_head(table, len(shown))),
         fontsize=10,
     )
     return figure
@@ -81,7 +82,7 @@ def _head(table: pd.DataFrame, shown: int) -> list[str]:
         [f"The {shown} of largest effect are shown, {left} more stand in the table."] if left > 0 else []
     )
     layouts = sorted({part for text in table["layout"].fillna("") for part in text.split("; ") if part})
-    lines += [f"Beware: {text}." for text in layouts[:2]]
+    lines += [f"Beware: {as_text(text, HEAD_LETTERS)}." for text in layouts[:2]]
     return lines + ([f"... and so on {len(layouts) - 2} more plates or axes."] if len(layouts) > 2 else [])
 
 
@@ -110,10 +111,9 @@ def _panel(axis: plt.Axes, row: pd.Series, own: pd.DataFrame, *, several: bool) 
     if curved:
         _curve(axis, row, np.geomspace(dose.min(), dose.max(), 100), colour)
         words = f"{words}: {_amount(row['half_um'])}{_interval(row)}"
-    name = str(row["Metadata_perturbation"])
-    name = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    name = as_text(row["Metadata_perturbation"], LONGEST)
     line, time = row[SERIES]
-    series = [*([line] if line else []), *([f"{float(time):g} h"] if time else [])] if several else []
+    series = [*([as_text(line, 12)] if line else []), *([f"{float(time):g} h"] if time else [])] if several else []
     axis.set_title("\n".join([" ".join([name, *series]), words]), fontsize=7.5, loc="left", color="black")
     low, high = min(-BAND - 0.5, score.min()), max(BAND + 1.5, score.max())
     axis.set_ylim(low - 0.06 * (high - low), high + 0.08 * (high - low))

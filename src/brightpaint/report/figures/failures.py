@@ -14,6 +14,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.report.figures.panels import draw_fields
 from brightpaint.report.figures.shown_fields import heading_of, standardised_middle, standardised_stains
+from brightpaint.report.style import as_text
 from brightpaint.scores.columns import BY_KEY
 
 
@@ -58,7 +59,7 @@ def failure_views(
         row = fields.iloc[store.place_of(field, fields)]
         rank = f"{field['rank']} of {field['fields']}: mean {BY_KEY[metric].title} {field[metric]:.2f}"
         view = {
-            "heading": f"{rank}   {field['Metadata_Plate']} {heading_of(row)}",
+            "heading": f"{rank}   {as_text(field['Metadata_Plate'], 24)} {heading_of(row)}",
             "width_um": pixel_size_um[field["Metadata_Plate"]] * row["width_px"],
             **standardised_middle(real, row.name, channels),
             "stains": {n: standardised_stains(*source, field, channels["target"]) for n, source in sources.items()},

@@ -15,7 +15,7 @@ from matplotlib.image import AxesImage
 from brightpaint.base.cli import run
 from brightpaint.profiles import similarity
 from brightpaint.profiles.feature_parts import cell_channels, cell_group
-from brightpaint.report.style import STYLE, save
+from brightpaint.report.style import STYLE, as_text, save
 from brightpaint.scores.profiles.matching import by_plate, feature_names, joined_values
 from brightpaint.scores.rows import read_active
 
@@ -104,19 +104,27 @@ def feature_figure(arms: Mapping[str, pd.Series], channels: Sequence[str]) -> pl
     return figure
 
 
+def tick_names(names: Sequence[str], most: int = 10) -> dict:
+    """Return the labels below an axis, slanted where one is long."""
+    slanted = {"rotation": 30, "ha": "right"} if max(map(len, names), default=0) > most else {}
+    return {"labels": [as_text(name, 16) for name in names], **slanted}
+
+
 def _heat_map(place: plt.Axes, name: str, scores: pd.Series, channels: Sequence[str]) -> AxesImage | None:
     """Draw one arm's heat map; None where there is nothing to compare."""
     if not scores.notna().any():
-        place.set_title(name, fontsize=11)
+        place.set_title(as_text(name), fontsize=11)
         place.text(0.5, 0.5, "fewer than three\nperturbations to compare", ha="center", transform=place.transAxes)
         place.set_axis_off()
         return None
     means, counts = group_means(scores, channels)
     shown = place.imshow(means.to_numpy(), cmap=DIVERGING, vmin=-1, vmax=1, aspect="auto")
-    place.set_xticks(range(len(means.columns)), means.columns)
-    place.set_yticks(range(len(means)), means.index)
+    place.set_xticks(range(len(means.columns)), **tick_names(means.columns))
+    place.set_yticks(range(len(means)), [as_text(group, 20) for group in means.index])
     place.tick_params(length=0)
-    place.set_title(f"{name}: mean {scores.mean():.2f} of {int(scores.notna().sum())} features", fontsize=11)
+    place.set_title(
+        f"{as_text(name, 20)}: mean {scores.mean():.2f} of {int(scores.notna().sum())} features", fontsize=11
+    )
     place.spines[:].set_visible(False)
     for (row, column), value in np.ndenumerate(means.to_numpy()):
         if np.isfinite(value):

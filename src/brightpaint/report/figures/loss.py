@@ -12,7 +12,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.report.style import LINES, STYLE, save
+from brightpaint.report.style import LINES, STYLE, as_text, save
 
 
 def loss_figure(histories: dict[str, pd.DataFrame]) -> plt.Figure:
@@ -30,7 +30,7 @@ def loss_figure(histories: dict[str, pd.DataFrame]) -> plt.Figure:
         style = {"color": LINES[number % len(LINES)], "linestyle": ["-", "--", ":"][number // len(LINES) % 3]}
         training = history.dropna(subset="loss")
         marker = "o" if len(training) < 3 else None
-        last = f"{label} ({training['loss'].iloc[-1]:.3g}"
+        last = f"{as_text(label)} ({training['loss'].iloc[-1]:.3g}"
         held = history.dropna(subset="validation_loss") if "validation_loss" in history else history.iloc[:0]
         if len(held):
             validated, kept = True, held.loc[held["validation_loss"].idxmin()]

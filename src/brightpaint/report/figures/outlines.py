@@ -21,13 +21,13 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.report.figures.panels import display_range
 from brightpaint.report.figures.shown_fields import heading_of, shown_fields, standardised_stains
-from brightpaint.report.style import STYLE, save
+from brightpaint.report.style import STYLE, as_text, letters_in, save
 from brightpaint.scores.cells.object_overlap import overlap
+from brightpaint.study.object_stains import cell_stains, nuclear_stain
 
 CROP_PX = 320
 PANEL_IN = 3.2
 COLOURS = {"Nuclei": "#e69f00", "Cells": "#56b4e9"}  # Okabe and Ito
-NUCLEAR, BODIES = "DNA", ("AGP", "RNA")
 
 
 def middle(image: np.ndarray, size_px: int = CROP_PX) -> np.ndarray:
@@ -63,10 +63,15 @@ def panel_note(labels: dict[str, np.ndarray], real: dict[str, np.ndarray] | None
     return words + ("" if real is None else f", F1 {overlap(real['Nuclei'], labels['Nuclei'])['f1']:.2f}")
 
 
-def stains_shown(targets: Sequence[str]) -> list[str]:
-    """Return the stains to draw over: DNA, and the one that cells are grown on."""
-    nuclear = NUCLEAR if NUCLEAR in targets else targets[0]
-    return [nuclear, *[name for name in BODIES if name in targets][:1]]
+def stains_shown(targets: Sequence[str], settings: dict | None = None) -> list[str]:
+    """Return the stains to draw over: that of the nuclei, and the first that cells are grown on.
+
+    Parameters
+    ----------
+    settings : may name them, as `nuclear_stain` and `cell_stains`
+    """
+    nuclear = nuclear_stain(targets, settings or {}) or targets[0]
+    return list(dict.fromkeys([nuclear, *cell_stains(targets, settings or {})[:1]]))
 
 
 def outline_figure(fields: Sequence[dict], stains: Sequence[str], dpi: int) -> plt.Figure:
@@ -93,14 +98,15 @@ def outline_figure(fields: Sequence[dict], stains: Sequence[str], dpi: int) -> p
                 one.imshow(outlined(middle(source["images"][number]), limits, chosen), interpolation="nearest")
                 one.set(xticks=[], yticks=[])
                 one.set_xlabel(panel_note(source["labels"], None if name == "real" else real) if not number else "")
-                head = f"{field['heading']}\n" if not number else ""
-                one.set_title(f"{head if not column else ''}{name}, {stain}", fontsize=10, loc="left")
+                heading = as_text(field["heading"], letters_in(size[0], 10))
+                head = f"{heading}\n" if not number and not column else ""
+                one.set_title(f"{head}{as_text(name, 24)}, {as_text(stain, 14)}", fontsize=10, loc="left")
     return figure
 
 
 def plate_outlines(
     stacks: dict[str, tuple[store.Stack, pd.DataFrame]], masks: dict[str, Path], fields: pd.DataFrame, *,
-    channels: dict, count: int, dpi: int,
+    settings: dict,
 ) -> plt.Figure:  # fmt: skip
     """Draw a plate's outlines.
 
@@ -109,10 +115,11 @@ def plate_outlines(
     stacks : {source: (stack, its rows)}, `real` first
     masks : {source: file of its label images}
     fields : the plate's field table
+    settings : `channels`, `fields` (how many), `dpi`, and which stains objects were found in, where the study names them
     """
     painted = {name: rows for name, (_, rows) in stacks.items() if name != "real"}
-    shown = shown_fields(fields, painted, count, ", ".join(masks))
-    stains = stains_shown(channels["target"])
+    shown = shown_fields(fields, painted, settings["fields"], ", ".join(masks))
+    stains = stains_shown(settings["channels"]["target"], settings)
     drawn = [{"heading": heading_of(field), "sources": {}} for _, field in shown.iterrows()]
     for name, (stack, rows) in stacks.items():
         with store.open_masks(masks[name]) as labels:
@@ -121,7 +128,7 @@ def plate_outlines(
                 images = standardised_stains(stack, rows, field, stains)
                 found = {objects: labels.read(place, objects) for objects in COLOURS}
                 one["sources"][name] = {"images": images, "labels": found}
-    return outline_figure(drawn, stains, dpi)
+    return outline_figure(drawn, stains, settings["dpi"])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -144,9 +151,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         stacks[arm] = store.open_gathered(path)
     masks = dict(zip(stacks, [args.real_masks, *args.masks]))
     with plt.rc_context(STYLE):
-        figure = plate_outlines(
-            stacks, masks, fields, channels=settings["channels"], count=settings["fields"], dpi=settings["dpi"]
-        )
+        figure = plate_outlines(stacks, masks, fields, settings=settings)
         save(figure, args.figure, settings["dpi"])
 
 

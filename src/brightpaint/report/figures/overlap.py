@@ -20,7 +20,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.profiles.similarity import nearest_neighbours, target_sets
-from brightpaint.report.style import STYLE, save
+from brightpaint.report.style import STYLE, as_text, save
 from brightpaint.scores.columns import WITHOUT_PREDICTION
 from brightpaint.scores.profiles.matching import by_plate, same_compound, similarities
 from brightpaint.scores.rows import read_active
@@ -94,7 +94,10 @@ def overlap_figure(table: pd.DataFrame, labels: Mapping[str, str]) -> plt.Figure
     """Draw both matrices, side by side or, where they are large, one above the other; `labels` gives the arms' names in words."""
     table = table.set_index(["row", "row_space", "column", "column_space"])
     arms = list(dict.fromkeys(zip(table.index.get_level_values(0), table.index.get_level_values(1))))
-    said = [labels.get(arm, arm) + (f", {SPACES[space].short}" if SPACES[space].apart else "") for arm, space in arms]
+    said = [
+        as_text(labels.get(arm, arm), 24) + (f", {SPACES[space].short}" if SPACES[space].apart else "")
+        for arm, space in arms
+    ]
     stacked = len(arms) > SIDE_BY_SIDE
     side = max(3.4, (0.72 if stacked else 0.95) * len(arms) + 1.6)
     size = (side + 2.2, 2 * side + 0.6) if stacked else (2 * side + 1.2, side + 0.6)

@@ -13,15 +13,14 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from skimage.transform import resize
 
-from brightpaint.report.figures.composite import CLOSE_UP_PX, cut, merged_stains
+from brightpaint.report.figures.composite import CLOSE_UP_PX, cut, merged_stains, stain_colours
 from brightpaint.report.figures.shown_fields import middle_input
+from brightpaint.report.style import as_text, in_lines, letters_in
 from brightpaint.scores.images.pixels import pcc
 
 PANEL_IN = 1.7  # side of one image, inches
 TALLEST_IN = 40.0  # a montage of many arms gets smaller images, so that the report stays small
 GAP = 0.03  # between images, share of a panel
-# Light tints of about equal brightness: they make a stain known at sight, but the column's title says it too.
-TINTS = {"DNA": "#7fb8ff", "RNA": "#ffe28f", "ER": "#93e593", "AGP": "#ffb380", "Mito": "#ff9ac8"}
 
 
 def display_range(images: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -102,15 +101,18 @@ def lay_out(
     foot = round(0.35 * dpi) if footer else 0
     canvas, figure, axes = blank(y + gap + foot, left + len(titles) * (side[1] + gap), dpi)
     for row, start, (heading, label) in zip(panels, starts, labels):
-        axes.text(left - gap * 3, start + side[0] / 2, label, ha="right", va="center", fontsize=10)
+        named = in_lines(label, letters_in((left - gap * 3) / dpi, 10))
+        axes.text(left - gap * 3, start + side[0] / 2, named, ha="right", va="center", fontsize=10)
         if heading:
-            axes.text(left, start - 0.3 * head, heading, ha="left", va="center", fontsize=10, weight="bold")
+            shown = as_text(heading, letters_in((canvas.shape[1] - left) / dpi, 10))
+            axes.text(left, start - 0.3 * head, shown, ha="left", va="center", fontsize=10, weight="bold")
         for x, panel in zip(columns, row):
             if panel:
                 canvas[start : start + side[0], x : x + side[1]] = picture(panel, side)
                 _annotate(axes, panel, x, start, side)
     for x, title in zip(columns, titles):
-        axes.text(x + side[1] / 2, top / 2, title, ha="center", va="center", fontsize=11)
+        shown = as_text(title, letters_in((side[1] + gap) / dpi, 11))
+        axes.text(x + side[1] / 2, top / 2, shown, ha="center", va="center", fontsize=11)
     axes.text(left, y + gap + foot / 2, footer, ha="left", va="center", fontsize=10)
     axes.imshow(canvas, interpolation="nearest", aspect="auto")
     return figure
@@ -123,7 +125,7 @@ def _annotate(axes: plt.Axes, panel: dict, x: float, y: float, side: tuple[int, 
         axes.text(x + margin, y + side[0] - margin, panel["note"], color="white", fontsize=7, va="bottom", bbox=outline)
     for line, (word, colour) in enumerate(panel.get("legend", {}).items()):
         at = y + margin + 0.1 * line * side[0]
-        axes.text(x + margin, at, word, color=colour, fontsize=7, va="top", weight="bold", bbox=outline)
+        axes.text(x + margin, at, as_text(word, 20), color=colour, fontsize=7, va="top", weight="bold", bbox=outline)
     if panel.get("box"):
         top, left, length = panel["box"]
         corner, size = (x + left * side[1], y + top * side[0]), (length * side[1], length * side[0])
@@ -189,11 +191,12 @@ def stain_panels(
     view: dict, name: str, targets: Sequence[str], limits: Sequence[tuple[float, float]], *, legend: bool
 ) -> list[dict]:
     """Return the panels of one source's stains, and last their composite."""
-    image, notes, merged = view["stains"][name], [""] * len(targets), merged_stains(targets)
+    image, notes = view["stains"][name], [""] * len(targets)
+    merged, colours = merged_stains(targets), stain_colours(targets)
     if "real" in view["stains"] and name != "real":
         notes = view.get("notes") or [f"PCC {value:.2f}" for value in pcc(view["stains"]["real"], image)]
     stained = [
-        {"image": image[channel], "limits": limits[channel], "tint": TINTS.get(target, "white"), "note": note}
+        {"image": image[channel], "limits": limits[channel], "tint": colours[target], "note": note}
         for channel, (target, note) in enumerate(zip(targets, notes))
     ]
     places = {targets.index(stain): colour for stain, colour in merged.items()}

@@ -14,7 +14,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.report.figures.plate_layout import plate_figure
-from brightpaint.report.style import STYLE, save
+from brightpaint.report.style import STYLE, as_text, save
 
 
 def well_means(table: pd.DataFrame, column: str, how: str = "mean") -> pd.Series:
@@ -49,12 +49,12 @@ def plate_page(
     def count_panel(name: str) -> dict | None:
         if name not in cells:
             return None
-        title = f"{name}: {int(cells[name].sum()):,} cells"
+        title = f"{as_text(name, 24)}: {int(cells[name].sum()):,} cells"
         return {"title": title, "label": "cells in a well", "values": cells[name], "limits": most, "form": ".0f"}
 
     panels = [[None, count_panel("real")]] if "real" in cells else []
     for name, values in pccs.items():
-        title = f"{name}: PCC {values.mean():.2f}, lowest {values.min():.2f}"
+        title = f"{as_text(name, 24)}: PCC {values.mean():.2f}, lowest {values.min():.2f}"
         panels.append([{"title": title, "label": "PCC, mean of stains", "values": values, "limits": spread([values]),
                         "form": ".2f"}, count_panel(name)])  # fmt: skip
     if not cells:

@@ -15,7 +15,7 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.profiles.treatments import well_places
 from brightpaint.report.figures.plate_layout import plate_grid
-from brightpaint.report.style import STYLE, save
+from brightpaint.report.style import STYLE, as_text, letters_in, save
 from brightpaint.study.choice import row_letters
 
 # Measure, heading, and whether its colours run over logarithms.
@@ -50,7 +50,9 @@ def quality_figure(measures: pd.DataFrame, flags: pd.DataFrame, channels: Sequen
     wells = sorted(measures["Metadata_Well"].unique())
     places = well_places(wells)
     if not np.isfinite(places).all():
-        return _message(f"{measures['Metadata_Plate'].iloc[0]}: wells are not named A01, A02, ...: no layout to draw")
+        return _message(
+            f"{as_text(measures['Metadata_Plate'].iloc[0])}:\nwells are not named A01, A02, ...: no layout to draw"
+        )
     shape = plate_shape(places)
     height = 0.25 + 0.75 * PANEL_IN * min(1.2, max(0.35, shape[0] / shape[1]))
     size = (LABEL_IN + PANEL_IN * len(channels), 0.9 + (height + 0.3) * len(MEASURES))
@@ -61,13 +63,13 @@ def quality_figure(measures: pd.DataFrame, flags: pd.DataFrame, channels: Sequen
             _panel(panel, plate_grid(values, *shape), logarithmic)
             _marks(panel, flags[flags["Channel"] == channel])
             if measure == MEASURES[0][0]:
-                panel.set_title(channel.replace("_", " "), fontsize=9)
+                panel.set_title(as_text(channel.replace("_", " "), letters_in(PANEL_IN, 9)), fontsize=9)
             if column == 0:
                 panel.set_ylabel(heading, fontsize=7)
     gone = flags[flags["excluded"] == 1][["Metadata_Well", "Metadata_Site"]].drop_duplicates()
     fields = measures[["Metadata_Well", "Metadata_Site"]].drop_duplicates()
     figure.suptitle(
-        f"Plate {measures['Metadata_Plate'].iloc[0]}: {len(flags)} flags, {len(gone)} of {len(fields)} fields left out"
+        f"Plate {as_text(measures['Metadata_Plate'].iloc[0], 24)}: {len(flags)} flags, {len(gone)} of {len(fields)} fields left out"
         "   (ring: flagged; cross: left out)",
         fontsize=10,
     )

@@ -10,6 +10,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base.intensity import standardise
 from brightpaint.profiles.treatments import well_places
+from brightpaint.report.style import as_text
 
 
 def choose_fields(fields: pd.DataFrame, count: int) -> list[int]:
@@ -66,10 +67,10 @@ def standardised_middle(real: store.Stack, row: int, channels: dict) -> dict[str
 
 def heading_of(field: pd.Series) -> str:
     """Name a field above its rows: well, site, and what was in the well."""
-    words = [f"{field['Metadata_Well']}, site {field['Metadata_Site']}"]
+    words = [f"{as_text(field['Metadata_Well'], 12)}, site {field['Metadata_Site']}"]
     if field["Metadata_Tile"] != 1:
         words[0] += f", tile {field['Metadata_Tile']}"
     if field["Metadata_perturbation"]:
-        held = field.get("Metadata_treatment", field["Metadata_perturbation"])
-        words.append(held + (f" ({field['Metadata_target']})" if field["Metadata_target"] else ""))
+        held, target = field.get("Metadata_treatment", field["Metadata_perturbation"]), field["Metadata_target"]
+        words.append(as_text(held) + (f" ({as_text(target)})" if target else ""))
     return ": ".join(words)

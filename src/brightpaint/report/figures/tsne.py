@@ -31,7 +31,7 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.resampling import seeded
 from brightpaint.base.seeds import seed_of
-from brightpaint.report.style import STYLE, save
+from brightpaint.report.style import STYLE, as_text, save
 
 NEIGHBOURS = 10
 COMPONENTS = 50
@@ -147,7 +147,7 @@ def tsne_figure(panels: dict[str, tuple[pd.DataFrame, np.ndarray]], dpi: int) ->
     for axes, (arm, (wells, values)) in zip(grid.flat, panels.items()):
         axes.set(xticks=[], yticks=[])
         if len(wells) < 6:
-            axes.set_title(f"{arm}: too few wells", fontsize=10)
+            axes.set_title(f"{as_text(arm)}: too few wells", fontsize=10)
             continue
         reduced = components(values)
         said = separation(wells, reduced, arm)
@@ -157,8 +157,8 @@ def tsne_figure(panels: dict[str, tuple[pd.DataFrame, np.ndarray]], dpi: int) ->
                 chosen = ((wells["Metadata_Plate"] == plate) & (wells["kind"] == kind)).to_numpy()
                 face = colour if kind == "real" else "none"
                 axes.scatter(*place[chosen].T, s=16, marker=marker, facecolors=face, edgecolors=colour,
-                             linewidths=0.8, label=f"{plate}, {kind}")  # fmt: skip
-        lines = [f"{arm}: {said['n']} wells"]
+                             linewidths=0.8, label=f"{as_text(plate, 20)}, {kind}")  # fmt: skip
+        lines = [f"{as_text(arm)}: {said['n']} wells"]
         for key, name in (("own_kind", "own kind"), ("auc", "AUC")):
             null, bound = said[f"{key}_null"], said[f"{key}_bound"]
             lines.append(f"{name} {said[key]:.2f} (chance {null:.2f}, to {bound:.2f})")

@@ -15,8 +15,9 @@ from brightpaint import store
 from brightpaint.base import resampling
 from brightpaint.base.cli import run
 from brightpaint.report.figures import panels
+from brightpaint.report.figures.composite import stain_colours
 from brightpaint.report.figures.shown_fields import heading_of, middle_input, standardised_middle, standardised_stains
-from brightpaint.report.style import STYLE, save
+from brightpaint.report.style import STYLE, as_text, save
 from brightpaint.scores.images import pixels
 from brightpaint.scores.images.risk_coverage import SHUFFLES, aurc, rank_correlation, risk_coverage
 
@@ -50,7 +51,7 @@ def risk_figure(pairs: dict[str, tuple[np.ndarray, np.ndarray]], seed: str) -> p
     for ax, (name, (sure, error)) in zip(axes.flat, pairs.items()):
         n = len(error)
         if not n:
-            ax.set_title(f"{name}: no field has an error", fontsize=10)
+            ax.set_title(f"{as_text(name, 20)}: no field has an error", fontsize=10)
             continue
         coverage, rng = np.arange(1, n + 1) / n, resampling.seeded(seed, name, "figure")
         drawn = np.array([risk_coverage(rng.permutation(n), error) for _ in range(SHUFFLES)])
@@ -60,7 +61,7 @@ def risk_figure(pairs: dict[str, tuple[np.ndarray, np.ndarray]], seed: str) -> p
         ax.plot(coverage, risk_coverage(error, error), color="#009e73", linewidth=1.2, linestyle=":", label="oracle")
         ax.plot(coverage, risk_coverage(sure, error), color="#0072b2", linewidth=1.8, label="by uncertainty")
         areas = f"AURC {aurc(sure, error):.3f} (random {error.mean():.3f}, oracle {aurc(error, error):.3f})"
-        ax.set_title(f"{name}, rank correlation {rank_correlation(sure, error):.2f}\n{areas}", fontsize=8)
+        ax.set_title(f"{as_text(name, 20)}, rank correlation {rank_correlation(sure, error):.2f}\n{areas}", fontsize=8)
         ax.set(xlabel="share of fields kept", ylabel="1 - PCC", xlim=(0, 1))
     for ax in axes.flat[len(pairs) :]:
         ax.set_axis_off()
@@ -85,6 +86,7 @@ def extremes_montage(chosen: pd.DataFrame, plates: dict[str, dict], *, channels:
     pixel_size_um : of a raw pixel, by plate
     """
     targets, middle = channels["target"], middle_input(channels)
+    colours = stain_colours(targets)
     found = [one_field(field, plates[field["Metadata_Plate"]], channels) for _, field in chosen.iterrows()]
     grey = panels.display_range([each["brightfield"] for each in found]) if middle else None
     ranges = {
@@ -105,7 +107,7 @@ def extremes_montage(chosen: pd.DataFrame, plates: dict[str, dict], *, channels:
             notes = [f"mean {value:.2f}" for value in each["s.d."].mean(axis=(1, 2))] if kind == "s.d." else notes
             row = [
                 {"image": image, "limits": ranges["s.d." if kind == "s.d." else "real"][channel], "note": note,
-                 "tint": "white" if kind == "s.d." else panels.TINTS.get(target, "white")}
+                 "tint": "white" if kind == "s.d." else colours[target]}
                 for channel, (target, image, note) in enumerate(zip(targets, each[kind], notes or [""] * len(targets)))
             ]  # fmt: skip
             row = [first if kind == "real" else None, *row] if middle else row
