@@ -347,7 +347,11 @@ def test_normalised_over_the_plate_brightness_stays_and_is_undone(plate, tmp_pat
 BAD = {
     "8-bit": (np.zeros((48, 48), np.uint8), {}, r"type uint8; export the images as 16-bit greyscale"),
     "float": (np.full((48, 48), np.nan, np.float32), {}, r"type float32; export the images as 16-bit greyscale"),
-    "RGB": (np.zeros((48, 48, 3), np.uint16), {"photometric": "rgb"}, r"shape \(48, 48, 3\) .* export the images"),
+    "RGB": (
+        np.zeros((48, 48, 3), np.uint16),
+        {"photometric": "rgb"},
+        r"shape \(48, 48, 3\) .* split its 3 channels into files",
+    ),
     "two pages": (np.zeros((2, 48, 48), np.uint16), {"photometric": "minisblack"}, r"found 2 page\(s\)"),
 }
 
