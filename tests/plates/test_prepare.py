@@ -350,7 +350,7 @@ BAD = {
     "RGB": (
         np.zeros((48, 48, 3), np.uint16),
         {"photometric": "rgb"},
-        r"shape \(48, 48, 3\) .* split its 3 channels into files of one each",
+        r"shape \(48, 48, 3\) .* split its 3 channels into files",
     ),
     "two pages": (np.zeros((2, 48, 48), np.uint16), {"photometric": "minisblack"}, r"found 2 page\(s\)"),
 }
