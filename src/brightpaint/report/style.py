@@ -28,8 +28,8 @@ def as_text(name: object, most: int = NAME_LETTERS) -> str:
     Two dollar signs would be drawn as mathematics, or end the figure where they hold none. A text of names that were
     treated so may be treated again.
     """
-    letters = "".join(letter if letter.isprintable() else " " for letter in str(name).replace(r"\$", "$"))
-    words = " ".join(letters.split())
+    letters = (letter if letter.isprintable() else " " for letter in str(name).replace(r"\$", "$"))
+    words = "".join(letters).strip()
     if len(words) > most:
         head = max(1, (2 * most) // 3)
         words = f"{words[:head].rstrip()}…{words[len(words) - max(0, most - head - 1) :].lstrip()}"
