@@ -19,7 +19,7 @@ LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333
 STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "brightpaint"}
 
 NAME_LETTERS = 40  # of a name that is longer the middle is left out
-LETTER_EM = 0.55  # mean width of a letter, in units of the font's size
+LETTER_EM = 0.6  # mean width of a letter, in units of the font's size
 
 
 def as_text(name: object, most: int = NAME_LETTERS) -> str:
