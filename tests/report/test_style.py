@@ -52,7 +52,7 @@ def test_a_name_is_one_line_of_so_many_letters_and_no_mathematics():
             assert len(words.replace(r"\$", "$")) <= max(most, 2)
     assert style.in_lines("short", 10) == "short" and style.in_lines("abcdefgh", 5) == "abcde\nfgh"
     assert [len(part) for part in style.in_lines("n" * 99, 8).splitlines()] == [8, 8]
-    assert style.letters_in(1, 10) == 13 and style.letters_in(0.01, 10) == 1
+    assert style.letters_in(1, 10) == 12 and style.letters_in(0.01, 10) == 1
 
 
 def test_what_is_drawn_of_a_treated_name_is_the_name():

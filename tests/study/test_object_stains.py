@@ -74,6 +74,7 @@ def test_where_no_arm_is_measured_no_job_of_cellprofiler_is_planned(tmp_path):
     assert not {"export", "cellprofiler", "cells_part", "cells", "median", "select", "active", "active_figure"} & set(
         jobs
     )
+    assert jobs["paper_table"] == 1  # the second is about the actives
     assert jobs["score_images"] == 4 and {"metrics_table", "montage", "wells", "plate_page"} <= set(jobs)
 
 

@@ -19,7 +19,7 @@ LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333
 STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "brightpaint"}
 
 NAME_LETTERS = 40  # of a name that is longer the middle is left out
-LETTER_EM = 0.55  # mean width of a letter, in units of the font's size
+LETTER_EM = 0.6  # mean width of a letter, in units of the font's size
 
 
 def as_text(name: object, most: int = NAME_LETTERS) -> str:
@@ -28,8 +28,8 @@ def as_text(name: object, most: int = NAME_LETTERS) -> str:
     Two dollar signs would be drawn as mathematics, or end the figure where they hold none. A text of names that were
     treated so may be treated again.
     """
-    letters = "".join(letter if letter.isprintable() else " " for letter in str(name).replace(r"\$", "$"))
-    words = " ".join(letters.split())
+    letters = (letter if letter.isprintable() else " " for letter in str(name).replace(r"\$", "$"))
+    words = "".join(letters).strip()
     if len(words) > most:
         head = max(1, (2 * most) // 3)
         words = f"{words[:head].rstrip()}…{words[len(words) - max(0, most - head - 1) :].lstrip()}"
