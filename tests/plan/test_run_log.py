@@ -203,4 +203,5 @@ def test_a_whole_study_is_told_in_few_lines(finished_study):
     assert {"plates", "models", "features", "profiles", "scores", "report", "all"} <= {
         line.split()[1] for line in lines if re.match(r"\d\d:\d\d:\d\d ", line)
     }
-    assert [line.split()[0] for line in lines[-4:]] == ["Done:", "results", "log", "report"]
+    end = ["Done:", "results", "log", *([] if "MAKELEVEL" in os.environ else ["report"])]  # make writes it itself
+    assert [line.split()[0] for line in lines[-len(end) :]] == end
