@@ -35,7 +35,7 @@ if workflow.is_main_process and is_root():
 
 
 onstart:
-    RUN_LOG.begin(log, lambda jobs: planned_seconds(jobs))
+    RUN_LOG.begin(log, planned_seconds)
 
 
 onsuccess:

@@ -102,7 +102,9 @@ def test_the_first_screen_shows_the_answer_and_a_picture_and_its_links_open_page
     const wait = () => new Promise(done => setTimeout(done, 500));
     document.querySelector('#front a').click(); await wait();
     seen.opened = document.querySelector('iframe').src.slice(0, 20);
-    app.showCategory('Metrics'); await wait(); seen.metrics = document.querySelector('nav').innerText"""
+    app.showCategory('Metrics'); await wait(); seen.metrics = document.querySelector('nav').innerText;
+    app.setView({ navbarMode: 'subcategory', category: 'Metrics', subcategory: 'Feature groups' }); await wait();
+    seen.toggle = document.querySelector('nav fieldset').innerText"""
     seen = asked(report.read_text(), script, tmp_path)
     width, height = seen["screen"]
     assert width == 1280 and height <= 900
@@ -112,6 +114,7 @@ def test_the_first_screen_shows_the_answer_and_a_picture_and_its_links_open_page
     for words in ("Which arm for which purpose", "to find nuclei", "3 plates", "Beware"):
         assert words in seen["text"], words
     assert seen["opened"].startswith("data:text/html")
+    assert {"perturbations", "active", "full"} <= set(seen["toggle"].lower().split())
     assert {"Feature groups", "Tables", "t-SNE"} <= set(seen["metrics"].splitlines())
 
 
