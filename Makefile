@@ -32,7 +32,7 @@ cellpose-environment:
 	@envs/build.sh cellpose
 
 demo: environments
-	$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --show-failed-logs
+	@$(RUN) snakemake --cores $(CORES) --configfile config/demo.yaml --show-failed-logs
 	@$(RUN) workflow/report/make.sh config/demo.yaml results/demo
 
 plan: environments
@@ -42,7 +42,7 @@ rulegraph: environments
 	@$(RUN) PYTHONPATH=src python -m brightpaint.plan.rulegraph
 
 demo-slurm: environments
-	$(RUN) tests/slurm/demo.sh
+	@$(RUN) tests/slurm/demo.sh
 
 lint: environments
 	$(RUN) ruff check .

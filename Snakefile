@@ -29,6 +29,23 @@ include: "workflow/rules/figures/spaces.smk"
 include: "workflow/rules/tables.smk"
 
 
+RUN_LOG = RunLog(workflow, CONFIG["pathvars"]["results"])
+if workflow.is_main_process and is_root():
+    RUN_LOG.attach(logger)
+
+
+onstart:
+    RUN_LOG.begin(log, planned_seconds)
+
+
+onsuccess:
+    RUN_LOG.end(log, well=True, next_step=report_command())
+
+
+onerror:
+    RUN_LOG.end(log, well=False)
+
+
 rule all:
     """Everything that the configuration asks for; then `snakemake --report report.html`."""
     default_target: True

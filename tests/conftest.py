@@ -309,7 +309,7 @@ def finished_study(tmp_path_factory, s3_server, cellprofiler) -> Path:
         points = [{"sampler": "ddpm", "steps": 4}, {"sampler": "dpmpp", "steps": 2, "spacing": "karras"}]
         sweep, embed = {"fields": 3, "points": points}, {"weights": "weights/tiny"}
         write_study(folder, {"source": source, "arms": arms, "sweep": sweep, "embed": embed})
-        snakemake(folder, "--cores", "2", "--show-failed-logs")
+        (folder / "run.txt").write_text(snakemake(folder, "--cores", "2", "--show-failed-logs").stdout)
 
     return made_once(tmp_path_factory, "study", finish)
 

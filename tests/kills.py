@@ -81,7 +81,8 @@ class Watch:
 @contextlib.contextmanager
 def snakemake_run(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen, Watch]]:
     """Start Snakemake in a process group of its own; whatever is left of it at the end is killed."""
-    command, environment = snakemake_command(folder, "--cores", "2", "--show-failed-logs", *arguments)
+    words = ("--no-hooks", "--show-failed-logs")  # Snakemake's own, of which `Watch` reads what runs
+    command, environment = snakemake_command(folder, "--cores", "2", *words, *arguments)
     log = folder / f"run{len(list(folder.glob('run*.log'))):03d}.log"
     with open(log, "w") as handle:
         process = subprocess.Popen(command, stdout=handle, stderr=handle, env=environment, start_new_session=True)

@@ -174,7 +174,9 @@ def python_of(path: Path) -> str:
     if path.suffix == ".py":
         return path.read_text()
     blocks = re.split(r"(?m)^(?=\S)", path.read_text())
-    keywords = r"(rule|use rule|include|wildcard_constraints|configfile|report|ruleorder|localrules|checkpoint)\b"
+    keywords = (
+        r"(rule|use rule|include|wildcard_constraints|configfile|report|ruleorder|localrules|checkpoint|on\w+(?=:))\b"
+    )
     return "".join(block for block in blocks if not re.match(keywords, block))
 
 

@@ -183,6 +183,7 @@ def test_predict_plates_alone_need_only_weights_and_brightfield(tmp_path):
         "closeup",
         "missing_table",
         "wells",
+        "front",
     }
 
 

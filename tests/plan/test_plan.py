@@ -48,6 +48,15 @@ def test_an_output_without_job_stats_is_an_error():
         __main__.planned_jobs("Nothing to be done")
 
 
+def test_a_jobs_planned_seconds_are_its_rules_share_and_what_the_plan_knows_nothing_of_is_a_start(tmp_path):
+    study, jobs = study_in(tmp_path), {"prepare": 3, "train": 1, "montage": 2}
+    seconds = costs.job_seconds(study, jobs, ROOT)
+    found = costs_in(tmp_path)
+    assert seconds["montage"] == pytest.approx(RATES["job"])
+    assert seconds["prepare"] == pytest.approx(found.cpu_s["prepare"] / 3 + RATES["job"])
+    assert seconds["train"] == pytest.approx(found.flop["train"] / (RATES["cpu_gflops"] * 1e9) + RATES["job"])
+
+
 def test_a_simulated_plate_is_as_large_as_its_settings_say(tmp_path):
     sizes = sizes_of(study_in(tmp_path), tmp_path)
     assert list(sizes) == ["T1", "T2", "T3"]

@@ -27,6 +27,18 @@ def test_a_table_carries_values_to_sort_by_and_escapes_text():
     )
 
 
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [([0.25, 0.5], ["0.25", "0.50"]), ([0.4905682, 0.1], ["0.491", "0.100"]), ([1234.5678, 2.0], ["1,235", "2"]),
+     ([3.0, 4.0], ["3", "4"]), ([0.00012345, 0.0], ["0.000123", "0.000000"]), ([12.345, -0.5], ["12.3", "-0.5"]),
+     ([0.0, 0.0], ["0", "0"]), ([np.inf, 1.5], ["inf", "1.5"])],
+)  # fmt: skip
+def test_numbers_of_a_column_are_rounded_alike(values, written):
+    rows = pages.table(pd.DataFrame({"x": values})).rows
+    assert [row.cells[0].text for row in rows] == written
+    assert [float(row.cells[0].value) for row in rows] == values
+
+
 def test_whole_numbers_may_have_gaps():
     assert pages.table(pd.DataFrame({"n": pd.array([1000, None], "Int64")})).__html__().count("&ndash;") == 1
 

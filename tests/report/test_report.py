@@ -53,6 +53,17 @@ def test_every_text_is_sound(name, text):
     assert len(parts["html_body"]) > 200 and "None" not in body and "{" not in body
 
 
+def test_the_report_opens_on_the_front_page_where_there_is_one(tmp_path):
+    """As Snakemake renders it: `files` are the report's results, of which the first page takes one in."""
+    (tmp_path / "front.html").write_text('<div id="front"><p>the \N{EN DASH} answer</p>\n\n</div>\n', encoding="utf-8")
+    source = (ROOT / "workflow" / "report" / "workflow.rst").read_text()
+    files = [SimpleNamespace(path=tmp_path / name) for name in ("other.html", "front.html")]
+    environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    body = environment.from_string(source).render(snakemake=SimpleNamespace(config=config("demo")), files=files)
+    html = publish_parts(body, writer_name="html", settings_overrides={"halt_level": 2})["html_body"]
+    assert html.index("Virtual Cell Painting") < html.index("the \N{EN DASH} answer") < html.index("Methods")
+
+
 def test_methods_say_of_given_weights_no_more_than_is_known():
     """Preset, label and objective of the config are not theirs: what was trained elsewhere stands in the file."""
     words = rendered("workflow.rst", config("predict"))

@@ -15,4 +15,4 @@ fi
 snakemake --profile slurm --configfile config/demo.yaml --slurm-init-seconds-before-status-checks 5 "$@"
 workflow/report/make.sh config/demo.yaml results/demo
 sacct -X -P -n --starttime "$began" --format Comment,State,Partition,ReqTRES,Timelimit |
-    sed -E 's/_wildcards_[^|]*//' | sort | uniq -c | sort -k2
+    sed -E 's/_wildcards_[^|]*//; s/billing=[0-9]+,//; s/,node=[0-9]+//' | sort | uniq -c | sort -k2

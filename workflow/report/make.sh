@@ -12,7 +12,9 @@ if [ -e "$report" ] && [ -z "$(find "${shown[@]}" workflow/report -newer "$repor
     echo "$report is up to date."
     exit
 fi
-snakemake --configfile "$config" --report "$results/.report.html" >"$results/logs/report.log" 2>&1 ||
-    { cat "$results/logs/report.log" >&2; exit 1; }
+echo "Writing $report ..."
+log=$results/logs/report.log
+snakemake --configfile "$config" --report "$results/.report.html" >"$log" 2>&1 ||
+    { tail -n 20 "$log" >&2; echo "FAILED    the report; its log is $log" >&2; exit 1; }
 mv "$results/.report.html" "$report"
 echo "Open $report in a browser."

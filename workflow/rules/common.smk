@@ -1,14 +1,17 @@
 # The study, its settings, and what every wing needs of it. No rules.
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
+from brightpaint.plan.run_log import RunLog
 from brightpaint.study import simulation, subjects
 from brightpaint.study.annotations import GIVEN
 from brightpaint.study.kinds import KINDS
@@ -144,6 +147,26 @@ def is_there(file):
     for name in ("results", "resources"):
         file = file.replace(f"<{name}>", CONFIG["pathvars"][name])
     return Path(file).exists()
+
+
+def is_root():
+    """Whether this is the workflow that was asked for, and no module or part of another's."""
+    return Path(str(workflow.main_snakefile)).resolve() in (ROOT / "Snakefile", ROOT / "workflow" / "Snakefile")
+
+
+def planned_seconds(jobs):
+    """What the plan says a job takes: {rule: seconds}, from {rule: jobs of the whole study}. It loads pandas."""
+    from brightpaint.plan.costs import job_seconds
+
+    return job_seconds(STUDY, jobs, ROOT)
+
+
+def report_command():
+    """What to type for the report; make types it itself."""
+    if "MAKELEVEL" in os.environ:
+        return ""
+    named = " ".join(shlex.quote(str(path)) for path in workflow.configfiles)
+    return f"snakemake --configfile {named} --report report.html" if named else "snakemake --report report.html"
 
 
 def simulated():

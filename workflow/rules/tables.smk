@@ -10,6 +10,7 @@ rule missing_table:
         html=report(
             "<results>/tables/missing.html",
             category="Plates",
+            subcategory="All plates",
             caption="../report/missing_table.rst",
             labels={"table": "missing images"},
         ),
@@ -34,6 +35,7 @@ rule metrics_table:
         html=report(
             "<results>/tables/metrics.html",
             category="Metrics",
+            subcategory="Tables",
             caption="../report/metrics_table.rst",
             labels={"table": "all arms"},
         ),
@@ -63,6 +65,7 @@ rule paper_table:
         html=report(
             "<results>/tables/table_{number}.html",
             category="Metrics",
+            subcategory="Tables",
             caption="../report/paper_table.rst",
             labels={"table": "as the paper's Table {number}"},
         ),
@@ -92,6 +95,7 @@ rule cell_table:
         html=report(
             "<results>/tables/cells.html",
             category="Quality",
+            subcategory="All plates",
             caption="../report/cell_table.rst",
             labels={"table": "cells and features"},
         ),
@@ -117,6 +121,7 @@ rule quality_table:
         html=report(
             "<results>/tables/quality.html",
             category="Quality",
+            subcategory="All plates",
             caption="../report/quality_table.rst",
             labels={"table": "all plates"},
         ),
@@ -145,6 +150,7 @@ rule wells:
         html=report(
             "<results>/tables/wells/{plate}.html",
             category="Plates",
+            subcategory="Wells not to trust",
             caption="../report/wells.rst",
             labels={"figure": "wells not to trust", "plate": "{plate}"},
         ),
@@ -163,7 +169,40 @@ rule wells:
 
 show(
     "tables",
-    lambda: expand(
-        "<results>/tables/wells/{plate}.html", plate=[plate for plate in STUDY.plates if network_arms(plate)]
-    ),
+    lambda: expand("<results>/tables/wells/{plate}.html", plate=doubted_plates()),
 )
+
+
+rule front:
+    """Write what the report opens on: the answer, one field, counts, what to beware of, and where to go on."""
+    input:
+        metrics=where_scored(expand("<results>/metrics/{arm}.parquet", arm=scored_arms())),
+        missing="<results>/tables/missing.tsv",
+        quality="<results>/tables/quality.tsv",
+        measures=expand("<results>/quality/{plate}.parquet", plate=STUDY.used_plates()),
+        wells=expand("<results>/tables/wells/{plate}.tsv", plate=doubted_plates()),
+        real=expand("<results>/images/real/{plate}.tif", plate=front_plate()),
+        fields=expand("<results>/fields/{plate}.parquet", plate=front_plate()),
+        predicted=[f"<results>/images/{arm}/{plate}.tif" for plate in front_plate() for arm in STUDY.arms_of(plate)],
+    output:
+        report(
+            "<results>/tables/front.html",
+            category="Answer",
+            caption="../report/front.rst",
+            labels={"page": "which arm for which purpose"},
+        ),
+    log:
+        "<logs>/front.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=front_settings(),
+        pages=front_pages(),
+    shell:
+        "python -m brightpaint.report.tables.front --settings {params.settings:q} --pages {params.pages:q}"
+        " --metrics {input.metrics:q} --missing {input.missing:q} --quality {input.quality:q}"
+        " --measures {input.measures:q} --wells {input.wells:q} --real {input.real:q} --fields {input.fields:q}"
+        " --predicted {input.predicted:q} --html {output:q} 2> {log:q}"
+
+
+show("tables", lambda: ["<results>/tables/front.html"])

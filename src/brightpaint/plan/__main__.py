@@ -18,7 +18,7 @@ import yaml
 
 from brightpaint.base import cli
 from brightpaint.plan.checks import Check, checks
-from brightpaint.plan.costs import Costs, costs
+from brightpaint.plan.costs import Costs, costs, hours
 from brightpaint.plan.extent import Extent, extents
 from brightpaint.plan.painting import read_rates
 from brightpaint.study.study import Study
@@ -55,18 +55,6 @@ def dry_run(config: Path) -> dict[str, int]:
     if done.returncode:
         raise ValueError(f"snakemake -n ended with {done.returncode}\n{done.stdout[-2000:]}")
     return planned_jobs(done.stdout)
-
-
-def hours(found: Costs, jobs: dict[str, int], rates: dict[str, float], on_gpu: bool) -> dict[str, tuple[float, float]]:
-    """Return {rule: (CPU-hours, GPU-hours)}, the start of every job included."""
-    table = {}
-    for rule, count in jobs.items():
-        flop = found.flop.get(rule, 0.0)
-        cpu_s = found.cpu_s.get(rule, 0.0) + count * rates["job"]
-        gpu_s = flop / (rates["gpu_tflops"] * 1e12) if on_gpu else 0.0
-        cpu_s += gpu_s or flop / (rates["cpu_gflops"] * 1e9)  # a GPU job keeps one core
-        table[rule] = (cpu_s / 3600, gpu_s / 3600)
-    return table
 
 
 def network_jobs(study: Study, jobs: dict[str, int]) -> int:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from brightpaint.features import own_crops
-from brightpaint.plan.extent import Extent
+from brightpaint.plan.extent import Extent, extents
 from brightpaint.plan.limits import training_px
-from brightpaint.plan.painting import TRAINING_PASSES, classifier_flop, network_flop, sampling_flop
+from brightpaint.plan.painting import TRAINING_PASSES, classifier_flop, network_flop, read_rates, sampling_flop
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.object_stains import SHIPPED
 from brightpaint.study.planes import cropped_channels
@@ -185,3 +186,29 @@ def _measured(found: Costs, study: Study, fields: float, rates: dict[str, float]
         found.cpu_s["cellpose"] += rates["cellpose"] * megapixels
     found.kept += 8 * values  # float64
     found.between += _stack_bytes(study, fields, targets) + rates["csv_bytes"] * values + 8 * values
+
+
+def hours(found: Costs, jobs: dict[str, int], rates: dict[str, float], on_gpu: bool) -> dict[str, tuple[float, float]]:
+    """Return {rule: (CPU-hours, GPU-hours)}, the start of every job included."""
+    table = {}
+    for rule, count in jobs.items():
+        flop = found.flop.get(rule, 0.0)
+        cpu_s = found.cpu_s.get(rule, 0.0) + count * rates["job"]
+        gpu_s = flop / (rates["gpu_tflops"] * 1e12) if on_gpu else 0.0
+        cpu_s += gpu_s or flop / (rates["cpu_gflops"] * 1e9)  # a GPU job keeps one core
+        table[rule] = (cpu_s / 3600, gpu_s / 3600)
+    return table
+
+
+def job_seconds(study: Study, jobs: dict[str, int], root: Path) -> dict[str, float]:
+    """Return {rule: seconds that one of its jobs is planned to take, on one core or GPU}.
+
+    Parameters
+    ----------
+    jobs : {rule: jobs of the whole study}
+    root : of the code, where the rates lie
+    """
+    rates = read_rates(root / "resources" / "rates.tsv")
+    found = costs(study, extents(study, root / "resources" / "sources.tsv"), rates)
+    table = hours(found, jobs, rates, study.config["compute"]["device"] != "cpu")
+    return {rule: 3600 * (gpu or cpu) / jobs[rule] for rule, (cpu, gpu) in table.items()}

@@ -1,6 +1,7 @@
 """The HTML pages of the report that are tables: Jinja2 templates (`templates/`), all text escaped, nothing from the network.
 
-Every page extends `page.html`: one head, one style, one script that sorts.
+Every page extends `page.html`: one head, one style, one script that sorts and filters. `front.html`, a piece of
+the report's own page, has the same style.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -62,11 +64,19 @@ class Table:
         return TEMPLATES.get_template("table.html").render(table=self)
 
 
+def decimals(column: pd.Series) -> int:
+    """Return the decimals of all numbers of a column: three figures of the largest, fewer where none needs them."""
+    finite = column[np.isfinite(column)].to_numpy(dtype=float)
+    largest = np.abs(finite).max(initial=0.0)
+    most = int(np.clip(2 - np.floor(np.log10(largest)), 0, 9)) if largest else 0
+    return next(digits for digits in range(most + 1) if digits == most or (np.round(finite, digits) == finite).all())
+
+
 def _cells(column: pd.Series) -> list[Cell]:
-    """Return a column's cells; numbers carry their value."""
+    """Return a column's cells; numbers carry their value, and are rounded alike."""
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return [Cell(text) for text in column.astype(str)]
-    digits = ",.6g" if pd.api.types.is_float_dtype(column) else ","
+    digits = f",.{decimals(column)}f" if pd.api.types.is_float_dtype(column) else ","
     return [EMPTY if pd.isna(value) else Cell(f"{value:{digits}}", value=str(value)) for value in column]
 
 

@@ -11,6 +11,7 @@ rule montage:
         report(
             "<results>/figures/montage/{plate}.jpg",
             category="Images",
+            subcategory="Montages",
             caption="../../report/montage.rst",
             labels={"figure": "montage", "plate": "{plate}"},
         ),
@@ -40,6 +41,7 @@ rule closeup:
         report(
             "<results>/figures/closeup/{plate}.jpg",
             category="Images",
+            subcategory="Close-ups",
             caption="../../report/closeup.rst",
             labels={"figure": "close-up", "plate": "{plate}"},
         ),
@@ -75,6 +77,7 @@ rule outlines:
         report(
             "<results>/figures/outlines/{plate}.jpg",
             category="Images",
+            subcategory="Outlines",
             caption="../../report/outlines.rst",
             labels={"figure": "outlines", "plate": "{plate}"},
         ),
@@ -112,6 +115,7 @@ rule attention:
         report(
             "<results>/figures/attention/{plate}.jpg",
             category="Images",
+            subcategory="Attention maps",
             caption="../../report/attention.rst",
             labels={"figure": "attention maps", "plate": "{plate}"},
         ),
@@ -151,6 +155,7 @@ rule worst:
         report(
             "<results>/figures/worst/{arm}.jpg",
             category="Worst fields",
+            subcategory="Worst fields",
             caption="../../report/worst.rst",
             labels={"figure": "worst fields", "arm": "{arm}"},
         ),
@@ -183,6 +188,7 @@ rule noise:
         report(
             "<results>/figures/noise/{arm}.jpg",
             category="Worst fields",
+            subcategory="Noisiest backgrounds",
             caption="../../report/noise.rst",
             labels={"figure": "noisiest backgrounds", "arm": "{arm}"},
         ),
@@ -216,12 +222,14 @@ rule uncertainty_figure:
         curve=report(
             "<results>/figures/uncertainty/{arm}.png",
             category="Uncertainty",
+            subcategory="Risk and coverage",
             caption="../../report/uncertainty_figure.rst",
             labels={"figure": "risk and coverage", "arm": "{arm}"},
         ),
         montage=report(
             "<results>/figures/uncertainty/{arm}.jpg",
             category="Uncertainty",
+            subcategory="Surest and least sure field",
             caption="../../report/uncertainty_fields.rst",
             labels={"figure": "surest and least sure field", "arm": "{arm}"},
         ),

@@ -43,6 +43,7 @@ rule plate_page:
         report(
             "<results>/figures/plates/{plate}.png",
             category="Plates",
+            subcategory="Wells",
             caption="../../report/plate_page.rst",
             labels={"figure": "wells", "plate": "{plate}"},
         ),
@@ -74,8 +75,9 @@ rule feature_figure:
         report(
             "<results>/figures/features/{subset}.png",
             category="Metrics",
+            subcategory="Feature groups",
             caption="../../report/feature_figure.rst",
-            labels={"table": "feature groups: {subset}"},
+            labels={"figure": "feature groups", "perturbations": "{subset}"},
         ),
     log:
         "<logs>/feature_figure/{subset}.log",
@@ -139,6 +141,7 @@ rule quality_figure:
         report(
             "<results>/figures/quality/{plate}.png",
             category="Quality",
+            subcategory="Plate layouts",
             caption="../../report/quality_figure.rst",
             labels={"figure": "plate layout", "plate": "{plate}"},
         ),

@@ -15,8 +15,9 @@ rule overlap:
         figure=report(
             "<results>/figures/overlap/{subset}.png",
             category="Metrics",
+            subcategory="Shared matches",
             caption="../../report/overlap.rst",
-            labels={"table": "shared target matches: {subset}"},
+            labels={"figure": "shared target matches", "perturbations": "{subset}"},
         ),
         table="<results>/tables/overlap_{subset}.tsv",
     log:
@@ -48,8 +49,9 @@ rule tsne:
         report(
             "<results>/figures/tsne/{space}.png",
             category="Metrics",
+            subcategory="t-SNE",
             caption="../../report/tsne.rst",
-            labels={"table": "t-SNE: {space}"},
+            labels={"figure": "t-SNE", "space": "{space}"},
         ),
     log:
         "<logs>/tsne/{space}.log",
@@ -74,8 +76,9 @@ rule dose_figure:
         report(
             "<results>/figures/doses/{arm}/{space}.png",
             category="Doses",
+            subcategory="{space}",
             caption="../../report/dose_figure.rst",
-            labels={"figure": "dose-response curves", "arm": "{arm}", "space": "{space}"},
+            labels={"figure": "dose-response curves", "arm": "{arm}"},
         ),
     log:
         "<logs>/dose_figure/{arm}/{space}.log",

@@ -97,3 +97,35 @@ def paper_settings(wildcards):
 def paper_tables():
     """Numbers of the paper's tables that the study has: 2 is about the actives."""
     return [1, 2] if finds_actives() else [1]
+
+
+def doubted_plates():
+    """Plates of which a table says which wells not to trust."""
+    return [plate for plate in STUDY.plates if network_arms(plate)]
+
+
+def front_plate():
+    """The plate that the report's first page pictures, a tested one where there is any, in a list; none that is painted: none."""
+    return [*(plate for plate in tested_plates() if STUDY.arms_of(plate)), *pictured_plates()][:1]
+
+
+def front_settings():
+    """JSON: what changes the report's first page."""
+    (plate,) = front_plate() or [""]
+    kinds = {arm: STUDY.kind_of(arm).role for arm in STUDY.arms if STUDY.test_plates(arm)}
+    chosen = {"channels": CONFIG["channels"], "plate": plate, "kinds": kinds, "leaking": leaking_arms()}
+    pictured = {"pixel_size_um": STUDY.pixel_size_um(plate), "arms": STUDY.arms_of(plate)} if plate else {}
+    return as_json({**chosen, **pictured, "simulated": simulated()})
+
+
+def front_pages():
+    """JSON: the pages to which the report's first one leads, [words, [[name, path], ...]]; of many plates the first few."""
+    few = slice(0, 3)
+    pages = {
+        "numbers": where_scored([["every arm", "tables/metrics.html"]]),
+        "montages": [[plate, f"figures/montage/{plate}.jpg"] for plate in pictured_plates()[few]],
+        "wells not to trust": [[plate, f"tables/wells/{plate}.html"] for plate in doubted_plates()[few]],
+        "images": [["quality", "tables/quality.html"], ["missing", "tables/missing.html"]],
+    }
+    folder = CONFIG["pathvars"]["results"]
+    return as_json([[words, [[name, f"{folder}/{path}"] for name, path in own]] for words, own in pages.items() if own])

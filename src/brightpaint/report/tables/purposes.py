@@ -137,10 +137,10 @@ def answers(frame: pd.DataFrame, roles: dict[str, str], leaking: Sequence[str]) 
 def table(frame: pd.DataFrame, roles: dict[str, str], leaking: Sequence[str]) -> pages.Table:
     """Return the page's first table; without rows where nothing can be answered."""
     found = answers(frame, roles, leaking)
-    rows = [pages.Row([pages.Cell(text, kind=_kind(text)) for text in row]) for row in found.itertuples(index=False)]
+    rows = [pages.Row([pages.Cell(text, kind=kind_of(text)) for text in row]) for row in found.itertuples(index=False)]
     return pages.Table([pages.Cell(name) for name in found.columns], rows, kind="words")
 
 
-def _kind(text: str) -> str:
+def kind_of(text: str) -> str:
     """Mark a verdict that speaks against the arm."""
     return "against" if text.startswith(("worse", "within chance", "not told")) else ""

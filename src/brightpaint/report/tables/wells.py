@@ -173,7 +173,7 @@ def page(plate: str, tables: dict[str, pd.DataFrame], lost: dict[str, str], tsv:
     arms = []
     for arm, wells in tables.items():
         doubted = wells[wells["reasons"] != ""].drop(columns="arm")
-        shown = doubted.round(3).rename(columns={"pcc": "PCC", "nuclei_f1": "nuclei F1"})
+        shown = doubted.rename(columns={"pcc": "PCC", "nuclei_f1": "nuclei F1"})
         measured = bool({"pcc", "uncertainty"} & set(wells))
         arms.append({"name": arm, "wells": len(wells), "doubted": pages.table(shown), "measured": measured})
     return pages.render(

@@ -19,3 +19,18 @@ for (const head of document.querySelectorAll('thead th')) {
   head.addEventListener('click', sort);
   head.addEventListener('keydown', event => { if (event.key === 'Enter') sort() });
 }
+{# A table of many rows gets a field that leaves the rows which hold all of its words, in any column. #}
+for (const table of document.querySelectorAll('table')) {
+  if (table.tBodies[0].rows.length < 8) continue;
+  const field = document.createElement('input'), count = document.createElement('output');
+  field.type = 'search'; field.placeholder = 'rows that hold ...'; field.setAttribute('aria-label', 'Filter the rows');
+  field.addEventListener('input', () => {
+    const words = field.value.toLowerCase().split(/\s+/), rows = [...table.tBodies[0].rows];
+    for (const row of rows) {
+      const text = [...row.cells].map(cell => cell.textContent).join(' ').toLowerCase();
+      row.hidden = !words.every(word => text.includes(word));
+    }
+    count.textContent = field.value.trim() ? ` ${rows.filter(row => !row.hidden).length} of ${rows.length} rows` : '';
+  });
+  table.before(field, count);
+}
