@@ -188,9 +188,9 @@ def test_the_tail_of_a_log_is_its_last_lines_without_colours_bars_and_endless_li
 
 
 def test_the_workflow_itself_is_shown_so(tmp_path):
-    """A table without the columns that it needs: the first rule fails, and its sentence is what a user reads."""
+    """A table with a site that is none: the first rule fails, and its sentence is what a user reads."""
     folder = write_study(tmp_path, {"source": {"layout": "table", "table": "own.csv"}})
-    (folder / "own.csv").write_text("plate,what\nT1,A01\n")
+    (folder / "own.csv").write_text("plate,well,site,channel,file,perturbation\nT1,A01,x,DNA,a.tif,p\n")
     done = snakemake(folder, "--cores", "1", "resources/index/T1.parquet", check=False)
     assert done.returncode == 1 and "FAILED    index (plate T1)" in done.stdout, done.stdout
     assert "  | error: " in done.stdout and "own.csv" in done.stdout.split("  | error: ")[1]

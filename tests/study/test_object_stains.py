@@ -80,7 +80,10 @@ def test_where_no_arm_is_measured_no_job_of_cellprofiler_is_planned(tmp_path):
 
 def test_a_stain_called_as_an_image_of_the_pipelines_own_is_refused_at_planning(tmp_path):
     target = ["DNA", "RNA", "OrigDNA"]
-    source, table = {"layout": "table", "table": "x.csv"}, "plate,well,site,channel,file\nT1,A01,1,DNA,a.tif\n"
+    source, table = (
+        {"layout": "table", "table": "x.csv"},
+        "plate,well,site,channel,file,perturbation\nT1,A01,1,DNA,a.tif,p\n",
+    )
     (tmp_path / "x.csv").write_text(table)
     changes = {"channels": {"input": ["BF"], "target": target}, "source": source, "cellprofiler": {"pipeline": "slim"}}
     write_study(tmp_path, changes)
