@@ -118,6 +118,16 @@ def table(name: str, change):
     return spoil
 
 
+def every(names: tuple[str, ...], change):
+    """Return a spoiler that rewrites several CSVs through `change(frame)`."""
+
+    def spoil(folder):
+        for name in names:
+            table(name, change)(folder)
+
+    return spoil
+
+
 CELLS = [
     joined("a table is missing", lambda folder: (folder / "Cells.csv").unlink(), "Cells.csv is missing", "rerun cellprofiler"),
     joined("an empty file", lambda folder: (folder / "Nuclei.csv").write_text(""), "Nuclei.csv: not a readable CSV"),
@@ -132,7 +142,7 @@ CELLS = [
            "Cells.csv: columns ['ObjectNumber'] are missing"),
     joined("two cells of one nucleus", table("Cells", lambda frame: frame.assign(Parent_Nuclei=1)), "Cells.csv",
            "has two Cells, expected one"),
-    joined("cells without parents", table("Cells", lambda frame: frame.drop(columns="Parent_Nuclei")),
+    joined("cells without parents", every(("Cells", "Cytoplasm"), lambda frame: frame.drop(columns="Parent_Nuclei")),
            "Cells.csv has no column Parent_Nuclei", "mend it"),
     joined("images that were not exported", table("Image", lambda frame: frame[:1]), "Image.csv has 1 images",
            "load_data.csv's 2", "rerun cellprofiler"),

@@ -96,6 +96,7 @@ def test_a_full_temporary_folder_is_an_error_or_no_matter(tmp_path, cellprofiler
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.long
 def test_a_clock_that_jumps_back_is_an_error_that_loses_nothing(finished_study, tmp_path):
     """Work of today on files from tomorrow is refused by Snakemake with a sentence; with the dates mended it is redone."""
     folder = tmp_path / "study"

@@ -60,7 +60,7 @@ def test_words_of_tables_and_config_pass_a_real_rule_as_words(tmp_path):
         "source": {"layout": "table", "url": "images", "table": "images.csv"},
         "channels": {"input": ["BF"], "target": ["DNA"]},
         "folds": [{"name": "A", "test": ["T2"], "held_out": [EVIL]}],
-        "cellprofiler": {"command": EVIL},
+        "cellprofiler": {"command": EVIL, "cell_stains": ["DNA"]},
     }
     folder = write_study(tmp_path, changes)
     snakemake(folder, "--cores", "1", "--show-failed-logs", "resources/index/T1.parquet")

@@ -435,6 +435,7 @@ def test_the_real_full_pipeline_measures_other_channels_and_finds_nothing_on_bla
     assert 0.2 < min(manders) and max(manders) < 0.8
 
 
+@pytest.mark.long
 @pytest.mark.cellprofiler
 def test_the_real_program_finds_cells_in_stains_of_any_name(tmp_path, cellprofiler, real_data):
     from brightpaint.features import cellprofiler as module
@@ -456,6 +457,7 @@ def test_the_real_program_finds_cells_in_stains_of_any_name(tmp_path, cellprofil
         assert feature in columns
 
 
+@pytest.mark.long
 @pytest.mark.cellprofiler
 def test_a_pipeline_that_the_real_program_loads_only_part_way_is_an_error(tmp_path, cellprofiler):
     from brightpaint.features import cellprofiler as module

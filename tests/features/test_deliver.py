@@ -95,6 +95,7 @@ def test_a_plate_without_predictions_or_another_table_is_refused(tmp_path, plate
     assert not (tmp_path / "predicted").exists()
 
 
+@pytest.mark.long
 @pytest.mark.cellprofiler
 def test_the_real_cellprofiler_reads_what_was_delivered(tmp_path, plate, cellprofiler):
     from brightpaint.features import cellprofiler as module

@@ -15,7 +15,7 @@ from brightpaint.features.embedders import vectors
 from features_fixture import rows_of
 
 STAINS, PLANES = ["RNA", "DNA_1", "DNA_2", "DNA_3"], ["DNA_1", "DNA_2", "DNA_3"]
-TIFFS = {"window": [-5, 15], "channels": STAINS, "pixel_size_um": 1.0, "cutoff": 15}
+TIFFS = {"window": [-5, 15], "channels": STAINS, "pixel_size_um": 1.0, "cutoff": 15, "inputs": ["BF_1", "BF_2"]}
 SEEN = {"cutoff": 15, "renormalise": True, "channels": {"input": ["BF_1", "BF_2"], "target": STAINS}}
 
 
