@@ -1,6 +1,6 @@
 # make demo: simulated plates to results/demo/report.html.   make test: lint and tests.
 SHELL := bash
-CORES ?= $(shell nproc 2>/dev/null || echo 2)
+CORES ?= $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 2)
 # The environments come first on the PATH; an activated one of the user's is not needed.
 RUN := env PATH="$(CURDIR)/.venv/bin:$(PATH)"
 
