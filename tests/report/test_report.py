@@ -64,6 +64,12 @@ def test_the_report_opens_on_the_front_page_where_there_is_one(tmp_path):
     assert html.index("Virtual Cell Painting") < html.index("the \N{EN DASH} answer") < html.index("Methods")
 
 
+def test_methods_say_how_cells_were_measured_where_nothing_is_painted_and_nothing_else_asks_for_them():
+    words = rendered("workflow.rst", config("demo", models=[], arms=[], folds=[], plates="config/pilot_plates.tsv"))
+    assert "**Cells.** Real stains went through the same CellProfiler" in words
+    assert "were not measured" not in words
+
+
 def test_methods_say_of_given_weights_no_more_than_is_known():
     """Preset, label and objective of the config are not theirs: what was trained elsewhere stands in the file."""
     words = rendered("workflow.rst", config("predict"))

@@ -271,8 +271,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     log.info("%d wells hold negative controls, %d nothing that is known", *counts)
     if len(missing):
-        left_out = missing.groupby(["Metadata_Well", "Metadata_Site"]).ngroups
-        log.warning("%d fields left out for want of %d files: %s", left_out, len(missing), args.missing)
+        count = missing.groupby(["Metadata_Well", "Metadata_Site"]).ngroups
+        log.warning("%d fields left out for want of %d files: %s", count, len(missing), args.missing)
     store.write_table(missing, args.missing)
     store.write_rows(index_rows(files, wells, args.settings["plate"]), args.index)
 
