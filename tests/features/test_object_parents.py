@@ -8,7 +8,7 @@ import pytest
 
 from brightpaint import store
 from brightpaint.features import cellprofiler as module
-from brightpaint.features import object_links, object_parents, own_pipeline, pipeline
+from brightpaint.features import loaded_objects, object_links, object_parents, own_pipeline, pipeline
 from features_fixture import (
     annotated,
     blobs,
@@ -19,13 +19,11 @@ from features_fixture import (
     write_relabelling_pipeline,
 )
 
-RELATE = "\n".join((
-    "RelateObjects:[module_num:0|" + pipeline.HEAD.replace("{revision}", "5"),
-    "    Parent objects:{parent}",
-    "    Child objects:{child}",
-    "    Do you want to save the children with parents as a new object set?:No",
-    "    Name the output object:RelateObjects",
-))  # fmt: skip
+
+def relate(parent: str, child: str) -> str:
+    """Return a RelateObjects of these objects."""
+    named = loaded_objects.RELATE.replace("Parent objects:Nuclei", f"Parent objects:{parent}")
+    return named.replace("Child objects:Cells", f"Child objects:{child}")
 
 
 @pytest.fixture
@@ -125,9 +123,9 @@ def test_what_relate_objects_adds_joins_upwards_but_several_children_of_one_are_
     assert len(own_pipeline.problems(apart)) == 1
     for parent, child, there in (("Nuclei", "Cells", 0), ("Cells", "Nuclei", 1)):
         head, *modules = pipeline.blocks(apart)
-        modules.insert(-1, RELATE.format(parent=parent, child=child))
+        modules.insert(-1, relate(parent, child))
         assert len(own_pipeline.problems(pipeline.renumbered(head, modules))) == there
-    colony = [RELATE.format(parent="Colony", child=child) for child in ("Nuclei", "Cells")]
+    colony = [relate("Colony", child) for child in ("Nuclei", "Cells")]
     head, *modules = pipeline.blocks(apart)
     assert len(own_pipeline.problems(pipeline.renumbered(head, [*modules[:-1], *colony, modules[-1]]))) == 1
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from brightpaint.features.object_parents import CELLS, CYTOPLASM, NUCLEI, cell_ways
+from brightpaint.features.object_parents import CELLS, CYTOPLASM, JOINED, cell_ways
 
 PARENT = "Parent_"
 GROWN = "the pipeline must make one of each for every nucleus"
@@ -31,7 +31,7 @@ def cell_links(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     parents = {
         name: [column[len(PARENT) :] for column in frame if column.startswith(PARENT)] for name, frame in tables.items()
     }
-    links = {start: _one_to_one(tables, parents, start, end) for start, end in ((CELLS, NUCLEI), (CYTOPLASM, CELLS))}
+    links = {start: _one_to_one(tables, parents, start, end) for start, end in JOINED}
     return links[CELLS].merge(links[CYTOPLASM], on=["ImageNumber", CELLS], validate="one_to_one")
 
 

@@ -39,6 +39,7 @@ MADE_IF = {
     "Name the output object": ("Do you want to save the children with parents as a new object set?",),
 }  # fmt: skip
 CELLS, NUCLEI, CYTOPLASM = "Cells", "Nuclei", "Cytoplasm"
+JOINED = ((CELLS, NUCLEI), (CYTOPLASM, CELLS))  # where a way begins, and what it must lead to
 
 
 class Made(NamedTuple):
@@ -151,7 +152,7 @@ def unjoined(made: Made, exported: set[str] | None = None) -> list[str]:
     exported : the objects whose tables are written; None for all
     """
     found = []
-    for start, asked in (("Cells", "Nuclei"), ("Cytoplasm", "Cells")):
+    for start, asked in JOINED:
         every = [way for way in cell_ways(made.parents)[start] if _is_sure(way, made)]
         if not every:
             known = ", ".join(f"Parent_{name}" for name in made.parents.get(start, [])) or "no Parent column"
