@@ -1,7 +1,7 @@
 # brightpaint: virtual Cell Painting from brightfield, and how far it can be trusted.
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.12")
 
 
 # A study is one file: --configfile replaces the shipped one, keys and all, and is not merged into it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.colors import to_rgb
 
+from brightpaint.base.colours import stain_colours
 from brightpaint.report.figures import composite, panels
 
 
@@ -15,10 +16,10 @@ def test_at_most_three_stains_are_merged_the_usual_ones_first():
 
 
 def test_a_stain_has_one_colour_everywhere_and_no_two_share_one():
-    neurons = composite.stain_colours(["DNA", "MAP2", "NFH"])
-    assert neurons["DNA"] == composite.stain_colours(["Mito", "DNA"])["DNA"] and len(set(neurons.values())) == 3
+    neurons = stain_colours(["DNA", "MAP2", "NFH"])
+    assert neurons["DNA"] == stain_colours(["Mito", "DNA"])["DNA"] and len(set(neurons.values())) == 3
     assert composite.merged_stains(["DNA", "MAP2", "NFH"]) == neurons
-    many = composite.stain_colours(["RNA", *(f"S{n}" for n in range(30)), "DNA"])
+    many = stain_colours(["RNA", *(f"S{n}" for n in range(30)), "DNA"])
     shades = {name: np.ptp(to_rgb(colour)) for name, colour in many.items()}
     assert len(set(many.values())) == 32 and min(shades.values()) > 0.3  # no greys
     assert many["DNA"] == neurons["DNA"] and list(many)[0] == "RNA"

@@ -214,7 +214,7 @@ def listed_wells(place: Place, plate: dict, settings: dict) -> pd.DataFrame:
     others = {platemaps.find_column(table.columns, column): column for column in OTHER_COLUMNS}
     platemap = table.rename(columns={well: "well_position", **others}).assign(broad_sample=table[sample])
     platemap = platemap.drop_duplicates(ignore_index=True)
-    of_platemap = platemaps.spelt(sample) != "perturbation"
+    of_platemap = platemaps.word_of(sample) != "perturbation"
     about = {
         "target": compounds.target_column(table.columns),
         "kind": platemaps.find_column(table.columns, "control_type"),

@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 
-UNITS = {
-    "um": 1.0,
-    "µm": 1.0,
-    "μm": 1.0,
-    "micromolar": 1.0,
-    "pm": 1e-6,
-    "picomolar": 1e-6,
-    "nm": 1e-3,
-    "nanomolar": 1e-3,
-    "mm": 1e3,
-    "millimolar": 1e3,
+# A unit in lower case: micromoles a litre. A column of units may say `M`; a column's own name may not (dose_m).
+MICROMOLAR = {
+    **dict.fromkeys(("um", "µm", "μm", "micromolar"), Decimal(1)),
+    **dict.fromkeys(("pm", "picomolar"), Decimal("1e-6")),
+    **dict.fromkeys(("nm", "nanomolar"), Decimal("1e-3")),
+    **dict.fromkeys(("mm", "millimolar"), Decimal("1e3")),
+    **dict.fromkeys(("m", "molar"), Decimal("1e6")),
 }
+UNITS = {unit: float(factor) for unit, factor in MICROMOLAR.items() if unit not in ("m", "molar")}
 GALLERY = ["mmoles_per_liter", "mmoles_per_liter2"]  # the second is the first, rounded
 WORDS = r"(?:metadata_)?(?:(?:pert|compound|drug|final)[_ ])?(?:dose|doses|conc|conc\.|concentration|concentrations)"
 UNIT = rf"[-_ ]?(?:in[_ ])?[(\[]?({'|'.join(UNITS)})[)\]]?"  # dose_uM, Conc (nM), concentration [mM], dose in uM

@@ -8,12 +8,11 @@ other spellings of one thing are taken where they say the same in every row, and
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from brightpaint.plates.molarity import dose_column, is_dose
-from brightpaint.plates.platemaps import Table
+from brightpaint.plates.platemaps import Table, word_of
 
 DOSE = "dose_um"
 # What a table may say of a well, by the name that it has here; `dose_um` by brightpaint.plates.molarity.
@@ -37,11 +36,6 @@ class Taken(NamedTuple):
     sources: dict[str, list[str]]
     dose: str | None
     left: list[str]
-
-
-def word_of(column: str) -> str:
-    """Return a column's name as it is compared: `Metadata_Cell Line` -> `cell_line`."""
-    return re.sub(r"[\s-]+", "_", column.strip().lower()).removeprefix("metadata_")
 
 
 def taken(columns: Sequence[str], keys: Sequence[str], name: str, unit: str | None = None) -> Taken:

@@ -123,14 +123,14 @@ def read_own_table(path: str, key: str) -> pd.DataFrame:
         return pd.DataFrame(list(table.rows), columns=table.columns, dtype=str)
 
 
-def spelt(column: str) -> str:
-    """Return a column's name as it is compared: `Metadata_NCBI_Gene_ID` and `NCBI Gene ID` are ncbi_gene_id."""
-    return re.sub(r"[\s.]+", "_", column.strip().lower()).removeprefix("metadata_")
+def word_of(column: str) -> str:
+    """Return a column's name as it is compared: `Metadata_NCBI_Gene_ID`, `NCBI Gene-ID` and `NCBI.Gene.ID` are ncbi_gene_id."""
+    return re.sub(r"[\s.-]+", "_", column.strip().lower()).removeprefix("metadata_")
 
 
 def find_column(columns: Sequence[str], *names: str) -> str | None:
     """Return the first column that bears one of these names, the first name first; None where none does."""
-    known = {spelt(column): column for column in reversed(list(columns))}
+    known = {word_of(column): column for column in reversed(list(columns))}
     return next((known[name] for name in names if name in known), None)
 
 

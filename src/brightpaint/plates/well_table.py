@@ -13,20 +13,13 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.plates import load_data, own_columns, platemaps
-from brightpaint.plates.molarity import is_dose, scale_of
+from brightpaint.plates.molarity import MICROMOLAR, is_dose, scale_of
 from brightpaint.plates.own_columns import ABOUT
 from brightpaint.study.plate_table import safe_name
 
 KEYS = ["file", "plate", "well", "site"]
 UNITS = ["unit", "units", "dose_unit", "dose_units", "conc_unit", "concentration_unit", "concentration_units"]
 NUMBERS = ["dose_um", "time_h"]
-MICROMOLAR = {
-    "pm": Decimal("1e-6"),
-    "nm": Decimal("1e-3"),
-    "um": Decimal(1),
-    "mm": Decimal(1000),
-    "m": Decimal(10) ** 6,
-}
 log = logging.getLogger(__name__)
 
 
@@ -66,7 +59,7 @@ def read_wells(path: str) -> pd.DataFrame:
 def _known(table: pd.DataFrame, path: str) -> tuple[pd.DataFrame, str]:
     """Return the columns that are known, under the names that they have here, and which were taken for what."""
     bare = [column for column in table.columns if is_dose(column) and scale_of(column) is None]
-    units = [column for column in table.columns if own_columns.word_of(column) in UNITS] if bare else []
+    units = [column for column in table.columns if platemaps.word_of(column) in UNITS] if bare else []
     columns = own_columns.taken([column for column in table.columns if column not in [*bare, *units]], KEYS, path)
     renamed = own_columns.renamed(platemaps.Table(list(table.columns), iter(table.values.tolist())), columns, path)
     wells = pd.DataFrame(list(renamed.rows), columns=renamed.columns, dtype=str)
@@ -80,14 +73,14 @@ def _known(table: pd.DataFrame, path: str) -> tuple[pd.DataFrame, str]:
 
 def _in_micromolar(wells: pd.DataFrame, table: pd.DataFrame, bare: list[str], path: str) -> pd.DataFrame:
     """Return the wells with `dose_um`, from a column of doses and the column that says its unit."""
-    unit = next((column for column in table.columns if own_columns.word_of(column) in UNITS), None)
+    unit = next((column for column in table.columns if platemaps.word_of(column) in UNITS), None)
     if unit is None or "dose_um" in wells.columns or len(bare) > 1:
         found = " and ".join([*bare, *({"dose_um"} & set(wells.columns))])
         found += "" if unit else ", of which no column says the unit"
         raise ValueError(f"{path}: expected dose_um (micromolar), or dose beside unit (nM, uM, mM), found {found}")
     doses = []
     for well, dose, said in zip(wells["well"], table[bare[0]], table[unit]):
-        factor = MICROMOLAR.get(said.strip().lower().replace("µ", "u").replace("μ", "u"))
+        factor = MICROMOLAR.get(said.strip().lower())
         if factor is None and dose:
             raise ValueError(f"{path}, well {well}: expected a unit such as nM, uM or mM, found {said!r}; give dose_um")
         doses.append(

@@ -1,37 +1,22 @@
 """Merge stains into one coloured picture, and choose the small part of a field that is shown at full size.
 
-A stain has one colour in every figure of a study, alone as in a composite. At most three stains are merged: more hues cannot
-be told apart where they overlap, nor by colour-blind readers. The first colours are near Okabe and Ito's blue, vermillion
-and bluish green, brightened for a black ground; a legend names them.
+At most three stains are merged: more hues cannot be told apart where they overlap, nor by colour-blind readers; a legend
+names them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, count
 
 import numpy as np
-from matplotlib.colors import hsv_to_rgb, to_hex
 from scipy.ndimage import uniform_filter
 
-KNOWN = {"DNA": "#5b9dff", "AGP": "#ff8534", "ER": "#2fc88f", "Mito": "#ff7ab8", "RNA": "#ffd24d"}
-FURTHER = (*KNOWN.values(), "#b08cff", "#35d3e6", "#c6e04a")  # of stains with other names, in their order
-GOLDEN = 0.618034  # share of the circle of hues between colours beyond those
+from brightpaint.base.colours import stain_colours
+
 MERGED = 3
 PREFERRED = ("DNA", "AGP", "ER")  # nucleus, outline, cytoplasm; other stains where a study has not these
 CLOSE_UP_PX = 100  # side of the paper's Figures 2 and 3
 SHARPEST = 6.0  # z-score beyond which a pixel counts no more in choosing a part: debris shines
-
-
-def stain_colours(targets: Sequence[str]) -> dict[str, str]:
-    """Return {stain: colour} of a study's stains, all different: the usual ones have theirs, others take what is free."""
-    colours = {name: KNOWN[name] for name in targets if name in KNOWN}
-    beyond = (to_hex(hsv_to_rgb((GOLDEN * step % 1, 0.45, 1.0))) for step in count(1))
-    free = (colour for colour in chain(FURTHER, beyond) if colour not in colours.values())
-    for name in targets:
-        if name not in colours:
-            colours[name] = next(free)
-    return {name: colours[name] for name in targets}
 
 
 def merged_stains(targets: Sequence[str]) -> dict[str, str]:

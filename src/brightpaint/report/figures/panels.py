@@ -13,7 +13,8 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from skimage.transform import resize
 
-from brightpaint.report.figures.composite import CLOSE_UP_PX, cut, merged_stains, stain_colours
+from brightpaint.base.colours import stain_colours
+from brightpaint.report.figures.composite import CLOSE_UP_PX, cut, merged_stains
 from brightpaint.report.figures.shown_fields import middle_input
 from brightpaint.report.style import as_text, in_lines, letters_in
 from brightpaint.scores.images.pixels import pcc

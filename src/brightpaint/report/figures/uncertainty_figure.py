@@ -14,8 +14,8 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base import resampling
 from brightpaint.base.cli import run
+from brightpaint.base.colours import stain_colours
 from brightpaint.report.figures import panels
-from brightpaint.report.figures.composite import stain_colours
 from brightpaint.report.figures.shown_fields import heading_of, middle_input, standardised_middle, standardised_stains
 from brightpaint.report.style import STYLE, as_text, save
 from brightpaint.scores.images import pixels
