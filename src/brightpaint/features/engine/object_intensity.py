@@ -56,20 +56,15 @@ def measure(objects: Objects, images: dict[str, np.ndarray]) -> dict[str, np.nda
         if image.shape != objects.labels.shape:
             raise ValueError(f"image {name} is {image.shape}, its objects {objects.labels.shape}: expected one shape")
         values = image.ravel()[objects.pixels].astype(np.float64)
-        measured, brightest, tied = _measured(values, objects.pixels, objects.starts, edge, width)
-        if tied:
-            brightest = _brightest_as_sorted(objects, image)
+        measured, brightest = _measured(values, objects.pixels, objects.starts, edge, width)
+        if (brightest < 0).any():
+            inside = np.flatnonzero(objects.labels)
+            sorted_out = image.ravel()[inside].astype(np.float64)
+            brightest = inside[numpy_order.maximum_places(objects.labels.ravel()[inside], sorted_out, objects.count)]
         filled = objects.areas > 0
         measured[18, filled], measured[19, filled] = brightest[filled] % width, brightest[filled] // width
         columns |= {f"{feature}_{name}": column for feature, column in zip(FEATURES, measured, strict=True)}
     return columns
-
-
-def _brightest_as_sorted(objects: Objects, image: np.ndarray) -> np.ndarray:
-    """Return the flat place of each object's brightest pixel, the last of them in CellProfiler's order: (count,) int64."""
-    inside = np.flatnonzero(objects.labels)
-    order = numpy_order.argsort(image.ravel()[inside].astype(np.float64))
-    return numpy_order.last_of_each(objects.labels.ravel()[inside][order], inside[order], objects.count)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -125,12 +120,11 @@ def _median_deviation(ordered: np.ndarray, median: float) -> float:
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _measured(
     values: np.ndarray, pixels: np.ndarray, starts: np.ndarray, edge: np.ndarray, width: int
-) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return the columns of `FEATURES`, places of the maxima left out: (21, count); where those lie, and if any is shared."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the columns of `FEATURES`, places of maxima left out: (21, count); and those: (count,), -1 where shared."""
     count = starts.size - 1
     out = np.zeros((21, count))
     brightest = np.zeros(count, np.int64)
-    tied = False
     for k in range(count):
         first, last = starts[k], starts[k + 1]
         area = last - first
@@ -157,14 +151,13 @@ def _measured(
                 edges += 1
                 edge_total += value
                 edge_low, edge_high = min(edge_low, value), max(edge_high, value)
-        tied |= shared
         mean, edge_mean = total / area, edge_total / edges
         squares, edge_squares = 0.0, 0.0
         for at in range(first, last):
             squares += (values[at] - mean) ** 2
             if edge[at]:
                 edge_squares += (values[at] - edge_mean) ** 2
-        brightest[k] = place
+        brightest[k] = -1 if shared else place
         out[0, k], out[1, k], out[2, k], out[3, k], out[4, k] = total, mean, np.sqrt(squares / area), low, high
         if edges > 0:  # else the object fills the image, and has no edge: 0
             out[5, k], out[6, k], out[7, k] = edge_total, edge_mean, np.sqrt(edge_squares / edges)
@@ -177,4 +170,4 @@ def _measured(
         out[11, k], out[12, k], out[14, k] = _quantile(ordered, 0.25), median, _quantile(ordered, 0.75)
         out[13, k] = _median_deviation(ordered, median)
         out[15, k], out[16, k], out[17, k] = centre_x, centre_y, centre_z
-    return out, brightest, tied
+    return out, brightest
