@@ -51,9 +51,11 @@ lint: environments
 	$(RUN) snakemake --lint --configfile config/demo.yaml
 
 test: lint
+	@envs/build.sh oracle
 	$(PYTEST) $(if $(filter 1,$(BRIGHTPAINT_LONG)),-m "not exhaustive")
 
 test-all: lint
+	@envs/build.sh oracle
 	$(PYTEST) -m ""
 
 test-slurm: environments

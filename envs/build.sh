@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Build brightpaint's environments: a main one (Python 3.11) and CellProfiler's own (Python 3.9 or 3.10).
-# Usage: envs/build.sh check | main | runtime | cellprofiler | cellpose
-#   runtime is main without what the tests add; cellpose is only for cellprofiler.segmentation: cellpose
+# Usage: envs/build.sh check | main | runtime | cellprofiler | cellpose | oracle
+#   runtime is main without what the tests add; cellpose is only for cellprofiler.segmentation: cellpose; oracle is a
+#   folder of packages for tests alone, beside .venv and not in it
 # A Python is taken from BRIGHTPAINT_PYTHON / BRIGHTPAINT_CELLPROFILER_PYTHON, the PATH, pyenv or uv, in that order.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -100,11 +101,22 @@ build_cellpose() {
     cp $list .envs/cellpose/.built
 }
 
+# --no-deps and a folder of its own: centrosome asks for an older pillow than .venv has, and opens no image here.
+build_oracle() {
+    local list=envs/oracle.txt
+    cmp -s $list .envs/oracle/.built && return
+    say "Building .envs/oracle from $list (half a minute) ..."
+    rm -rf .envs/oracle
+    .venv/bin/python -m pip install --quiet --no-deps --target .envs/oracle --requirement $list
+    cp $list .envs/oracle/.built
+}
+
 case ${1:-} in
     check) check ;;
     main) check && build_main envs/brightpaint.txt envs/formats.txt envs/brightpaint-test.txt && link_sources ;;
     runtime) check && build_main envs/brightpaint.txt envs/formats.txt && link_sources ;;
     cellprofiler) check && build_cellprofiler ;;
     cellpose) build_cellpose ;;
-    *) say "Usage: envs/build.sh check | main | runtime | cellprofiler | cellpose"; exit 2 ;;
+    oracle) build_oracle ;;
+    *) say "Usage: envs/build.sh check | main | runtime | cellprofiler | cellpose | oracle"; exit 2 ;;
 esac
