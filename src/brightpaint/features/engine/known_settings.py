@@ -1,7 +1,7 @@
 """Every setting of every module that the engine knows, in the order in which CellProfiler 4.2.8 writes them.
 
 A setting is taken, wanted at one value, or known to change nothing of what is measured; the reason stands beside it.
-There is no fourth way: what is not named here is refused (`steps`).
+There is no fourth way: what is not named here is refused (`pipeline_steps`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from brightpaint.features import pipeline
-from brightpaint.features.engine import known_settings, steps
+from brightpaint.features.engine import known_settings
+from brightpaint.features.engine import pipeline_steps as steps
 from brightpaint.features.engine.setting_rules import Counted, Idle, Only, Repeated
 from features_fixture import FIVE
 
@@ -187,7 +188,7 @@ def test_one_stain_alone_is_a_pipeline_too():
 
 def test_a_dry_run_reads_steps_without_numpy_or_numba():
     code = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r})\nimport brightpaint.features.engine.steps\n"
+        f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r})\nimport brightpaint.features.engine.pipeline_steps\n"
         "print(sorted({'numpy', 'numba', 'pandas', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
