@@ -12,14 +12,15 @@ import pytest
 from brightpaint.features import pipeline
 from brightpaint.features.engine import known_settings
 from brightpaint.features.engine import pipeline_steps as steps
-from brightpaint.features.engine.setting_rules import Counted, Idle, Only, Repeated
+from brightpaint.features.engine.setting_rules import Counted, Idle, Only, Repeated, Same
 from features_fixture import FIVE
 
 ROOT = Path(__file__).parents[3]
 FULL, SLIM = (ROOT / "resources" / "cellprofiler" / f"{name}.cppipe" for name in ("full", "slim"))
 PATH = Path("own.cppipe")
 CHOICES = {"Subtract": ["Average"], "Average": ["Subtract"], "Faster": ["Fast", "Accurate"], "Image": ["Measurement"],
-           "Magnitudes and phase": ["Magnitudes only", "None"], "Expand until adjacent": ["Within a specified distance"],
+           "Magnitudes and phase": ["Magnitudes only", "None"], "Shape": ["Intensity", "None"],
+           "Expand until adjacent": ["Within a specified distance"],
            "Within a specified distance": ["Expand until adjacent"]}  # fmt: skip
 
 
@@ -117,7 +118,9 @@ def test_what_only_one_value_serves_is_refused_with_module_number_setting_and_va
         ("MeasureTexture:[", "MeasureImageQuality:[", "module 15, MeasureImageQuality: the fast engine does not know it"),
         ("variable_revision_number:15", "variable_revision_number:14", "module 9, .*version 14.*knows version 15 alone"),
         ("These objects", "Centers of other objects", "'Object to use as center.' is 'Centers of other objects'"),
-        ("clumped objects:Shape", "clumped objects:Intensity", "'Method to distinguish clumped objects' is 'Intensity'"),
+        ("clumped objects:Shape", "clumped objects:Laplacian", "'Method to distinguish clumped .* expects Shape or Inten"),
+        ("neighboring objects to measure:Cells", "neighboring objects to measure:Nuclei",
+         "'Select neighboring objects to measure' is 'Nuclei', and the fast engine knows 'Cells' alone"),
         ("Hidden:3\n    Hidden:1", "Hidden:2\n    Hidden:1", "it names 0 bins, expected 1 or more"),
         ("Hidden:3\n    Measure", "Hidden:2\n    Measure", "does not know the setting 'Texture scale to measure' there"),
         ("Hidden:3\n    Measure", "Hidden:4\n    Measure", "hidden number of scales is 4, and 3 follow"),
@@ -131,6 +134,8 @@ def test_what_only_one_value_serves_is_refused_with_module_number_setting_and_va
         ("Specify percentiles to measure:1\n", "Specify percentiles to measure:2\n",
          "module 3, ImageMath: it reads the measurement Intensity_Percentile_1_OrigDNA, which no .*Percentile_2_OrigDNA"),
         ("Calculate custom percentiles:Yes", "Calculate custom percentiles:No", "there are none"),
+        ("Image or measurement?:Image", "Image or measurement?:Measurement", "expects one name"),
+        ("measure:DNA, RNA, ER, AGP, Mito\n    Set threshold", "measure:DNA\n    Set threshold", "expects two names or more"),
         ("output image:RNA", "output image:DNA", "module 4, ImageMath: it makes the image DNA a second time"),
     ],
 )  # fmt: skip
@@ -153,19 +158,19 @@ def test_the_settings_of_the_shipped_pipelines_as_they_were_written():
     full, slim = FULL.read_text(), SLIM.read_text()
     primary = step_of(full, "IdentifyPrimaryObjects")
     assert primary.place == "09IdentifyPrimaryObjects"
-    assert primary.settings["diameter"] == (10, 40) and primary.settings["threshold_smoothing"] == 1.3488
-    assert "suppression" not in primary.settings and primary.settings["automatic_suppression"]
+    assert primary.settings["diameter"] == (10, 40) and primary.settings["threshold_smoothing_scale"] == 1.3488
+    assert "least_distance" not in primary.settings and primary.settings["distance_calculated"]
     texture = step_of(full, "MeasureTexture").settings
     assert texture["gray_levels"] == 256 and [one["scale"] for one in texture["scales"]] == [3, 5, 10]
     assert step_of(slim, "MeasureTexture").settings["objects"] == ["Nuclei", "Cytoplasm"]
     assert "costes_method" not in step_of(slim, "MeasureColocalization").settings
-    assert step_of(full, "MeasureColocalization").settings["costes_method"] == "faster"
+    assert step_of(full, "MeasureColocalization").settings["costes_method"] == "Faster"
     assert "degree" not in step_of(slim, "MeasureObjectIntensityDistribution").settings
 
 
 def test_a_setting_that_another_one_wakes_is_taken():
     text = FULL.read_text().replace("between local maxima?:Yes", "between local maxima?:No")
-    assert step_of(text, "IdentifyPrimaryObjects").settings["suppression"] == 7.0
+    assert step_of(text, "IdentifyPrimaryObjects").settings["least_distance"] == 7.0
 
 
 @pytest.mark.parametrize("loaded", [False, True])
@@ -198,6 +203,6 @@ def test_a_dry_run_reads_steps_without_numpy_or_numba():
 def test_every_rule_of_a_setting_is_one_of_the_known_ways():
     for module in known_settings.MODULES:
         for setting, rule in rules_of(module):
-            assert isinstance(rule, (Idle, Only, Counted)) or callable(rule.read), (module, setting)
+            assert isinstance(rule, (Idle, Only, Same, Counted)) or callable(rule.read), (module, setting)
             if isinstance(rule, Idle) and rule.when:
                 assert rule.other is not None and {name for name, _ in rule.when} <= dict(rules_of(module)).keys()

@@ -13,6 +13,7 @@ from brightpaint.features.engine.setting_rules import (
     Idle,
     Only,
     Repeated,
+    Same,
     Taken,
     name,
     names,
@@ -20,6 +21,7 @@ from brightpaint.features.engine.setting_rules import (
     one_of,
     pair,
     percentiles,
+    several,
     whole,
     yes,
 )  # fmt: skip
@@ -35,19 +37,22 @@ class Known(NamedTuple):
 BY_HAND = "brightpaint hands it load_data.csv"
 UNGROUPED = "fields are not grouped"
 PICTURE = "a picture is not measured"
-EXPANDED = "Expand until adjacent"
+DECLUMP, NEIGHBOURS = "Method to distinguish clumped objects", "Method to determine neighbors"
+BY_SHAPE = ((DECLUMP, "Shape"), (DECLUMP, "None"))
+CALCULATE_SMOOTHING = "Automatically calculate size of smoothing filter for declumping?"
+CALCULATE_DISTANCE = "Automatically calculate minimum allowed distance between local maxima?"
 
 THRESHOLD = (
     ("Threshold setting version", Only("12")),
     ("Threshold strategy", Only("Global")),
     ("Thresholding method", Only("Minimum Cross-Entropy")),
-    ("Threshold smoothing scale", Taken("threshold_smoothing", number(0))),
-    ("Threshold correction factor", Taken("threshold_correction", number())),
+    ("Threshold smoothing scale", Taken("threshold_smoothing_scale", number(0))),
+    ("Threshold correction factor", Taken("threshold_correction_factor", number())),
     ("Lower and upper bounds on threshold", Taken("threshold_bounds", pair)),
     ("Manual threshold", Idle("only of thresholds by hand")),
     ("Select the measurement to threshold with", Idle("only of thresholds by a measurement")),
     ("Two-class or three-class thresholding?", Idle("only of Otsu's method")),
-    ("Log transform before thresholding?", Taken("threshold_log", yes)),
+    ("Log transform before thresholding?", Taken("log_transform", yes)),
     ("Assign pixels in the middle intensity class to the foreground or the background?", Idle("only of Otsu's method")),
     ("Size of adaptive window", Idle("only of adaptive thresholds")),
     ("Lower outlier fraction", Idle("only of the method Robust Background")),
@@ -80,21 +85,21 @@ MODULES = {
         )),
     )),
     "ImageMath": Known("5", (
-        ("Operation", Taken("operation", one_of(subtract="Subtract", average="Average"))),
-        ("Raise the power of the result by", Only("1.0", "1")),
-        ("Multiply the result by", Only("1.0", "1")),
-        ("Add to result", Only("0.0", "0")),
-        ("Set values less than 0 equal to 0?", Only("Yes")),
-        ("Set values greater than 1 equal to 1?", Only("Yes")),
-        ("Replace invalid values with 0?", Only("Yes")),
+        ("Operation", Taken("operation", one_of("Subtract", "Average"))),
+        ("Raise the power of the result by", Taken("exponent", number())),
+        ("Multiply the result by", Taken("factor", number())),
+        ("Add to result", Taken("addend", number())),
+        ("Set values less than 0 equal to 0?", Taken("not_below_0", yes)),
+        ("Set values greater than 1 equal to 1?", Taken("not_above_1", yes)),
+        ("Replace invalid values with 0?", Taken("invalid_to_0", yes)),
         ("Ignore the image masks?", Idle("no image has a mask")),
         ("Name the output image", Taken("image_made", name)),
         Repeated("operands", (
-            ("Image or measurement?", Taken("kind", one_of(image="Image", measurement="Measurement"))),
+            ("Image or measurement?", Taken("kind", one_of("Image", "Measurement"))),
             ("Select the image", Idle(
                 "the operand is a measurement", (("Image or measurement?", "Measurement"),), Taken("image", name)
             )),
-            ("Multiply the image by", Only("1.0", "1")),
+            ("Multiply the image by", Taken("factor", number())),
             ("Measurement", Idle(
                 "the operand is an image", (("Image or measurement?", "Image"),), Taken("measurement", name)
             )),
@@ -104,21 +109,25 @@ MODULES = {
         ("Select the input image", Taken("image", name)),
         ("Name the primary objects to be identified", Taken("objects_made", name)),
         ("Typical diameter of objects, in pixel units (Min,Max)", Taken("diameter", pair)),
-        ("Discard objects outside the diameter range?", Taken("discard_size", yes)),
-        ("Discard objects touching the border of the image?", Taken("discard_border", yes)),
-        ("Method to distinguish clumped objects", Only("Shape")),
-        ("Method to draw dividing lines between clumped objects", Only("Shape")),
-        ("Size of smoothing filter", Idle("only of clumps told apart by intensity")),
+        ("Discard objects outside the diameter range?", Taken("discard_other_sizes", yes)),
+        ("Discard objects touching the border of the image?", Taken("discard_at_border", yes)),
+        (DECLUMP, Taken("declump_by", one_of("Shape", "Intensity", "None"))),
+        ("Method to draw dividing lines between clumped objects", Taken("divide_by", one_of("Shape", "Intensity", "None"))),
+        ("Size of smoothing filter", Idle(
+            "it is calculated, or not of clumps told apart by shape", ((CALCULATE_SMOOTHING, "Yes"), *BY_SHAPE),
+            Taken("smoothing_diameter", number(0)),
+        )),
         ("Suppress local maxima that are closer than this minimum allowed distance", Idle(
-            "it is calculated", (("Automatically calculate minimum allowed distance between local maxima?", "Yes"),),
-            Taken("suppression", number(0)),
+            "it is calculated", ((CALCULATE_DISTANCE, "Yes"),), Taken("least_distance", number(0)),
         )),
-        ("Speed up by using lower-resolution image to find local maxima?", Taken("low_resolution", yes)),
-        ("Fill holes in identified objects?", Only("After both thresholding and declumping")),
-        ("Automatically calculate size of smoothing filter for declumping?", Idle(
-            "only of clumps told apart by intensity"
+        ("Speed up by using lower-resolution image to find local maxima?", Taken("lower_resolution", yes)),
+        ("Fill holes in identified objects?", Taken(
+            "fill_holes", one_of("After both thresholding and declumping", "After declumping only", "Never")
         )),
-        ("Automatically calculate minimum allowed distance between local maxima?", Taken("automatic_suppression", yes)),
+        (CALCULATE_SMOOTHING, Idle(
+            "not of clumps told apart by shape", BY_SHAPE, Taken("smoothing_calculated", yes)
+        )),
+        (CALCULATE_DISTANCE, Taken("distance_calculated", yes)),
         ("Handling of objects if excessive number of objects identified", Only("Continue")),
         ("Maximum number of objects", Idle("objects may be as many as there are")),
         ("Use advanced settings?", Only("Yes")),
@@ -141,7 +150,7 @@ MODULES = {
         ("Select the larger identified objects", Taken("larger", name)),
         ("Select the smaller identified objects", Taken("smaller", name)),
         ("Name the tertiary objects to be identified", Taken("objects_made", name)),
-        ("Shrink smaller object prior to subtraction?", Only("Yes")),
+        ("Shrink smaller object prior to subtraction?", Taken("shrink_smaller", yes)),
     )),
     "RelateObjects": Known("5", (
         ("Parent objects", Taken("parent", name)),
@@ -156,7 +165,7 @@ MODULES = {
     "MeasureObjectSizeShape": Known("3", (
         ("Select object sets to measure", Taken("objects", names)),
         ("Calculate the Zernike features?", Taken("zernike", yes)),
-        ("Calculate the advanced features?", Taken("advanced", yes)),
+        ("Calculate the advanced features?", Only("No")),
     )),
     "MeasureObjectIntensity": Known("4", (
         ("Select images to measure", Taken("images", names)),
@@ -168,7 +177,7 @@ MODULES = {
         ("Hidden", Counted("bins")),
         ("Hidden", Counted("heatmaps")),
         ("Calculate intensity Zernikes?", Taken(
-            "zernikes", one_of(none="None", magnitudes="Magnitudes only", phases="Magnitudes and phase")
+            "zernikes", one_of("None", "Magnitudes only", "Magnitudes and phase")
         )),
         ("Maximum zernike moment", Idle(
             "no Zernike moments are measured", (("Calculate intensity Zernikes?", "None"),), Taken("degree", whole(1, 20))
@@ -203,7 +212,7 @@ MODULES = {
         ("Range of the granular spectrum", Taken("spectrum", whole(1, 1000))),
     )),
     "MeasureColocalization": Known("5", (
-        ("Select images to measure", Taken("images", names)),
+        ("Select images to measure", Taken("images", several)),
         ("Set threshold as percentage of maximum intensity for the images", Taken("threshold_percent", number(0, 99))),
         ("Select where to measure correlation", Only("Within objects")),
         ("Select objects to measure", Taken("objects", names)),
@@ -215,18 +224,18 @@ MODULES = {
         ("Calculate the Manders coefficients using Costes auto threshold?", Taken("costes", yes)),
         ("Method for Costes thresholding", Idle(
             "no Costes thresholds are sought", (("Calculate the Manders coefficients using Costes auto threshold?", "No"),),
-            Taken("costes_method", one_of(faster="Faster", fast="Fast", accurate="Accurate")),
+            Taken("costes_method", one_of("Faster", "Fast", "Accurate")),
         )),
     )),
     "MeasureObjectNeighbors": Known("3", (
         ("Select objects to measure", Taken("objects", name)),
-        ("Select neighboring objects to measure", Taken("neighbours", name)),
-        ("Method to determine neighbors", Taken(
-            "method", one_of(expand=EXPANDED, within="Within a specified distance")
+        ("Select neighboring objects to measure", Same("Select objects to measure")),
+        (NEIGHBOURS, Taken("method", one_of("Expand until adjacent", "Within a specified distance", "Adjacent"))),
+        ("Neighbor distance", Idle(
+            "not of objects within a distance", ((NEIGHBOURS, "Expand until adjacent"), (NEIGHBOURS, "Adjacent")),
+            Taken("distance", whole(1, 10_000)),
         )),
-        ("Neighbor distance", Idle("objects are expanded", (("Method to determine neighbors", EXPANDED),),
-                                   Taken("distance", whole(0, 10_000)))),
-        ("Consider objects discarded for touching image border?", Taken("discarded", yes)),
+        ("Consider objects discarded for touching image border?", Taken("considers_discarded", yes)),
         ("Retain the image of objects colored by numbers of neighbors?", Idle(PICTURE)),
         ("Name the output image", Idle(PICTURE)),
         ("Select colormap", Idle(PICTURE)),

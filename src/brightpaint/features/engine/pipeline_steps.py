@@ -13,7 +13,7 @@ from pathlib import Path
 
 from brightpaint.features import loaded_objects, own_pipeline, pipeline
 from brightpaint.features.engine.known_settings import MODULES
-from brightpaint.features.engine.setting_rules import Counted, Idle, Only, Repeated
+from brightpaint.features.engine.setting_rules import Counted, Idle, Only, Repeated, Same
 
 WAY_OUT = "mend the pipeline, or set cellprofiler.engine to cellprofiler"
 HEAD_ONLY = {"Version": "5", "HasImagePlaneDetails": "False"}  # of a pipeline's head; the rest of it changes nothing
@@ -109,12 +109,14 @@ def _read(settings: list[tuple[str, str]], known: tuple, where: str) -> tuple[di
             found = f"found {left[0][0]!r}" if left else "the module ends before it"
             raise ValueError(f"{where}: expected the setting {setting!r}, {found}; {WAY_OUT}")
         (_, text), left = left[0], left[1:]
-        if isinstance(rule, Idle) and rule.other and any(own.get(name) != value for name, value in rule.when):
+        if isinstance(rule, Idle) and rule.other and not any(own.get(name) == value for name, value in rule.when):
             rule = rule.other
         if isinstance(rule, Counted):
             counts[rule.key] = text
         elif isinstance(rule, Only):
-            _check_only(text, rule, setting, where)
+            _check_only(text, rule.values, setting, where)
+        elif isinstance(rule, Same):
+            _check_only(text, (own[rule.setting],), setting, where)
         elif not isinstance(rule, Idle):
             taken[rule.key] = _value(text, rule.read, setting, where)
     for key, count in counts.items():
@@ -140,10 +142,9 @@ def _repeated(left: list, entry: Repeated, counts: dict, where: str) -> tuple[li
     return found, left
 
 
-def _check_only(text: str, rule: Only, setting: str, where: str) -> None:
-    if text not in rule.values:
-        known = " or ".join(map(repr, rule.values[:1]))
-        raise ValueError(f"{where}: {setting!r} is {text!r}, and the fast engine knows {known} alone; {WAY_OUT}")
+def _check_only(text: str, values: tuple[str, ...], setting: str, where: str) -> None:
+    if text not in values:  # the first stands for other ways to write it
+        raise ValueError(f"{where}: {setting!r} is {text!r}, and the fast engine knows {values[0]!r} alone; {WAY_OUT}")
 
 
 def _value(text: str, read, setting: str, where: str) -> object:
@@ -171,6 +172,8 @@ def check_flow(steps: list[Step], images: list[str], objects: list[str], path: P
                     f"{path}: module {step.number}, {step.module}: it reads the {kind} {missing[0]}, which no module before it "
                     f"makes; there are {', '.join(sorted(there[kind])) or 'none'}; {WAY_OUT}"
                 )
+        if step.settings.get("operands") and not any("image" in one for one in step.settings["operands"]):
+            raise ValueError(f"{path}: module {step.number}, {step.module}: none of its operands is an image; {WAY_OUT}")
         for kind, names in makes(step).items():
             if twice := [name for name in names if name in there[kind] and kind != "measurement"]:
                 raise ValueError(
@@ -184,9 +187,7 @@ def reads(step: Step) -> dict[str, list[str]]:
     settings = step.settings
     operands = settings.get("operands", [])
     listed = [one["name"] if isinstance(one, dict) else one for one in _listed(settings.get("objects"))]
-    single = [
-        settings[key] for key in ("seeds", "larger", "smaller", "parent", "child", "neighbours") if key in settings
-    ]
+    single = [settings[key] for key in ("seeds", "larger", "smaller", "parent", "child") if key in settings]
     return {
         "image": [*_listed(settings.get("images")), *_listed(settings.get("image")),
                   *(one["image"] for one in operands if "image" in one)],

@@ -28,12 +28,19 @@ class Only:
 class Idle:
     """A setting that changes nothing of what is measured, and why.
 
-    With `other`, only where each setting named in `when` has the value beside it; elsewhere `other` says what becomes of it.
+    With `other`, only where one of the settings named in `when` has the value beside it; else `other` says what becomes of it.
     """
 
     why: str
     when: tuple[tuple[str, str], ...] = ()
     other: Taken | Only | None = None
+
+
+@dataclass(frozen=True)
+class Same:
+    """A setting that must name what another one of its module names."""
+
+    setting: str
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,14 @@ def names(text: str) -> list[str]:
     found = [name.strip() for name in text.split(",") if name.strip()]
     if not found or "None" in found:
         raise ValueError("names between commas")
+    return found
+
+
+def several(text: str) -> list[str]:
+    """Read two names or more."""
+    found = names(text)
+    if len(found) < 2:
+        raise ValueError("two names or more")
     return found
 
 
@@ -119,14 +134,13 @@ def percentiles(text: str) -> list[int]:
     return sorted(set(map(int, parts)))
 
 
-def one_of(**choices) -> Callable[[str], object]:
-    """Return a reader of a choice: {what the engine calls it: CellProfiler's words}."""
-    by_words = {words: choice for choice, words in choices.items()}
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Return a reader of a choice, which is CellProfiler's own words."""
 
-    def read(text: str) -> object:
-        if text not in by_words:
-            raise ValueError(" or ".join(by_words))
-        return by_words[text]
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(" or ".join(choices))
+        return text
 
     return read
 
