@@ -1,6 +1,6 @@
 """Segment and measure one exported part by brightpaint's own engine, in the place of CellProfiler.
 
-    python -m brightpaint.features.engine --pipeline full.cppipe --images PART --tables TABLES
+python -m brightpaint.features.engine --pipeline full.cppipe --images PART --tables TABLES
 """
 
 from __future__ import annotations

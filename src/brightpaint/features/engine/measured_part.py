@@ -135,11 +135,15 @@ class _Table:
         """Add the objects of one image."""
         if sorted(columns) != self.columns:
             odd = sorted(set(columns) ^ set(self.columns))[:5]
-            raise ValueError(f"{self.path.name}: image {image} has other columns than the first: {odd}; please report this")
+            raise ValueError(
+                f"{self.path.name}: image {image} has other columns than the first: {odd}; please report this"
+            )
         numbers = [np.full(count, image), np.arange(1, count + 1)]
         arrays = numbers + [np.asarray(columns[name], np.float64) for name in self.columns]
         if wrong := [name for name, values in zip([*KEYS, *self.columns], arrays) if values.shape != (count,)]:
-            raise ValueError(f"{self.path.name}: {wrong[:5]} are not of {count} objects in image {image}; please report this")
+            raise ValueError(
+                f"{self.path.name}: {wrong[:5]} are not of {count} objects in image {image}; please report this"
+            )
         self._writer.write_batch(pa.record_batch([pa.array(values) for values in arrays], schema=self._schema))
 
     def close(self) -> None:

@@ -194,10 +194,13 @@ def _granularity(settings: dict, field: Field) -> None:
 
 
 def _colocalization(settings: dict, field: Field) -> None:
-    images = field.chosen(settings["images"])
-    keys = ("threshold_percent", "correlation", "manders", "rank_weighted", "overlap", "costes", "costes_method")
+    images, method = field.chosen(settings["images"]), _some(settings, "costes_method")
+    shared = colocalization.Shared(images, **method)
+    keys = ("threshold_percent", "correlation", "manders", "rank_weighted", "overlap", "costes")
     for name in settings["objects"]:
-        field.tables[name] |= colocalization.measure(field.objects[name], images, **_some(settings, *keys))
+        field.tables[name] |= colocalization.measure(
+            field.objects[name], images, shared=shared, **method, **_some(settings, *keys)
+        )
 
 
 def _neighbours(settings: dict, field: Field) -> None:

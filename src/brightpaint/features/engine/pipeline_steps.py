@@ -173,7 +173,9 @@ def check_flow(steps: list[Step], images: list[str], objects: list[str], path: P
                     f"makes; there are {', '.join(sorted(there[kind])) or 'none'}; {WAY_OUT}"
                 )
         if step.settings.get("operands") and not any("image" in one for one in step.settings["operands"]):
-            raise ValueError(f"{path}: module {step.number}, {step.module}: none of its operands is an image; {WAY_OUT}")
+            raise ValueError(
+                f"{path}: module {step.number}, {step.module}: none of its operands is an image; {WAY_OUT}"
+            )
         for kind, names in makes(step).items():
             if twice := [name for name in names if name in there[kind] and kind != "measurement"]:
                 raise ValueError(
