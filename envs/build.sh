@@ -102,8 +102,8 @@ build_cellpose() {
 
 case ${1:-} in
     check) check ;;
-    main) check && build_main envs/brightpaint.txt envs/formats.txt envs/brightpaint-test.txt && link_sources ;;
-    runtime) check && build_main envs/brightpaint.txt envs/formats.txt && link_sources ;;
+    main) check && build_main envs/brightpaint.txt envs/formats.txt envs/engine.txt envs/brightpaint-test.txt && link_sources ;;
+    runtime) check && build_main envs/brightpaint.txt envs/formats.txt envs/engine.txt && link_sources ;;
     cellprofiler) check && build_cellprofiler ;;
     cellpose) build_cellpose ;;
     *) say "Usage: envs/build.sh check | main | runtime | cellprofiler | cellpose"; exit 2 ;;

@@ -48,7 +48,9 @@ def test_sums_are_rounded_as_numpy_1_24_rounds_them():
     assert image_operations.measure(image.reshape(3, -1), "A")["Intensity_TotalIntensity_A"] == (chunk + chunk) + chunk
     first = np.float32(2**24)
     image[:], image[0], image[14000], image[2 * 8192] = 0, first, 1, 1
-    assert image_operations.measure(image.reshape(3, -1), "A")["Intensity_TotalIntensity_A"] == first  # one pairwise sum has 2 more
+    assert (
+        image_operations.measure(image.reshape(3, -1), "A")["Intensity_TotalIntensity_A"] == first
+    )  # one pairwise sum has 2 more
 
 
 def test_percentiles_are_whole_and_from_0_to_100():

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from perturbed_settings import cases, with_line
 
 from brightpaint.features import pipeline
 from brightpaint.features.engine import known_settings
@@ -18,10 +19,6 @@ from features_fixture import FIVE
 ROOT = Path(__file__).parents[3]
 FULL, SLIM = (ROOT / "resources" / "cellprofiler" / f"{name}.cppipe" for name in ("full", "slim"))
 PATH = Path("own.cppipe")
-CHOICES = {"Subtract": ["Average"], "Average": ["Subtract"], "Faster": ["Fast", "Accurate"], "Image": ["Measurement"],
-           "Magnitudes and phase": ["Magnitudes only", "None"], "Shape": ["Intensity", "None"],
-           "Expand until adjacent": ["Within a specified distance"],
-           "Within a specified distance": ["Expand until adjacent"]}  # fmt: skip
 
 
 def read(text: str) -> list[steps.Step]:
@@ -40,45 +37,9 @@ def rules_of(module: str) -> list[tuple[str, object]]:
     return [pair for entry in settings for pair in (entry.settings if isinstance(entry, Repeated) else [entry])]
 
 
-def perturbed(text: str) -> list[str]:
-    """Return other values that a setting of this value could have."""
-    if text in ("Yes", "No"):
-        return ["No" if text == "Yes" else "Yes"]
-    if re.fullmatch(r"\d+", text):
-        return [str(int(text) + 1)]
-    if re.fullmatch(r"[\d.]+", text):
-        return [str(float(text) / 2 + 0.125)]
-    if re.fullmatch(r"[\d.]+,[\d.]+", text):
-        low, high = text.split(",")
-        return [f"{float(low) / 2 + 0.125:g},{float(high) + 3:g}"]
-    if ", " in text:
-        return [text.rpartition(", ")[0], text.replace(", ", ", No", 1)]
-    return [f"{text}Other", "Other", *CHOICES.get(text, [])]
-
-
-def cases() -> list[tuple[int, int, str]]:
-    """Return (module, line of it, other value) of every setting of the full pipeline."""
-    blocks = pipeline.blocks(FULL.read_text())
-    return [
-        (number, line, other)
-        for number, block in enumerate(blocks)
-        for line, (_, text) in enumerate(pipeline.settings(block) if number else [], 1)
-        for other in perturbed(text)
-    ]
-
-
-def with_line(number: int, line: int, value: str) -> str:
-    """Return the full pipeline with one setting of another value."""
-    blocks = pipeline.blocks(FULL.read_text())
-    lines = blocks[number].splitlines()
-    lines[line] = lines[line].partition(":")[0] + ":" + value
-    blocks[number] = "\n".join(lines)
-    return "\n\n".join(blocks) + "\n"
-
-
 def outcome(number: int, line: int, value: str) -> str:
     try:
-        found = read(with_line(number, line, value))
+        found = read(with_line(FULL.read_text(), number, line, value))
     except ValueError as error:
         assert "cellprofiler.engine" in str(error) and re.search(r"module \d+, \w+", str(error)), error
         return "refused"
@@ -88,7 +49,7 @@ def outcome(number: int, line: int, value: str) -> str:
 def test_no_setting_of_the_full_pipeline_is_ignored_in_silence():
     """Each is changed by itself: what was read changes, or it is refused, or it is listed with the reason why it is idle."""
     idle, counts = set(), {"refused": 0, "taken": 0, "idle": 0}
-    for number, line, value in cases():
+    for number, line, value in cases(FULL.read_text()):
         found = outcome(number, line, value)
         counts[found] += 1
         if found == "idle":
