@@ -104,6 +104,25 @@ def test_columns_come_in_order_and_empty_without_objects():
     assert len(_measured(np.zeros((5, 6), np.int32), 0, zernike=False)) == 25
 
 
-def test_advanced_features_are_refused_by_name():
-    with pytest.raises(ValueError, match="MeasureObjectSizeShape: 'Calculate the advanced features\\?' is Yes"):
-        _measured(np.zeros((5, 6), np.int32), 0, advanced=True)
+def test_moments_are_those_of_scikit_image():
+    labels = _labels()
+    plain, found = _measured(labels, zernike=False), _measured(labels, zernike=False, advanced=True)
+    assert list(found) == sorted(found) and len(found) == len(plain) + 12 + 12 + 16 + 7 + 6
+    for region in regionprops(labels):
+        k = region.label - 1
+        tensor = {(i, j): region.inertia_tensor[i, j] for i in range(2) for j in range(2)}
+        for i in range(4):
+            for j in range(4):
+                scale = region.moments[0, 0] * max(region.image.shape) ** (i + j)
+                if i < 3:
+                    assert found[f"SpatialMoment_{i}_{j}"][k] == pytest.approx(region.moments[i, j])
+                    central = found[f"CentralMoment_{i}_{j}"][k]
+                    assert central == pytest.approx(region.moments_central[i, j], rel=1e-9, abs=1e-12 * scale)
+                normal = found[f"NormalizedMoment_{i}_{j}"][k]
+                assert normal == pytest.approx(region.moments_normalized[i, j], rel=1e-9, abs=1e-9, nan_ok=True)
+        for n in range(7):
+            assert found[f"HuMoment_{n}"][k] == pytest.approx(region.moments_hu[n], rel=1e-9, abs=1e-12)
+        assert all(found[f"InertiaTensor_{i}_{j}"][k] == pytest.approx(tensor[i, j], abs=1e-9) for i, j in tensor)
+        eigenvalues = [found[f"InertiaTensorEigenvalues_{n}"][k] for n in range(2)]
+        assert eigenvalues == pytest.approx(region.inertia_tensor_eigvals, rel=1e-9, abs=1e-9)
+    assert np.isnan(found["SpatialMoment_0_0"][3]) and np.isnan(found["HuMoment_0"][3])

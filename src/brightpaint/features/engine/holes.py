@@ -54,20 +54,22 @@ def filled(labels: np.ndarray, *, most_pixels: float = np.inf, objects_too: bool
 def _touching(regions: np.ndarray, number: int) -> np.ndarray:
     """Return the pairs of regions that share a pixel's edge, each both ways: first * number + second."""
     height, width = regions.shape
-    pairs = np.empty(4 * regions.size, np.int64)
-    count = 0
-    for row in range(height):
-        for column in range(width):
-            here = np.int64(regions[row, column])
-            if row + 1 < height and regions[row + 1, column] != here:
-                other = np.int64(regions[row + 1, column])
-                pairs[count], pairs[count + 1] = here * number + other, other * number + here
-                count += 2
-            if column + 1 < width and regions[row, column + 1] != here:
-                other = np.int64(regions[row, column + 1])
-                pairs[count], pairs[count + 1] = here * number + other, other * number + here
-                count += 2
-    return pairs[:count].copy()
+    pairs = np.empty(0, np.int64)
+    for counted in (False, True):  # first how many there are, so that no more room is taken
+        count = 0
+        for row in range(height):
+            for column in range(width):
+                here = np.int64(regions[row, column])
+                for down, along in ((1, 0), (0, 1)):
+                    if row + down < height and column + along < width:
+                        other = np.int64(regions[row + down, column + along])
+                        if other != here:
+                            if counted:
+                                pairs[count], pairs[count + 1] = here * number + other, other * number + here
+                            count += 2
+        if not counted:
+            pairs = np.empty(count, np.int64)
+    return pairs
 
 
 @numba.njit(cache=True, nogil=True)

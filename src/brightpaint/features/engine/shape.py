@@ -12,7 +12,7 @@ import math
 import numba
 import numpy as np
 
-from brightpaint.features.engine import edge_distances, hulls, zernike
+from brightpaint.features.engine import edge_distances, hulls, moments, zernike
 from brightpaint.features.engine.objects import Objects
 
 ZERNIKE_DEGREE = 9
@@ -24,25 +24,17 @@ def measure(objects: Objects, *, zernike: bool = True, advanced: bool = False) -
     Parameters
     ----------
     zernike : also its Zernike features, to degree 9
-    advanced : CellProfiler's moments and inertia tensors; not measured here
+    advanced : also its moments and inertia tensor
 
     Returns
     -------
     {column: (count,) float64}, in pixels and degrees, in CellProfiler's order
-
-    Raises
-    ------
-    ValueError
-        If `advanced` is asked for.
     """
-    if advanced:
-        raise ValueError(
-            "MeasureObjectSizeShape: 'Calculate the advanced features?' is Yes, which the fast engine does not measure; "
-            "set it to No, or cellprofiler.engine to cellprofiler"
-        )
     with np.errstate(divide="ignore", invalid="ignore"):
         found = _plain(objects)
     found |= _radii(objects)
+    if advanced:
+        found |= moments.advanced(objects)
     around = hulls.hulls(objects)
     found["MinFeretDiameter"], found["MaxFeretDiameter"] = hulls.feret_diameters(around)
     found["ConvexArea"] = hulls.convex_areas(around).astype(np.float64)
