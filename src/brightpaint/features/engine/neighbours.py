@@ -28,12 +28,13 @@ def measure(
     method : "Expand until adjacent", "Within a specified distance" or "Adjacent", as the .cppipe names it; the columns end on
         `_Expanded`, the distance (`_1`) or `_Adjacent`
     distance : pixels, of "Within a specified distance"
-    before_discarding : (H, W) int32, what CellProfiler calls `small_removed_segmented` and looks for neighbours in; `objects`
-        where it is None. Of IdentifyPrimaryObjects, its labels after declumping, numbered as they were then (gaps are fine),
-        without those that are too small but also without those at the border (filter_on_border runs first), with those
-        that are too large, and before holes are filled the last time. Of IdentifySecondaryObjects, all that was grown,
-        also from nuclei at the border, with holes filled and the numbers of `unedited_segmented` nuclei. Of
-        IdentifyTertiaryObjects, and of label images that are read, None.
+    before_discarding : (H, W) int32, the labels in which neighbours are looked for, CellProfiler's `small_removed_segmented`;
+        None: those of `objects`. Numbers are their own, gaps may be. The segmentation hands on, of
+        IdentifyPrimaryObjects, the declumped labels as first numbered, without objects at the border (it discards
+        them first) and without too small ones, but with too large ones, before the last filling of holes;
+        of IdentifySecondaryObjects, all that was grown, with holes filled: from the nuclei that are kept and from any
+        nucleus at the border, under the numbers of the declumped nuclei.
+        Of IdentifyTertiaryObjects and of label images that are read it is None.
     considers_discarded : "Consider objects discarded for touching image border?"; if not, pixels outside `objects` count for
         nothing. CellProfiler then erases them for the modules that follow as well: the runner keeps to that by handing on
         `np.where(objects.labels > 0, before_discarding, 0)`.

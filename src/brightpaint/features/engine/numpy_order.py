@@ -80,13 +80,26 @@ def _partition(values: np.ndarray, order: np.ndarray, low: int, high: int) -> in
     return i
 
 
-@numba.njit(cache=True, nogil=True)
 def argsort(numbers: np.ndarray, among: np.ndarray) -> np.ndarray:
     """Return the order that numpy 1.24's `argsort` gives finite numbers: (n,) float64 -> (n,) int64.
 
     Only what equals one of `among`, sorted, is certain to be at its place: stretches without any stay unsorted.
     """
     values, order = numbers.copy(), np.arange(numbers.size)
+    _sort(values, order, among)
+    return order
+
+
+@numba.njit(cache=True, nogil=True)
+def _holds(among: np.ndarray, least: float, most: float) -> bool:
+    for number in among:
+        if least <= number <= most:
+            return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
+def _sort(values: np.ndarray, order: np.ndarray, among: np.ndarray) -> None:
     depth, rest = 0, values.size
     while rest > 1:
         rest >>= 1
@@ -94,10 +107,7 @@ def argsort(numbers: np.ndarray, among: np.ndarray) -> np.ndarray:
     put_by, bounds = np.empty((130, 3), np.int64), np.empty((130, 2))
     waiting, low, high, least, most = 0, 0, values.size - 1, -np.inf, np.inf
     while True:
-        while True:
-            first = np.searchsorted(among, least)
-            if first == among.size or among[first] > most:
-                break
+        while _holds(among, least, most):
             if depth < 0:
                 _heap(values, order, low, high)
                 break
@@ -105,19 +115,23 @@ def argsort(numbers: np.ndarray, among: np.ndarray) -> np.ndarray:
                 _insertion(values, order, low, high)
                 break
             at = _partition(values, order, low, high)
+            pivot = values[at]
             depth -= 1
+            put_by[waiting, 2] = depth
             if at - low < high - at:
-                put_by[waiting] = (at + 1, high, depth)
-                high, bounds[waiting, 0], bounds[waiting, 1], most = at - 1, values[at], most, values[at]
+                put_by[waiting, 0], put_by[waiting, 1] = at + 1, high
+                bounds[waiting, 0], bounds[waiting, 1] = pivot, most
+                high, most = at - 1, pivot
             else:
-                put_by[waiting] = (low, at - 1, depth)
-                low, bounds[waiting, 0], bounds[waiting, 1], least = at + 1, least, values[at], values[at]
+                put_by[waiting, 0], put_by[waiting, 1] = low, at - 1
+                bounds[waiting, 0], bounds[waiting, 1] = least, pivot
+                low, least = at + 1, pivot
             waiting += 1
         if waiting == 0:
-            return order
+            break
         waiting -= 1
-        low, high, depth = put_by[waiting]
-        least, most = bounds[waiting]
+        low, high, depth = put_by[waiting, 0], put_by[waiting, 1], put_by[waiting, 2]
+        least, most = bounds[waiting, 0], bounds[waiting, 1]
 
 
 @numba.njit(cache=True, nogil=True)
