@@ -160,6 +160,24 @@ def test_costes_thresholds_are_those_of_a_plain_search(method, seed, scale):
         assert limits == pytest.approx(plain_costes(images[a], images[b], method, scale), rel=1e-5), (a, b)
 
 
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("Faster", (0.18823529411764706, 0.20934346444693153)),
+        ("Fast", (0.18823529411764794, 0.20934346444693222)),
+        ("Accurate", (0.1882352941176496, 0.20934346444693352)),
+    ],
+)
+def test_known_answer_of_cellprofiler(method, expected):
+    """What the searches of CellProfiler 4.2.8.1 itself find, to the last bit, in two images of 8 bits."""
+    y, x = np.mgrid[:60, :70]
+    base = ((y * 37 + x * 61 + x * y * 3) % 97 / 96.0) ** 4
+    first = 0.7 * base + 0.2 * ((y * 5 + x * 17) % 31 / 30.0)
+    second = 0.5 * base + 0.3 * ((y * 11 + x * 7) % 29 / 28.0)
+    images = {name: (np.rint(v * 255) / 255).astype(np.float32) for name, v in (("A", first), ("B", second))}
+    assert Shared(images, costes_method=method, scale=255).thresholds["A", "B"] == expected
+
+
 @pytest.mark.parametrize("method", ["Faster", "Fast", "Accurate"])
 @pytest.mark.parametrize("other", ["black", "flat", "same"])
 def test_images_without_a_line_of_their_own_have_thresholds_too(method, other):

@@ -163,6 +163,11 @@ def test_regrowth_step_after_step_is_repeated_dilation_with_ties():
         ({"subsampling": 0.02}, (47, 52), r"an image of \(47, 52\) is too small to be subsampled by 0.02"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(field, changed, shape, said):
+def test_what_is_no_setting_or_no_image_is_refused(field, changed, shape, said):
     with pytest.raises(ValueError, match=said):
         granularity.measure({"Cells": field[0]}, {"DNA": np.zeros(shape)}, **(SETTINGS | changed))
+
+
+def test_an_image_with_nan_is_refused(field):
+    with pytest.raises(ValueError, match="granularity of DNA: expected finite intensities, found NaN"):
+        granularity.measure({}, {"DNA": np.full((47, 52), np.nan)}, **SETTINGS)

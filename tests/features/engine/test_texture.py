@@ -8,6 +8,19 @@ import pytest
 from brightpaint.features.engine import texture
 from brightpaint.features.engine.objects import Objects
 
+# fmt: off
+DOWN_RIGHT = (
+    0.010804188015148139, 13461.253731343284, -0.24804489193474832, 5392.93651147249, 0.031203787931130537,
+    271.01492537313436, 8110.492314546631, 4.7298834078409, 6.655495533676772, 0.00011265806324313598,
+    5.0618472126197975, -0.7141581565994681, 0.999692161178219,
+)
+DOWN_LEFT = (
+    0.010358654488750278, 11838.208955223881, -0.09646241997723672, 5398.365114724889,
+    0.0017737077148481945, 269.820895522388, 9755.251503675667, 4.880627668588808, 6.696613257589661,
+    0.00016486902336788534, 4.597763870383964, -0.7080104383401581, 0.999675256386817,
+)
+# fmt: on
+
 
 def entropy(p: np.ndarray) -> float:
     p = p[p > 0]
@@ -103,6 +116,16 @@ def test_features_are_those_of_plain_loops(field, gray_levels):
         assert table(values, "DNA", scale, gray_levels) == pytest.approx(expected, rel=1e-9, abs=1e-7, nan_ok=True)
     assert np.isnan(values[f"Texture_Entropy_DNA_1_00_{gray_levels}"][7])  # the object without a pixel
     assert values[f"Texture_Correlation_DNA_3_02_{gray_levels}"][4] == 0  # of one pixel: no pair
+
+
+def test_known_answer_of_mahotas():
+    """What mahotas 1.4.18 says of a disk, as CellProfiler 4.2.8.1 asks it: distance 2, both diagonals."""
+    y, x = np.mgrid[:12, :14]
+    image = ((y * y * 7 + x * 13 + x * y * 5) % 64 / 63).astype(np.float32)
+    labels = ((y - 5) ** 2 + (x - 6) ** 2 <= 30).astype(np.int32)
+    values = table(texture.measure(Objects(labels, 1), {"DNA": image}, scales=[2]), "DNA", 2, 256)[:, :, 0]
+    assert values[1] == pytest.approx(DOWN_RIGHT, rel=1e-12)
+    assert values[3] == pytest.approx(DOWN_LEFT, rel=1e-12)
 
 
 def test_columns_are_in_the_order_of_cellprofilers_table(field):

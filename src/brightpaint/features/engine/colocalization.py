@@ -96,7 +96,8 @@ def measure(
     Raises
     ------
     ValueError
-        fewer than two channels, or an image of another shape than the labels
+        fewer than two channels, an image of another shape than the labels or not finite, an unknown method of Costes'
+        thresholds, or `shared` of other images or settings
     """
     if len(images) < 2:
         raise ValueError(f"colocalization: expected two channels and more, found {', '.join(images) or 'none'}")

@@ -59,14 +59,11 @@ class Sorted:
     @cached_property
     def falling(self) -> np.ndarray:
         """The pixels from the brightest to the darkest: (n,) float."""
-        return self.values[self.order]
+        return self.values.take(self.order)
 
     def ranks(self) -> np.ndarray:
         """Each pixel's place among the image's different values, from 0, the darkest: (n,) int64."""
-        rising = self.falling[::-1]
-        ranks = np.empty(self.values.size, np.int64)
-        ranks[self.order[::-1]] = np.cumsum(np.concatenate([[False], rising[1:] != rising[:-1]]))
-        return ranks
+        return _ranks(self.falling, self.order)
 
 
 def _line(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
@@ -92,8 +89,8 @@ class _Below:
         self.middles = np.array([np.mean(image, dtype=float) for image in (self.first, self.second)])
         # What is walked through lies in the order of the walk: an image, and the other at the same pixels.
         self.ordered = [
-            (first.falling, self.second[first.order]),
-            (second.falling, self.first[second.order]),
+            (first.falling, self.second.take(first.order)),
+            (second.falling, self.first.take(second.order)),
         ]
         self.places = [0, 0]  # how many pixels of each order are at its threshold or above
         self.kinds = (self.first.dtype.type, self.second.dtype.type)
@@ -131,7 +128,7 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
     if x.size == 2:
         return float(np.sign(x[1] - x[0]) * np.sign(y[1] - y[0]))
     x, y = x.astype(float) - np.mean(x, dtype=float), y.astype(float) - np.mean(y, dtype=float)
-    return float(np.dot(x / np.linalg.norm(x), y / np.linalg.norm(y)))
+    return float(np.sum(x / np.sqrt(np.sum(x * x)) * (y / np.sqrt(np.sum(y * y)))))  # no BLAS: it adds by its threads
 
 
 def _bisected(below: _Below, slope: float, intercept: float, scale: int) -> float:
@@ -173,6 +170,17 @@ def _stepped(below: _Below, slope: float, intercept: float, scale: int, fast: bo
         wide = next((many for limit, many in STEPS if correlation > limit), 1) if fast and threshold >= step * 10 else 1
         threshold -= step * wide
     return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _ranks(falling, order):
+    ranks = np.empty(order.size, np.int64)
+    rank = 0
+    for place in range(order.size - 1, -1, -1):
+        if place + 1 < order.size and falling[place] != falling[place + 1]:
+            rank += 1
+        ranks[order[place]] = rank
+    return ranks
 
 
 @numba.njit(cache=True, nogil=True)

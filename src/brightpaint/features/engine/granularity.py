@@ -53,7 +53,7 @@ def measure(
     Raises
     ------
     ValueError
-        an image that is not of the labels' shape, or too small for its subsampling; settings out of range
+        an image that is not of the labels' shape, not finite, or too small for its subsampling; settings out of range
     """
     if not (0 < subsampling <= 1 and 0 < background_subsampling <= 1 and radius >= 1 and spectrum >= 1):
         raise ValueError(
@@ -67,6 +67,8 @@ def measure(
                 raise ValueError(
                     f"granularity of {channel}: expected an image of {objects.labels.shape} as {name}, found {image.shape}"
                 )
+        if not np.isfinite(image).all():
+            raise ValueError(f"granularity of {channel}: expected finite intensities, found NaN or infinity")
         if min(image.shape) * subsampling <= 1:
             raise ValueError(
                 f"granularity of {channel}: an image of {image.shape} is too small to be subsampled by {subsampling}"
@@ -86,7 +88,8 @@ def _channel(sets, image, subsampling, background_subsampling, radius, spectrum)
     pixels = _without_background(pixels, mask, shape, background_subsampling, radius)
 
     means = {
-        name: _means(image.astype(np.float64).ravel(), objects.pixels, objects.starts) for name, objects in sets.items()
+        name: _means(image.astype(np.float64, order="C").ravel(), objects.pixels, objects.starts)
+        for name, objects in sets.items()
     }
     starts = {name: np.maximum(mean, EPSILON) for name, mean in means.items()}
     mean = rounding.mean(pixels[mask])  # in the precision of the image, as CellProfiler takes it
@@ -136,7 +139,7 @@ def _places(shape, subsampling):
 
 def _sampled(image, mask, rows, columns):
     """Return an image at the given rows and columns, in its precision, and where its mask is known there."""
-    pixels = _interpolated(image.astype(np.float64), rows, columns).astype(image.dtype)
+    pixels = _interpolated(image.astype(np.float64, order="C"), rows, columns).astype(image.dtype)
     if mask.all():
         height, width = mask.shape
         return pixels, np.logical_and.outer(rows <= height - 1, columns <= width - 1)
