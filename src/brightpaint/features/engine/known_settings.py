@@ -165,7 +165,7 @@ MODULES = {
     "MeasureObjectSizeShape": Known("3", (
         ("Select object sets to measure", Taken("objects", names)),
         ("Calculate the Zernike features?", Taken("zernike", yes)),
-        ("Calculate the advanced features?", Only("No")),
+        ("Calculate the advanced features?", Taken("advanced", yes)),
     )),
     "MeasureObjectIntensity": Known("4", (
         ("Select images to measure", Taken("images", names)),

@@ -154,7 +154,7 @@ def _relate(settings: dict, field: Field) -> None:
 
 def _shape(settings: dict, field: Field) -> None:
     for name in settings["objects"]:
-        field.tables[name] |= shape.measure(field.objects[name], zernike=settings["zernike"])
+        field.tables[name] |= shape.measure(field.objects[name], **_some(settings, "zernike", "advanced"))
 
 
 def _intensity(settings: dict, field: Field) -> None:
