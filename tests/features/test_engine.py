@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,14 +12,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import yaml
 from perturbed_settings import cases, with_line
 
 from brightpaint import store
-from brightpaint.features import cellprofiler, cells_part, pipeline
+from brightpaint.features import cellprofiler as runner
+from brightpaint.features import cells_part, pipeline
 from brightpaint.features.engine import __main__ as engine
 from brightpaint.features.engine import known_settings, one_field, pipeline_steps
 from brightpaint.features.engine.measured_part import measure
-from conftest import ROOT
+from conftest import ROOT, copy_of, planned, snakemake, write_study
 from features_fixture import blobs, read, rows_of, write_images
 
 FULL, SLIM = (ROOT / "resources" / "cellprofiler" / f"{name}.cppipe" for name in ("full", "slim"))
@@ -94,7 +97,7 @@ def test_fields_abreast_and_parts_of_one_field_give_the_same_bytes(part, tmp_pat
     engine.main(["--pipeline", str(SLIM), "--images", str(part / "images"), "--tables", str(abreast), "--threads", "3"])
     for path in sorted(path for path in (part / "tables").rglob("*") if path.is_file()):
         assert (abreast / path.relative_to(part / "tables")).read_bytes() == path.read_bytes(), path.name
-    lines = {name: (part / "tables" / f"{name}.csv").read_text().splitlines() for name in cellprofiler.TABLES[1:]}
+    lines = {name: (part / "tables" / f"{name}.csv").read_text().splitlines() for name in runner.TABLES[1:]}
     load_data = (part / "images" / "load_data.csv").read_text().splitlines()
     for number in (1, 2, 3):
         (alone := tmp_path / f"images{number}").mkdir()
@@ -206,15 +209,15 @@ def test_a_pipeline_that_the_engine_does_not_know_whole_is_refused_before_images
 
 def test_tables_that_were_cut_short_are_refused_without_a_word_of_cellprofiler(part, tmp_path):
     tables = tmp_path / "tables"
-    rows = cellprofiler.read_csv(part / "images" / "load_data.csv")
+    rows = runner.read_csv(part / "images" / "load_data.csv")
     (tables / "labels").mkdir(parents=True)
     for path in (path for path in (part / "tables").rglob("*") if path.is_file()):
         (tables / path.relative_to(part / "tables")).write_bytes(path.read_bytes())
-    cellprofiler.check_tables(tables, rows, part / "images", [])
+    runner.check_tables(tables, rows, part / "images", [])
     lines = (tables / "Cells.csv").read_text().splitlines()
     (tables / "Cells.csv").write_text("\n".join(lines[:-1]) + "\n")
     with pytest.raises(ValueError, match="Cells.csv has .* whole or cut rows, expected") as caught:
-        cellprofiler.check_tables(tables, rows, part / "images", [])
+        runner.check_tables(tables, rows, part / "images", [])
     assert "last lines" not in str(caught.value) and "rerun this rule" in str(caught.value)
 
 
@@ -233,8 +236,20 @@ def test_every_module_whose_settings_are_known_is_done_by_something():
 
 # --- settings, and the workflow ---
 
-# Of settings that are honoured, those whose change this field cannot show: {words of the setting: why}.
-UNSHOWN = {}
+# Of settings that are honoured, those whose change this field cannot show: {(module, setting): why}.
+UNSHOWN = {
+    ("ImageMath", "Set values less than 0 equal to 0?"): "no object has a pixel below its image's first percentile",
+    ("ImageMath", "Set values greater than 1 equal to 1?"): "intensities are of 0 to 1, and so are their differences",
+    ("ImageMath", "Replace invalid values with 0?"): "there is none",
+    ("IdentifyPrimaryObjects", "Speed up by using lower-resolution image to find local maxima?"): "of more than 10 px",
+    (
+        "IdentifyPrimaryObjects",
+        "Automatically calculate minimum allowed distance between local maxima?",
+    ): "6.7 px, not 7",
+    ("IdentifySecondaryObjects", "Fill holes in identified objects?"): "no cell has a hole",
+    ("IdentifySecondaryObjects", "Threshold smoothing scale"): "a tenth of a pixel smooths nothing",
+    ("MeasureColocalization", "Method for Costes thresholding"): "the searches end at the same counts",
+}
 MEASURED = ("MeasureTexture", "MeasureGranularity", "MeasureColocalization")
 
 
@@ -250,6 +265,7 @@ def busy() -> dict[str, np.ndarray]:
         (70, 60, 11),
         (84, 80, 10),
         (50, 95, 9),
+        (44, 50, 3.5),
     ]:
         distance = np.hypot(rows - row, columns - column)
         for n, plane in enumerate(planes):
@@ -280,7 +296,7 @@ def around(text: str, number: int) -> tuple[str, int]:
 
 def test_a_setting_that_is_taken_changes_what_is_measured():
     """Each setting of the full pipeline is changed by itself; the numbers of the objects follow."""
-    images, silent, shown = busy(), set(), 0
+    images, silent, shown = busy(), set(), set()
     text = pipeline.adapt(FULL, STAINS, 1.0)
     plain = {}
     for number, line, value in cases(text):
@@ -295,7 +311,66 @@ def test_a_setting_that_is_taken_changes_what_is_measured():
         if own not in plain:
             plain[own] = numbers_of(own, images)
         block = pipeline.blocks(text)[number]
-        silent |= {(block.partition(":")[0], pipeline.settings(block)[line - 1][0])} if found == plain[own] else set()
-        shown += found != plain[own]
-    assert silent == UNSHOWN.keys()
-    assert shown > 30
+        key = (block.partition(":")[0], pipeline.settings(block)[line - 1][0])
+        (silent if found == plain[own] else shown).add(key)
+    assert silent - shown == UNSHOWN.keys()
+    assert len(shown) > 30
+
+
+def dry_run(folder: Path, changes: dict, *arguments: str) -> tuple[int, str]:
+    write_study(folder, {"source": {"layout": "simulated"}, "cellprofiler": {**FAST, **changes}})
+    done = snakemake(folder, "-n", "--quiet", "rules", *arguments, check=False)
+    return done.returncode, done.stdout
+
+
+def test_the_engine_is_planned_in_cellprofilers_place(tmp_path):
+    code, said = dry_run(tmp_path, {})
+    assert code == 0 and planned(said)["engine"] == 3 and "cellprofiler" not in planned(said)
+
+
+def test_a_pipeline_that_the_engine_cannot_honour_is_refused_at_planning(tmp_path):
+    write_study(tmp_path)
+    text = (tmp_path / "quick.cppipe").read_text().replace("Regularization factor:0.05", "Regularization factor:none")
+    (tmp_path / "own.cppipe").write_text(text)
+    code, said = dry_run(tmp_path, {"pipeline": "own.cppipe"})
+    refused = (
+        r"cellprofiler.pipeline: own.cppipe: module \d+, IdentifySecondaryObjects: 'Regularization factor' is 'none'"
+    )
+    assert code and re.search(refused, said)
+    assert dry_run(tmp_path, {"pipeline": "own.cppipe", "engine": "cellprofiler"})[0] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.cellprofiler
+def test_a_study_whose_engine_is_changed_measures_every_arm_anew(finished_study, tmp_path):
+    folder = copy_of(finished_study, tmp_path / "study")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert "Nothing to be done" in snakemake(folder, "-n").stdout
+    config["cellprofiler"]["engine"] = "fast"
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    jobs = planned(snakemake(folder, "-n", "--quiet", "rules").stdout)
+    cells = len(list((folder / "results" / "cells").glob("*/*.parquet")))
+    assert jobs["engine"] == jobs["cells"] == cells > 1 and not {"cellprofiler", "train", "sample", "prepare"} & set(
+        jobs
+    )
+
+
+@pytest.mark.long
+@pytest.mark.cellprofiler
+def test_every_column_is_cellprofilers_on_the_same_part(tmp_path, cellprofiler, monkeypatch):
+    """The full pipeline on drawn cells, noise and a black field, by both, column by column; docs/agreement.md has real ones."""
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    import agreement
+
+    noise = np.random.default_rng(0).normal(0, 1, (1, len(STAINS), 88, 88))
+    images = write_images(tmp_path / "images", np.concatenate([fields(), noise]), STAINS)
+    runner.measure(cellprofiler, FULL, images, tmp_path / "theirs")
+    measure(FULL, images, tmp_path / "own")
+    objects, columns = agreement.compare(images, tmp_path / "theirs", tmp_path / "own")
+    assert all(row["all pixels equal"] for row in objects) and sum(row["nuclei"] for row in objects) > 6
+    apart = {f"{one['objects']}_{one['column']}": one["apart"] for one in columns}
+    assert len(apart) > 1500
+    far = {name: values.max() for name, values in apart.items() if (values > 1e-5).any()}
+    known = re.compile(r"Zernike|Texture_Correlation")  # an enclosing circle that is not unique; 0 / 0
+    assert not [name for name in far if not known.search(name)], far
+    assert np.mean(np.concatenate(list(apart.values())) <= 1e-6) > 0.99
