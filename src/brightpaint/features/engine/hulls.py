@@ -32,7 +32,10 @@ def enclosing_circles(hulls: Hulls) -> tuple[np.ndarray, np.ndarray]:
     """Return the centres (count, 2) and radii (count,) of the least circles around pixels' centres, in pixels.
 
     Chrystal 1884, "On the problem to construct the minimum circle enclosing n given points in a plane", in centrosome's
-    steps. A pixel's circle has radius 0; NaN and 0 for an object without a pixel.
+    steps. A pixel's circle has radius 0; NaN and 0 for an object without a pixel. Where four corners and more lie on the
+    circle, as of drawn shapes, the last bit is that of the three that are chosen. CellProfiler's choice then turns on
+    NumPy's arccos, whose last bit depends on an angle's place in its array: of 27 drawn nuclei one, of 1437 real objects
+    none has another circle so. Its Zernike features then differ by a corner pixel or two that count or do not.
     """
     return _circles(hulls.corners, hulls.starts)
 
