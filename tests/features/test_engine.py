@@ -241,6 +241,7 @@ UNSHOWN = {
     ("ImageMath", "Set values less than 0 equal to 0?"): "no object has a pixel below its image's first percentile",
     ("ImageMath", "Set values greater than 1 equal to 1?"): "intensities are of 0 to 1, and so are their differences",
     ("ImageMath", "Replace invalid values with 0?"): "there is none",
+    ("ImageMath", "Name the output image"): "what reads it by the old name is refused; here it is left out",
     ("IdentifyPrimaryObjects", "Speed up by using lower-resolution image to find local maxima?"): "of more than 10 px",
     (
         "IdentifyPrimaryObjects",
@@ -265,7 +266,7 @@ def busy() -> dict[str, np.ndarray]:
         (70, 60, 11),
         (84, 80, 10),
         (50, 95, 9),
-        (44, 50, 3.5),
+        (44, 50, 2.6),
     ]:
         distance = np.hypot(rows - row, columns - column)
         for n, plane in enumerate(planes):
