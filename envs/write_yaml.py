@@ -51,5 +51,6 @@ def write(name: str, lists: list[str], python: str, conda: list[str], after: tup
 if __name__ == "__main__":
     write("brightpaint", ["brightpaint"], "3.11", [])
     write("formats", ["brightpaint", "formats"], "3.11", [])
+    write("engine", ["brightpaint", "engine"], "3.11", [])
     write("cellpose", ["cellpose"], "3.11", [])
     write("cellprofiler", ["cellprofiler-py39"], "3.9", COMPILERS, AFTER)

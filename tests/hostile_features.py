@@ -13,6 +13,7 @@ from test_select import medians
 
 from brightpaint import store
 from brightpaint.features import cellprofiler, cells_part
+from brightpaint.features.engine import __main__ as engine
 from brightpaint.profiles import active, lookup, profile, select
 from brightpaint.report.figures import loss
 from brightpaint.scores.images import score_images
@@ -48,6 +49,29 @@ def own(what: str, change, *words: str) -> Case:
                                    "--tables", out], [out]  # fmt: skip
 
     return Case("CellProfiler", what, prepared, ("own.cppipe", *words, "Mend it in CellProfiler"))
+
+
+def by_engine(what: str, change, *words: str, spoil=lambda images: None) -> Case:
+    """A case of the fast engine: `change(text)` of the slim pipeline, or the exported part is spoilt before it runs."""
+
+    def prepared(folder):
+        images = write_images(folder / "images", np.zeros((2, 5, 16, 16)))
+        spoil(images)
+        path, out = folder / "own.cppipe", folder / "out" / "tables"
+        path.write_text(change(SLIM.read_text()))
+        return engine.main, ["--pipeline", path, "--images", images, "--tables", out], [out]
+
+    return Case("fast engine", what, prepared, words)
+
+
+def mixed_engines(folder):
+    """Profile a plate of the fast engine's beside a real one of CellProfiler's."""
+    frame = medians(n=2)
+    for name, who in (("real", "cellprofiler"), ("painted", "fast")):
+        store.write_measured(frame, folder / f"{name}.parquet", who)
+    out = [folder / "wells.parquet", folder / "perturbations.parquet"]
+    words = ["--space", "cellprofiler", "--tables", folder / "painted.parquet", "--reference", folder / "real.parquet"]
+    return profile.main, [*words, "--wells", out[0], "--perturbations", out[1]], out
 
 
 def load_data(change):
@@ -88,6 +112,16 @@ RUNS = [
              spoil=load_data(lambda data: data.replace(b"A01", b"\xff\xfe"))),
     measured("an exported part with a row cut short", "", "load_data.csv: row 2 has", "delete it and rerun",
              spoil=load_data(lambda data: data[:-30])),
+    by_engine("a module that it does not know", lambda text: text.replace("MeasureGranularity:[", "MeasureImageQuality:["),
+              "own.cppipe: module 16, MeasureImageQuality", "the fast engine does not know it", "set cellprofiler.engine to cell"),
+    by_engine("a setting that it does not honour", lambda text: text.replace("strategy:Global", "strategy:Adaptive", 1),
+              "own.cppipe: module 9, IdentifyPrimaryObjects", "'Threshold strategy' is 'Adaptive'", "knows 'Global' alone",
+              "set cellprofiler.engine to cellprofiler"),
+    by_engine("an image cut short", str, "well A02, site 1, tile 1, channel RNA", "truncated", "rerun export",
+              spoil=lambda images: shorten(images / "A02_s1_t1_RNA.tif")),
+    Case("fast engine", "cells that CellProfiler measured beside its own", mixed_engines,
+         ("painted.parquet was measured by the fast engine", "real.parquet was measured by CellProfiler",
+          "cellprofiler.engine", "snakemake --forcerun cells")),
 ]  # fmt: skip
 
 

@@ -53,28 +53,31 @@ def brought_by(requirements: list[str]) -> set[str]:
 @MADE_BY_MAKE
 def test_what_runs_what_writes_other_formats_and_what_tests_stand_in_lists_of_their_own_without_a_package_too_many():
     runs = brought_by(PROJECT["dependencies"])
-    formats, tests = (brought_by(PROJECT["optional-dependencies"][extra]) for extra in ("formats", "test"))
+    extras = ("formats", "engine", "test")
+    formats, engine, tests = (brought_by(PROJECT["optional-dependencies"][extra]) for extra in extras)
     assert listed_names(ENVS / "brightpaint.txt") == runs - UNPINNED
     assert listed_names(ENVS / "formats.txt") == formats - runs
-    assert listed_names(ENVS / "brightpaint-test.txt") == tests - runs - formats
+    assert listed_names(ENVS / "engine.txt") == engine - runs
+    assert listed_names(ENVS / "brightpaint-test.txt") == tests - runs - formats - engine
 
 
 @MADE_BY_MAKE
 def test_the_pins_are_installed_and_new_enough():
-    lists = ("brightpaint", "formats", "brightpaint-test")
+    lists = ("brightpaint", "formats", "engine", "brightpaint-test")
     pinned = pins([pin for name in lists for pin in (ENVS / f"{name}.txt").read_text().split()])
     found = {
         f"{plain(one.metadata['Name'])}=={one.version.split('+')[0]}" for one in importlib.metadata.distributions()
     }
     assert pinned <= found
     further = PROJECT["optional-dependencies"]
-    for text in PROJECT["dependencies"] + further["formats"] + further["test"]:
+    for text in PROJECT["dependencies"] + further["formats"] + further["engine"] + further["test"]:
         assert Requirement(text).specifier.contains(importlib.metadata.version(Requirement(text).name)), text
 
 
 @MADE_BY_MAKE
 def test_what_the_code_imports_is_declared():
-    named = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["formats"]
+    further = PROJECT["optional-dependencies"]
+    named = PROJECT["dependencies"] + further["formats"] + further["engine"]
     declared = {plain(Requirement(text).name) for text in named}
     imported = set()
     for path in (ENVS.parent / "src").rglob("*.py"):
@@ -97,6 +100,7 @@ def test_what_the_code_imports_is_declared():
     [
         ("brightpaint", ["brightpaint"]),
         ("formats", ["brightpaint", "formats"]),
+        ("engine", ["brightpaint", "engine"]),
         ("cellpose", ["cellpose"]),
         ("cellprofiler", ["cellprofiler-py39"]),
     ],
@@ -149,6 +153,7 @@ def test_the_container_is_built_from_the_same_lists_by_the_same_script():
     for name in {
         "brightpaint.txt",
         "formats.txt",
+        "engine.txt",
         "cellprofiler-py39.txt",
         "cellprofiler-py310.txt",
         "cellprofiler-build.txt",
@@ -162,12 +167,15 @@ def test_the_container_is_built_from_the_same_lists_by_the_same_script():
 
 @pytest.mark.parametrize(
     ("step", "lists"),
-    [("main", ["brightpaint", "formats", "brightpaint-test"]), ("runtime", ["brightpaint", "formats"])],
+    [
+        ("main", ["brightpaint", "formats", "engine", "brightpaint-test"]),
+        ("runtime", ["brightpaint", "formats", "engine"]),
+    ],
 )
 def test_a_whole_environment_is_not_built_again_and_one_with_another_list_is(tmp_path, step, lists):
     """The stamp holds every list that was installed; pip stands in, so that nothing is."""
     (tmp_path / "envs").mkdir()
-    for name in ("build.sh", "brightpaint.txt", "formats.txt", "brightpaint-test.txt"):
+    for name in ("build.sh", "brightpaint.txt", "formats.txt", "engine.txt", "brightpaint-test.txt"):
         (tmp_path / "envs" / name).write_text((ENVS / name).read_text())
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)

@@ -130,6 +130,98 @@ def test_a_rule_its_module_its_log_and_its_test_bear_one_word(rule):
     assert list((ROOT / "tests").rglob(f"test_{rule}.py")), f"no tests/**/test_{rule}.py"
 
 
+# --- compiled code: a cached machine code must not outlive what it was made of, nor depend on who runs it ---
+
+COMPILED = "numba.njit(cache=True, nogil=True)"
+ALLOWED = {COMPILED, "numba.njit(cache=True, nogil=True, error_model='numpy')"}  # 0 / 0 is NaN, not an error
+
+
+def compiled_faults(source: str) -> list[str]:
+    """Return what is wrong with the compiled functions of a module.
+
+    Numba keeps machine code until the function's own file changes: a name of another module would be stale in silence.
+    `fastmath` and `parallel` make sums depend on the machine, and code that is not kept is compiled in every job.
+    """
+    tree = ast.parse(source)
+    foreign = {
+        (alias.asname or alias.name).split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+        if (getattr(node, "module", None) or alias.name).startswith("brightpaint")
+    }
+    for node in [
+        node for node in tree.body if isinstance(node, ast.Assign)
+    ]:  # other names for what is another module's
+        if {part.id for part in ast.walk(node.value) if isinstance(part, ast.Name)} & foreign:
+            foreign |= {part.id for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+    found = []
+    for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]:
+        decorators = [ast.unparse(decorator) for decorator in function.decorator_list]
+        if not any(re.search(r"\b(numba|[a-z]*jit|vectorize|guvectorize|stencil)\b", text) for text in decorators):
+            continue
+        if len(decorators) > 1 or decorators[0] not in ALLOWED:
+            found.append(f"{function.name} is @{decorators[0]}, expected @{COMPILED}")
+        names = {node.id for part in function.body for node in ast.walk(part) if isinstance(node, ast.Name)}
+        found += [f"{function.name} takes {name} from another module" for name in sorted(names & foreign)]
+    return found
+
+
+def test_compiled_functions_are_kept_whole_and_give_the_same_on_every_machine():
+    engine = [path for path in sorted((SRC / "features" / "engine").glob("*.py"))]
+    sources = {path.name: path.read_text() for path in engine}
+    assert {name: faults for name, source in sources.items() if (faults := compiled_faults(source))} == {}
+    assert sum(source.count("@numba.njit(cache=True") for source in sources.values()) > 20
+    others = {path.name for path in MODULES.values() if path not in engine and "numba" in path.read_text()}
+    assert others <= {"checks.py"}, "compiled code lies in features/engine, where this looks"
+
+
+def test_the_check_of_compiled_functions_can_fail():
+    module = """
+import numba
+from numba import njit
+from brightpaint.features.engine.objects import _boxes, SIZE
+from brightpaint.features.engine import holes as others
+
+@numba.njit(cache=True, nogil=True)
+def calls(x):
+    return _boxes(x) + others.filled(x)
+
+@numba.njit(cache=True, nogil=True)
+def reads(x):
+    return x * SIZE
+
+TWICE = 2 * SIZE
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def renames(x):
+    return x / TWICE
+
+@numba.njit(nogil=True)
+def forgets(x):
+    return x
+
+@njit(cache=True, nogil=True, parallel=True)
+def races(x):
+    return x
+
+@numba.njit(cache=True, nogil=True)
+def good(x):
+    return calls(x)
+
+def plain(x):
+    return others.filled(x)
+"""
+    assert compiled_faults(module) == [
+        "calls takes _boxes from another module",
+        "calls takes others from another module",
+        "reads takes SIZE from another module",
+        "renames takes TWICE from another module",
+        f"forgets is @numba.njit(nogil=True), expected @{COMPILED}",
+        f"races is @njit(cache=True, nogil=True, parallel=True), expected @{COMPILED}",
+    ]
+
+
 # --- names of kinds and spaces: only their registries and their own modules know them ---
 
 

@@ -415,3 +415,21 @@ def test_further_samples_and_the_points_of_a_sweep_are_counted(tmp_path):
     swept = costs_in(tmp_path / "swept", {"sweep": {"fields": 4, "points": points}})
     one = plain / (3 * 16)  # three steps, 8 fields of each of two plates
     assert swept.flop["sample"] - plain == pytest.approx(4 * (6 + 5) * one)
+
+
+def test_the_fast_engine_costs_its_own_rate_and_needs_neither_cellprofiler_nor_java(tmp_path, monkeypatch):
+    slow, fast = (
+        costs_in(tmp_path / name, {"cellprofiler": {"pipeline": "full", "parts": 1, "engine": name}})
+        for name in ("cellprofiler", "fast")
+    )
+    assert fast.cpu_s["engine"] > 0 and "cellprofiler" not in fast.cpu_s and "engine" not in slow.cpu_s
+    assert fast.cpu_s["engine"] < slow.cpu_s["cellprofiler"] / 5
+    assert fast.kept == slow.kept and fast.between == slow.between
+    study = study_in(tmp_path / "study", {"cellprofiler": {"parts": 1, "engine": "fast"}})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    found = {check.what: check for check in checks.checks(study, 1e6, tmp_path / "study")}
+    assert found["the fast engine"].there and not {"CellProfiler", "Java"} & set(found)
+    monkeypatch.setattr(checks.importlib.util, "find_spec", lambda name: None)
+    (missing,) = checks.measuring({"engine": "fast"})
+    assert not missing.there and "make environments" in missing.said

@@ -39,6 +39,7 @@ def write_crops(path) -> None:
 def write_folder(path) -> None:
     with store.atomic_folder(path) as folder:
         store.write_raw(folder / "images" / "raw.tif", IMAGE)
+        store.write_part_engine(folder, "fast")
         store.write_ome(folder / "ome.tif", IMAGE, "DNA", pixel_um=1.0, identifier="urn:uuid:0")
 
 
@@ -51,6 +52,7 @@ def write_plate_zarr(path) -> None:
 WRITERS = {
     "t.parquet": lambda path: store.write_table(FRAME, path),
     "t.tsv": lambda path: store.write_table(FRAME, path),
+    "measured.parquet": lambda path: store.write_measured(FRAME, path, "fast"),
     "rows.parquet": lambda path: store.write_rows(FRAME.to_dict("records"), path),
     "rows.tsv": lambda path: store.write_rows(FRAME.to_dict("records"), path, columns=list(FRAME)),
     "groups.parquet": lambda path: store.write_groups([pa.table({"a": [1]})], path, pa.schema([("a", pa.int64())])),
@@ -96,7 +98,7 @@ def test_data_reach_the_disk_before_their_name_and_the_name_before_the_end(tmp_p
     WRITERS[name](path)
     temporary, before, after = renaming(calls, path)
     inside = [str(below.relative_to(path)) for below in path.rglob("*")] if path.is_dir() else []
-    assert len(inside) == {"folder": 3, "plate.zarr": 17}.get(name, 0)
+    assert len(inside) == {"folder": 4, "plate.zarr": 17}.get(name, 0)
     assert {temporary, *(os.path.join(temporary, below) for below in inside)} <= set(before)
     assert str(path.parent) in after
 
@@ -104,7 +106,7 @@ def test_data_reach_the_disk_before_their_name_and_the_name_before_the_end(tmp_p
 def test_every_writer_of_the_store_was_tried():
     tried = {node.attr for node in ast.walk(ast.parse(Path(__file__).read_text())) if isinstance(node, ast.Attribute)}
     writers = {name for name in dir(store) if name.startswith("write_") or name.endswith("Writer")}
-    assert len(writers) == 12 and writers <= tried
+    assert len(writers) == 14 and writers <= tried
 
 
 def test_nothing_is_renamed_beside_these_ways():

@@ -78,6 +78,38 @@ rule cellprofiler:
         " --images {input.tiffs:q} --labels {input.labels:q} --tables {output:q} 2> {log:q}"
 
 
+rule engine:
+    """Segment and measure nuclei, cells and cytoplasm by brightpaint's own engine, in CellProfiler's place."""
+    input:
+        tiffs="<results>/parts/tiffs/{arm}/{plate}/{part}",
+        pipeline=pipeline_file(),
+        labels="<results>/parts/labels/{arm}/{plate}/{part}" if segmented() else [],
+    output:
+        temp(directory("<results>/parts/cellprofiler/{arm}/{plate}/{part}")),
+    log:
+        "<logs>/engine/{arm}/{plate}/{part}.log",
+    benchmark:
+        "<benchmarks>/engine/{arm}/{plate}/{part}.tsv"
+    conda:
+        "../../envs/engine.yaml"
+    resources:
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(120),
+    shell:
+        "python -m brightpaint.features.engine --pipeline {input.pipeline:q} --images {input.tiffs:q}"
+        " --labels {input.labels:q} --tables {output:q} --threads {threads} 2> {log:q}"
+
+
+# Both make the same; one of them is in a study, of every arm alike.
+if fast():
+
+    ruleorder: engine > cellprofiler
+
+else:
+
+    ruleorder: cellprofiler > engine
+
+
 rule cells_part:
     """Join CellProfiler's nuclei, cells and cytoplasm of one part: one row a cell, and label images."""
     input:
@@ -90,6 +122,8 @@ rule cells_part:
         "<logs>/cells_part/{arm}/{plate}/{part}.log",
     conda:
         "../../envs/brightpaint.yaml"
+    params:
+        **engine_record(),
     shell:
         "python -m brightpaint.features.cells_part --tables {input.tables:q} --rows {input.rows:q}"
         " --cells {output.cells:q} --masks {output.masks:q} 2> {log:q}"
@@ -109,6 +143,8 @@ rule cells:
         "../../envs/brightpaint.yaml"
     resources:
         mem_mb=by_attempt(8000),
+    params:
+        **engine_record(),
     shell:
         "python -m brightpaint.features.cells --parts {input.cells:q} --cells {output.cells:q}"
         " --part-masks {input.masks:q} --masks {output.masks:q} 2> {log:q}"

@@ -157,13 +157,15 @@ def run_cellprofiler(
 
 
 def failure(what: str, images: Path, image: int, last: deque | list[str]) -> ValueError:
-    """Return the error of a failed run: what, at which field, CellProfiler's last lines, and what to do."""
+    """Return the error of a failed run: what, at which field, CellProfiler's last lines if it ran, and what to do."""
     rows = read_csv(images / "load_data.csv")
     place = (
         f" at or after {describe(rows[image - 1])}"
         if 0 < image <= len(rows)
         else f" before the first of {len(rows)} fields"
     )
+    if not last:
+        return ValueError(f"{what}{place}, in {images}; rerun this rule, and see that the disk is not full")
     lines = "\n".join(f"  | {line}" for line in last)
     return ValueError(
         f"{what}{place}, in {images}. CellProfiler's last lines:\n{lines}\n"

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 def gather(parts: list[Path], path: Path) -> None:
     """Join the parts of a plate, in their order, a well at a time: a plate never lies whole in memory."""
+    store.one_engine(parts)
     schemas = {part: store.read_schema(part) for part in parts}
     measured = [part for part in parts if any(name.startswith(COMPARTMENTS) for name in schemas[part].names)]
     schema = schemas[(measured or parts)[0]]

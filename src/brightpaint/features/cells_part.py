@@ -190,7 +190,9 @@ def write_part(folder: Path, rows_path: Path, path: Path, masks_path: Path | Non
     """Write the single cells of a part, one row group a well, and its label images."""
     keys, tables = read_tables(folder)
     frame = cells_of_part(keys, tables, store.read_fields(rows_path))
-    schema = pa.Schema.from_pandas(frame, preserve_index=False).remove_metadata()
+    schema = pa.Schema.from_pandas(frame, preserve_index=False).with_metadata(
+        store.engine_record(store.engine_of(folder))
+    )
     store.write_groups(by_well(frame, schema), path, schema)
     if masks_path:
         label_images.write_part(folder, read_load_data(folder), keys, tables, masks_path)

@@ -55,12 +55,13 @@ def write_part(
     folder: Path, load_data: pd.DataFrame, keys: pd.DataFrame, tables: dict[str, pd.DataFrame], path: Path
 ) -> None:
     """Write the label images of a part; a part without fields holds none."""
+    engine = store.engine_of(folder)
     if load_data.empty:
-        store.write_masks(path, load_data, [], LABELLED, NO_FIELD)
+        store.write_masks(path, load_data, [], LABELLED, NO_FIELD, engine)
         return
     first = next(column for column in load_data.columns if column.startswith("FileName_Orig"))
     shape = store.read_raw(folder / label_file(load_data[first].iloc[0], LABELLED[0])).shape
-    store.write_masks(path, load_data, labels_of_part(folder, load_data, keys, tables), LABELLED, shape)
+    store.write_masks(path, load_data, labels_of_part(folder, load_data, keys, tables), LABELLED, shape, engine)
 
 
 def gather(parts: list[Path], path: Path) -> None:
@@ -81,4 +82,6 @@ def gather(parts: list[Path], path: Path) -> None:
                 for row in range(len(masks)):
                     yield np.stack([masks.read(row, name) for name in LABELLED])
 
-    store.write_masks(path, pd.concat(fields), images(), LABELLED, next(iter(shapes), NO_FIELD))
+    store.write_masks(
+        path, pd.concat(fields), images(), LABELLED, next(iter(shapes), NO_FIELD), store.one_engine(parts)
+    )

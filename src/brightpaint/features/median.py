@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> None:
     log.info("%d fields, %d of them without cells", len(frame), len(empty))
     for _, row in empty.iterrows():
         log.info("no cells: %s", store.describe_field(row))
-    store.write_table(frame, args.medians)
+    store.write_measured(frame, args.medians, store.engine_of(args.cells))
 
 
 if __name__ == "__main__":

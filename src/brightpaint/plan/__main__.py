@@ -25,7 +25,11 @@ from brightpaint.study.study import Study
 
 ROOT = Path(__file__).parents[3]
 LEAST_MINUTES = 30  # of a part: starts and polls of the cluster stay under 5% of it (docs/performance.md)
-PARTED = {"sample": "sample", "cellprofiler": "cellprofiler"}  # rule: config section that says its parts
+PARTED = {
+    "sample": "sample",
+    "cellprofiler": "cellprofiler",
+    "engine": "cellprofiler",
+}  # rule: config section that says its parts
 
 
 def planned_jobs(output: str) -> dict[str, int]:

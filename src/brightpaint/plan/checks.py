@@ -17,6 +17,7 @@ from brightpaint.features.cellpose import find_python
 from brightpaint.features.cellprofiler import find_command
 from brightpaint.plates import own_table
 from brightpaint.plates.tiles import check_size
+from brightpaint.study.cell_engines import FAST
 from brightpaint.study.study import Study
 
 REMEMBERED_S = 200  # the plugin looks after 180 s at the latest
@@ -34,7 +35,7 @@ def checks(study: Study, peak_bytes: float, root: Path = Path(".")) -> list[Chec
     """Return every check that the study's settings call for."""
     found = []
     if study.profiled("real"):
-        found += [cellprofiler(study.config["cellprofiler"]["command"]), java()]
+        found += measuring(study.config["cellprofiler"])
         if study.config["cellprofiler"]["segmentation"] == "cellpose":
             found.append(cellpose())
     if any(study.kind_of(arm).gpu for arm in study.arms):
@@ -48,6 +49,15 @@ def checks(study: Study, peak_bytes: float, root: Path = Path(".")) -> list[Chec
         slurm(),
     ]
     return [check for check in found if check]
+
+
+def measuring(settings: dict) -> list[Check]:
+    """Check that what measures cells is there: CellProfiler and its Java, or what the fast engine is compiled by."""
+    if settings["engine"] != FAST:
+        return [cellprofiler(settings["command"]), java()]
+    there = importlib.util.find_spec("numba") is not None
+    missing = "no package numba: run `make environments`, or set cellprofiler.engine to cellprofiler"
+    return [Check("the fast engine", there, "numba" if there else missing)]
 
 
 def cellprofiler(command: str) -> Check:

@@ -15,6 +15,7 @@ from brightpaint.features import own_crops
 from brightpaint.plan.extent import Extent, extents
 from brightpaint.plan.limits import training_px
 from brightpaint.plan.painting import TRAINING_PASSES, classifier_flop, network_flop, read_rates, sampling_flop
+from brightpaint.study.cell_engines import FAST
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.object_stains import SHIPPED
 from brightpaint.study.planes import cropped_channels
@@ -176,12 +177,13 @@ def pipeline_name(study: Study) -> str:
 
 
 def _measured(found: Costs, study: Study, fields: float, rates: dict[str, float]) -> None:
-    """Add CellProfiler's work on the stains of one plate."""
+    """Add finding and measuring cells on the stains of one plate, by CellProfiler or the fast engine."""
     name, targets = pipeline_name(study), len(study.config["channels"]["target"])
     megapixels = fields * study.config["prepare"]["size_px"] ** 2 / 1e6
     share = stains_share(study)
     values = megapixels * rates["cells_per_megapixel"] * rates[f"columns_{name}"] * share
-    found.cpu_s["cellprofiler"] += rates[f"cellprofiler_{name}"] * megapixels * share
+    rule = "engine" if study.config["cellprofiler"]["engine"] == FAST else "cellprofiler"
+    found.cpu_s[rule] += rates[f"{rule}_{name}"] * megapixels * share
     if study.config["cellprofiler"]["segmentation"] == "cellpose":
         found.cpu_s["cellpose"] += rates["cellpose"] * megapixels
     found.kept += 8 * values  # float64

@@ -227,6 +227,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ValueError(
             "active: no real plate to find actives on: every study plate is tested; set active.plates: all"
         )
+    store.one_engine(args.medians)
     settings = args.settings
     unit = settings.get("unit", "perturbation")
     kept = read_selection(args.selection)

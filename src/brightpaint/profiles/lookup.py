@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
     profiles = store.read_table(args.profiles, required=["Metadata_Plate", "Metadata_perturbation"])
     plates = args.settings["plates"]
     found = pd.concat([lookup(profiles, plate, plates[plate]) for plate in sorted(plates)], ignore_index=True)
-    store.write_table(found, args.perturbations)
+    store.write_measured(found, args.perturbations, store.engine_of(args.profiles))
 
 
 if __name__ == "__main__":

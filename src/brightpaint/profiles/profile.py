@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--wells", type=Path, required=True)
     parser.add_argument("--perturbations", type=Path, required=True)
     args = parser.parse_args(argv)
-    space = SPACES[args.space]
+    space, engine = SPACES[args.space], store.one_engine([*args.tables, *args.reference])
     profiler = import_module(space.profiler)
     kept = read_selection(args.selection[0]) if args.selection else None
     plates, reference = ([profiler.read(path, space) for path in paths] for paths in (args.tables, args.reference))
@@ -43,8 +43,8 @@ def main(argv: list[str] | None = None) -> None:
         gaps = int(frame[numbers].isna().to_numpy().sum())
         empty = int((frame["Metadata_cells"] == 0).sum()) if "Metadata_cells" in frame else 0
         log.info("%d %s, %d without cells, %d numbers, %d values missing", len(frame), name, empty, len(numbers), gaps)
-    store.write_table(wells, args.wells)
-    store.write_table(perturbations, args.perturbations)
+    store.write_measured(wells, args.wells, engine)
+    store.write_measured(perturbations, args.perturbations, engine)
 
 
 if __name__ == "__main__":

@@ -153,6 +153,7 @@ def main(argv: list[str] | None = None) -> None:
         raise ValueError(
             "no real plate to select features on: every study plate is tested by a fold; set select.plates: all"
         )
+    store.one_engine(args.tables)
     space = SPACES[args.space]
     profiler = import_module(space.profiler)
     plates = [counted(profiler.read(path, space)) for path in args.tables]

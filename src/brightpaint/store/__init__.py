@@ -16,6 +16,11 @@ from brightpaint.store.crop_stacks import Crops as Crops
 from brightpaint.store.crop_stacks import CropWriter as CropWriter
 from brightpaint.store.crop_stacks import masks_of as masks_of
 from brightpaint.store.crop_stacks import open_crops as open_crops
+from brightpaint.store.engines import engine_of as engine_of
+from brightpaint.store.engines import engine_record as engine_record
+from brightpaint.store.engines import one_engine as one_engine
+from brightpaint.store.engines import write_measured as write_measured
+from brightpaint.store.engines import write_part_engine as write_part_engine
 from brightpaint.store.gathered import open_gathered as open_gathered
 from brightpaint.store.hyperstacks import open_hyperstack as open_hyperstack
 from brightpaint.store.images import MEND as MEND

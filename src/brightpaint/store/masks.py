@@ -13,6 +13,7 @@ import tifffile
 
 from brightpaint.base.atomic import atomic
 from brightpaint.store.names import FIELD_KEYS
+from brightpaint.study.cell_engines import UNRECORDED
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Masks:
     fields : FIELD_KEYS of each field, in the order of the file
     objects : what is labelled, e.g. Nuclei, Cells
     shape : (H, W) of an image
+    engine : who found and measured the objects (see `engines`)
     """
 
     path: Path
     fields: pd.DataFrame
     objects: tuple[str, ...]
     shape: tuple[int, int]
+    engine: str
     _file: tifffile.TiffFile
 
     def __len__(self) -> int:
@@ -56,18 +59,20 @@ def open_masks(path: str | Path) -> Iterator[Masks]:
         try:
             described = tif.shaped_metadata[0]
             keys, objects, shape = described["fields"], tuple(described["objects"]), tuple(described["shape"])
+            engine = described.get("engine", UNRECORDED)
             expected, found = max(len(keys), 1) * len(objects), len(tif.pages)
         except Exception as error:
             raise ValueError(f"{path}: not a file of label images ({error!r}); delete it and rerun") from error
         if expected != found:
             raise ValueError(f"{path}: {found} label images where {expected} are expected; delete it and rerun")
         fields = pd.DataFrame(keys, columns=FIELD_KEYS).astype(dict(zip(FIELD_KEYS, ("str", "str", "int64", "int64"))))
-        yield Masks(path, fields, objects, shape[2:], tif)
+        yield Masks(path, fields, objects, shape[2:], engine, tif)
 
 
 def write_masks(
-    path: str | Path, fields: pd.DataFrame, images: Iterable[np.ndarray], objects: Sequence[str], shape: tuple[int, int]
-) -> None:
+    path: str | Path, fields: pd.DataFrame, images: Iterable[np.ndarray], objects: Sequence[str], shape: tuple[int, int],
+    engine: str = UNRECORDED,
+) -> None:  # fmt: skip
     """Write label images, one field in memory at a time, as one compressed TIFF that says whose they are.
 
     Parameters
@@ -76,6 +81,7 @@ def write_masks(
     images : (O, H, W) uint16 for each row of `fields`
     objects : O names
     shape : (H, W)
+    engine : who found and measured the objects
     """
     keys = [[str(row[0]), str(row[1]), int(row[2]), int(row[3])] for row in fields[FIELD_KEYS].itertuples(index=False)]
     wanted = (len(objects), *shape)
@@ -93,6 +99,7 @@ def write_masks(
             yield from np.zeros(wanted, np.uint16)  # TIFF has no empty image: no fields are one unread field
 
     described = {"axes": "QCYX", "fields": keys, "objects": list(objects)}
+    described |= {} if engine == UNRECORDED else {"engine": engine}
     with atomic(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=True, byteorder="<") as tif:
         tif.write(pages(), shape=(max(len(keys), 1), *wanted), dtype=np.uint16, photometric="minisblack",
                   compression="zlib", metadata=described, software=False)  # fmt: skip

@@ -1,7 +1,9 @@
 # What the features wing asks of the study: input functions, settings, its pipeline. No rules.
 from brightpaint.features import loaded_objects, own_pipeline
+from brightpaint.features.engine.pipeline_steps import read_steps
 from brightpaint.features.pipeline import check_names
 from brightpaint.features.pipeline import read as read_pipeline
+from brightpaint.study.cell_engines import FAST
 from brightpaint.study.object_stains import named_stains
 from brightpaint.study.planes import cropped_channels, plane_groups
 
@@ -20,6 +22,15 @@ def pipeline_file():
         known = sorted(path.stem for path in shipped.parent.glob("*.cppipe"))
         raise WorkflowError(f"config: cellprofiler.pipeline: {name} is neither a file nor one of {', '.join(known)}")
     try:
+        if fast() and STUDY.profiled("real"):
+            stains = named_stains(CONFIG["cellprofiler"])
+            read_steps(
+                shipped if shipped.exists() else Path(name),
+                CONFIG["channels"]["target"],
+                1.0,
+                stains,
+                loaded=segmented(),
+            )
         if shipped.exists():
             check_names(CONFIG["channels"]["target"] if STUDY.profiled("real") else [])
             return str(shipped)
@@ -34,6 +45,16 @@ def pipeline_file():
 def segmented():
     """Whether Cellpose finds nuclei and cells, and CellProfiler only measures them."""
     return CONFIG["cellprofiler"]["segmentation"] == "cellpose"
+
+
+def fast():
+    """Whether brightpaint's own engine measures cells in CellProfiler's place."""
+    return CONFIG["cellprofiler"]["engine"] == FAST
+
+
+def engine_record():
+    """Params that rules of cells have beside none: the engine, where it is not CellProfiler, so that a change reruns them."""
+    return {"engine": CONFIG["cellprofiler"]["engine"]} if fast() else {}
 
 
 def cellpose_models():

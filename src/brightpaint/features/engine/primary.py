@@ -30,11 +30,13 @@ class Found:
     labels : (H, W) int32, 1 to the number of objects
     uncut : (H, W) int32, the parts before those at the border or of another size were dropped and holes filled again,
         under numbers of their own; what is grown from the objects keeps clear of those at the border
+    whole : (H, W) int32, `uncut` without those at the border or too small: what CellProfiler looks for neighbours in
     threshold : what was found and used
     """
 
     labels: np.ndarray
     uncut: np.ndarray
+    whole: np.ndarray
     threshold: Threshold
 
 
@@ -102,11 +104,13 @@ def find(
             far = _distances(uncut > 0) if far is None else far
             depths = (-far) - (-far).min()
         uncut = flooding.flooded(depths, seeds, uncut != 0)
-    kept = _kept(uncut, count, least_diameter, most_diameter, discard_other_sizes, discard_at_border)
+    uncut = uncut.astype(np.int32)
+    kept, large = _kept(uncut, count, least_diameter, most_diameter, discard_other_sizes, discard_at_border)
     labels = np.where(kept[uncut], uncut, 0).astype(np.int32)
+    whole = np.where((kept | large)[uncut], uncut, 0).astype(np.int32)
     if fill_holes != NEVER:
         labels = holes.filled(labels)
-    return Found(_renumbered(labels), uncut.astype(np.int32), threshold)
+    return Found(_renumbered(labels), uncut, whole, threshold)
 
 
 def _search(least_diameter: int, least_distance: float | None, lower_resolution: bool) -> tuple[float, float]:
@@ -159,17 +163,19 @@ def _smoothed(image: np.ndarray, diameter: float) -> np.ndarray:
 
 def _kept(
     uncut: np.ndarray, count: int, least: int, most: int, discard_other_sizes: bool, discard_at_border: bool
-) -> np.ndarray:
-    """Return which parts are objects: (count + 1,) bool."""
-    kept = np.ones(count + 1, bool)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which parts are objects, and which are none only because they are too large: (count + 1,) bool each."""
+    kept, large = np.ones(count + 1, bool), np.zeros(count + 1, bool)
     if discard_at_border:
         for edge in (uncut[0], uncut[-1], uncut[:, 0], uncut[:, -1]):
             kept[edge] = False
     if discard_other_sizes:
         areas = np.bincount(uncut.ravel(), minlength=count + 1)
-        kept &= (areas >= np.pi * (least * least) / 4) & (areas <= np.pi * (most * most) / 4)
+        kept &= areas >= np.pi * (least * least) / 4
+        large = kept & (areas > np.pi * (most * most) / 4)
+        kept &= ~large
     kept[0] = True
-    return kept
+    return kept, large
 
 
 def _renumbered(labels: np.ndarray) -> np.ndarray:

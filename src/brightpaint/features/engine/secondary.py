@@ -18,9 +18,17 @@ from brightpaint.features.engine.thresholds import Threshold
 
 @dataclass(frozen=True)
 class Grown:
-    """`labels`: (H, W) int32, an object's number is that of its seed; `threshold`: what was found and used."""
+    """Objects, and all that was grown.
+
+    Attributes
+    ----------
+    labels : (H, W) int32, an object's number is that of its seed
+    whole : (H, W) int32, what grew at the border too, under the numbers of `uncut`
+    threshold : what was found and used
+    """
 
     labels: np.ndarray
+    whole: np.ndarray
     threshold: Threshold
 
 
@@ -65,7 +73,7 @@ def grow(
     numbers = np.zeros(most + 1, np.int32)
     np.maximum.at(numbers, grown.ravel(), seeds.ravel())
     numbers[0] = 0
-    return Grown(numbers[grown], threshold)
+    return Grown(numbers[grown], grown, threshold)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.image import AxesImage
 
+from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.profiles import similarity
 from brightpaint.profiles.feature_parts import cell_channels, cell_group
@@ -145,6 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--active", type=Path, nargs="*", default=[])
     parser.add_argument("--figure", type=Path, required=True)
     args = parser.parse_args(argv)
+    store.one_engine([args.real, *args.profiles])
     real = by_plate(args.real, "real")
     names = read_active(args.active) if args.subset == "active" else None
     arms = {arm: feature_scores(real, by_plate(path, arm), names) for arm, path in zip(args.arms, args.profiles)}

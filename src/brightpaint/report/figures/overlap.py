@@ -151,6 +151,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not len(args.arms) == len(args.spaces) == len(args.profiles):
         counts = f"{len(args.arms)}, {len(args.spaces)} and {len(args.profiles)} were given"
         raise ValueError(f"overlap: --arms, --spaces and --profiles must be as many; {counts}")
+    for space in dict.fromkeys(args.spaces):
+        store.one_engine(path for path, its in zip(args.profiles, args.spaces) if its == space)
     names = read_active(args.active) if args.subset == "active" else None
     paths = dict(zip(zip(args.arms, args.spaces), args.profiles))
     arms = {key: by_plate(path, f"{key[0]}, {key[1]}") for key, path in paths.items()}

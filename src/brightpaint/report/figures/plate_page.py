@@ -78,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--medians", type=Path, nargs="*", default=[], help="field medians in folders named by arm")
     parser.add_argument("--figure", type=Path, required=True)
     args = parser.parse_args(argv)
+    store.one_engine(args.medians)
     tables = {arm: store.read_table(path) for arm, path in zip(args.arms, args.scores)}
     arms = {arm: table[table["Metadata_Plate"] == args.plate] for arm, table in tables.items()}
     counts = {path.parent.name: store.read_fields(path) for path in args.medians}

@@ -178,6 +178,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--profiles", type=Path, nargs="+", required=True, help="profiles of wells, one table an arm")
     parser.add_argument("--figure", type=Path, required=True)
     args = parser.parse_args(argv)
+    store.one_engine([args.real, *args.profiles])
     real = store.read_table(args.real)
     panels = {arm: paired_wells(real, store.read_table(path)) for arm, path in zip(args.arms, args.profiles)}
     with plt.rc_context(STYLE):

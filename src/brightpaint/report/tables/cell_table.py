@@ -72,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--html", type=Path, required=True)
     parser.add_argument("--tsv", type=Path, required=True)
     args = parser.parse_args(argv)
+    store.one_engine(args.medians)
     selection = store.read_table(args.selection[0], ["feature", "kept", "reason"]) if args.selection else None
     kept = selection.loc[selection["kept"].astype(int) == 1, "feature"].tolist() if selection is not None else []
     reasons = selection["reason"].fillna("").value_counts() if selection is not None else pd.Series(dtype=int)

@@ -214,6 +214,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--html", type=Path, required=True)
     parser.add_argument("--tsv", type=Path, required=True)
     args = parser.parse_args(argv)
+    store.one_engine(args.medians)
     fields, flags = store.read_fields(args.fields), store.read_table(args.flags, required=[WELL, "flag", "excluded"])
     medians = {path.parent.name: path for path in args.medians}
     real, tables = store.read_fields(medians["real"]) if "real" in medians else None, {}

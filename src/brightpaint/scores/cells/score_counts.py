@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.features.median import read_medians
 from brightpaint.scores.cells import counts
@@ -17,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     line.add_argument("--medians", type=Path, nargs="+", required=True, help="the arm's field medians, one a plate")
     line.add_argument("--real", type=Path, nargs="+", required=True, help="real field medians of every measured plate")
     args = line.parse_args(argv)
+    store.one_engine([*args.real, *args.medians])
     active, rows = read_active(args.active), []
     for plate in args.plates:
         named = {"real": args.real, args.arm: args.medians}

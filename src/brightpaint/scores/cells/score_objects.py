@@ -23,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = line.parse_args(argv)
     if not len(args.plates) == len(args.real) == len(args.masks) == len(args.fields):
         raise ValueError("score: --plates, --real, --masks and --fields must name as many plates each")
+    store.one_engine([*args.real, *args.masks])
     active, rows, tables = read_active(args.active), [], []
     for plate, real, masks, fields in zip(args.plates, args.real, args.masks, args.fields):
         found, by_field = plate_overlaps(plate, args.arm, real, masks, store.read_fields(fields), active)

@@ -102,6 +102,7 @@ def feature_values(args: argparse.Namespace, fields: pd.DataFrame, weights: np.n
     """
     if not args.medians:
         return [{}] * len(args.predicted)
+    store.one_engine([*args.real_medians, *args.medians])
     real, *painted = read_medians(args.real_medians[0], args.medians, fields)
     kept = read_selection(args.selection[0])
     features = feature_distance.features_of_all([real, *painted], kept)

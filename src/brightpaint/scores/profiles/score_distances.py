@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.profiles.select import read_selection
 from brightpaint.scores.rows import one_of, parser, read_active, write_rows
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--selection", type=Path, nargs="*", default=[], help="the selected numbers, where there are some"
     )
     args = line.parse_args(argv)
+    store.one_engine([*args.real, *args.painted])
     space, active, rows = SPACES[args.space], read_active(args.active), []
     measure, what = import_module(space.distances), Path(space.table).parts[1]  # e.g. embeddings
     kept = read_selection(args.selection[0]) if args.selection else None

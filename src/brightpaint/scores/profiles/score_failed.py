@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--profiles", type=Path, required=True, help="the arm's well profiles; of a look-up, perturbations"
     )
     args = line.parse_args(argv)
+    store.one_engine([args.real, args.profiles])
     truth = pd.concat([store.read_table(path) for path in args.truth], ignore_index=True)
     real, painted = (store.read_table(path) for path in (args.real, args.profiles))
     active, rows = read_active(args.active), []

@@ -88,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     line.add_argument("--profiles", type=Path, required=True, help="the arm's")
     line.add_argument("--fields", type=Path, nargs="+", required=True, help="one table a plate")
     args = line.parse_args(argv)
+    store.one_engine([args.real, args.profiles])
     active, space, rows = read_active(args.active), SPACES[args.space], []
     compared = args.arm if args.arm in REFERENCES else "real"  # brightfield has numbers of its own
     real = by_plate(args.real, compared)
