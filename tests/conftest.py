@@ -67,6 +67,9 @@ TINY = {
     "compute": {"device": "cpu", "threads": 1, "torch_threads": 1},
 }
 
+# For studies whose tests ask other things than what CellProfiler does: its numbers without its starts. A section of its own.
+BY_ENGINE = {"cellprofiler": {**TINY["cellprofiler"], "engine": "fast"}}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long files first, so that no worker idles at the end; --dist loadfile keeps a file's tests in one worker.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from brightpaint import store
-from conftest import TINY, snakemake, write_study
+from conftest import BY_ENGINE, TINY, snakemake, write_study
 
 PLATES = "plate\trole\tproject\tsource\tbatch\nS1\tstudy\tsimulated\tsource_0\tB1\nS2\tstudy\tsimulated\tsource_0\tB2\n"
 STUDY = {
+    **BY_ENGINE,
     "unit": "treatment",
     "source": {"layout": "simulated"},
     "simulate": {"seed": 3, "rows": 3, "columns": 4, "size_px": 128, "cells_per_field": 8, "dmso_share": 0.34,
@@ -27,7 +28,7 @@ STUDY = {
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_a_study_by_treatment_keeps_doses_apart_to_its_metrics(tmp_path, cellprofiler):
+def test_a_study_by_treatment_keeps_doses_apart_to_its_metrics(tmp_path):
     write_study(tmp_path, STUDY, PLATES)
     reached = ["tables/metrics.html", "figures/active.png", "models/told/A/weights.safetensors", "images/told/S2.tif"]
     targets = [f"results/{name}" for name in reached]

@@ -29,10 +29,10 @@ STAINS = ["DNA", "RNA", "AGP"]
 FAST = {"pipeline": "quick.cppipe", "parts": 1, "engine": "fast"}
 
 
-def fields(size: int = 88) -> np.ndarray:
+def fields(size: int = 88, stains: int = len(STAINS)) -> np.ndarray:
     """Draw two fields of cells, one of them crowded to the border, and a black one: (3, C, size, size) z-scores."""
-    one, _ = blobs(0, size, len(STAINS))
-    return np.stack([one, np.roll(blobs(1, size, len(STAINS))[0], (9, 17), (1, 2)), np.zeros_like(one)])
+    one, _ = blobs(0, size, stains)
+    return np.stack([one, np.roll(blobs(1, size, stains)[0], (9, 17), (1, 2)), np.zeros_like(one)])
 
 
 @pytest.fixture(scope="module")
@@ -363,9 +363,12 @@ def test_every_column_is_cellprofilers_on_the_same_part(tmp_path, cellprofiler, 
     monkeypatch.syspath_prepend(str(ROOT / "bench"))
     import agreement
 
-    noise = np.random.default_rng(0).normal(0, 1, (1, len(STAINS), 88, 88))
-    images = write_images(tmp_path / "images", np.concatenate([fields(), noise]), STAINS)
+    stains = ["DNA", "RNA", "AGP", "Lyso"]
+    noise = np.random.default_rng(0).normal(0, 1, (1, len(stains), 88, 88))
+    stacks = np.concatenate([fields(stains=len(stains)), noise])
+    images = write_images(tmp_path / "images", stacks, stains, plate="007")
     runner.measure(cellprofiler, FULL, images, tmp_path / "theirs")
+    check_full(tmp_path / "theirs")
     measure(FULL, images, tmp_path / "own")
     objects, columns = agreement.compare(images, tmp_path / "theirs", tmp_path / "own")
     assert all(row["all pixels equal"] for row in objects) and sum(row["nuclei"] for row in objects) >= 6
@@ -375,3 +378,21 @@ def test_every_column_is_cellprofilers_on_the_same_part(tmp_path, cellprofiler, 
     known = re.compile(r"Zernike|Texture_Correlation|Orientation")  # of drawn shapes: docs/agreement.md
     assert not [name for name in far if not known.search(name)], far
     assert np.mean(np.concatenate(list(apart.values())) <= 1e-6) > 0.99
+
+
+def check_full(tables: Path) -> None:
+    """See that CellProfiler itself measured drawn discs as it should, and nothing on a black field and on noise."""
+    counts = [int(float(row["Count_Nuclei"])) for row in read(tables / "Image.csv")]
+    assert counts[0] == 4 and counts[2:] == [0, 0]
+    nuclei = read(tables / "Nuclei.csv")
+    assert len(nuclei) == sum(counts) and len(nuclei[0]) > 900
+    # Discs of radius 8 with a soft edge: the outline lies on its foot, within 3 px.
+    assert np.pi * 8**2 < np.median([float(row["AreaShape_Area"]) for row in nuclei]) < np.pi * 11**2
+    columns = " ".join(nuclei[0])
+    for feature in ("Intensity_MeanIntensity_Lyso", "Texture_Contrast_Lyso_10_03_256", "Granularity_16_Lyso",
+                    "RadialDistribution_ZernikePhase_Lyso_9_9", "Correlation_Costes_DNA_Lyso", "AreaShape_Zernike_9_9",
+                    "Neighbors_NumberOfNeighbors_1"):  # fmt: skip
+        assert feature in columns
+    # The share of RNA that lies in the nucleus. With the background left in, every pixel would pass and it would be 1.
+    manders = [float(row["Correlation_Manders_RNA_DNA"]) for row in read(tables / "Cells.csv")]
+    assert 0.2 < min(manders) and max(manders) < 0.8

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from brightpaint import store
-from conftest import snakemake, write_study
+from conftest import BY_ENGINE, snakemake, write_study
 
 pytestmark = pytest.mark.slow
 PAINTED = "results/images/pert/T2.tif"
@@ -65,6 +65,7 @@ def tiny_study(folder: Path) -> Path:
     plates = "plate\trole\tproject\tsource\tbatch\n"
     plates += "".join(f"T{number}\tstudy\tsimulated\tsource_0\tB{number}\n" for number in (1, 2))
     changes = {
+        **BY_ENGINE,
         "source": {"layout": "simulated"},
         "folds": [{"name": "A", "test": ["T2"]}],
         "train": {"images": IMAGES, "batch": 4, "crop_px": 64, "learning_rate": 1e-3},
@@ -234,7 +235,7 @@ def test_what_was_disturbed_ends_with_the_bytes_of_an_undisturbed_run(disturbed)
 
 
 @pytest.fixture(scope="module")
-def finished(disturbed, cellprofiler) -> dict:
+def finished(disturbed) -> dict:
     """The rest of the study, with too little memory for `select` at first."""
     since = time.time()
     low = [
@@ -287,7 +288,7 @@ def test_the_study_is_finished_and_sacct_shows_what_was_asked_for(finished):
 
 
 def test_one_part_is_measured_by_one_job(finished):
-    """export, cellprofiler and cells_part are a group in the profile: one wait in the queue, one start."""
+    """export, engine and cells_part are a group in the profile: one wait in the queue, one start."""
     comments = cluster.jobs(finished["resumed"])["Comment"]
-    assert not comments.str.contains("rule_export|rule_cellprofiler|rule_cells_part").any()
+    assert not comments.str.contains("rule_export|rule_engine|rule_cells_part").any()
     assert comments.str.contains("measure").sum() == 3  # T1 and T2 real, T2 painted

@@ -6,12 +6,13 @@ import pytest
 
 from brightpaint import store
 from brightpaint.study.study import Study
-from conftest import ROOT, TINY, TINY_PLATES, planned, snakemake, write_study, write_transformer
+from conftest import BY_ENGINE, ROOT, TINY, TINY_PLATES, planned, snakemake, write_study, write_transformer
 
 STUDY_PLATES = "".join(
     TINY_PLATES.splitlines(keepends=True)[:3]
 )  # no plate to predict: there is nothing to paint it from
 WITHOUT = {
+    **BY_ENGINE,
     "source": {"layout": "simulated"},
     "channels": {"input": []},
     "folds": [{"name": "A", "test": ["T2"]}],
@@ -75,7 +76,7 @@ def test_settings_name_the_inputs_where_a_model_has_its_own_alone(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_a_study_without_brightfield_runs_to_its_report(tmp_path, cellprofiler):
+def test_a_study_without_brightfield_runs_to_its_report(tmp_path):
     write_transformer(tmp_path / "weights" / "tiny")
     write_study(tmp_path, WITHOUT, STUDY_PLATES)
     rules = planned(snakemake(tmp_path, "-n", "--quiet", "rules").stdout)
