@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -396,3 +397,37 @@ def check_full(tables: Path) -> None:
     # The share of RNA that lies in the nucleus. With the background left in, every pixel would pass and it would be 1.
     manders = [float(row["Correlation_Manders_RNA_DNA"]) for row in read(tables / "Cells.csv")]
     assert 0.2 < min(manders) and max(manders) < 0.8
+
+
+def test_the_bench_of_agreement_sees_what_differs(part, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    import agreement
+
+    theirs = tmp_path / "theirs"
+    shutil.copytree(part / "tables", theirs)
+    words = [
+        f"{part / 'images'}={theirs}",
+        "--pipeline",
+        "slim",
+        "--folder",
+        str(tmp_path),
+        "--columns",
+        str(tmp_path / "c.tsv"),
+    ]
+    agreement.main(words)
+    said, columns = capsys.readouterr().out, store.read_table(tmp_path / "c.tsv")
+    assert "True" in said and "False" not in said and "CPU-s a field, start" in said
+    assert (columns["share to 1e-06"].dropna() == 1).all() and len(columns) > 700
+    frame = pd.read_csv(theirs / "Cells.csv")
+    frame.loc[0, "Intensity_MeanIntensity_RNA"] *= 1.001
+    frame.loc[1, "AreaShape_Solidity"] = np.nan
+    frame.to_csv(theirs / "Cells.csv", index=False)
+    labels = theirs / "labels" / "A02_s1_t1_DNA_Nuclei.tiff"
+    image = tifffile.imread(labels)
+    image[tuple(np.argwhere(image > 0)[0])] = 0
+    store.write_raw(labels, image)
+    agreement.main(words)
+    said, columns = capsys.readouterr().out, store.read_table(tmp_path / "c.tsv").set_index(["objects", "column"])
+    assert columns.loc[("Cells", "Intensity_MeanIntensity_RNA"), "largest"] == pytest.approx(1e-3, rel=1e-2)
+    assert np.isinf(columns.loc[("Cells", "AreaShape_Solidity"), "largest"]) and "False" in said
+    assert columns.loc[("Nuclei", "AreaShape_Area"), "values"] < columns.loc[("Cells", "AreaShape_Area"), "values"]

@@ -106,6 +106,15 @@ def test_methods_speak_of_planes_and_crops_where_there_are_some():
     )
 
 
+def test_methods_say_who_measured_the_cells():
+    plain = rendered("workflow.rst", config("demo"))
+    assert "CellProfiler 4.2.8 pipeline (``slim``), headless:" in plain and "own engine" not in plain
+    fast = {"cellprofiler": {"engine": "fast", "segmentation": "cellpose"}}
+    words = rendered("workflow.rst", config("demo", **fast))
+    assert "read and measured by brightpaint's own engine" in words and "headless" not in words
+    assert "and measured as label images" in words and "handed to CellProfiler" not in words
+
+
 def test_studies_without_perturbations_do_not_speak_of_profiles():
     words = rendered("workflow.rst", config("real_field"))
     assert "**Active" not in words and "CPcor" not in words and "no known perturbation" in words

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -10,7 +12,10 @@ import pytest
 
 from brightpaint import store
 from brightpaint.features import cells
+from conftest import ROOT
 from features_fixture import rows_of
+
+NO_CELLS = {"score_frechet"}  # its tables are of whole images
 
 
 def table_of(well="A01") -> pd.DataFrame:
@@ -78,3 +83,16 @@ def test_parts_of_two_engines_are_no_plate_and_parts_of_one_hand_their_record_on
     ):
         cells.gather(parts, tmp_path / "mixed.parquet")
     assert not (tmp_path / "mixed.parquet").exists()
+
+
+def test_every_command_that_reads_cells_of_several_arms_or_plates_asks_for_one_engine():
+    """Its options say so: medians, profiles, label images or tables, of real and painted cells or of many plates."""
+    asked = set()
+    for path in sorted((ROOT / "src" / "brightpaint").rglob("*.py")):
+        source = path.read_text()
+        takes = re.search(r'add_argument\(\s*"--(medians|profiles|masks|tables|painted)"[^)]*nargs="[+*]"', source)
+        takes = takes or re.search(r'add_argument\("--real"[^)]*(profiles|tables)', source)
+        if takes and "type=Path" in takes[0] + source and path.stem not in NO_CELLS:
+            assert "one_engine(" in source, path
+            asked.add(path.stem)
+    assert {"select", "profile", "active", "score_profiles", "score_distances", "score_objects", "cell_table"} <= asked

@@ -145,6 +145,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if not len(args.arms) == len(args.predicted) == len(args.masks):
         raise ValueError("outlines: --arms, --predicted and --masks must be as many")
+    store.one_engine([args.real_masks, *args.masks])
     fields, settings = store.read_fields(args.fields), args.settings
     stacks = {"real": (store.open_stack(args.real).select(fields), fields)}
     for arm, path in zip(args.arms, args.predicted):
