@@ -12,7 +12,10 @@ from brightpaint.models.paint.walk import walk
 from brightpaint.models.schedule import Schedule
 
 # Images of class k are N(mu_k, s_k^2).
-MU, S = torch.tensor([0.0, -1.0, 1.5, 1.0], dtype=torch.float64), torch.tensor([1.0, 0.5, 0.8, 0.5], dtype=torch.float64)
+MU, S = (
+    torch.tensor([0.0, -1.0, 1.5, 1.0], dtype=torch.float64),
+    torch.tensor([1.0, 0.5, 0.8, 0.5], dtype=torch.float64),
+)
 Z = torch.linspace(-2, 2, 41, dtype=torch.float64).reshape(-1, 1, 1, 1)
 
 
@@ -34,11 +37,15 @@ def told(label, z=Z):
     return Condition.of_labels(torch.full((len(z),), label))
 
 
-def there_and_back(source, target, steps, inner, *, sampler="ddim", spacing="level", denoise=gaussian, images=None, **more):
+def there_and_back(
+    source, target, steps, inner, *, sampler="ddim", spacing="level", denoise=gaussian, images=None, **more
+):
     """Invert images of one class and paint them as another; return images, inversion and result."""
     images = MU[source] + S[source] * Z if images is None else images
     path = Schedule().path(steps, spacing)
-    found = invert(denoise, images, images[:, :0], told(source, images), path[::-1], sampler=sampler, inner=inner, **more)
+    found = invert(
+        denoise, images, images[:, :0], told(source, images), path[::-1], sampler=sampler, inner=inner, **more
+    )
     return images, found, walk(denoise, found.latents, images[:, :0], told(target, images), path, sampler=sampler)
 
 
@@ -77,7 +84,10 @@ def test_an_exact_way_back_is_no_proof_of_a_good_latent():
     """At 25 steps the round trip closes to 1e-6 when iterated to rest, and the latent lies a quarter of a s.d. off the flow."""
     images, found, back = there_and_back(1, 1, 25, 60, tolerance=1e-9)
     assert off(back, images) < 1e-6 and not found.unsettled.any()
-    errors = {steps: off(there_and_back(1, 1, steps, 60)[1].latents, flow(1, Schedule().path(steps)[0])) for steps in (25, 400)}
+    errors = {
+        steps: off(there_and_back(1, 1, steps, 60)[1].latents, flow(1, Schedule().path(steps)[0]))
+        for steps in (25, 400)
+    }
     assert errors[25] > 0.15 and errors[400] < 0.1, errors
 
 
@@ -114,7 +124,9 @@ def test_neighbours_in_a_batch_change_no_bit():
     images = MU[1] + S[1] * Z
     whole = there_and_back(1, 1, 10, 20, tolerance=1e-4, images=images)[1]
     one = there_and_back(1, 1, 10, 20, tolerance=1e-4, images=images[[3, 3, 3]])[1]
-    assert torch.equal(one.latents, whole.latents[[3, 3, 3]]) and torch.equal(one.iterations, whole.iterations[[3, 3, 3]])
+    assert torch.equal(one.latents, whole.latents[[3, 3, 3]]) and torch.equal(
+        one.iterations, whole.iterations[[3, 3, 3]]
+    )
     assert len(set(whole.iterations.tolist())) > 1  # each rests in its own time
 
 

@@ -49,7 +49,9 @@ def test_phendiff_has_the_published_size_at_three_channels_and_at_five():
             unet = UNet(spec_of("phendiff"), 0, targets, 25)
         assert f"{network.parameter_count(unet) / 1e6:.1f}" == millions
     attentions = [name for name, module in unet.named_modules() if isinstance(module, network.Attention)]
-    assert len(attentions) == 2 + 1 + 3 and len([s for s in unet.stages if isinstance(s, Block) and not s.resample]) == 9
+    assert (
+        len(attentions) == 2 + 1 + 3 and len([s for s in unet.stages if isinstance(s, Block) and not s.resample]) == 9
+    )
 
 
 def test_size_is_printed(capsys):

@@ -73,7 +73,9 @@ def unet_flop(spec: Spec, inputs: int, targets: int, size_px: int) -> int:
         wide, top = spec.width * spec.multipliers[level], level == len(spec.multipliers) - 1
         for number in range(spec.blocks + 1 if every else (0 if top else spec.blocks)):
             joined = skips.pop() if every or number == 0 else 0
-            total += block(spec, channels + joined, wide, side) + (attention(wide, side) if spec.attention and top else 0)
+            total += block(spec, channels + joined, wide, side) + (
+                attention(wide, side) if spec.attention and top else 0
+            )
             channels = wide
         if level:
             side *= 2

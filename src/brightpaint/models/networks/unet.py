@@ -156,7 +156,9 @@ class Encoder(nn.Module):
             for number in range(spec.blocks):
                 wide, last = spec.width * multiplier, number == spec.blocks - 1
                 attended = spec.attention and level == deepest
-                self._add(Block(spec, channels, wide), wide, keep=(every or (last and level < deepest)) and not attended)
+                self._add(
+                    Block(spec, channels, wide), wide, keep=(every or (last and level < deepest)) and not attended
+                )
                 channels = wide
                 if attended:
                     self._add(Attention(spec, channels), channels, keep=every)

@@ -17,8 +17,8 @@ import torch
 
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.paint.walk import Denoise, check_path, noise_share, step, walk
+from brightpaint.study.samplers import UNDOABLE
 
-UNDOABLE = ("ddim", "heun")  # whose step depends on where it begins alone; `dpmpp` remembers the step before
 SETTLED = 1e-6
 
 
@@ -53,7 +53,9 @@ def eps_of_the_way_down(denoise: Denoise, y, x, condition: Condition, high: floa
     return eps
 
 
-def settle(guess: torch.Tensor, wanted, inner: int, tolerance: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def settle(
+    guess: torch.Tensor, wanted, inner: int, tolerance: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Iterate y <- wanted(y) for each image by itself until it rests, `inner` times at most.
 
     An image whose update grows is moved by half as much from then on: so iterations that swing about the fixed point rest too.
@@ -63,7 +65,10 @@ def settle(guess: torch.Tensor, wanted, inner: int, tolerance: float) -> tuple[t
     (B, C, H, W), the last update (B,) and the iterations (B,)
     """
     y, share = guess, guess.new_ones(len(guess))
-    update, count = guess.new_full((len(guess),), float("inf")), torch.zeros(len(guess), dtype=torch.int64, device=y.device)
+    update, count = (
+        guess.new_full((len(guess),), float("inf")),
+        torch.zeros(len(guess), dtype=torch.int64, device=y.device),
+    )
     for _ in range(inner):
         moving = update > tolerance
         if not bool(moving.any()):
@@ -111,7 +116,9 @@ def invert(
     """
     check_path(path)
     if path[-1] > path[0]:
-        raise ValueError(f"path from gamma {path[0]} to {path[-1]}: an inversion walks from the image to noise; turn it round")
+        raise ValueError(
+            f"path from gamma {path[0]} to {path[-1]}: an inversion walks from the image to noise; turn it round"
+        )
     noise_share(sampler, 0.0, path, None)
     if inner and sampler not in UNDOABLE:
         raise ValueError(f"sampler {sampler} can't be undone step by step; use {' or '.join(UNDOABLE)}, or inner: 0")
