@@ -170,7 +170,7 @@ class Study:
         trained += [self.entry("classifiers", name) for name in guides if name in named["classifiers"]]
         crops, doses = self.config["crops"], self.config["doses"]
         return (
-            not self.arms
+            not (self.arms or self.translations)
             or any(self._profiled(arm) and self.test_plates(arm) for arm in whole)
             or any(entry["subset"] == "active" for entry in trained)
             or bool(crops["size_um"] and "real" in crops["arms"])

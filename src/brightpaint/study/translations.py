@@ -127,6 +127,9 @@ def _class_problems(study: Study, where: str, arm: dict, model: dict) -> Iterato
             f"{where}: translate.targets names a compound's doses, and model {model['name']} is told {label}, which pools them; "
             f"set its label to {NEEDS_DOSE}, or name classes"
         )
+    for dose in (targets.get("um") or []) if isinstance(targets, dict) else []:
+        if not (isinstance(dose, (int, float)) and dose > 0):
+            yield f"{where}: translate.targets.um: {dose!r} is no dose; expected numbers above 0, micromolar, such as 0.3"
     if isinstance(targets, list) and not set(targets) - {source}:
         yield f"{where}: translate.targets names {source} alone, the source class: there is nothing to translate to; name others"
     if model["subset"] == "active" and source == DMSO and label in GIVEN:

@@ -190,6 +190,18 @@ def translated_files():
     ]
 
 
+def refuse_translations():
+    """End with a sentence where a translation can't be made, as far as the wells of its plates are known."""
+    from brightpaint.plan import translating  # loads pandas, which no job needs for its plan
+
+    if problems := list(translating.problems(STUDY)):
+        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+
+
+if STUDY.translations and workflow.is_main_process:
+    refuse_translations()
+
+
 def several_samples(wildcards):
     """JSON of how an arm paints, and how many samples of a field."""
     return as_json({**sampling(wildcards.arm), "samples": STUDY.entry("arms", wildcards.arm)["samples"]})

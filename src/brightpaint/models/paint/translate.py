@@ -87,7 +87,7 @@ def translate_fields(
     noted = {line["place"] for _, line in journal.lines()}
     firsts = range(0, len(rows), max(1, len(shown)))
     left = [first for first in firsts if first not in noted or not writer.done[first : first + len(shown)].all()]
-    cost = {"fields": 0, "wall_s": 0.0, "cpu_s": 0.0}
+    cost, back = {"fields": 0, "wall_s": 0.0, "cpu_s": 0.0}, np.empty(0)
     with tqdm(total=len(firsts), initial=len(firsts) - len(left), disable=None, unit="field") as bar:
         for start in range(0, len(left), batch):
             places = left[start : start + batch]
