@@ -120,3 +120,11 @@ def test_wells_named_as_sources_may_be_the_ones_that_are_not_trained_on(load):
     with pytest.raises(ValueError, match="plate P3 shows wells A06 of which fold A trains on"):
         load(table=table)
     assert load(translate={"fields": "B01:B06"}, table=table).translations
+
+
+def test_a_schedule_that_cannot_be_inverted_is_refused_with_the_reason(load):
+    with pytest.raises(
+        ValueError, match="model phen: terminal_snr zero with objective eps: in pure noise eps is the image itself"
+    ):
+        load(model={"terminal_snr": "zero", "preset": "phendiff"})
+    assert load(model={"terminal_snr": "zero"}).config["models"][0]["objective"] == "v"

@@ -141,6 +141,11 @@ def _model_problems(study: Study) -> Iterable[str]:
         for channel in study.inputs(model):
             if channel not in study.config["channels"]["input"]:
                 yield f"model {model['name']}: inputs names {channel}, which is not in channels.input"
+        if model["terminal_snr"] == "zero" and model["objective"] == "eps" and KINDS[model["kind"]].noise:
+            yield (
+                f"model {model['name']}: terminal_snr zero with objective eps: in pure noise eps is the image itself and says "
+                "nothing of the stains, so that neither painting nor inversion can pass that level; set objective: v"
+            )
         if KINDS[model["kind"]].brightfield and not study.inputs(model):
             yield (
                 f"model {model['name']}: kind {model['kind']} paints from brightfield and is given none; name a channel in "

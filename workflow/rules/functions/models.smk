@@ -141,6 +141,11 @@ def cutoff_unless_default():
     return {} if cutoff == CUTOFF else {"cutoff": cutoff}
 
 
+def special(entry):
+    """What a model is trained with beyond the ordinary; nothing of what is not asked for, so that old studies' params stay."""
+    return {"terminal_snr": entry["terminal_snr"]} if entry.get("terminal_snr", "small") != "small" else {}
+
+
 def training(section, key, *own):
     """Params function: JSON of these keys of an entry of `section`, and of how and on what it is trained."""
 
@@ -149,7 +154,8 @@ def training(section, key, *own):
         channels = {**CONFIG["channels"], "input": STUDY.inputs(entry)}
         shared = {**CONFIG["train"], "channels": channels, "held_out": fold["held_out"]}
         clipped = cutoff_unless_default() if section == "models" else {}  # a classifier clips nothing
-        return as_json({name: entry[name] for name in own} | shared | clipped)
+        chosen = {name: entry[name] for name in own} | special(entry)
+        return as_json(chosen | shared | clipped)
 
     return chosen
 
