@@ -128,3 +128,20 @@ def test_a_schedule_that_cannot_be_inverted_is_refused_with_the_reason(load):
     ):
         load(model={"terminal_snr": "zero", "preset": "phendiff"})
     assert load(model={"terminal_snr": "zero"}).config["models"][0]["objective"] == "v"
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({}, "no crops of real cells are asked for; set crops.size_um"),
+        ({"crops": {"size_um": 40, "size_px": 32}}, "crops.size_px resizes them"),
+        (
+            {"crops": {"size_um": 40, "channels": ["DNA"]}},
+            "crops have no RNA, ER, AGP, Mito; name them in crops.channels",
+        ),
+    ],
+)
+def test_models_of_single_cells_need_crops_at_the_fields_own_pixels(load, changes, message):
+    with pytest.raises(ValueError, match=f"model phen: examples crops, but {message}"):
+        load(model={"examples": "crops"}, **changes)
+    assert load(model={"examples": "crops"}, crops={"size_um": 40}).profiled("real")

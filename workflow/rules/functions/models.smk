@@ -10,13 +10,22 @@ from brightpaint.study.samplers import walked_share
 RATES = read_rates(ROOT / "resources" / "rates.tsv")
 
 
+def on_crops(wildcards):
+    """Whether a training is one of single cells."""
+    return hasattr(wildcards, "model") and STUDY.entry("models", wildcards.model)["examples"] == "crops"
+
+
 def training_stacks(wildcards):
-    """Real stacks of the plates that a fold trains on."""
+    """Real stacks of the plates that a fold trains on, or their crops of single cells."""
+    if on_crops(wildcards):
+        return expand("<results>/crops/real/{plate}.tif", plate=STUDY.training_plates(wildcards.fold))
     return expand("<results>/images/real/{plate}.tif", plate=STUDY.training_plates(wildcards.fold))
 
 
 def training_fields(wildcards):
-    """Field tables of the plates that a fold trains on."""
+    """Field tables of the plates that a fold trains on, or the tables of their crops."""
+    if on_crops(wildcards):
+        return expand("<results>/crops/real/{plate}.parquet", plate=STUDY.training_plates(wildcards.fold))
     return expand("<results>/fields/{plate}.parquet", plate=STUDY.training_plates(wildcards.fold))
 
 
@@ -143,7 +152,8 @@ def cutoff_unless_default():
 
 def special(entry):
     """What a model is trained with beyond the ordinary; nothing of what is not asked for, so that old studies' params stay."""
-    return {"terminal_snr": entry["terminal_snr"]} if entry.get("terminal_snr", "small") != "small" else {}
+    usual = {"terminal_snr": "small", "examples": "fields"}
+    return {key: entry[key] for key, value in usual.items() if entry.get(key, value) != value}
 
 
 def training(section, key, *own):
