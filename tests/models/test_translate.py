@@ -7,10 +7,15 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from brightpaint import store
 from brightpaint.models import train
+from brightpaint.models.conditions.condition import Condition
+from brightpaint.models.objectives.denoiser import loss
+from brightpaint.models.objectives.losses import build_denoiser, noise
 from brightpaint.models.paint import gather, source_fields, translate
+from brightpaint.models.trained import load_module, read_model
 from models_fixture import (
     CHANNELS,
     SAMPLING,
@@ -262,3 +267,19 @@ def test_weights_that_cannot_translate_are_refused(tmp_path):
     train.main(train_arguments(path, plates()[:1], {**SETTINGS, "kind": "mean"}))
     with pytest.raises(ValueError, match="it holds a model of kind mean; expected diffusion"):
         translated(tmp_path, path / "weights.safetensors")
+
+
+def test_a_wrong_label_gives_a_larger_loss():
+    tensors, meta = read_model(weights())
+    model = load_module(weights(), build_denoiser(meta["settings"], meta["channels"], 2), tensors, torch.device("cpu"))
+    stack, table = plates()[1]
+    stains = torch.from_numpy(np.array(store.open_stack(stack).images[:, 2:], np.float32))
+    names = store.read_fields(table)["Metadata_perturbation"]
+    own = torch.tensor([meta["label_map"][name] for name in names])
+    gamma, eps = noise((len(stains), *stains.shape[1:]), torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        right, wrong = (
+            float(loss(model, stains[:, :0], stains, Condition.of_labels(shown), gamma, eps, "v"))
+            for shown in (own, 3 - own)
+        )
+    assert wrong > 1.1 * right
