@@ -7,7 +7,6 @@ import pytest
 
 from brightpaint.scores.translation import dose_correlation
 
-
 LOADINGS = np.random.default_rng(99).choice([-1, 1], 400) * np.random.default_rng(98).uniform(0.5, 2, 400)
 
 
