@@ -104,7 +104,8 @@ def test_what_is_wrong_with_the_tables_is_named(tmp_path):
     refused(single, "arm arm, plate P: rows do not say which class they show")
     refused(pd.concat([good, good.head(1)]), "plate P, well .*, painted as DMSO occurs twice")
     refused(good[good["Metadata_painted_as"] != "DMSO"], "expected one source class, shown too")
-    mixed = good.assign(Metadata_perturbation=["DMSO"] * (len(good) - 1) + ["drug"])
+    names = ["DMSO"] * (len(good) - 1) + ["drug"]
+    mixed = good.assign(Metadata_perturbation=names, Metadata_treatment=names)
     refused(mixed, "source fields of classes .*'DMSO', 'drug")
     refused(
         good.drop(columns=plates.numbers), "no number of the space is measured both in real and in translated fields"
