@@ -27,7 +27,7 @@ def counted(network, inputs, targets, size_px, *more):
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("preset", ["paper", "fast"])
+@pytest.mark.parametrize("preset", ["paper", "phendiff", "fast"])
 @pytest.mark.parametrize(("width", "inputs", "targets", "size_px"), [(None, 3, 5, 512), (8, 1, 1, 40), (48, 13, 6, 96)])
 def test_the_u_nets_operations_are_torchs_own_count(preset, width, inputs, targets, size_px):
     spec = spec_of(preset, width)

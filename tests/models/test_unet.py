@@ -42,6 +42,18 @@ def test_paper_has_the_published_size():
     assert f"{flop / 1e12:.2f}" == "1.68" and f"{flop / 2e9:.0f}" == "840"
 
 
+def test_phendiff_has_the_published_size_at_three_channels_and_at_five():
+    """About 70 M: widths 128, 256 and 512, two blocks a level down and three up, attention at the lowest level."""
+    for targets, millions in ((3, "70.5"), (5, "70.5")):
+        with torch.device("meta"):
+            unet = UNet(spec_of("phendiff"), 0, targets, 25)
+        assert f"{network.parameter_count(unet) / 1e6:.1f}" == millions
+    attentions = [name for name, module in unet.named_modules() if isinstance(module, network.Attention)]
+    assert (
+        len(attentions) == 2 + 1 + 3 and len([s for s in unet.stages if isinstance(s, Block) and not s.resample]) == 9
+    )
+
+
 def test_size_is_printed(capsys):
     network.main(["--preset", "paper"])
     printed = capsys.readouterr().out
@@ -61,7 +73,7 @@ def test_paper_s_structure():
     assert unet.encoder.condition.table.embedding_dim == 256
 
 
-@pytest.mark.parametrize("preset", ["paper", "fast"])
+@pytest.mark.parametrize("preset", ["paper", "phendiff", "fast"])
 @pytest.mark.parametrize("width", [8, 16, 24])
 @pytest.mark.parametrize("planes, targets", [(1, 3), (13, 6)])
 def test_any_width_channels_and_size(preset, width, planes, targets):

@@ -43,7 +43,7 @@ def either(names):
     return "|".join(names) or "(?!)"
 
 
-PAINTED = either(STUDY.arms + SWEPT)
+PAINTED = either(STUDY.arms + SWEPT + STUDY.translations)
 
 
 def for_prefix(chosen):
@@ -83,7 +83,7 @@ shell.prefix(
 
 wildcard_constraints:
     plate="|".join(STUDY.plates),
-    arm="|".join(["real"] + STUDY.arms + SWEPT),
+    arm="|".join(["real"] + STUDY.arms + SWEPT + STUDY.translations),
     space="|".join(SPACES),
     network="embed|fid",
     model=either(model["name"] for model in CONFIG["models"]),
@@ -181,7 +181,8 @@ def parts(section):
 
 def trained():
     """(model, fold) pairs that the arms need trained here."""
-    pairs = [(STUDY.model_of(arm), fold) for arm in STUDY.arms for fold in STUDY.entry("arms", arm)["folds"]]
+    arms = STUDY.arms + STUDY.translations
+    pairs = [(STUDY.model_of(arm), fold) for arm in arms for fold in STUDY.entry("arms", arm)["folds"]]
     pairs = [(model["name"], fold) for model, fold in pairs if KINDS[model["kind"]].stepwise and not model["weights"]]
     return list(dict.fromkeys(pairs))
 

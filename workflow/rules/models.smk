@@ -105,6 +105,8 @@ rule sample:
         "<logs>/sample/{arm}/{plate}/{part}.log",
     benchmark:
         "<benchmarks>/sample/{arm}/{plate}/{part}.tsv"
+    wildcard_constraints:
+        arm=either(STUDY.arms + SWEPT),
     conda:
         "../../envs/brightpaint.yaml"
     threads: CONFIG["compute"]["torch_threads"]
@@ -122,6 +124,63 @@ rule sample:
         " --stack {input.stack:q} --fields {input.fields:q} --active {input.active:q}"
         " --part {wildcards.part} --parts {params.parts}"
         " --predicted {output.stack:q} --seconds {output.seconds:q} 2> {log:q}"
+
+
+rule source_fields:
+    """Draw a translation's source fields of a plate, and list the classes that each is shown as."""
+    input:
+        weights=weights_of,
+        fields="<results>/fields/{plate}.parquet",
+    output:
+        "<results>/sources/{arm}/{plate}.parquet",
+    log:
+        "<logs>/source_fields/{arm}/{plate}.log",
+    wildcard_constraints:
+        arm=either(STUDY.translations),
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=sources,
+    shell:
+        "python -m brightpaint.models.paint.source_fields --settings {params.settings:q} --arm {wildcards.arm}"
+        " --weights {input.weights:q} --fields {input.fields:q} --rows {output:q} 2> {log:q}"
+
+
+rule translate:
+    """Invert the source fields of one part of a plate, and paint each as every class of its translation."""
+    input:
+        weights=weights_of,
+        stack="<results>/images/real/{plate}.tif",
+        rows="<results>/sources/{arm}/{plate}.parquet",
+    output:
+        stack=temp("<results>/parts/images/{arm}/{plate}/{part}.tif"),
+        seconds=temp("<results>/parts/images/{arm}/{plate}/{part}.tsv"),
+        inversion="<results>/inversion/{arm}/{plate}/{part}.tsv",
+    log:
+        "<logs>/translate/{arm}/{plate}/{part}.log",
+    benchmark:
+        "<benchmarks>/translate/{arm}/{plate}/{part}.tsv"
+    wildcard_constraints:
+        arm=either(STUDY.translations),
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=gpus,
+        mem_mb=by_attempt(painting_mb),
+        runtime=translating_minutes,
+    params:
+        settings=translating,
+        parts=lambda wildcards: len(sampling_parts(wildcards.arm)),
+    shell:
+        "keep_memory python -m brightpaint.models.paint.translate --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        ' --compute "$BRIGHTPAINT_COMPUTE"'
+        " --threads {threads} --weights {input.weights:q} --stack {input.stack:q} --rows {input.rows:q}"
+        " --part {wildcards.part} --parts {params.parts} --predicted {output.stack:q} --seconds {output.seconds:q}"
+        " --inversion {output.inversion:q} 2> {log:q}"
+
+
+keep("models", translated_files)
 
 
 rule uncertainty:

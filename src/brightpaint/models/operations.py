@@ -42,7 +42,8 @@ def encoder_stages(spec: Spec, images: int, size_px: int) -> Iterator[tuple[int,
     for level, multiplier in enumerate(spec.multipliers):
         for number in range(spec.blocks):
             wide, last = spec.width * multiplier, number == spec.blocks - 1
-            yield block(spec, channels, wide, side), wide, every or (last and level < deepest)
+            attended = attention(wide, side) if spec.attention and level == deepest else 0
+            yield block(spec, channels, wide, side) + attended, wide, every or (last and level < deepest)
             channels = wide
         if level < deepest:
             side //= 2
@@ -72,7 +73,9 @@ def unet_flop(spec: Spec, inputs: int, targets: int, size_px: int) -> int:
         wide, top = spec.width * spec.multipliers[level], level == len(spec.multipliers) - 1
         for number in range(spec.blocks + 1 if every else (0 if top else spec.blocks)):
             joined = skips.pop() if every or number == 0 else 0
-            total += block(spec, channels + joined, wide, side)
+            total += block(spec, channels + joined, wide, side) + (
+                attention(wide, side) if spec.attention and top else 0
+            )
             channels = wide
         if level:
             side *= 2

@@ -37,7 +37,7 @@ def checks(study: Study, peak_bytes: float, root: Path = Path(".")) -> list[Chec
         found += [cellprofiler(study.config["cellprofiler"]["command"]), java()]
         if study.config["cellprofiler"]["segmentation"] == "cellpose":
             found.append(cellpose())
-    if any(study.kind_of(arm).gpu for arm in study.arms):
+    if any(study.kind_of(arm).gpu for arm in study.arms + study.translations):
         found.append(gpu(study.config["compute"]["device"]))
     found += [
         *formats(study),

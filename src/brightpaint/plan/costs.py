@@ -14,7 +14,16 @@ from pathlib import Path
 from brightpaint.features import own_crops
 from brightpaint.plan.extent import Extent, extents
 from brightpaint.plan.limits import training_px
-from brightpaint.plan.painting import TRAINING_PASSES, classifier_flop, network_flop, read_rates, sampling_flop
+from brightpaint.plan.painting import (
+    TRAINING_PASSES,
+    classifier_flop,
+    network_flop,
+    read_rates,
+    sampling_flop,
+    source_count,
+    translated_rows,
+    translating_flop,
+)
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.object_stains import SHIPPED
 from brightpaint.study.planes import cropped_channels
@@ -50,6 +59,9 @@ def costs(study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> 
     for arm in study.arms:
         for plate in study.test_plates(arm) + study.predict_plates(arm):
             _predicted(found, study, arm, plate, extents[plate], rates)
+    for arm in study.translations:
+        for plate in study.test_plates(arm):
+            _translated(found, study, arm, extents[plate], rates)
     _swept(found, study, extents, rates)
     for plate in study.profile_plates("real") if study.profiled("real") else []:
         _measured(found, study, extents[plate].tiles, rates)
@@ -90,7 +102,7 @@ def _training(found: Costs, study: Study, extents: dict[str, Extent]) -> None:
     """Add every training that the arms need, once a fold."""
     train, wanted = study.config["train"], set()
     size_px = training_px(study.config)
-    for arm in study.arms:
+    for arm in study.arms + study.translations:
         model, classifier = study.model_of(arm), study.entry("arms", arm)["classifier"]
         for fold in study.entry("arms", arm)["folds"]:
             if KINDS[model["kind"]].stepwise and not model["weights"]:
@@ -130,6 +142,18 @@ def _predicted(found: Costs, study: Study, arm: str, plate: str, extent: Extent,
     found.cpu_s["score"] += rates["score"] * megapixels * stains_share(study)
     if study.profiled(arm):
         _measured(found, study, fields, rates)
+
+
+def _translated(found: Costs, study: Study, name: str, extent: Extent, rates: dict[str, float]) -> None:
+    """Add translating the source fields of one plate to every class, and measuring the cells of all rows."""
+    arm = study.entry("arms", name)
+    fields = source_count(arm, extent.tiles)
+    found.flop["translate"] += fields * translating_flop(study, name)
+    stack = _stack_bytes(study, fields * translated_rows(arm), len(study.config["channels"]["target"]))
+    found.kept += stack
+    found.between += stack
+    if study.profiled(name):
+        _measured(found, study, fields * translated_rows(arm), rates)
 
 
 def _swept(found: Costs, study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> None:

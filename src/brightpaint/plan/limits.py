@@ -8,8 +8,9 @@ time and of memory. A painting's time has no upper end: guidance or a mean of sa
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from brightpaint.plan.painting import sampling_flop
+from brightpaint.plan.painting import sampling_flop, source_count, translating_flop
 from brightpaint.study.choice import plate_tiles
 from brightpaint.study.samplers import asked_at_once
 from brightpaint.study.study import Study
@@ -62,9 +63,21 @@ def painting_minutes(
     fields = PLATE_FIELDS * len(plate_tiles(study.plates[plate], rows * columns))
     if name in [point["name"] for point in study.sweep_points]:
         fields = min(fields, study.config["sweep"]["fields"])
+    return _minutes(study, sampling_flop, name, rates, fields, parts, samples)
+
+
+def translating_minutes(study: Study, name: str, rates: dict[str, float], *, plate: str, parts: int) -> int:
+    """Return the time limit of one part of a plate's translation, in proportion to the plan's own account of it; see above."""
+    rows, columns = study.config["prepare"]["grid"]
+    fields = PLATE_FIELDS * len(plate_tiles(study.plates[plate], rows * columns))
+    drawn = math.ceil(source_count(study.entry("arms", name), fields))
+    return _minutes(study, translating_flop, name, rates, drawn, parts, 1)
+
+
+def _minutes(study: Study, flop_of: Callable, name: str, rates: dict, fields: int, parts: int, samples: int) -> int:
     batch = study.config["sample"]["batch"]
     try:
-        once = sampling_flop(study, name)
+        once = flop_of(study, name)
     except ValueError:  # given weights that cannot be read: the job ends at once and says so
         return LEAST_MIN
     flop = samples * math.ceil(fields / parts / batch) * batch * once  # the last batch is padded

@@ -11,9 +11,10 @@ from pathlib import Path
 from brightpaint.models import operations
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.presets import classifier_spec, spec_of
-from brightpaint.study.samplers import steps_walked
+from brightpaint.study.samplers import asked_at_once, steps_inverted, steps_walked, walked_share
 from brightpaint.study.study import Study
 
+SOURCE_SHARE = 0.25  # of a plate's fields, where a translation takes all of its class or those of named wells
 TRAINING_PASSES = 3  # forward, and twice as much backward (Kaplan et al. 2020, section 2.1)
 
 
@@ -45,6 +46,34 @@ def network_of(model: dict) -> dict:
 
     own = store.read_weights(path, tensors=False)[1].get("settings", {})
     return {key: own.get(key) for key in ("kind", "preset", "width")}
+
+
+UNKNOWN_CLASSES = (
+    25  # of a translation to every class, as in paper 001: how many there are is not known before the training
+)
+
+
+def translated_rows(arm: dict) -> int:
+    """Return the classes that a translation shows of each source field, its own among them."""
+    targets = arm["translate"]["targets"]
+    if isinstance(targets, dict) and targets.get("um"):
+        compounds = 1 if isinstance(targets["compound"], str) else len(targets["compound"])
+        return 1 + compounds * len(targets["um"])
+    return 1 + len(targets) if isinstance(targets, list) else UNKNOWN_CLASSES
+
+
+def translating_flop(study: Study, name: str) -> float:
+    """Floating-point operations to invert one field and paint it as every class; the inversion at most, unsettled to its end."""
+    arm, model = study.entry("arms", name), study.model_of(name)
+    one = network_flop(study, {**model, **network_of(model)}, study.config["prepare"]["size_px"])
+    down = steps_walked({**arm, "steps": walked_share(arm)}) * asked_at_once(arm)
+    return float(one * (steps_inverted(arm) + translated_rows(arm) * down))
+
+
+def source_count(arm: dict, plate_fields: float) -> float:
+    """Return how many fields of a plate a translation starts from, at most, where the plate has so many."""
+    fields = arm["translate"]["fields"]
+    return min(fields, plate_fields) if isinstance(fields, int) else plate_fields * SOURCE_SHARE
 
 
 def sampling_flop(study: Study, name: str) -> float:

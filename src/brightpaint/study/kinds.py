@@ -25,6 +25,7 @@ class Kind:
     stepwise : trained step by step, with a history to draw and a state to go on from; else in closed form, in one go
     gpu : trains and paints on a GPU, where there is one
     labels : can be told the label of a field
+    translates : its way from noise can be walked back, so that it shows a real image as another class
     noise : paints from noise, so that samplers, samples, means of them and guidance apply
     brightfield : paints from nothing but brightfield, and needs a plane of it at least
     varied : paints other fields differently: an embedding and a gallery of its worst fields tell something
@@ -41,6 +42,7 @@ class Kind:
     stepwise: bool = False
     gpu: bool = False
     labels: bool = False
+    translates: bool = False
     noise: bool = False
     brightfield: bool = False
     varied: bool = True
@@ -58,7 +60,7 @@ KINDS = {
     for kind in (
         Kind(
             "diffusion", "U-Net that walks from noise to stains", f"{MODULES}.diffusion", "network",
-            **NETWORK, noise=True, passes=evaluations, needed={**UNET, "objective": ("eps", "v")},
+            **NETWORK, noise=True, translates=True, passes=evaluations, needed={**UNET, "objective": ("eps", "v")},
         ),
         Kind(
             "regression", "the same U-Net without noise, in one pass", f"{MODULES}.regression", "regression",

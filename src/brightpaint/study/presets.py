@@ -1,4 +1,4 @@
-"""The shapes of the networks: `paper` as published, `fast` brightpaint's own; and of the classifiers that guide."""
+"""The shapes of the networks: `paper` and `phendiff` as published, `fast` brightpaint's own; and of the classifiers that guide."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Spec:
     noise_input : what the network is told of the noise level, `gamma` or `log_snr`
     label_sd : s.d. of the untrained label embeddings
     objective : what a network of this preset is trained on, where the config does not say: `eps` or `v` (`diffusion.loss`)
+    attention : whether every block of the deepest level is followed by self-attention; else the middle alone has it
     """
 
     width: int
@@ -36,6 +37,7 @@ class Spec:
     noise_input: str
     label_sd: float
     objective: str
+    attention: bool = False
 
     @property
     def embedding(self) -> int:
@@ -50,6 +52,7 @@ class Spec:
 
 PRESETS = {
     "paper": Spec(64, (1, 2, 4, 8), 2, 1, True, 2, 32, 0.2, "gamma", 1.0, "eps"),
+    "phendiff": Spec(128, (1, 2, 4), 2, 1, True, 4, 8, 0.0, "log_snr", 1.0, "eps", attention=True),
     "fast": Spec(32, (1, 2, 4, 4), 1, 2, False, 8, 32, 0.0, "log_snr", 0.0, "v"),
 }
 

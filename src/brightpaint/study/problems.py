@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brightpaint.study import simulation, sweep_points
+from brightpaint.study import simulation, sweep_points, translations
 from brightpaint.study.annotations import GIVEN
 from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
 from brightpaint.study.kinds import CLASSIFIER, KINDS
@@ -27,6 +27,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _model_problems(study)
     yield from _unpainted(study)
     yield from _arm_problems(study)
+    yield from translations.problems(study)
     yield from _region_problems(study)
     yield from _cellpose_problems(study)
     yield from stain_problems(study)
@@ -57,7 +58,8 @@ def problems_of(study: Study) -> Iterable[str]:
 def _duplicates(study: Study) -> Iterable[str]:
     named = {"plates": list(study.plates)}
     for section in ("models", "classifiers", "folds", "arms", "own_crops"):
-        named[section] = [entry["name"] for entry in study.config[section]]
+        more = study.config["translations"] if section == "arms" else []
+        named[section] = [entry["name"] for entry in study.config[section] + more]
         for name in sorted({name for name in named[section] if named[section].count(name) > 1}):
             yield f"{section}: the name {name} occurs twice"
     for section, names in named.items():
@@ -148,7 +150,7 @@ def _model_problems(study: Study) -> Iterable[str]:
 
 def _unpainted(study: Study) -> Iterable[str]:
     """Say what a study without arms, which measures its plates alone, cannot use."""
-    if study.arms:
+    if study.arms or study.translations:
         return
     if names := [model["name"] for model in study.config["models"]]:
         given = "give arms, or models: [] for a study that only measures its plates"
@@ -162,7 +164,9 @@ def _arm_problems(study: Study) -> Iterable[str]:
     models = {model["name"]: model for model in study.config["models"]}
     classifiers = {entry["name"]: entry for entry in study.config["classifiers"]}
     kinds = {name: KINDS[model["kind"]] for name, model in models.items()}
-    for arm in study.config["arms"]:
+    companions = [f"{translations.PREFIX}{name}" for name in study.translations]
+    own = [arm for arm in study.config["translations"] if arm["name"] not in companions]
+    for arm in study.config["arms"] + own:
         where = f"arm {arm['name']}"
         if arm["model"] not in models:
             yield f"{where}: there is no model {arm['model']}"
@@ -195,7 +199,7 @@ def _arm_problems(study: Study) -> Iterable[str]:
         served = [plate for name in arm["folds"] for plate in folds[name]["test"] + folds[name]["predict"]]
         for plate in sorted({plate for plate in served if served.count(plate) > 1}):
             yield f"{where}: plate {plate} is in two of its folds"
-        if not served:
+        if not served and not arm["translate"]:
             yield f"{where}: its folds test and predict no plate"
         if not models[arm["model"]]["weights"]:
             for name in arm["folds"]:

@@ -92,9 +92,10 @@ def read_schema(path: Path) -> dict:
     Sections that lie in files of their own are put in, and the names of the kinds of model, which have a registry.
     """
     schema = yaml.safe_load(path.read_text())
-    for name, section in schema["properties"].items():
-        if (file := section.get("$ref", "")).endswith(".yaml"):
-            schema["properties"][name] = yaml.safe_load((path.parent / file).read_text())
+    for sections in (schema["properties"], schema.get("$defs", {})):
+        for name, section in sections.items():
+            if (file := section.get("$ref", "")).endswith(".yaml"):
+                sections[name] = yaml.safe_load((path.parent / file).read_text())
     if kind := schema.get("$defs", {}).get("kind"):
         kind["enum"] = list(KINDS)
     return schema

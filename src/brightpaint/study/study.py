@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from brightpaint.study import sweep_points
+from brightpaint.study import sweep_points, translations
 from brightpaint.study.kinds import KINDS, Kind
 from brightpaint.study.plate_table import read_names, read_plates
 from brightpaint.study.presets import PRESETS
@@ -53,6 +53,7 @@ class Study:
         for fold in filled["folds"]:
             if isinstance(fold["held_out"], str):
                 fold["held_out"] = read_names(Path(root) / fold["held_out"], f"config: folds.{fold['name']}.held_out")
+        filled["arms"], filled["translations"] = translations.split(filled["arms"])
         if isinstance(filled["active"]["targets"], str):
             filled["active"]["targets"] = read_names(Path(root) / filled["active"]["targets"], "config: active.targets")
         plates = read_plates(Path(root) / filled["plates"], Path(schemas) / "plates.schema.yaml")
@@ -67,8 +68,9 @@ class Study:
         return [name for name, row in self.plates.items() if row["role"] == role]
 
     def entry(self, section: str, name: str) -> dict:
-        """Return the entry called `name` of a list: models, classifiers, folds or arms (the sweep's points among them)."""
-        for entry in self.config[section] + (self.sweep_points if section == "arms" else []):
+        """Return the entry called `name` of a list: models, classifiers, folds or arms (translations and the sweep's points too)."""
+        more = self.config.get("translations", []) + self.sweep_points if section == "arms" else []
+        for entry in self.config[section] + more:
             if entry["name"] == name:
                 return entry
         known = ", ".join(entry["name"] for entry in self.config[section])
@@ -78,6 +80,17 @@ class Study:
     def arms(self) -> list[str]:
         """Names of the predicted arms."""
         return [arm["name"] for arm in self.config["arms"]]
+
+    @property
+    def translations(self) -> list[str]:
+        """Names of the arms that translate real fields, each with its companion `fresh_{arm}` behind it."""
+        return [arm["name"] for arm in self.config.get("translations", [])]
+
+    def translated_plates(self) -> list[str]:
+        """Return the plates with which translations are compared: those that their folds test, and those that they train on."""
+        arms = {fold: arm for arm in self.translations for fold in self.entry("arms", arm)["folds"]}
+        known = {plate for fold in arms for plate in self.entry("folds", fold)["test"] + self.training_plates(fold)}
+        return [plate for plate in self.plates if plate in known]
 
     @property
     def sweep_points(self) -> list[dict]:
@@ -150,7 +163,7 @@ class Study:
         An arm that names a model, classifier or fold that is not there asks for none: that is said by itself.
         """
         named = {key: [entry["name"] for entry in self.config[key]] for key in ("models", "folds", "classifiers")}
-        whole = [arm["name"] for arm in self.config["arms"]
+        whole = [arm["name"] for arm in self.config["arms"] + self.config.get("translations", [])
                  if arm["model"] in named["models"] and set(arm["folds"]) <= set(named["folds"])]  # fmt: skip
         guides = [self.entry("arms", arm)["classifier"] for arm in whole]
         trained = [self.model_of(arm) for arm in whole]
@@ -173,7 +186,7 @@ class Study:
         tested = {plate for name in self.arms for plate in self.test_plates(name)}
         chosen = self.config["perturbations"] and self.asks_for_cells  # features and actives: on these plates
         fitted = set(self.fitted_on("select") + self.fitted_on("active")) if chosen else set()
-        return [plate for plate in self.by_role("study") if plate in tested | fitted]
+        return [plate for plate in self.by_role("study") if plate in tested | fitted | set(self.translated_plates())]
 
     def seen_arms(self, section: str) -> list[str]:
         """Return the arms that a network of photographs looks at (`embed`, `fid`); none where its weights are not given.
@@ -217,8 +230,8 @@ class Study:
     def used_plates(self) -> list[str]:
         """Return the plates whose images the study needs: trained on, tested, predicted or selected on."""
         used = set(self.profile_plates("real"))
-        for arm in self.arms:
-            used |= set(self.test_plates(arm) + self.predict_plates(arm))
+        for arm in self.arms + self.translations:
+            used |= set(self.test_plates(arm) + (self.predict_plates(arm) if arm in self.arms else []))
             if not self.model_of(arm)["weights"]:
                 used.update(plate for fold in self.entry("arms", arm)["folds"] for plate in self.training_plates(fold))
         return [plate for plate in self.plates if plate in used]

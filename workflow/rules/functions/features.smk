@@ -49,11 +49,19 @@ def measured(*patterns, **wildcards):
     nothing is painted, always.
     """
     arms = measured_to_score()
-    if not real_profiled() or (STUDY.arms and not finds_actives() and len(arms) <= 1):
+    unasked = not real_profiled() or (STUDY.arms and not finds_actives() and len(arms) <= 1)
+    if unasked and not translated_pairs():
         return []
     pairs = [(arm, plate) for arm in arms for plate in STUDY.profile_plates(arm)]
+    pairs += translated_pairs()
     pairs += [(point, STUDY.sweep_plate) for point in (SWEPT if sweep_measured() else [])]
     return [file for arm, plate in pairs for file in expand(patterns, arm=arm, plate=plate, **wildcards)]
+
+
+def translated_pairs():
+    """Measured translations with the plates whose fields they show; the real cells that they are held to are measured too."""
+    arms = [arm for arm in STUDY.translations if STUDY.profiled(arm)]
+    return [(arm, plate) for arm in arms for plate in STUDY.test_plates(arm)]
 
 
 # How a painted plate is delivered: {as the config says it: its path}.

@@ -5,6 +5,7 @@ from brightpaint.base.intensity import CUTOFF
 from brightpaint.plan import limits
 from brightpaint.plan.painting import read_rates
 from brightpaint.study.kinds import CLASSIFIER, KINDS
+from brightpaint.study.samplers import walked_share
 
 RATES = read_rates(ROOT / "resources" / "rates.tsv")
 
@@ -44,13 +45,17 @@ def classifier_of(wildcards):
 
 
 def fields_of(wildcards):
-    """Table of the fields that an arm is to paint: a plate's, or those drawn for the sweep."""
+    """Table of the fields that an arm is to paint: a plate's, those drawn for the sweep, or a translation's rows."""
+    if wildcards.arm in STUDY.translations:
+        return "<results>/sources/{arm}/{plate}.parquet"
     drawn = "<results>/sweep/fields/{plate}.parquet"
     return drawn if wildcards.arm in SWEPT else "<results>/fields/{plate}.parquet"
 
 
 def active_of_arm(wildcards):
-    """The table of actives where the arm predicts the active subset only."""
+    """The table of actives where the arm predicts the active subset only; a translation's rows are chosen already."""
+    if wildcards.arm in STUDY.translations:
+        return []
     subset = STUDY.model_of(wildcards.arm)["subset"]
     return "<results>/active/perturbations.tsv" if subset == "active" else []
 
@@ -62,10 +67,13 @@ def sweep_active(wildcards):
 
 
 def sampling_parts(arm):
-    """Part numbers of an arm's sampling jobs on a plate; a sweep has few fields, and no more jobs than full batches."""
-    if arm not in SWEPT:
+    """Part numbers of an arm's painting jobs on a plate; where few fields are drawn, no more jobs than full batches."""
+    drawn = CONFIG["sweep"]["fields"] if arm in SWEPT else None
+    if arm in STUDY.translations:
+        drawn = STUDY.entry("arms", arm)["translate"]["fields"]
+    if not isinstance(drawn, int):
         return parts("sample")
-    batches = math.ceil(CONFIG["sweep"]["fields"] / CONFIG["sample"]["batch"])
+    batches = math.ceil(drawn / CONFIG["sample"]["batch"])
     return parts("sample")[:batches]
 
 
@@ -98,6 +106,12 @@ def painting_mb(wildcards):
     return limits.painting_mb(CONFIG, STUDY.entry("arms", wildcards.arm))
 
 
+def translating_minutes(wildcards):
+    """Time limit of one part of a translation."""
+    count = len(sampling_parts(wildcards.arm))
+    return limits.translating_minutes(STUDY, wildcards.arm, RATES, plate=wildcards.plate, parts=count)
+
+
 def spread_minutes(wildcards):
     """Time limit of one part of an arm's further samples."""
     return painting_minutes(wildcards, STUDY.entry("arms", wildcards.arm)["samples"] - 1)
@@ -106,7 +120,7 @@ def spread_minutes(wildcards):
 def trained_files(section, key):
     """Weights and histories of the entries of `section` that arms name by `key` and that are trained here."""
     given = [entry["name"] for entry in CONFIG[section] if entry.get("weights")]
-    arms = [arm for arm in CONFIG["arms"] if arm[key] and arm[key] not in given]
+    arms = [arm for arm in CONFIG["arms"] + CONFIG["translations"] if arm[key] and arm[key] not in given]
     made = [f"{section}/{arm[key]}/{fold}" for arm in arms for fold in arm["folds"]]
     return expand("<results>/{made}/{file}", made=made, file=["weights.safetensors", "history.jsonl"])
 
@@ -117,6 +131,7 @@ def painted_files():
     made = [f"images/{arm}/{plate}" for arm, plate in arms]
     made += [f"uncertainty/{arm}/{plate}" for arm, plate in arms if STUDY.entry("arms", arm)["samples"] > 1]
     made += [f"images/{point}/{STUDY.sweep_plate}" for point in SWEPT]
+    made += [f"images/{arm}/{plate}" for arm in STUDY.translations for plate in STUDY.test_plates(arm)]
     return expand("<results>/{made}{end}", made=made, end=[".tif", ".parquet", ".seconds.tsv"])
 
 
@@ -149,6 +164,30 @@ def sampling(arm):
     chosen |= {"inputs": inputs} if inputs != CONFIG["channels"]["input"] else {}
     chosen |= {**cutoff_unless_default(), "subset": STUDY.model_of(arm)["subset"]}
     return {**chosen, "batch": CONFIG["sample"]["batch"]}
+
+
+def translating(wildcards):
+    """JSON of how a translation walks up and down."""
+    entry = STUDY.entry("arms", wildcards.arm)
+    own = {key: entry["translate"][key] for key in ("inner", "tolerance", "from_noise", "brightfield")}
+    skipped = ("eta", "guidance_scale", "subset")
+    chosen = {key: value for key, value in sampling(wildcards.arm).items() if key not in skipped}
+    return as_json({**chosen, **own, "walked": walked_share(entry)})
+
+
+def sources(wildcards):
+    """JSON of which fields a translation starts from, and which classes it shows."""
+    chosen = STUDY.entry("arms", wildcards.arm)["translate"]
+    return as_json({key: chosen[key] for key in ("source", "targets", "fields")})
+
+
+def translated_files():
+    """Rows of every translation, and what is known of the inversion of each part."""
+    pairs = [(arm, plate) for arm in STUDY.translations for plate in STUDY.test_plates(arm)]
+    rows = [f"<results>/sources/{arm}/{plate}.parquet" for arm, plate in pairs]
+    return rows + [
+        f"<results>/inversion/{arm}/{plate}/{part}.tsv" for arm, plate in pairs for part in sampling_parts(arm)
+    ]
 
 
 def several_samples(wildcards):

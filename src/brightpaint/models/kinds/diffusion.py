@@ -21,6 +21,7 @@ from brightpaint.models.fit import train_network
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.paint import walk
 from brightpaint.models.paint.field_noise import field_noise
+from brightpaint.models.paint.translator import Translator
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.train_classifier import build_classifier
 from brightpaint.models.trained import cutoff_of, load_module, read_model
@@ -78,6 +79,19 @@ def guide_all(denoise: walk.Denoise, guide: Callable | None, rows: list[int], se
     strong = guide(strong, rows) if guide else strong
     interval = settings["guidance_interval"]
     return walk.within(strong, denoise, *interval) if interval else strong
+
+
+def translator(args: argparse.Namespace, tensors: dict, meta: dict, how: Compute) -> Translator:
+    """Return what inverts stains under one class and paints the latents as others, as an arm's settings say."""
+    settings, trained, numbers = args.settings, meta["settings"], meta["label_map"]
+    denoiser = build_denoiser(trained, meta["channels"], len(numbers))
+    denoiser = how.painting(load_module(args.weights, denoiser, tensors, how.device))
+    path = sampling_path(settings)[settings["steps"] - settings["walked"] :]
+    told = walk.at_levels(denoiser, path, how.device)
+    return Translator(
+        told, guide_all(told, None, [], settings), path, settings, numbers, how.place(codec_of(trained)),
+        cutoff_of(trained), how,
+    )  # fmt: skip
 
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:

@@ -4,6 +4,8 @@ Preset `paper` is the published network (Dhariwal & Nichol 2021 as adapted by Pa
 by the paper's authors). Preset `fast` is brightpaint's own: most of its work is done at half resolution
 (2 x 2 pixels are folded into channels and back), it has one residual block a level, and it is told log-SNR.
 
+Preset `phendiff` has the size of the network of paper 001, which paints without brightfield.
+
 Run as a program, it prints a preset's parameters and the floating-point operations of one forward pass.
 """
 
@@ -153,8 +155,13 @@ class Encoder(nn.Module):
         for level, multiplier in enumerate(spec.multipliers):
             for number in range(spec.blocks):
                 wide, last = spec.width * multiplier, number == spec.blocks - 1
-                self._add(Block(spec, channels, wide), wide, keep=every or (last and level < deepest))
+                attended = spec.attention and level == deepest
+                self._add(
+                    Block(spec, channels, wide), wide, keep=(every or (last and level < deepest)) and not attended
+                )
                 channels = wide
+                if attended:
+                    self._add(Attention(spec, channels), channels, keep=every)
             if level < deepest:
                 self._add(Block(spec, channels, channels, -1) if every else Resample(-1), channels, keep=every)
         self.middle = nn.ModuleList(
@@ -211,6 +218,8 @@ class UNet(nn.Module):
                 join = every or number == 0
                 self._add(Block(spec, channels + (skips.pop() if join else 0), wide), join=join)
                 channels = wide
+                if spec.attention and top:
+                    self._add(Attention(spec, channels), join=False)
             if level:
                 self._add(Block(spec, channels, channels, 1) if every else Resample(1), join=False)
         self.norm = group_norm(channels, spec)

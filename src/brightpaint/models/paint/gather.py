@@ -10,7 +10,8 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.models.paint.sample import rows_digest, selected_fields
+from brightpaint.models.paint.parts import fields_of_part, rows_digest
+from brightpaint.models.paint.sample import selected_fields
 from brightpaint.study.annotations import ANNOTATIONS
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def check_part(part: store.Stack, first: store.Stack, rows: pd.DataFrame) -> None:
     """Raise ValueError unless a part holds exactly these fields, with the channels and size of the first part."""
-    again = "delete it and rerun `sample`"
+    again = "delete it and rerun `sample` (of a translation `translate`)"
     if len(part) != len(rows):
         raise ValueError(f"{part.path} holds {len(part)} fields where {len(rows)} are expected; {again}")
     if part.channels != first.channels or part.images.shape[1:] != first.images.shape[1:]:
@@ -34,7 +35,7 @@ def check_part(part: store.Stack, first: store.Stack, rows: pd.DataFrame) -> Non
 def gather(parts: list[Path], rows: pd.DataFrame, path: Path) -> None:
     """Write the parts, one after the other, as the stack `path`."""
     opened = [store.open_stack(part) for part in parts]
-    pieces = [rows.iloc[store.part_rows(len(rows), number, len(parts))] for number in range(1, len(parts) + 1)]
+    pieces = [rows.iloc[fields_of_part(rows, number, len(parts))] for number in range(1, len(parts) + 1)]
     for part, piece in zip(opened, pieces):
         check_part(part, opened[0], piece)
     shape = (len(rows), *opened[0].images.shape[1:])
@@ -59,7 +60,7 @@ def main(argv=None) -> None:
     fields = store.read_fields(args.fields)
     rows = fields.iloc[selected_fields(fields, args.active, "active" if args.active else "all")]
     described = ["Metadata_Source", "Metadata_Batch", *ANNOTATIONS]
-    columns = store.FIELD_KEYS + [name for name in described if name in fields.columns]
+    columns = store.row_keys(rows) + [name for name in described if name in fields.columns]
     gather(args.parts, rows, args.stack)
     store.write_table(rows[columns].reset_index(drop=True), args.rows)
     store.write_table(pd.concat([store.read_table(path) for path in args.part_seconds]), args.seconds)

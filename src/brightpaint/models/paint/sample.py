@@ -26,6 +26,7 @@ from brightpaint.models import kinds
 from brightpaint.models.compute import Compute
 from brightpaint.models.conditions.labels import active_rows
 from brightpaint.models.data import check_rows
+from brightpaint.models.paint.parts import rows_digest
 from brightpaint.models.trained import check_cutoff, read_model
 from brightpaint.study.kinds import KINDS
 
@@ -42,11 +43,6 @@ def selected_fields(fields: pd.DataFrame, actives: list[Path], subset: str) -> n
     if subset == "active" and len(actives) != 1:
         raise ValueError(f"subset active needs one table of actives, found {len(actives)}; give it with --active")
     return active_rows(fields, store.read_actives(actives[0]) if subset == "active" else None)
-
-
-def rows_digest(fields: pd.DataFrame) -> str:
-    """Return a digest of the keys of these fields, in order: `gather` checks its parts by it."""
-    return store.digest(fields[store.FIELD_KEYS].astype(str).values.tolist())
 
 
 def check_channels(channels: dict, stack: store.Stack, path: Path, shown: list[str] | None = None) -> None:
