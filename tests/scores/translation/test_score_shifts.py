@@ -110,4 +110,7 @@ def test_what_is_wrong_with_the_tables_is_named(tmp_path):
     refused(
         good.drop(columns=plates.numbers), "no number of the space is measured both in real and in translated fields"
     )
-    refused(good.drop(index=1), "plate P, well .* is not in it")
+    refused(good.drop(index=1), "plate P, well A01, site 2, tile 1 is shown as 3 of 4 classes")
+    real = store.read_table(tmp_path / "real/P.parquet")
+    store.write_table(real[real["Metadata_Well"] != good["Metadata_Well"].iloc[0]], tmp_path / "real/P.parquet")
+    refused(good, "real fields of plate P: plate P, well A01, site 1, tile 1 is not in it")

@@ -26,7 +26,7 @@ def shown_classes(rows: pd.DataFrame, where: str) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        for rows that name none, or name one twice of a field
+        for rows that name none, or name one twice of a field, and for a field that is not shown as every class
     """
     if SHOWN not in rows or (rows[SHOWN] == "").any():
         raise ValueError(f"{where}: rows do not say which class they show ({SHOWN}); delete it and rerun translate")
@@ -35,6 +35,11 @@ def shown_classes(rows: pd.DataFrame, where: str) -> pd.DataFrame:
         raise ValueError(
             f"{where}: {store.describe_field(twice.iloc[0])} is there twice; delete it and rerun translate"
         )
+    classes, shown = rows[SHOWN].nunique(), rows.groupby(store.FIELD_KEYS)[SHOWN].transform("size")
+    if (shown < classes).any():
+        lacking = rows[(shown < classes).to_numpy()].iloc[0]
+        raise ValueError(f"{where}: {store.describe_field(lacking[store.FIELD_KEYS])} is shown as {shown.min()} of {classes} "
+                         "classes; delete it and rerun translate")  # fmt: skip
     return rows.assign(**{CLASS: rows[SHOWN]})
 
 
