@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from models_fixture import labelled_plates, labelled_weights
 
 from brightpaint import store
 from brightpaint.models.paint import source_fields
 from brightpaint.models.paint.classes import dose_of, in_order, targets_of
+from models_fixture import labelled_plates, labelled_weights
 
 DOSES = ["DMSO", "taxol@0.01uM", "taxol@0.1uM", "taxol@10uM", "noc@1uM", "water"]
 CHOSEN = {"source": None, "targets": "all", "fields": None}
@@ -19,9 +19,9 @@ def plate(classes, control="negcon", **columns):
     """Return a field table whose wells are of these classes of treatment, two fields a well."""
     wells = [f"A{number + 1:02d}" for number in range(len(classes))]
     names = [dose_of(name)[0] for name in classes]
-    table = pd.DataFrame({"Metadata_Plate": "P", "Metadata_Well": wells, "Metadata_perturbation": names,
-                          "Metadata_treatment": classes, "Metadata_target": "",
-                          "Metadata_control_type": [control if name in ("DMSO", "empty vector") else "" for name in names]})  # fmt: skip
+    table = pd.DataFrame({"Metadata_Plate": "P", "Metadata_Well": wells, "Metadata_perturbation": names})
+    controls = [control if name in ("DMSO", "empty vector") else "" for name in names]
+    table = table.assign(Metadata_treatment=classes, Metadata_target="", Metadata_control_type=controls)
     twice = pd.concat([table.assign(Metadata_Site=site, Metadata_Tile=1) for site in (1, 2)], ignore_index=True)
     return twice.assign(**columns)[::-1].reset_index(drop=True)  # not in the order of their names
 

@@ -7,6 +7,10 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
+
+from brightpaint import store
+from brightpaint.models import train
+from brightpaint.models.paint import gather, source_fields, translate
 from models_fixture import (
     CHANNELS,
     SAMPLING,
@@ -18,10 +22,6 @@ from models_fixture import (
     train_arguments,
 )
 
-from brightpaint import store
-from brightpaint.models import train
-from brightpaint.models.paint import gather, source_fields, translate
-
 HOW = {"inner": 8, "tolerance": 1e-4, "from_noise": False, "brightfield": False}
 NO_BRIGHTFIELD = {**CHANNELS, "input": []}
 LEVEL = {"DMSO": 0.7, "cpd1": -0.7}  # mean of ER: the class; what lies where in a field is the same in both
@@ -31,7 +31,7 @@ def level_plates(folder):
     """Write two plates whose ER is higher in DMSO than under cpd1, by 1.4 s.d. of its blobs."""
     for name, seed in {"P1": 1, "P2": 2}.items():
         (folder / "signed").mkdir(exist_ok=True)
-        stack, table = make_plate(folder / "signed", name, 8, seed=seed)
+        stack, table = make_plate(folder / "signed", name, 8, seed=seed, size_px=16)
         images, fields = np.array(store.open_stack(stack).images, np.float32), store.read_fields(table)
         with store.StackWriter(
             folder / stack.name, images.shape, store.open_stack(stack).channels, key="levels"
@@ -49,8 +49,8 @@ def plates():
 
 
 @functools.cache
-def weights(images=1600):
-    """Return the weights of a model that sees no brightfield; of 1,600 images, one that heeds its label."""
+def weights(images=1200):
+    """Return the weights of a model that sees no brightfield; of 1,200 images, one that heeds its label."""
     settings = {**SETTINGS, "label": "perturbation", "images": images, "batch": 8, "learning_rate": 4e-3, "ema_images": 100,
                 "channels": NO_BRIGHTFIELD}  # fmt: skip
     folder = made(f"levels_{images}", lambda folder: train.main(train_arguments(folder, plates()[:1], settings)))
@@ -65,7 +65,7 @@ def rows_table(folder, plate, path, **chosen):
     return table
 
 
-def words_of(folder, path, table, plate, part=1, parts=1, steps=20, **changes):
+def words_of(folder, path, table, plate, part=1, parts=1, steps=8, **changes):
     settings = {**SAMPLING, **HOW, "steps": steps, "walked": steps, "inputs": [], **changes}
     words = [
         "--settings",
@@ -199,20 +199,20 @@ def test_batch_size_changes_no_more_than_rounding_and_settings_set_unfinished_wo
 def test_from_noise_the_source_stays_the_less_the_more_noise_there_is(tmp_path):
     plate = plates()[1]
     errors = []
-    for walked in (4, 12, 20):
+    for walked in (1, 4, 8):
         images, rows, inversion = translated(tmp_path / str(walked), weights(), from_noise=True, walked=walked)
         own = (rows["Metadata_painted_as"] == "DMSO").to_numpy()
         errors.append(np.abs(images - real(plate, rows))[own].mean())
         assert (inversion["steps"] == walked).all() and (inversion["iterations"] == 0).all()
-    assert errors[0] < 0.5 * errors[1] < errors[2]
+    assert errors[0] < 0.8 * errors[1] and errors[1] < errors[2]
 
 
 def test_fresh_noise_has_nothing_of_the_source_and_is_the_same_for_every_class(tmp_path):
-    plate = make_plate(tmp_path, "P3", 8, seed=3)
+    plate = make_plate(tmp_path, "P3", 8, seed=3, size_px=16)
     flat, rows = tmp_path / "flat.tif", store.read_fields(plate[1])
-    with store.StackWriter(flat, (8, 4, 32, 32), store.open_stack(plate[0]).channels, key="flat") as writer:
+    with store.StackWriter(flat, (8, 4, 16, 16), store.open_stack(plate[0]).channels, key="flat") as writer:
         for number in range(8):
-            writer.write(number, np.zeros((4, 32, 32)))
+            writer.write(number, np.zeros((4, 16, 16)))
     first = translated(tmp_path / "a", plate=plate, from_noise=True, steps=6)[0]
     second = translated(tmp_path / "b", plate=(flat, plate[1]), from_noise=True, steps=6)[0]
     np.testing.assert_array_equal(first, second)
@@ -224,7 +224,7 @@ def test_fresh_noise_has_nothing_of_the_source_and_is_the_same_for_every_class(t
 def test_less_strength_keeps_more_of_the_source(tmp_path):
     plate = plates()[1]
     moved = []
-    for walked in (4, 20):
+    for walked in (2, 8):
         images, rows, _ = translated(tmp_path / str(walked), weights(), walked=walked)
         other = (rows["Metadata_painted_as"] == "cpd1").to_numpy()
         moved.append(np.abs(images - real(plate, rows))[other].mean())

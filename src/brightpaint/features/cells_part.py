@@ -22,6 +22,7 @@ from brightpaint.features import label_images, object_links
 from brightpaint.study.annotations import NUMBERS
 
 COMPARTMENTS = ("Nuclei", "Cells", "Cytoplasm")
+WHOLE = ("Metadata_Site", "Metadata_Tile", "Metadata_draw")  # keys that are integers
 log = logging.getLogger(__name__)
 
 
@@ -59,12 +60,12 @@ def join_compartments(
 
 
 def image_keys(image: pd.DataFrame, load_data: pd.DataFrame) -> pd.DataFrame:
-    """Return ImageNumber and field keys of each image.
+    """Return ImageNumber and keys of each image (ROW_KEYS where fields have several).
 
     The link is the name of the first file: CellProfiler turns a plate called 007 into the number 7.
     """
     first = next(column for column in load_data.columns if column.startswith("FileName_Orig"))
-    linked = image[["ImageNumber", first]].merge(load_data[[first, *store.FIELD_KEYS]], on=first, how="left")
+    linked = image[["ImageNumber", first]].merge(load_data[[first, *store.row_keys(load_data)]], on=first, how="left")
     if (
         linked["Metadata_Well"].isna().any()
         or len(linked) != len(load_data)
@@ -76,7 +77,7 @@ def image_keys(image: pd.DataFrame, load_data: pd.DataFrame) -> pd.DataFrame:
 
 
 def annotate(joined: pd.DataFrame, keys: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Put keys and annotations before the features, by (plate, well, site, tile), in the order of `rows`.
+    """Put keys and annotations before the features, by the rows' keys, in the order of `rows`.
 
     Returns
     -------
@@ -85,7 +86,7 @@ def annotate(joined: pd.DataFrame, keys: pd.DataFrame, rows: pd.DataFrame) -> pd
     described = rows[[column for column in rows.columns if column.startswith("Metadata_")]].assign(
         _order=range(len(rows))
     )
-    linked = keys.merge(described, on=store.FIELD_KEYS, how="left")
+    linked = keys.merge(described, on=store.row_keys(keys), how="left")
     strange = linked["_order"].isna()
     if strange.any():
         raise ValueError(
@@ -96,7 +97,7 @@ def annotate(joined: pd.DataFrame, keys: pd.DataFrame, rows: pd.DataFrame) -> pd
     frame = joined.merge(linked, on="ImageNumber", validate="many_to_one")
     frame = frame.sort_values(["_order", "ObjectNumber"], kind="stable")
     types = {name: "float64" if name in NUMBERS else "str" for name in metadata}
-    types |= {"Metadata_Site": "int64", "Metadata_Tile": "int64", "ObjectNumber": "int64"}
+    types |= {"ObjectNumber": "int64", **{key: "int64" for key in WHOLE if key in metadata or key in store.FIELD_KEYS}}
     types.update(dict.fromkeys(features, "float32"))
     return frame[[*metadata, "ObjectNumber", *features]].astype(types).reset_index(drop=True)
 
@@ -170,7 +171,7 @@ def cells_of_part(keys: pd.DataFrame, tables: dict[str, pd.DataFrame], rows: pd.
     """Return the single cells of a measured part (see `read_tables`); one without fields has no rows and no features."""
     if not tables:
         nothing = pd.DataFrame({"ImageNumber": pd.Series(dtype=float), "ObjectNumber": pd.Series(dtype=float)})
-        return annotate(nothing, keys[store.FIELD_KEYS].assign(ImageNumber=pd.Series(dtype=float)), rows)
+        return annotate(nothing, keys[store.row_keys(keys)].assign(ImageNumber=pd.Series(dtype=float)), rows)
     between = {name: frame for name, frame in tables.items() if name not in COMPARTMENTS}
     joined = join_compartments(*(tables[name] for name in COMPARTMENTS), between)
     for name in COMPARTMENTS:

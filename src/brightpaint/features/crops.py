@@ -94,9 +94,8 @@ def with_places(rows: pd.DataFrame, masks: store.Masks) -> pd.DataFrame:
         naming the first field that has no label image
     """
     rows = store.with_row_keys(rows).assign(_image=np.arange(len(rows)))
-    placed = rows.merge(
-        masks.fields.assign(_labels=np.arange(len(masks))), on=store.FIELD_KEYS, how="left", validate="many_to_one"
-    )
+    keys = store.row_keys(masks.fields)
+    placed = rows.merge(masks.fields.assign(_labels=np.arange(len(masks))), on=keys, how="left", validate="many_to_one")
     missing = placed["_labels"].isna()
     if missing.any():
         raise ValueError(
@@ -168,12 +167,13 @@ def cells_by_field(path: Path, rows: pd.DataFrame, columns: list[str]) -> Iterat
     ValueError
         for cells of a field that is not among the rows
     """
-    numbers = {tuple(key): number for number, key in enumerate(rows[store.FIELD_KEYS].itertuples(index=False))}
     if not len(store.Rows(path, ["ObjectNumber"])):
         return  # a plate without cells has no columns of features
-    for group in store.read_groups(path, [*store.FIELD_KEYS, *columns]):
+    keys = [key for key in store.ROW_KEYS if key in store.read_schema(path).names]
+    numbers = {tuple(key): number for number, key in enumerate(rows[keys].itertuples(index=False))}
+    for group in store.read_groups(path, [*keys, *columns]):
         well = group.to_pandas()
-        for key, cells in well.groupby(store.FIELD_KEYS, sort=False):
+        for key, cells in well.groupby(keys, sort=False):
             if key not in numbers:
                 where = store.describe_field(cells.iloc[0])
                 raise ValueError(
@@ -194,14 +194,14 @@ def plan_crops(plate: Plate, cells_path: Path, counts: dict[int, dict]) -> Itera
 
 def cut_crops(plate: Plate, table_path: Path, writer: store.CropWriter) -> None:
     """Cut the crops of a written table that `writer` still lacks, a field in memory at a time."""
-    numbers = {tuple(key): number for number, key in enumerate(plate.rows[store.FIELD_KEYS].itertuples(index=False))}
+    numbers = {tuple(key): number for number, key in enumerate(plate.rows[store.ROW_KEYS].itertuples(index=False))}
     shape, first = (1, *plate.stack.images.shape[2:]), 0
-    columns = [*store.FIELD_KEYS, "ObjectNumber", "y_px", "x_px"]
+    columns = [*store.ROW_KEYS, "ObjectNumber", "y_px", "x_px"]
     for group in tqdm(store.read_groups(table_path, columns), disable=None, unit="field"):
         crops = group.to_pandas()
         todo = np.flatnonzero(~writer.done[first : first + len(crops)])
         if len(todo):
-            row = plate.rows.iloc[numbers[tuple(crops[store.FIELD_KEYS].iloc[0])]]
+            row = plate.rows.iloc[numbers[tuple(crops[store.ROW_KEYS].iloc[0])]]
             image, labels = plate.image(row), plate.labels(row)
             for place, crop in zip(todo.tolist(), crops.iloc[todo].itertuples(index=False)):
                 start = crop_windows.starts((0, crop.y_px, crop.x_px), (1, *plate.size[1:]))

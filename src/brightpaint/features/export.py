@@ -15,6 +15,8 @@ import csv
 import io
 import json
 import re
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ from brightpaint.study.planes import group_places
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 COUNTS = 65535
+LONGEST_CLASS = 40  # characters of a class in a file's name, which disks take 255 of
 
 
 def to_counts(scores: np.ndarray, window: tuple[float, float]) -> np.ndarray:
@@ -111,14 +114,22 @@ def prepared_pixel_um(rows: pd.DataFrame, fields: pd.DataFrame | None, raw_um: f
 
 
 def safe_stem(row: pd.Series | dict) -> str:
-    """Return a file name's beginning for a field, `A01_s1_t1`; a well or plate that is no plain name is refused."""
+    """Return a file name's beginning for a field, `A01_s1_t1`; a well or plate that is no plain name is refused.
+
+    What an image shows in place of its own treatment follows as letters, digits and a checksum, since it may hold any sign:
+    `A01_s1_t1_as_taxol-0-3uM-1f2e3d4c`; then its draw, if it is not the first.
+    """
     for key in ("Metadata_Plate", "Metadata_Well"):
         if not SAFE_NAME.fullmatch(str(row[key])):
             raise ValueError(
                 f"{store.describe_field(row)}: expected letters, digits, - and _ in {key.removeprefix('Metadata_').lower()}; "
                 "rename it in the plate table or the table of images"
             )
-    return f"{row['Metadata_Well']}_s{int(row['Metadata_Site'])}_t{int(row['Metadata_Tile'])}"
+    field = f"{row['Metadata_Well']}_s{int(row['Metadata_Site'])}_t{int(row['Metadata_Tile'])}"
+    shown, draw = (row.get(key, default) for key, default in store.ROW_DEFAULTS.items())
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", str(shown)).strip("-")[:LONGEST_CLASS]
+    named = f"_as_{plain}-{zlib.crc32(str(shown).encode()):08x}" if shown else ""
+    return field + named + (f"_d{int(draw)}" if int(draw) else "")
 
 
 def scale_of(settings: dict) -> dict:
@@ -133,20 +144,21 @@ def check_rows(stack: store.Stack, rows: pd.DataFrame, path: str | Path) -> None
         raise ValueError(f"{path}: {len(rows)} rows, but {stack.path} holds {len(stack)} fields; delete both and rerun")
 
 
-def load_data_csv(records: list[dict], channels: list[str]) -> str:
+def load_data_csv(records: list[dict], channels: list[str], keys: Sequence[str] = store.FIELD_KEYS) -> str:
     """Return the text of a load_data.csv.
 
     Parameters
     ----------
-    records : one dict a field: its keys, `folder`, and `files`, {channel: file name}
+    records : one dict an image: its keys, `folder`, and `files`, {channel: file name}
+    keys : of the images, ROW_KEYS where a field has several
     """
     header = [f"FileName_Orig{name}" for name in channels] + [f"PathName_Orig{name}" for name in channels]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header + store.FIELD_KEYS)
+    writer.writerow([*header, *keys])
     for record in records:
         cells = [record["files"][name] for name in channels] + [str(record["folder"])] * len(channels)
-        writer.writerow(cells + [record[key] for key in store.FIELD_KEYS])
+        writer.writerow(cells + [record[key] for key in keys])
     return text.getvalue()
 
 
@@ -174,13 +186,13 @@ def export(
             for name, image in zip(channels, scores):
                 store.write_raw(temporary / files[name], to_counts(image, window))
                 clipped[name] += int(((image < window[0]) | (image > window[1])).sum())
-            records.append({**row[store.FIELD_KEYS], "folder": Path(folder).resolve(), "files": files})
+            records.append({**row[store.row_keys(rows)], "folder": Path(folder).resolve(), "files": files})
         described = {
             "arm": arm, "channels": channels, "window": list(window), "pixel_size_um": pixel_um, "fields": len(records),
             "renormalised": arm != "real" and settings.get("renormalise", True), "pixels_outside_window": clipped,
             **named_stains(settings),
         }  # fmt: skip
-        (temporary / "load_data.csv").write_text(load_data_csv(records, channels))
+        (temporary / "load_data.csv").write_text(load_data_csv(records, channels, store.row_keys(rows)))
         (temporary / "export.json").write_text(json.dumps(described, indent=1, sort_keys=True) + "\n")
 
 

@@ -40,7 +40,7 @@ def labels_of_part(
     tables : CellProfiler's object tables, by name
     """
     first = next(column for column in load_data.columns if column.startswith("FileName_Orig"))
-    images = load_data.merge(keys, on=store.FIELD_KEYS, how="left", validate="one_to_one")
+    images = load_data.merge(keys, on=store.row_keys(load_data), how="left", validate="one_to_one")
     for _, row in images.iterrows():
         field = []
         for name in LABELLED:

@@ -52,23 +52,25 @@ def field_medians(cells: pd.DataFrame, features: list[str]) -> pd.DataFrame:
     Medians ignore NaN (a cell in which a feature is not defined); infinite values count as not defined.
     """
     numbers = cells[features].astype(np.float64).replace([np.inf, -np.inf], np.nan)
-    frame = pd.concat([cells[store.FIELD_KEYS], numbers], axis=1)
-    medians = pycytominer.aggregate(frame, strata=store.FIELD_KEYS, features=features, operation="median")
-    counts = frame.groupby(store.FIELD_KEYS).size().rename("Metadata_cells").reset_index()
-    return counts.merge(medians, on=store.FIELD_KEYS)
+    keys = store.row_keys(cells)
+    frame = pd.concat([cells[keys], numbers], axis=1)
+    medians = pycytominer.aggregate(frame, strata=keys, features=features, operation="median")
+    counts = frame.groupby(keys).size().rename("Metadata_cells").reset_index()
+    return counts.merge(medians, on=keys)
 
 
 def with_every_field(medians: pd.DataFrame, rows: pd.DataFrame, features: list[str]) -> pd.DataFrame:
     """Give every field of `rows` its row, in their order: a field without cells has Metadata_cells 0 and NaN."""
-    known = rows[store.FIELD_KEYS].assign(_known=True)
-    strange = medians.merge(known, on=store.FIELD_KEYS, how="left")["_known"].isna()
+    keys = store.row_keys(rows)
+    known = rows[keys].assign(_known=True)
+    strange = medians.merge(known, on=keys, how="left")["_known"].isna()
     if strange.any():
         raise ValueError(
             f"{store.describe_field(medians[strange.to_numpy()].iloc[0])}: has cells, but is not among the plate's rows; "
             "delete the table of cells and rerun"
         )
     described = rows[[column for column in rows.columns if column.startswith("Metadata_")]]
-    frame = described.merge(medians, on=store.FIELD_KEYS, how="left")
+    frame = described.merge(medians, on=keys, how="left")
     frame["Metadata_cells"] = frame["Metadata_cells"].fillna(0).astype("int64")
     return frame[[*described.columns, "Metadata_cells", *features]]
 
@@ -76,15 +78,16 @@ def with_every_field(medians: pd.DataFrame, rows: pd.DataFrame, features: list[s
 def medians_of_plate(cells_path: Path, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the median of every field of a plate, reading one well at a time."""
     features = features_of(store.read_schema(cells_path).names)
-    empty = pd.DataFrame(columns=[*store.FIELD_KEYS, "Metadata_cells", *features]).astype(
+    keys = store.row_keys(rows)
+    empty = pd.DataFrame(columns=[*keys, "Metadata_cells", *features]).astype(
         {
-            **{key: rows[key].dtype for key in store.FIELD_KEYS},
+            **{key: rows[key].dtype for key in keys},
             **dict.fromkeys(["Metadata_cells", *features], np.float64),
         }
     )
     wells = [field_medians(table.to_pandas(), features) for table in store.read_groups(cells_path)]
     frame = pd.concat(wells, ignore_index=True) if wells else empty
-    twice = frame.duplicated(store.FIELD_KEYS)
+    twice = frame.duplicated(keys)
     if twice.any():
         raise ValueError(
             f"{cells_path}: {store.describe_field(frame[twice].iloc[0])} lies in two row groups; rerun cells"

@@ -12,7 +12,9 @@ import pandas as pd
 import tifffile
 
 from brightpaint.base.atomic import atomic
-from brightpaint.store.names import FIELD_KEYS
+from brightpaint.store.names import FIELD_KEYS, ROW_KEYS, row_keys, with_row_keys
+
+KEY_TYPES = dict(zip(ROW_KEYS, ("str", "str", "int64", "int64", "str", "int64")))
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Masks:
 
     Attributes
     ----------
-    fields : FIELD_KEYS of each field, in the order of the file
+    fields : FIELD_KEYS of each field, ROW_KEYS where it has several images, in the order of the file
     objects : what is labelled, e.g. Nuclei, Cells
     shape : (H, W) of an image
     """
@@ -61,7 +63,8 @@ def open_masks(path: str | Path) -> Iterator[Masks]:
             raise ValueError(f"{path}: not a file of label images ({error!r}); delete it and rerun") from error
         if expected != found:
             raise ValueError(f"{path}: {found} label images where {expected} are expected; delete it and rerun")
-        fields = pd.DataFrame(keys, columns=FIELD_KEYS).astype(dict(zip(FIELD_KEYS, ("str", "str", "int64", "int64"))))
+        names = FIELD_KEYS if len(keys) == 0 or len(keys[0]) == len(FIELD_KEYS) else ROW_KEYS
+        fields = pd.DataFrame(keys, columns=names).astype({name: KEY_TYPES[name] for name in names})
         yield Masks(path, fields, objects, shape[2:], tif)
 
 
@@ -72,12 +75,15 @@ def write_masks(
 
     Parameters
     ----------
-    fields : FIELD_KEYS, one row a field; there may be none
+    fields : FIELD_KEYS or ROW_KEYS, one row an image; there may be none
     images : (O, H, W) uint16 for each row of `fields`
     objects : O names
     shape : (H, W)
     """
-    keys = [[str(row[0]), str(row[1]), int(row[2]), int(row[3])] for row in fields[FIELD_KEYS].itertuples(index=False)]
+    several = len(row_keys(fields)) > len(FIELD_KEYS)
+    fields, names = (with_row_keys(fields), ROW_KEYS) if several else (fields, FIELD_KEYS)
+    kinds = [str if KEY_TYPES[name] == "str" else int for name in names]
+    keys = [[kind(key) for kind, key in zip(kinds, row)] for row in fields[names].itertuples(index=False)]
     wanted = (len(objects), *shape)
 
     def pages() -> Iterator[np.ndarray]:

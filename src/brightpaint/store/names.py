@@ -29,7 +29,14 @@ def with_row_keys(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 # Numbers among the columns Metadata_*; all others are annotations: text, as it was written (`0012`, `NA`, `1e5`).
-NUMERIC_METADATA = ["Metadata_Site", "Metadata_Tile", "Metadata_cells", "Metadata_fields", "Metadata_fields_empty"]
+NUMERIC_METADATA = [
+    "Metadata_Site",
+    "Metadata_Tile",
+    "Metadata_draw",
+    "Metadata_cells",
+    "Metadata_fields",
+    "Metadata_fields_empty",
+]
 NUMERIC_METADATA += NUMBERS
 # Columns that hold names without bearing the prefix.
 NAMES = ["plate", "arm", "Channel", "channel", "alias", "feature", "source", "Assay_Plate_Barcode", "Plate_Map_Name"]

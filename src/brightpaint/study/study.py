@@ -68,7 +68,7 @@ class Study:
         return [name for name, row in self.plates.items() if row["role"] == role]
 
     def entry(self, section: str, name: str) -> dict:
-        """Return the entry called `name` of a list: models, classifiers, folds or arms (translations and the sweep's points too)."""
+        """Return the entry called `name` of a list: models, classifiers, folds or arms (translations, the sweep's points too)."""
         more = self.config.get("translations", []) + self.sweep_points if section == "arms" else []
         for entry in self.config[section] + more:
             if entry["name"] == name:

@@ -1,8 +1,8 @@
-"""Arms that translate real fields to other classes (`translate`), their companions from fresh noise, and what is wrong with them.
+"""Arms that translate real fields to other classes, their companions from fresh noise, and what is wrong with them.
 
-Torch-free. A translation is an entry of `arms`, but it paints no prediction of a field: it stands apart from the arms that do, under
-`Study.translations`. Beside each that starts from its source stands `fresh_{arm}`: the same rows from fresh noise, which is what
-the target class looks like without any source.
+Torch-free. A translation is an entry of `arms` with `translate`, but it predicts no field: it stands apart from the arms that
+do, under `Study.translations`. Beside each that starts from its source stands `fresh_{arm}`: the same rows from fresh noise,
+which is what the target class looks like without any source.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _walk_problems(where: str, arm: dict) -> Iterator[str]:
             f"{' or '.join(UNDOABLE)}, or translate.inner: 0"
         )
     if arm["classifier"]:
-        yield f"{where}: classifier {arm['classifier']} guides to a field's own class, and a translation shows others; use label_scale"
+        yield f"{where}: classifier {arm['classifier']} guides to a field's own class, not to the one shown; use label_scale"
     for key, only in (("samples", 1), ("mean_of", 1), ("sampling_label", "own")):
         if arm[key] != only:
             yield f"{where}: {key} {arm[key]} is not for a translation, which shows each class once; leave it out"

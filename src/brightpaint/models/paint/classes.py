@@ -105,8 +105,8 @@ def targets_of(wanted: str | list[str] | dict, source: str, known: Iterable[str]
     targets = [name for name in names if name != source]
     if not targets:
         raise ValueError(
-            f"{where}: {source} is the source, and there is no other class to show; the model was trained on {listed(known)}; train "
-            "on plates of two classes at least"
+            f"{where}: {source} is the source, and there is no other class to show; the model was trained on {listed(known)}; "
+            "train on plates of two classes at least"
         )
     return targets
 

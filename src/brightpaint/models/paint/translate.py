@@ -115,9 +115,10 @@ def translate_fields(
 def inversion_table(journal: store.Journal, stains: Sequence[str]) -> pd.DataFrame:
     """Return what was noted of each source field, in the order of the rows."""
     lines = sorted((line for _, line in journal.lines()), key=lambda line: line["place"])
-    names = [*store.FIELD_KEYS, "class", "steps", "iterations", "unsettled_steps", "largest_update", "latent_mean", "latent_sd",
-             "latent_neighbour_r", *(f"{word}_{name}" for name in stains for word in ("round_trip", "largest_round_trip"))]  # fmt: skip
+    stain_words = [f"{word}_{name}" for name in stains for word in ("round_trip", "largest_round_trip")]
+    moments = ["latent_mean", "latent_sd", "latent_neighbour_r"]
     counts = ["steps", "iterations", "unsettled_steps"]
+    names = [*store.FIELD_KEYS, "class", *counts, "largest_update", *moments, *stain_words]
     frame = pd.DataFrame([{name: line.get(name, np.nan) for name in names} for line in lines], columns=names)
     return frame.astype({**dict.fromkeys(counts, "int64"), **{key: "int64" for key in store.FIELD_KEYS[2:]}})
 
@@ -149,7 +150,7 @@ def translate_part(args: argparse.Namespace) -> None:
         cost = translate_fields(translator, stack, meta["channels"], rows, writer, journal, settings["batch"])
         table = inversion_table(journal, targets)
         say(table, settings)
-        store.write_table(table, args.inversion)
+        store.write_table(store.as_text(table), args.inversion)
         store.write_table(pd.DataFrame([{"part": args.part, **cost, "computed": str(how)}]), args.seconds)
     journal.remove()
 
@@ -158,13 +159,17 @@ def say(table: pd.DataFrame, settings: dict) -> None:
     """Say how many fields have steps that did not come to rest, and by how much."""
     if not len(table) or settings["from_noise"]:
         return
-    open_ = table[table["unsettled_steps"] > 0]
-    if len(open_):
+    restless = table[table["unsettled_steps"] > 0]
+    if not settings["inner"]:
         log.info(
-            "%d of %d fields have steps of inversion that did not settle to %g in %d iterations (%d at most, last update up to %.2g "
-            "s.d.): their reconstruction is not exact; raise translate.inner or steps",
-            len(open_), len(table), settings["tolerance"], settings["inner"], open_["unsettled_steps"].max(),
-            open_["largest_update"].max(),
+            "plain inversion (translate.inner: 0): no step was iterated, so reconstructions are as good as the steps are small"
+        )
+    elif len(restless):
+        log.info(
+            "%d of %d fields have steps of inversion, %d at most, that did not settle to %g in %d iterations (last update up to "
+            "%.2g s.d.): their reconstruction is not exact; raise translate.inner or steps",
+            len(restless), len(table), restless["unsettled_steps"].max(), settings["tolerance"], settings["inner"],
+            restless["largest_update"].max(),
         )  # fmt: skip
 
 
