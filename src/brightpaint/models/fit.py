@@ -126,7 +126,7 @@ def open_data(args: argparse.Namespace) -> TrainingImages:
     if settings["subset"] == "active" and len(args.active) != 1:
         raise ValueError(f"subset active needs one table of actives, found {len(args.active)}; give it with --active")
     actives = store.read_actives(args.active[0]) if settings["subset"] == "active" else None
-    chosen = {"label": settings["label"], "held_out": settings["held_out"]}
+    chosen = {"label": settings["label"], "held_out": settings["held_out"], "twin": settings.get("twin", False)}
     return TrainingImages(args.stacks, args.fields, channels=settings["channels"], actives=actives, **chosen)
 
 

@@ -141,6 +141,11 @@ def _model_problems(study: Study) -> Iterable[str]:
         for channel in study.inputs(model):
             if channel not in study.config["channels"]["input"]:
                 yield f"model {model['name']}: inputs names {channel}, which is not in channels.input"
+        if model["twin"] and model["label"] not in GIVEN:
+            yield (
+                f"model {model['name']}: twin parts the DMSO wells in two classes, and label {model['label']} has no class of "
+                f"DMSO; set its label to one of {', '.join(GIVEN)}, or leave twin out"
+            )
         if KINDS[model["kind"]].brightfield and not study.inputs(model):
             yield (
                 f"model {model['name']}: kind {model['kind']} paints from brightfield and is given none; name a channel in "

@@ -149,7 +149,8 @@ def training(section, key, *own):
         channels = {**CONFIG["channels"], "input": STUDY.inputs(entry)}
         shared = {**CONFIG["train"], "channels": channels, "held_out": fold["held_out"]}
         clipped = cutoff_unless_default() if section == "models" else {}  # a classifier clips nothing
-        return as_json({name: entry[name] for name in own} | shared | clipped)
+        twin = {"twin": True} if entry.get("twin") else {}
+        return as_json({name: entry[name] for name in own} | shared | clipped | twin)
 
     return chosen
 

@@ -59,9 +59,9 @@ def twin_fields(fields: pd.DataFrame) -> np.ndarray:
     return np.array([place in taken for place in zip(fields["Metadata_Plate"], fields["Metadata_Well"])], dtype=bool)
 
 
-def label_map(tables: Sequence[pd.DataFrame], label: str) -> dict[str, int]:
+def label_map(tables: Sequence[pd.DataFrame], label: str, twin: bool = False) -> dict[str, int]:
     """Number the classes of the training fields from 1, in alphabetical order; empty for label `none`."""
-    names = sorted({name for table in tables for name in label_names(table, label) if name})
+    names = sorted({name for table in tables for name in label_names(table, label, twin) if name})
     if label != "none" and not names:
         raise ValueError(
             f"label {label}: no training field has one; train with label none, or check the platemap, or your own CSV"
@@ -69,9 +69,9 @@ def label_map(tables: Sequence[pd.DataFrame], label: str) -> dict[str, int]:
     return {name: number for number, name in enumerate(names, start=1)}
 
 
-def label_indices(fields: pd.DataFrame, label: str, numbers: dict[str, int]) -> np.ndarray:
+def label_indices(fields: pd.DataFrame, label: str, numbers: dict[str, int], twin: bool = False) -> np.ndarray:
     """Return (N,) int64: each field's class number, 0 (null) for unknown and unseen labels."""
-    names = label_names(fields, label)
+    names = label_names(fields, label, twin)
     return np.array([numbers.get(name, 0) for name in names], dtype=np.int64)
 
 

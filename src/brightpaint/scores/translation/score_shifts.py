@@ -31,6 +31,8 @@ def inert_classes(truth: Sequence[pd.DataFrame], label: str) -> list[str]:
     if not len(truth):
         return []
     wells = pd.concat(truth, ignore_index=True)
+    if f"Metadata_{label}" not in wells:
+        return []
     wells = wells[wells["Metadata_control_type"] != "negcon"]
     acts = wells["active"].astype(int).groupby(with_class(wells, label)[CLASS]).max()
     return sorted(name for name in acts.index[acts == 0] if name)
@@ -71,7 +73,7 @@ def plate_shifts(
     kept = read_selection(args.selection[0]) if args.selection else None
     numbers = list(kept or import_module(space.profiler).numbers_of(list(real.columns), space))
     frames = [real, training, rows, *([fresh] if fresh is not None else [])]
-    held = args.settings.get("held_out", {}).get(plate, [])
+    held = args.settings.get("held_out", {}).get(plate, 0.0)
     return shift_tables.PlateShifts(
         plate=plate, source=source, numbers=usable_numbers(frames, numbers, where), real=real, training=training,
         translated=rows, fresh=fresh, inert=inert_classes(truth, label),
@@ -82,7 +84,7 @@ def plate_shifts(
 def main(argv: Sequence[str] | None = None) -> None:
     """Score a translation in one space."""
     line = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    keys = "label, training {plate: its training plates}, validation_share; twin, held_out {plate: names}"
+    keys = "label, training {plate: its training plates}, validation_share; twin, held_out {plate: names or share}"
     line.add_argument("--settings", type=json.loads, required=True, help=f"JSON: {keys}")
     line.add_argument("--arm", required=True)
     line.add_argument("--space", choices=list(SPACES), required=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
 from brightpaint import store
 from brightpaint.models.conditions.labels import label_names
-from brightpaint.models.split import validation_wells
+from brightpaint.models.split import held_out_perturbations, validation_wells
 from brightpaint.scores.translation.well_shift import CLASS, WELL
 
 SHOWN = "Metadata_painted_as"
@@ -88,14 +86,16 @@ def aligned(rows: pd.DataFrame, keys: pd.DataFrame, where: str) -> pd.DataFrame:
     return joined.drop(columns="_merge")
 
 
-def trained_wells(fields: pd.DataFrame, share: float, left_out: Sequence[str] = ()) -> pd.DataFrame:
+def trained_wells(fields: pd.DataFrame, share: float, held_out: float | list[str] = 0.0) -> pd.DataFrame:
     """Return the wells that a model was trained on: WELL and CLASS, one row a well with a class.
 
     Parameters
     ----------
     fields : real fields of its training plates, with CLASS and annotations
     share : of the wells, which validate
-    left_out : perturbations that the fold holds out
+    held_out : perturbations that the fold holds out, or their share
     """
-    own = fields[(fields[CLASS] != "") & ~fields["Metadata_perturbation"].isin(list(left_out))]
+    own = fields[
+        (fields[CLASS] != "") & ~fields["Metadata_perturbation"].isin(held_out_perturbations(fields, held_out))
+    ]
     return own[~validation_wells(own, share)][[*WELL, CLASS]].drop_duplicates(ignore_index=True)
