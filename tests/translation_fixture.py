@@ -7,12 +7,15 @@ a class is the mean of its training wells, no more and no less: a class that dif
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from brightpaint import store
 from brightpaint.models.conditions.labels import label_names
+from brightpaint.scores.translation import score_shifts
 from brightpaint.scores.translation.well_shift import CLASS, WELL, well_means
 from brightpaint.study.annotations import treatment_name
 
@@ -123,3 +126,17 @@ class Plates:
         return ["--settings", json.dumps(settings), "--arm", "arm", "--space", "cellprofiler", "--plates", "P",
                 "--translated", str(folder / "arm/P.parquet"), "--fresh", str(folder / "fresh/P.parquet"), "--real",
                 *map(str, real), "--truth", str(folder / "truth/P.tsv"), "--table", str(folder / "scores/arm.parquet")]  # fmt: skip
+
+
+MADE: dict[str, Path] = {}  # a fixture that several modules import is made for each of them
+
+
+@pytest.fixture(name="shifts", scope="session")
+def scored_translation(tmp_path_factory):
+    """Tables of a simulated translation, as `score_shifts` writes them: arm.parquet, arm.classes.parquet, ..."""
+    if "shifts" not in MADE:
+        folder = tmp_path_factory.mktemp("shifts")
+        plates = Plates(3, training=2, target_wells=4, by_name=True, sources=10, features=45)
+        score_shifts.main(plates.write(folder))
+        MADE["shifts"] = folder / "scores"
+    return MADE["shifts"]

@@ -8,16 +8,13 @@ import pytest
 
 from brightpaint import store
 from brightpaint.scores.translation import score_shifts
-from translation_fixture import TWIN, Plates
+from translation_fixture import TWIN, Plates, scored_translation  # noqa: F401
 
 
 @pytest.fixture(scope="module")
-def scored(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shifts")
-    plates = Plates(3, training=2, target_wells=4, by_name=True, sources=10, features=45)
-    score_shifts.main(plates.write(folder))
-    tables = {name: store.read_table(folder / f"scores/arm.{name}.parquet") for name in score_shifts.TABLES}
-    return {"metrics": store.read_table(folder / "scores/arm.parquet"), "plates": plates, "folder": folder, **tables}
+def scored(shifts):
+    tables = {name: store.read_table(shifts / f"arm.{name}.parquet") for name in score_shifts.TABLES}
+    return {"metrics": store.read_table(shifts / "arm.parquet"), **tables}
 
 
 def row(frame, **where):
@@ -47,12 +44,12 @@ def test_controls_say_what_is_found_where_nothing_is(scored):
 
 
 def test_changes_are_ranked_and_say_where_they_are_found(scored):
-    table, plates = scored["changes"], scored["plates"]
+    table = scored["changes"]
     top = table[table["class"] == "drug@30uM"]
-    assert top["rank"].tolist() == list(range(1, len(plates.numbers) + 1))
+    assert top["rank"].tolist() == list(range(1, 46))
     best = top.head(10)
     assert (best["verdict"] == "found in real cells").all() and (best["low"] * best["high"] > 0).all()
-    assert set(best["number"]) <= set(np.array(plates.numbers)[plates.changed])
+    assert set(best["number"]) <= {f"Nuclei_Texture_{n:03d}" for n in range(15)}  # the third that the drug changes
     assert set(top["training_wells"]) == {4} and set(top["real_wells"]) == {3} and set(top["source_wells"]) == {14 - 1}
 
 
@@ -61,7 +58,7 @@ def test_doses_correlate_beyond_the_joint_null(scored):
     assert real["value"] > real["null_bound"] > 0.3 and real["low"] < real["value"] <= real["high"]
     assert abs(real["null"]) < 0.1 and real["floor"] > real["null_bound"]  # fresh noise follows the doses as well
     table = scored["correlations"]
-    assert set(table["kind"]) == {"translation", "fresh noise"} and set(table["perturbation"]) == {"drug", "inert"}
+    assert set(table["kind"]) == {"translation", "fresh noise"} and set(table["perturbation"]) == {"drug"}
     chosen = table[(table["kind"] == "translation") & (table["perturbation"] == "drug") & (table["real"] == 1)]
     assert chosen["r"].median() > 0.8
 

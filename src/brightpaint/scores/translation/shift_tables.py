@@ -120,8 +120,9 @@ def wells_table(known: PlateShifts) -> pd.DataFrame:
 
 
 def series_of(classes: pd.DataFrame) -> dict[str, list[tuple[float, str]]]:
-    """Return {compound: [(dose, class), ...]}, lowest first, of the compounds with doses enough; from a table of classes."""
-    known = classes[np.isfinite(classes["dose"]) & (classes["real_wells"] > 0)].drop_duplicates(CLASS)
+    """Return {compound: [(dose, class), ...]}, lowest first, of the compounds with doses enough that are no controls."""
+    asked = np.isfinite(classes["dose"]) & (classes["real_wells"] > 0) & (classes["control"] == "")
+    known = classes[asked].drop_duplicates(CLASS)
     found = {name: sorted(zip(own["dose"], own[CLASS])) for name, own in known.groupby("perturbation", sort=True)}
     return {name: steps for name, steps in found.items() if name and len(steps) >= dose_correlation.FEWEST_DOSES}
 
