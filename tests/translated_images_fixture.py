@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
+from brightpaint.scores.translation import score_translation
 
 MADE: dict[str, Path] = {}  # a fixture that several modules import is made for each of them
 
@@ -74,3 +76,17 @@ def translated_folder(tmp_path_factory):
         gains = [3.0 if row["Metadata_painted_as"].startswith("toxic") else 1.0 for row in rows]
         write(folder, arm, rows, labels, [stains(*each) for each in zip(labels, range(100, 199), gains)])
     return folder
+
+
+def score(folder, out, settings=SETTINGS, cells=True):
+    path = lambda kind, arm, end=".tif": str(folder / f"{kind}/{arm}/P{end}")  # noqa: E731
+    words = ["--settings", json.dumps(settings), "--arm", "arm", "--plates", "P", "--real", path("images", "real"),
+             "--fields", str(folder / "fields/P.parquet"), "--translated", path("images", "arm"),
+             "--fresh", path("images", "fresh_arm"), "--table", str(out / "arm.parquet")]  # fmt: skip
+    if cells:
+        for prefix, arm in (("", "arm"), ("fresh-", "fresh_arm"), ("real-", "real")):
+            words += [f"--{prefix}masks", path("masks", arm), f"--{prefix}medians", path("medians", arm, ".parquet")]
+    score_translation.main(words)
+    return {name: store.read_table(out / f"arm.{name}.parquet") for name in score_translation.TABLES} | {
+        "metrics": store.read_table(out / "arm.parquet")
+    }

@@ -14,9 +14,10 @@ from translated_images_fixture import CHANNELS, translated_folder  # noqa: F401
 
 def words(folder, out, masks=True, **settings):
     chosen = {"label": "treatment", "channels": CHANNELS, "fields": 2, "dpi": 60, "pixel_size_um": 2.0, **settings}
-    return ["--settings", json.dumps(chosen), "--real", str(folder / "images/real/P.tif"),
-            "--fields", str(folder / "fields/P.parquet"), "--translated", str(folder / "images/arm/P.tif"), "--rows", str(folder / "images/arm/P.parquet"),
-            *(["--masks", str(folder / "masks/real/P.tif")] if masks else []), "--figure", str(out)]  # fmt: skip
+    files = {"real": "images/real/P.tif", "fields": "fields/P.parquet", "translated": "images/arm/P.tif",
+             "rows": "images/arm/P.parquet", **({"masks": "masks/real/P.tif"} if masks else {})}  # fmt: skip
+    named = [word for name, path in files.items() for word in (f"--{name}", str(folder / path))]
+    return ["--settings", json.dumps(chosen), *named, "--figure", str(out)]
 
 
 def test_the_command_draws_three_rows_a_cell(folder, tmp_path):

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
 from brightpaint import store
-from brightpaint.scores.translation import score_translation
-from translated_images_fixture import SETTINGS, translated_folder  # noqa: F401
-
-
-def score(folder, out, settings=SETTINGS, cells=True):
-    path = lambda kind, arm, end=".tif": str(folder / f"{kind}/{arm}/P{end}")  # noqa: E731
-    words = ["--settings", json.dumps(settings), "--arm", "arm", "--plates", "P", "--real", path("images", "real"),
-             "--fields", str(folder / "fields/P.parquet"), "--translated", path("images", "arm"),
-             "--fresh", path("images", "fresh_arm"), "--table", str(out / "arm.parquet")]  # fmt: skip
-    if cells:
-        for prefix, arm in (("", "arm"), ("fresh-", "fresh_arm"), ("real-", "real")):
-            words += [f"--{prefix}masks", path("masks", arm), f"--{prefix}medians", path("medians", arm, ".parquet")]
-    score_translation.main(words)
-    return {name: store.read_table(out / f"arm.{name}.parquet") for name in score_translation.TABLES} | {
-        "metrics": store.read_table(out / "arm.parquet")
-    }
+from translated_images_fixture import SETTINGS, score, translated_folder  # noqa: F401
 
 
 @pytest.fixture(scope="module")

@@ -60,6 +60,31 @@ def translation_spaces(arm):
     return [space.name for space in SPACES.values() if arm in subjects.shifted_arms(STUDY, space)]
 
 
+def translation_figures():
+    """Figures of every translation: strips of cells a plate, distances and doses a space."""
+    shown = [(arm, plate) for arm in TRANSLATED for plate in STUDY.test_plates(arm)]
+    drawn = [f"<results>/figures/translation_strip/{arm}/{plate}.png" for arm, plate in shown]
+    pairs = [(arm, space) for arm in TRANSLATED for space in translation_spaces(arm)]
+    kinds = ("translation_distance", "translation_doses")
+    return drawn + [f"<results>/figures/{kind}/{space}/{arm}.png" for arm, space in pairs for kind in kinds]
+
+
+def translation_pages():
+    """Pages of every translation, one a space."""
+    pairs = [(arm, space) for arm in TRANSLATED for space in translation_spaces(arm)]
+    return [f"<results>/tables/translations/{space}/{arm}.html" for arm, space in pairs]
+
+
+def strip_settings(wildcards):
+    """JSON: what changes the strips of cells of a plate."""
+    chosen = {
+        "label": STUDY.model_of(wildcards.arm)["label"],
+        "channels": CONFIG["channels"],
+        **pick("figures", "fields", "dpi"),
+    }
+    return as_json({**chosen, "pixel_size_um": STUDY.pixel_size_um(wildcards.plate)})
+
+
 def kept_translation_scores():
     """Scores of every translation, subject by subject and joined."""
     kept = expand("<results>/metrics/{arm}{end}.parquet", arm=TRANSLATED, end=["", ".fields"])

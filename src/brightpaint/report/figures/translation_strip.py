@@ -154,7 +154,7 @@ def strip_figure(strip: Strip, *, count: int, um: float, dpi: int) -> plt.Figure
     for number, field in enumerate(chosen):
         panels += strip_panels(strip, field, number, um, side, limits=limits, most=most)
         labels += [(heading_of(field), "translated"), ("", "difference"), ("", "real cells")]
-    footer = f"Difference: mean over stains, in s.d. of a stain; white is {most:.2f}. Real cells are of other wells, drawn by rule."
+    footer = f"Difference: mean over stains; white is {most:.2f} s.d. of a stain."
     return lay_out(panels, ["source", RECONSTRUCTION, *strip.classes], labels, dpi=dpi, footer=footer)
 
 
