@@ -11,11 +11,19 @@ import hostile_features
 import hostile_images
 import hostile_models
 import hostile_tables
+import hostile_translations
 from hostile import check_before, refusal, write_before
 
 TABLE = [
     case
-    for module in (hostile_config, hostile_tables, hostile_images, hostile_models, hostile_features)
+    for module in (
+        hostile_config,
+        hostile_tables,
+        hostile_images,
+        hostile_models,
+        hostile_translations,
+        hostile_features,
+    )
     for case in module.CASES
 ]
 DOCUMENT = Path(__file__).parent.parent / "docs" / "hostile_input.md"

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -83,3 +85,15 @@ def test_unknown_output_and_objective_are_errors():
         Denoiser(Fixed(y), "x")
     with pytest.raises(ValueError, match="expected eps or v"):
         loss(Denoiser(Fixed(y), "eps"), y, y, torch.zeros(5, dtype=torch.int64), GAMMAS, eps, "l1")
+
+
+def test_the_eps_of_a_network_trained_on_v_is_finite_at_every_level_and_the_image_itself_in_pure_noise():
+    raw, y = (torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    levels = torch.tensor([0.0, 1e-6, 1.0], dtype=torch.float64)
+    eps = preconditioned_eps(raw, y, levels)
+    assert torch.isfinite(eps).all() and torch.equal(eps[0], y[0])
+    torch.testing.assert_close(eps[2], -raw[2])  # at gamma 1: the correction that is emitted there
+    clean = (y[1] - math.sqrt(1 - 1e-6) * eps[1]) / 1e-3
+    torch.testing.assert_close(
+        clean, RESIDUAL_SD * raw[1], atol=2e-3, rtol=0
+    )  # float32 keeps the stains apart from noise

@@ -158,3 +158,14 @@ def test_what_cannot_be_undone_is_refused():
         invert(gaussian, y, y, told(1, y), path[::-1], sampler="dpmpp")
     with pytest.raises(ValueError, match="upwards no noise is put back"):
         invert(gaussian, y, y, told(1, y), path[::-1], sampler="ddpm")
+
+
+@pytest.mark.parametrize("spacing", ["level", "karras"])
+def test_a_schedule_that_leaves_nothing_is_walked_both_ways(spacing):
+    """Zero terminal SNR: the noisiest level is a millionth, and the closed form holds to it."""
+    path = Schedule(zero=True).path(400, spacing)
+    assert path[0] == pytest.approx(1e-6) and path[-1] == 1.0 and min(np.diff(path)) > 0
+    images = MU[1] + S[1] * Z
+    found = invert(gaussian, images, images[:, :0], told(1), path[::-1], inner=10)
+    moved = walk(gaussian, found.latents, images[:, :0], told(3), path, sampler="ddim")
+    assert off(moved, MU[3] + images - MU[1]) < 0.03 and torch.isfinite(found.latents).all()

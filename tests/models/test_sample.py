@@ -10,6 +10,7 @@ from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.kinds import diffusion
 from brightpaint.models.objectives.losses import build_denoiser
 from brightpaint.models.paint import sample
+from brightpaint.models.schedule import Schedule
 from brightpaint.models.trained import load_module
 from models_fixture import (
     CHANNELS,
@@ -375,7 +376,7 @@ def test_sampling_uses_the_running_mean_that_was_saved(tmp_path):
     x = torch.from_numpy(np.array(store.open_stack(stack).images[:1, :2]).astype(np.float32))
     source = diffusion.field_noise(store.read_fields(table).iloc[0], 0)
     y = torch.randn((2, 32, 32), generator=source)[None]
-    gamma = diffusion.Schedule().path(1)[0]
+    gamma = Schedule().path(1)[0]
     with torch.no_grad():
         eps = denoiser(x, y, torch.tensor([gamma], dtype=torch.float64), Condition.of_labels(torch.tensor([1])))
     clean = (y - (1 - gamma) ** 0.5 * eps) / gamma**0.5

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from brightpaint.models.schedule import Schedule, bounded_log_snr, log_snr
+from brightpaint.models.schedule import NEAREST, Schedule, bounded_log_snr, log_snr, schedule_of
 
 
 def test_gammas_start_at_one_fall_and_end_where_the_paper_s_code_ends():
@@ -68,3 +68,12 @@ def test_the_bounds_of_log_snr_change_no_level_that_is_trained_or_sampled():
     low, high = bounded_log_snr(torch.tensor([0.0, 1.0])).tolist()
     reached = log_snr(levels)
     assert low < reached.min() < low + 0.1 and high - 0.1 < reached.max() < high
+
+
+def test_a_schedule_without_a_rest_of_the_image_keeps_its_first_level_and_draws_none_below_the_nearest():
+    usual, zero = Schedule(), Schedule(zero=True)
+    assert usual.gammas[-1] > 4e-5 and zero.gammas[-1] == pytest.approx(NEAREST) and zero.gammas[0] == 1.0
+    assert (np.diff(zero.gammas) < 0).all() and abs(zero.gammas[1000] - usual.gammas[1000]) < 0.01
+    drawn = zero.draw(20_000, torch.Generator().manual_seed(0))
+    assert float(drawn.min()) > 0.999 * NEAREST and float(drawn.max()) < 1
+    assert schedule_of({"terminal_snr": "zero"}) == zero and schedule_of({}) == usual

@@ -191,3 +191,27 @@ def test_what_needs_downloaded_weights_is_said_to_be_off_or_how_it_was_done():
     assert "DINO" in rendered("tsne.rst", given) and "selected features" in rendered(
         "tsne.rst", given, space="cellprofiler"
     )
+
+
+def test_methods_say_how_fields_were_translated():
+    body, stream = rendered("workflow.rst", config("doses")), io.StringIO()
+    publish_parts(
+        body, writer_name="html", settings_overrides={"warning_stream": stream, "report_level": 1, "halt_level": 5}
+    )
+    assert stream.getvalue() == "" and "None" not in body and "{" not in body
+    assert "Nothing is trained or painted" not in body and "**Models.**" in body and "**Arms.**" not in body
+    assert "a diffusion model of the stains, without brightfield" in body and "with the treatment as its label" in body
+    assert "negative controls of the test plates (8 fields a plate) shown as doses of SIM-003-B, SIM-001-A." in body
+    assert (
+        "inverted by DDIM in 50 steps, each step solved by 5 fixed-point iterations or fewer (to 0.0001 s.d.), unclipped"
+        in body
+    )
+    assert "``fresh_doses`` are the same fields from fresh noise" in body and "``fresh_doses``: " not in body
+    assert "Translated and real stains went through the same CellProfiler" in body
+    text = yaml.safe_load((ROOT / "config" / "doses.yaml").read_text())["arms"][0]
+    plain = {**text, "translate": {"inner": 0, "source": "SIM-001-A@6uM", "fields": None}}
+    body = rendered("workflow.rst", config("doses", arms=[plain]))
+    assert (
+        "SIM-001-A@6uM of the test plates (all fields) shown as every class that model ``phen`` was trained on" in body
+    )
+    assert "inverted plainly in 50 steps, as PhenDiff does" in body

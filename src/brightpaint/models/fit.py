@@ -26,6 +26,7 @@ from brightpaint.base.device import pick_device
 from brightpaint.models import compute
 from brightpaint.models.codecs.codec import codec_of
 from brightpaint.models.compute import Compute
+from brightpaint.models.crop_training import TrainingCrops
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.networks.unet import parameter_count
 from brightpaint.models.objectives.updates import MODEL
@@ -120,13 +121,16 @@ def describe(settings: dict, labels: dict, how: Compute | None = None) -> dict:
     return {"settings": own, "channels": settings["channels"], "label_map": labels, "versions": versions}
 
 
-def open_data(args: argparse.Namespace) -> TrainingImages:
-    """Open the training images that a command line names."""
+def open_data(args: argparse.Namespace) -> TrainingImages | TrainingCrops:
+    """Open the training images that a command line names: fields, or crops of single cells."""
     settings = args.settings
     if settings["subset"] == "active" and len(args.active) != 1:
         raise ValueError(f"subset active needs one table of actives, found {len(args.active)}; give it with --active")
     actives = store.read_actives(args.active[0]) if settings["subset"] == "active" else None
-    chosen = {"label": settings["label"], "held_out": settings["held_out"], "twin": settings.get("twin", False)}
+    chosen = {"label": settings["label"], "held_out": settings["held_out"]}
+    if settings.get("examples") == "crops":
+        return TrainingCrops(args.stacks, channels=settings["channels"], actives=actives, **chosen)
+    chosen["twin"] = settings.get("twin", False)
     return TrainingImages(args.stacks, args.fields, channels=settings["channels"], actives=actives, **chosen)
 
 

@@ -17,6 +17,8 @@ RHO = 7.0  # Karras et al. 2022
 # Just beyond what training and sampling reach (-10.03 at gamma_T, 13.82 at level 1): the ends, gamma 0 and 1, where
 # log-SNR is infinite, are told nearly as the outermost levels that a network knows, and no other level changes.
 LOG_SNR_RANGE = (-10.1, 13.9)
+# Where nothing is to be left: a thousandth of the stains' s.d., the least that float32 can tell from noise without loss.
+NEAREST = 1e-6
 SIGMA_MIN = 0.01  # noise of a hundredth of a stain's s.d., which no eye and no feature sees
 
 
@@ -28,17 +30,24 @@ class Schedule:
     ----------
     first, last : beta of level 1 and of level T
     levels : T
+    zero : whether the roots of the gammas are shifted and stretched so that nothing is left at level T (Lin et al. 2024,
+        Algorithm 1): NEAREST, which stands for nothing
     """
 
     first: float = 1e-6
     last: float = 0.01
     levels: int = 2000
+    zero: bool = False
 
     @cached_property
     def gammas(self) -> np.ndarray:
         """(T + 1,) float64; gammas[t] is gamma after t noising steps, gammas[0] = 1."""
         betas = np.linspace(self.first, self.last, self.levels)
-        return np.concatenate([[1.0], np.cumprod(1 - betas)])
+        gammas = np.concatenate([[1.0], np.cumprod(1 - betas)])
+        if not self.zero:
+            return gammas
+        roots, nearest = np.sqrt(gammas), np.sqrt(NEAREST)
+        return (nearest + (1 - nearest) * (roots - roots[-1]) / (1 - roots[-1])) ** 2
 
     def draw(self, count: int, generator: torch.Generator) -> torch.Tensor:
         """Draw gammas for training: t uniform in 2..T, then gamma uniform between levels t-1 and t.
@@ -74,6 +83,11 @@ class Schedule:
             raise ValueError(f"spacing {spacing!r}: expected level or karras")
         visited = np.round(np.linspace(self.levels, 0, steps + 1)).astype(int)
         return [float(gamma) for gamma in self.gammas[visited]]
+
+
+def schedule_of(settings: dict) -> Schedule:
+    """Return the schedule that a model's settings name (`terminal_snr`)."""
+    return Schedule(zero=settings.get("terminal_snr") == "zero")
 
 
 @cache

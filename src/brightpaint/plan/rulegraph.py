@@ -1,4 +1,4 @@
-"""Draw which rule feeds which, from Snakemake's own rule graphs of the paper's study and the demo.
+"""Draw which rule feeds which, from Snakemake's own rule graphs of the paper's study, the demo and the simulated doses.
 
     python -m brightpaint.plan.rulegraph            (make rulegraph) writes docs/rulegraph.md, which GitHub shows as a picture
 
@@ -18,7 +18,7 @@ from brightpaint import store
 from brightpaint.base import cli
 
 ROOT = Path(__file__).parents[3]
-STUDIES = ("config/config.yaml", "config/demo.yaml")
+STUDIES = ("config/config.yaml", "config/demo.yaml", "config/doses.yaml")
 HEADING = "# Which rule feeds which\n\nWritten by `make rulegraph`; a test holds it equal to the rules.\n\n"
 
 

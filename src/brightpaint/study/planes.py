@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from brightpaint.study.kinds import KINDS
+
 if TYPE_CHECKING:
     from brightpaint.study.study import Study
 
@@ -70,6 +72,25 @@ def crop_problems(study: Study) -> Iterable[str]:
             yield f"crops.arms: the cells of {arm} are not measured, so it has no label images; leave it out"
         elif not study.profile_plates(arm):
             yield f"crops.arms: {arm} has no plate with stains whose cells are measured; leave it out"
+
+
+def example_problems(study: Study) -> Iterable[str]:
+    """Say which models are to be trained on crops that there are not, or that fields are not like."""
+    crops, known = study.config["crops"], dict(cropped_channels(study.config))
+    for model in study.config["models"]:
+        if model["examples"] != "crops":
+            continue
+        where = f"model {model['name']}: examples crops"
+        if not KINDS[model["kind"]].stepwise:
+            yield f"{where}, but kind {model['kind']} is fitted on whole fields; leave examples out"
+        if not crops["size_um"] or "real" not in crops["arms"]:
+            yield f"{where}, but no crops of real cells are asked for; set crops.size_um, with real among crops.arms"
+            continue
+        if crops["size_px"]:
+            yield f"{where}, but crops.size_px resizes them, and fields are painted at their own pixels; leave crops.size_px out"
+        wanted = [*study.inputs(model), *study.config["channels"]["target"]]
+        if missing := [name for name in wanted if name not in known]:
+            yield f"{where}, but crops have no {', '.join(missing)}; name them in crops.channels (there planes of a stain are one)"
 
 
 def _unfinished(study: Study, arm: dict) -> bool:

@@ -11,7 +11,7 @@ from brightpaint.study.annotations import GIVEN
 from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
 from brightpaint.study.kinds import CLASSIFIER, KINDS
 from brightpaint.study.object_stains import stain_problems
-from brightpaint.study.planes import crop_problems, plane_problems
+from brightpaint.study.planes import crop_problems, example_problems, plane_problems
 
 if TYPE_CHECKING:
     from brightpaint.study.study import Study
@@ -33,6 +33,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from stain_problems(study)
     yield from plane_problems(study)
     yield from crop_problems(study)
+    yield from example_problems(study)
     yield from sweep_points.problems(study.config)
     if study.config["unit"] == "treatment" and study.config["active"]["targets"]:
         yield (
@@ -141,10 +142,17 @@ def _model_problems(study: Study) -> Iterable[str]:
         for channel in study.inputs(model):
             if channel not in study.config["channels"]["input"]:
                 yield f"model {model['name']}: inputs names {channel}, which is not in channels.input"
+        if model["twin"] and model["examples"] != "fields":
+            yield f"model {model['name']}: twin parts the wells of fields, and examples is {model['examples']}; leave one of them out"
         if model["twin"] and model["label"] not in GIVEN:
             yield (
                 f"model {model['name']}: twin parts the DMSO wells in two classes, and label {model['label']} has no class of "
                 f"DMSO; set its label to one of {', '.join(GIVEN)}, or leave twin out"
+            )
+        if model["terminal_snr"] == "zero" and model["objective"] == "eps" and KINDS[model["kind"]].noise:
+            yield (
+                f"model {model['name']}: terminal_snr zero with objective eps: in pure noise eps is the image itself and says "
+                "nothing of the stains, so that neither painting nor inversion can pass that level; set objective: v"
             )
         if KINDS[model["kind"]].brightfield and not study.inputs(model):
             yield (

@@ -170,9 +170,9 @@ class Study:
         trained += [self.entry("classifiers", name) for name in guides if name in named["classifiers"]]
         crops, doses = self.config["crops"], self.config["doses"]
         return (
-            not self.arms
+            not (self.arms or self.translations)
             or any(self._profiled(arm) and self.test_plates(arm) for arm in whole)
-            or any(entry["subset"] == "active" for entry in trained)
+            or any(entry["subset"] == "active" or entry.get("examples") == "crops" for entry in trained)
             or bool(crops["size_um"] and "real" in crops["arms"])
             or (OF_CELLS in doses["spaces"] and "real" in doses["arms"])
         )

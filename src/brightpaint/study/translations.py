@@ -89,11 +89,6 @@ def _model_problems(study: Study, where: str, arm: dict, model: dict) -> Iterato
         )
     if given and not inputs and not model["weights"]:
         yield f"{where}: translate.brightfield is true, and {named} sees no brightfield; leave it out, or give the model inputs"
-    if model.get("terminal_snr") == "zero" and model["objective"] == "eps":
-        yield (
-            f"{where}: {named} has terminal_snr zero and objective eps: in pure noise eps is the image itself and says nothing "
-            "of the stains, so that neither painting nor inversion can pass the last level; set objective: v"
-        )
 
 
 def _walk_problems(where: str, arm: dict) -> Iterator[str]:
@@ -127,6 +122,9 @@ def _class_problems(study: Study, where: str, arm: dict, model: dict) -> Iterato
             f"{where}: translate.targets names a compound's doses, and model {model['name']} is told {label}, which pools them; "
             f"set its label to {NEEDS_DOSE}, or name classes"
         )
+    for dose in (targets.get("um") or []) if isinstance(targets, dict) else []:
+        if not (isinstance(dose, (int, float)) and dose > 0):
+            yield f"{where}: translate.targets.um: {dose!r} is no dose; expected numbers above 0, micromolar, such as 0.3"
     if isinstance(targets, list) and not set(targets) - {source}:
         yield f"{where}: translate.targets names {source} alone, the source class: there is nothing to translate to; name others"
     if model["subset"] == "active" and source == DMSO and label in GIVEN:

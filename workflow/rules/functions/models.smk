@@ -10,13 +10,22 @@ from brightpaint.study.samplers import walked_share
 RATES = read_rates(ROOT / "resources" / "rates.tsv")
 
 
+def on_crops(wildcards):
+    """Whether a training is one of single cells."""
+    return hasattr(wildcards, "model") and STUDY.entry("models", wildcards.model)["examples"] == "crops"
+
+
 def training_stacks(wildcards):
-    """Real stacks of the plates that a fold trains on."""
+    """Real stacks of the plates that a fold trains on, or their crops of single cells."""
+    if on_crops(wildcards):
+        return expand("<results>/crops/real/{plate}.tif", plate=STUDY.training_plates(wildcards.fold))
     return expand("<results>/images/real/{plate}.tif", plate=STUDY.training_plates(wildcards.fold))
 
 
 def training_fields(wildcards):
-    """Field tables of the plates that a fold trains on."""
+    """Field tables of the plates that a fold trains on, or the tables of their crops."""
+    if on_crops(wildcards):
+        return expand("<results>/crops/real/{plate}.parquet", plate=STUDY.training_plates(wildcards.fold))
     return expand("<results>/fields/{plate}.parquet", plate=STUDY.training_plates(wildcards.fold))
 
 
@@ -141,6 +150,12 @@ def cutoff_unless_default():
     return {} if cutoff == CUTOFF else {"cutoff": cutoff}
 
 
+def special(entry):
+    """What a model is trained with beyond the ordinary; nothing of what is not asked for, so that old studies' params stay."""
+    usual = {"terminal_snr": "small", "examples": "fields", "twin": False}
+    return {key: entry[key] for key, value in usual.items() if entry.get(key, value) != value}
+
+
 def training(section, key, *own):
     """Params function: JSON of these keys of an entry of `section`, and of how and on what it is trained."""
 
@@ -149,8 +164,8 @@ def training(section, key, *own):
         channels = {**CONFIG["channels"], "input": STUDY.inputs(entry)}
         shared = {**CONFIG["train"], "channels": channels, "held_out": fold["held_out"]}
         clipped = cutoff_unless_default() if section == "models" else {}  # a classifier clips nothing
-        twin = {"twin": True} if entry.get("twin") else {}
-        return as_json({name: entry[name] for name in own} | shared | clipped | twin)
+        chosen = {name: entry[name] for name in own} | special(entry)
+        return as_json(chosen | shared | clipped)
 
     return chosen
 
@@ -189,6 +204,18 @@ def translated_files():
     return rows + [
         f"<results>/inversion/{arm}/{plate}/{part}.tsv" for arm, plate in pairs for part in sampling_parts(arm)
     ]
+
+
+def refuse_translations():
+    """End with a sentence where a translation can't be made, as far as the wells of its plates are known."""
+    from brightpaint.plan import translating  # loads pandas, which no job needs for its plan
+
+    if problems := list(translating.problems(STUDY)):
+        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+
+
+if STUDY.translations and workflow.is_main_process:
+    refuse_translations()
 
 
 def several_samples(wildcards):

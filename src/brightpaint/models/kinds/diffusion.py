@@ -22,7 +22,7 @@ from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.paint import walk
 from brightpaint.models.paint.field_noise import field_noise
 from brightpaint.models.paint.translator import Translator
-from brightpaint.models.schedule import Schedule
+from brightpaint.models.schedule import schedule_of
 from brightpaint.models.train_classifier import build_classifier
 from brightpaint.models.trained import cutoff_of, load_module, read_model
 from brightpaint.study.kinds import CLASSIFIER
@@ -36,12 +36,13 @@ def train(args: argparse.Namespace, data: TrainingImages) -> None:
     torch.manual_seed(seed_of(settings["seed"], "weights"))
     model = build_denoiser(settings, settings["channels"], len(data.labels))
     shares = (settings["label_dropout"], 0.0)
-    objectives = [Denoising(data.inputs, settings["objective"], settings["loss"], share) for share in shares]
+    how = settings["objective"], settings["loss"]
+    objectives = [Denoising(data.inputs, *how, share, schedule_of(settings)) for share in shares]
     train_network(args, data, model, *objectives)
 
 
 def load_guide(
-    paths: list[Path], settings: dict, channels: dict, fields: pd.DataFrame, how: Compute
+    paths: list[Path], settings: dict, path: list[float], channels: dict, fields: pd.DataFrame, how: Compute
 ) -> Callable | None:
     """Return `wrap(denoise, rows)` that adds classifier guidance for these field rows, or None without a classifier.
 
@@ -56,7 +57,7 @@ def load_guide(
         )
     module = build_classifier(meta["settings"], channels, len(meta["label_map"]))
     classifier = how.painting(load_module(paths[0], module, tensors, how.device))
-    classifier = walk.at_levels(classifier, sampling_path(settings), how.device)
+    classifier = walk.at_levels(classifier, path, how.device)
     shown = "swapped" if settings["sampling_label"] == "swapped" else "own"
     classes = shown_indices(fields, meta["settings"]["label"], meta["label_map"], shown) - 1
 
@@ -67,9 +68,9 @@ def load_guide(
     return wrap
 
 
-def sampling_path(settings: dict) -> list[float]:
-    """Return the gammas that an arm's sampling visits, from that of pure noise to 1."""
-    return Schedule().path(settings["steps"], settings["spacing"])
+def sampling_path(settings: dict, trained: dict) -> list[float]:
+    """Return the gammas that an arm's sampling visits by a model's schedule, from that of pure noise to 1."""
+    return schedule_of(trained).path(settings["steps"], settings["spacing"])
 
 
 def guide_all(denoise: walk.Denoise, guide: Callable | None, rows: list[int], settings: dict) -> walk.Denoise:
@@ -86,7 +87,7 @@ def translator(args: argparse.Namespace, tensors: dict, meta: dict, how: Compute
     settings, trained, numbers = args.settings, meta["settings"], meta["label_map"]
     denoiser = build_denoiser(trained, meta["channels"], len(numbers))
     denoiser = how.painting(load_module(args.weights, denoiser, tensors, how.device))
-    path = sampling_path(settings)[settings["steps"] - settings["walked"] :]
+    path = sampling_path(settings, trained)[settings["steps"] - settings["walked"] :]
     told = walk.at_levels(denoiser, path, how.device)
     return Translator(
         told, guide_all(told, None, [], settings), path, settings, numbers, how.place(codec_of(trained)),
@@ -105,8 +106,8 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
         log.info("%d of %d fields have no label that was seen in training: null", (labels == 0).sum(), len(fields))
     condition, codec = Condition.of_labels(torch.from_numpy(labels)), how.place(codec_of(trained))
     _, painted = codec.channels(len(channels["input"]), len(channels["target"]))
-    guide = load_guide(args.classifier, settings, channels, fields, how)
-    path = sampling_path(settings)
+    path = sampling_path(settings, trained)
+    guide = load_guide(args.classifier, settings, path, channels, fields, how)
     told = walk.at_levels(denoiser, path, how.device)
 
     def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:

@@ -23,9 +23,9 @@ from brightpaint.study.presets import spec_of
 SCHEDULE = Schedule()
 
 
-def noise(shape: tuple, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def noise(shape: tuple, generator: torch.Generator, schedule: Schedule = SCHEDULE) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw noise levels gamma (B,) float64 and noise eps (B, C, H, W) for stains of this shape."""
-    gamma = SCHEDULE.draw(shape[0], generator)
+    gamma = schedule.draw(shape[0], generator)
     return gamma, torch.randn(shape, generator=generator, device=generator.device)
 
 
@@ -39,16 +39,18 @@ class Denoising(OneNetwork):
     objective : `eps` or `v`
     norm : `l2` or `l1`
     dropout : share of the images that are told nothing
+    schedule : of the noise levels
     """
 
     inputs: int
     objective: str
     norm: str
     dropout: float
+    schedule: Schedule = SCHEDULE
 
     def draw(self, shape: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         """Draw gamma, eps and who is told nothing, for stains of shape (B, C, H, W)."""
-        gamma, eps = noise(shape, generator)
+        gamma, eps = noise(shape, generator, self.schedule)
         return gamma, eps, torch.rand(shape[0], generator=generator, device=generator.device) < self.dropout
 
     def loss(self, model, x, y, condition: Condition, gamma, eps, dropped) -> torch.Tensor:

@@ -83,6 +83,25 @@ def source_of(
     return wanted
 
 
+def check_wells(wanted: Sequence[str], wells: pd.Series, classes: pd.Series, source: str, where: str) -> None:
+    """Raise ValueError for a named source well of another class, and for one that the plate has not.
+
+    Parameters
+    ----------
+    wells, classes : well and class of each of the plate's fields, or wells
+    """
+    own = sorted(set(wells[classes == source]))
+    for well in wanted:
+        here = classes[wells == well]
+        if (here != source).any():
+            raise ValueError(
+                f"{where}: well {well} is of class {here[here != source].iloc[0] or 'none'}, expected {source}; wells of {source}: "
+                f"{listed(own)}; name these in translate.fields"
+            )
+    if lacking := [well for well in wanted if well not in own]:
+        raise ValueError(f"{where}: no field of well {listed(lacking)}; wells of {source}: {listed(own)}")
+
+
 def targets_of(wanted: str | list[str] | dict, source: str, known: Iterable[str], where: str) -> list[str]:
     """Return the classes to show beside the source, in the order of the rows.
 

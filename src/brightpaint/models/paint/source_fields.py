@@ -16,7 +16,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.models.conditions.labels import label_names
-from brightpaint.models.paint.classes import listed, source_of, targets_of
+from brightpaint.models.paint.classes import check_wells, listed, source_of, targets_of
 from brightpaint.models.paint.sweep_fields import draw_fields
 from brightpaint.models.trained import read_model
 from brightpaint.study.choice import parse_wells
@@ -43,17 +43,7 @@ def drawn(fields: pd.DataFrame, classes: pd.Series, source: str, wanted: int | s
     own = fields[(classes == source).to_numpy()]
     if isinstance(wanted, str):
         wells = parse_wells(wanted)
-        for well in wells:
-            here = classes[(fields["Metadata_Well"] == well).to_numpy()]
-            if len(here) and (here != source).any():
-                raise ValueError(
-                    f"{where}: well {well} is of class {here.iloc[0] or 'none'}, expected {source}; wells of {source}: "
-                    f"{listed(sorted(set(own['Metadata_Well'])))}; name these in translate.fields"
-                )
-        lacking = sorted(set(wells) - set(own["Metadata_Well"]))
-        if lacking:
-            raise ValueError(f"{where}: no field of well {listed(lacking)}; wells of {source}: "
-                             f"{listed(sorted(set(own['Metadata_Well'])))}")  # fmt: skip
+        check_wells(wells, fields["Metadata_Well"], classes, source, where)
         own, wanted = own[own["Metadata_Well"].isin(wells)], None
     return draw_fields(own, len(own) if wanted is None else wanted)
 

@@ -87,7 +87,7 @@ def translate_fields(
     noted = {line["place"] for _, line in journal.lines()}
     firsts = range(0, len(rows), max(1, len(shown)))
     left = [first for first in firsts if first not in noted or not writer.done[first : first + len(shown)].all()]
-    cost = {"fields": 0, "wall_s": 0.0, "cpu_s": 0.0}
+    cost, back = {"fields": 0, "wall_s": 0.0, "cpu_s": 0.0}, np.empty(0)
     with tqdm(total=len(firsts), initial=len(firsts) - len(left), disable=None, unit="field") as bar:
         for start in range(0, len(left), batch):
             places = left[start : start + batch]
@@ -131,14 +131,14 @@ def translate_part(args: argparse.Namespace) -> None:
     rows = rows.iloc[fields_of_part(rows, args.part, args.parts)].reset_index(drop=True)
     stack = store.open_stack(args.stack).select(rows)
     check_rows(stack, rows, args.rows)
-    check_channels(meta["channels"], stack, args.weights, settings.get("inputs"))
-    check_cutoff(meta["settings"], settings, args.weights)
-    targets, keys = meta["channels"]["target"], rows_digest(rows)
     if meta["channels"]["input"] and not settings["brightfield"]:
         raise ValueError(
             f"{args.weights} was trained with brightfield ({', '.join(meta['channels']['input'])}), and the translation gives it "
             "none; set translate.brightfield: true"
         )
+    check_channels(meta["channels"], stack, args.weights, settings.get("inputs"))
+    check_cutoff(meta["settings"], settings, args.weights)
+    targets, keys = meta["channels"]["target"], rows_digest(rows)
     made_from = [store.fingerprint(path) for path in (args.weights, args.stack)]
     key = store.digest(settings, made_from, keys, str(how))
     shape = (len(rows), len(targets), *stack.images.shape[-2:])
