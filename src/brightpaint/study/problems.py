@@ -143,7 +143,7 @@ def _model_problems(study: Study) -> Iterable[str]:
             if channel not in study.config["channels"]["input"]:
                 yield f"model {model['name']}: inputs names {channel}, which is not in channels.input"
         if model["twin"] and model["examples"] != "fields":
-            yield f"model {model['name']}: twin parts the wells of fields, and examples is {model['examples']}; leave one of them out"
+            yield f"model {model['name']}: twin parts the wells of fields, and examples is {model['examples']}; leave one out"
         if model["twin"] and model["label"] not in GIVEN:
             yield (
                 f"model {model['name']}: twin parts the DMSO wells in two classes, and label {model['label']} has no class of "

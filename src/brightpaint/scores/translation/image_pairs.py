@@ -113,12 +113,13 @@ def object_table(rows: pd.DataFrame, plate: str) -> pd.DataFrame:
 def summed(table: pd.DataFrame, metric: str, reference: str, source: str, seed: str) -> dict:
     """Return the mean over target classes (of the reconstruction: its own row) of one metric and reference, with an interval.
 
-    Of several classes the interval is over classes, of one class over its wells.
+    Of several classes interval and n are of classes, of one class of its wells and fields.
     """
     own = table[(table["reference"] == reference) & table[metric].notna()]
     own = own[(own[CLASS] == source) == (reference == RECONSTRUCTION)]
     row = {"value": own[metric].mean() if len(own) else np.nan, "low": np.nan, "high": np.nan, "n": len(own)}
     if len(own) == 1:
+        row["n"] = int(own["fields"].iloc[0])
         row |= {"low": own[f"{metric}_low"].iloc[0], "high": own[f"{metric}_high"].iloc[0]}
     elif len(own):
         values = own[metric].to_numpy(np.float64)
