@@ -288,7 +288,14 @@ def test_validate_leaves_its_argument_alone():
 
 def test_a_twin_needs_classes_of_dmso(load):
     twin = {"name": "pd", "twin": True, "label": "cell_line", "inputs": []}
-    with pytest.raises(ValueError, match="model pd: twin parts the DMSO wells in two classes, and label cell_line has no class"):
+    with pytest.raises(
+        ValueError, match="model pd: twin parts the DMSO wells in two classes, and label cell_line has no class"
+    ):
         load(models=[twin], arms=[{"name": "a", "model": "pd", "folds": ["A"]}])
-    with pytest.raises(ValueError, match="model pd: twin parts the wells of fields, and examples is crops; leave one out"):
-        load(models=[{**twin, "label": "treatment", "examples": "crops"}], arms=[{"name": "a", "model": "pd", "folds": ["A"]}])
+    with pytest.raises(
+        ValueError, match="model pd: twin parts the wells of fields, and examples is crops; leave one out"
+    ):
+        load(
+            models=[{**twin, "label": "treatment", "examples": "crops"}],
+            arms=[{"name": "a", "model": "pd", "folds": ["A"]}],
+        )

@@ -111,3 +111,16 @@ def test_what_is_wrong_with_the_tables_is_named(tmp_path):
     real = store.read_table(tmp_path / "real/P.parquet")
     store.write_table(real[real["Metadata_Well"] != good["Metadata_Well"].iloc[0]], tmp_path / "real/P.parquet")
     refused(good, "real fields of plate P: plate P, well A01, site 1, tile 1 is not in it")
+
+
+def test_a_space_of_fields_is_scored_by_the_same_command(tmp_path):
+    """Embeddings count no cells, and are not selected."""
+    plates = Plates(6, by_name=True, features=6, doses=[1.0])
+    words = plates.write(tmp_path)
+    for path in [*(tmp_path / "real").iterdir(), tmp_path / "arm/P.parquet", tmp_path / "fresh/P.parquet"]:
+        named = {name: f"DINO_DNA_{n:03d}" for n, name in enumerate(plates.numbers)}
+        store.write_table(store.read_table(path).rename(columns=named).drop(columns="Metadata_cells"), path)
+    words[words.index("cellprofiler")] = "dino"
+    score_shifts.main(words)
+    metrics = store.read_table(tmp_path / "scores/arm.parquet")
+    assert set(metrics["space"]) == {"dino"} and "class_distance" in set(metrics["metric"])
