@@ -2,12 +2,35 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brightpaint.models.conditions.labels import active_rows, label_indices, label_map, shown_indices, swapped_names
+from brightpaint.models.conditions.labels import (
+    TWIN,
+    active_rows,
+    label_indices,
+    label_map,
+    label_names,
+    shown_indices,
+    swapped_names,
+)
 
 
 def fields(perturbations, targets=None):
     targets = targets or ["T" if name not in ("DMSO", "") else "" for name in perturbations]
     return pd.DataFrame({"Metadata_perturbation": perturbations, "Metadata_target": targets})
+
+
+def test_a_twin_takes_half_of_each_plates_dmso_wells_by_name_whole_wells():
+    wells = [f"A{n:02d}" for n in range(1, 8)]
+    rows = [(plate, well, site, name) for plate in ("P", "Q") for well in wells for site in (1, 2)
+            for name in (["drug"] if well in ("A06", "A07") else ["DMSO"])]  # fmt: skip
+    fields = pd.DataFrame(rows, columns=["Metadata_Plate", "Metadata_Well", "site", "Metadata_perturbation"])
+    names = label_names(fields, "perturbation", twin=True)
+    taken = fields[names == TWIN].groupby("Metadata_Plate")["Metadata_Well"].agg(set)
+    assert [len(own) for own in taken] == [2, 2] and taken["P"] != taken["Q"]
+    assert (names == TWIN).sum() == 8 and (names == "drug").sum() == 8  # both sites of a well go together
+    shuffled = label_names(fields.sample(frac=1, random_state=0), "perturbation", twin=True)
+    assert names.equals(shuffled.sort_index())
+    assert label_map([fields], "perturbation", twin=True) == {"DMSO": 1, "DMSO_twin": 2, "drug": 3}
+    assert set(label_indices(fields, "perturbation", {"DMSO_twin": 2}, twin=True)) == {0, 2}
 
 
 def test_label_map_numbers_names_from_one_whatever_the_order_of_plates():

@@ -30,6 +30,8 @@ from brightpaint.report.figures import (
     plate_page,
     quality_figure,
     shown_fields,
+    translation_distance,
+    translation_doses,
     tsne,
     uncertainty_figure,
 )
@@ -145,15 +147,43 @@ def history(name):
     return loss.loss_figure({f"{name}, A": frame, "b, A": frame})
 
 
+def classes_of(name):
+    """Rows of a translation's classes: a compound of this name at two doses, and one of no dose."""
+    places = [(f"{name}@1uM", name, 1.0), (f"{name}@3uM", name, 3.0), (name, "", np.nan)]
+    return pd.DataFrame([
+        {"plate": name, "class": shown, "perturbation": compound, "dose": dose, "control": "", "reference": reference,
+         "distance": 1.0, "low": 0.5, "high": 2.0, "kept": 0.5}
+        for shown, compound, dose in places for reference in ("translation", "identity")
+    ])  # fmt: skip
+
+
+def near(name):
+    return translation_distance.distance_figure(classes_of(name), arm=name, space="s")
+
+
+def by_dose(name):
+    rows = [{"class": f"{name}@{dose}uM", "number": name, "control": "", "real_p": 0.01} for dose in (1, 3)]
+    shown = [("DMSO", 0), (f"{name}@1uM", 1), (f"{name}@3uM", 2)]
+    wells = pd.DataFrame([{"kind": kind, "Metadata_Plate": name, "class": place, name: value}
+                          for kind in ("real", "translation") for place, value in shown])  # fmt: skip
+    correlations = pd.DataFrame({"kind": ["translation"], "r": [0.5], "real": [1]})
+    metrics = pd.DataFrame({"metric": ["dose_r"], "null_bound": [0.6]})
+    return translation_doses.doses_figure(
+        correlations, metrics, wells, pd.DataFrame(rows), classes_of(name), arm=name, space="s"
+    )
+
+
 DRAWN = {
     "panels": fields, "outlines": outlined, "attention": attended, "quality_figure": quality, "plate without layout":
     without_layout, "active_figure": active, "dose_figure": dosed, "feature_figure": features, "overlap": overlapping,
+    "translation_distance": near, "translation_doses": by_dose,
     "tsne": layouts, "uncertainty_figure": risks, "loss": history, "plate_page": lambda name: plate_page.plate_page(
         {name: scores(["A01", "B02"])}, {"real": field_rows(["A01"]), name: field_rows(["A01"])}, field_rows(["A01"])),
 }  # fmt: skip
 # What writes no text of its own, or none with a name: it draws by one of those above, or only fixed words.
 THROUGH_OTHERS = {
-    "closeup", "composite", "failures", "galleries", "montage", "noise", "plate_layout", "shown_fields", "sweep_figure", "worst",
+    "closeup", "composite", "failures", "galleries", "montage", "noise", "plate_layout", "shown_fields", "sweep_figure",
+    "translation_strip", "worst",
 }  # fmt: skip
 
 

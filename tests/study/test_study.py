@@ -40,7 +40,8 @@ def test_defaults_are_filled_in_from_the_schema(load):
     assert study.config["prepare"]["size_px"] == 512
     assert study.config["models"][1] == {
         "name": "mean", "kind": "mean", "label": "none", "preset": "fast", "width": None, "objective": "v",
-        "loss": "l2", "subset": "all", "weights": None, "inputs": None, "terminal_snr": "small", "examples": "fields",
+        "loss": "l2", "subset": "all", "weights": None, "inputs": None,
+        "terminal_snr": "small", "examples": "fields", "twin": False,
     }  # fmt: skip
     assert study.config["train"]["seed"] == 0  # a default behind a $ref
 
@@ -283,3 +284,18 @@ def test_validate_leaves_its_argument_alone():
     given = config()
     validate(given, SCHEMAS / "config.schema.yaml", "config")
     assert given == config()
+
+
+def test_a_twin_needs_classes_of_dmso(load):
+    twin = {"name": "pd", "twin": True, "label": "cell_line", "inputs": []}
+    with pytest.raises(
+        ValueError, match="model pd: twin parts the DMSO wells in two classes, and label cell_line has no class"
+    ):
+        load(models=[twin], arms=[{"name": "a", "model": "pd", "folds": ["A"]}])
+    with pytest.raises(
+        ValueError, match="model pd: twin parts the wells of fields, and examples is crops; leave one out"
+    ):
+        load(
+            models=[{**twin, "label": "treatment", "examples": "crops"}],
+            arms=[{"name": "a", "model": "pd", "folds": ["A"]}],
+        )

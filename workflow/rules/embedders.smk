@@ -17,7 +17,7 @@ rule dino:
     benchmark:
         "<benchmarks>/dino/{arm}/{plate}.tsv"
     wildcard_constraints:
-        arm="|".join(["real", "brightfield"] + STUDY.arms),
+        arm="|".join(["real", "brightfield"] + STUDY.arms + STUDY.translations),
     conda:
         "../../envs/brightpaint.yaml"
     threads: CONFIG["compute"]["torch_threads"]

@@ -173,6 +173,42 @@ show(
 )
 
 
+rule translation_page:
+    """Write the page of a translation in a space: controls, references, what changes."""
+    input:
+        metrics=[
+            "<results>/scores/translation/{arm}.parquet",
+            "<results>/scores/shifts/{space}/{arm}.parquet",
+        ],
+        classes="<results>/scores/shifts/{space}/{arm}.classes.parquet",
+        changes="<results>/scores/shifts/{space}/{arm}.changes.parquet",
+        areas="<results>/scores/translation/{arm}.areas.parquet",
+        objects="<results>/scores/translation/{arm}.objects.parquet",
+        counts="<results>/scores/translation/{arm}.counts.parquet",
+    output:
+        html=report(
+            "<results>/tables/translations/{space}/{arm}.html",
+            category="Translations",
+            subcategory="{arm}",
+            caption="../report/translation_page.rst",
+            labels={"figure": "what changes", "space": "{space}"},
+        ),
+        tsv="<results>/tables/translations/{space}/{arm}.tsv",
+    log:
+        "<logs>/translation_page/{space}/{arm}.log",
+    wildcard_constraints:
+        arm=either(TRANSLATED),
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.report.tables.translation_page --arm {wildcards.arm} --space {wildcards.space}"
+        " --metrics {input.metrics:q} --classes {input.classes:q} --changes {input.changes:q} --areas {input.areas:q}"
+        " --objects {input.objects:q} --counts {input.counts:q} --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+show("tables", translation_pages)
+
+
 rule front:
     """Write what the report opens on: the answer, one field, counts, what to beware of, and where to go on."""
     input:

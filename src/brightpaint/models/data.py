@@ -47,6 +47,7 @@ class TrainingImages:
     label : `none`, or the annotation that is the class, see `labels.label_names`
     actives : table of actives, if the model is trained on the active subset
     held_out : names or share of the perturbations that are left out (`split.held_out_perturbations`)
+    twin : whether half of the DMSO wells are of a class of their own (`labels.twin_fields`)
 
     Attributes
     ----------
@@ -55,7 +56,9 @@ class TrainingImages:
     condition : what those are told
     """
 
-    def __init__(self, stacks: Sequence, tables: Sequence, *, channels: dict, label: str, actives=None, held_out=()):
+    def __init__(
+        self, stacks: Sequence, tables: Sequence, *, channels: dict, label: str, actives=None, held_out=(), twin=False
+    ):
         if len(stacks) != len(tables) or not stacks:
             raise ValueError(f"{len(stacks)} stacks and {len(tables)} field tables; expected as many, at least one")
         read = [(stack, store.read_fields(table), table) for stack, table in zip(stacks, tables)]
@@ -80,8 +83,8 @@ class TrainingImages:
             raise ValueError(f"plates of different sizes: {[(str(s.path), s.images.shape[-2:]) for s in self.stacks]}")
         self.size = sizes.pop()
         self.inputs = len(channels["input"])
-        self.labels = label_map([self.fields.iloc[rows]], label)
-        self.condition = Condition.of_labels(torch.from_numpy(label_indices(self.fields, label, self.labels)))
+        self.labels = label_map([self.fields.iloc[rows]], label, twin)
+        self.condition = Condition.of_labels(torch.from_numpy(label_indices(self.fields, label, self.labels, twin)))
         self._keep(rows)
 
     def __len__(self) -> int:

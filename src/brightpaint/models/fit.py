@@ -130,6 +130,7 @@ def open_data(args: argparse.Namespace) -> TrainingImages | TrainingCrops:
     chosen = {"label": settings["label"], "held_out": settings["held_out"]}
     if settings.get("examples") == "crops":
         return TrainingCrops(args.stacks, channels=settings["channels"], actives=actives, **chosen)
+    chosen["twin"] = settings.get("twin", False)
     return TrainingImages(args.stacks, args.fields, channels=settings["channels"], actives=actives, **chosen)
 
 

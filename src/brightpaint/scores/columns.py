@@ -94,8 +94,50 @@ UNCERTAINTY = [
     Column("aurc_oracle", "AURC, oracle", 0, 3, "the same if the order were that of the errors themselves: the least possible"),
     Column("uncertainty_r", "uncertainty, r", 1, 3, "rank correlation over fields of uncertainty and one minus PCC"),
 ]  # fmt: skip
+TRANSLATIONS = [
+    Column("class_distance", "distance to the class", -1, 2,
+           "mean over numbers and target classes of the difference between means of translated and of real held-out "
+           "fields of the class, in s.d. of source fields. Chance: one half of the real class against the other. "
+           "Without translating: the untouched source"),
+    Column("class_mmd2", "MMD² to the class", -1, 3,
+           "squared maximum mean discrepancy from the real held-out fields of the class, unbiased by their number. "
+           "Beside it as before"),
+    Column("source_kept", "kept of the source", 1, 2,
+           "mean over numbers and classes of the correlation across source fields between source and translation: 1 "
+           "kept whole. Chance: real training fields of the class. Without translating: fresh noise"),
+    Column("source_moved", "reconstruction, moved", -1, 2,
+           "mean difference of a reconstruction's numbers from its source's, in s.d. of source fields. Chance: real "
+           "training fields of the class. Without translating: fresh noise"),
+    Column("dose_r", "dose correlation", 1, 2,
+           "median over compounds and numbers of the correlation of condition means over doses, real against "
+           "translated. Chance: doses shuffled in one order for all numbers. Without translating: fresh noise"),
+    Column("dose_r_real", "dose correlation, real changes", 1, 2,
+           "the same of the numbers that are found to change in real cells"),
+    Column("direction", "direction", 1, 2,
+           "share of the numbers found in real cells that translations move the same way. Chance: directions of "
+           "wells that differ by nothing, as correlated as the numbers are"),
+    Column("found_twin", "found, A/A", -1, 3,
+           "share of numbers found to change in the A/A control: promised are at most 5%. Chance: the same of real "
+           "wells"),
+    Column("found_inert", "found, inert", -1, 3,
+           "the same in compounds known to do nothing"),
+    Column("reconstruction_mse", "reconstruction, MSE", -1, 3,
+           "mean squared difference of reconstruction and source, in z-scores. Chance: the source field of another "
+           "well. Without translating: fresh noise"),
+    Column("reconstruction_f1", "reconstruction, nuclei F1", 1, 2,
+           "nuclei of source and reconstruction that match. Chance: the source field of another well. Without "
+           "translating: fresh noise"),
+    Column("translated_f1", "translation, nuclei F1", 1, 2,
+           "the same of the translations, mean over classes"),
+    Column("nuclei_kept", "nuclei kept", 0, 2,
+           "share of the source's nuclei that have a partner in the translation, mean over classes: a toxic class "
+           "should lose some"),
+    Column("area_agreement", "area tests that agree", 1, 2,
+           "share of classes and stains of which real wells and translations conclude the same of the stained area. "
+           "Chance: two sides that conclude as often what they do, of other classes"),
+]  # fmt: skip
 COLUMNS = [*IMAGES, *CELLS, *PROFILES]
-BY_KEY = {column.key: column for column in [*COLUMNS, *UNCERTAINTY]}
+BY_KEY = {column.key: column for column in [*COLUMNS, *UNCERTAINTY, *TRANSLATIONS]}
 # One table each, so that none is wider than a screen.
 GROUPS = {"Images": IMAGES, "Cells": CELLS, "Profiles": PROFILES, "Uncertainty": UNCERTAINTY}
 ARROWS = {1: " ↑", -1: " ↓", 0: ""}

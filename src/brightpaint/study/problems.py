@@ -142,6 +142,13 @@ def _model_problems(study: Study) -> Iterable[str]:
         for channel in study.inputs(model):
             if channel not in study.config["channels"]["input"]:
                 yield f"model {model['name']}: inputs names {channel}, which is not in channels.input"
+        if model["twin"] and model["examples"] != "fields":
+            yield f"model {model['name']}: twin parts the wells of fields, and examples is {model['examples']}; leave one out"
+        if model["twin"] and model["label"] not in GIVEN:
+            yield (
+                f"model {model['name']}: twin parts the DMSO wells in two classes, and label {model['label']} has no class of "
+                f"DMSO; set its label to one of {', '.join(GIVEN)}, or leave twin out"
+            )
         if model["terminal_snr"] == "zero" and model["objective"] == "eps" and KINDS[model["kind"]].noise:
             yield (
                 f"model {model['name']}: terminal_snr zero with objective eps: in pure noise eps is the image itself and says "

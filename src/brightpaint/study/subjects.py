@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from brightpaint.study.spaces import LOOKUP, MAIN, SPACES, Space, measured_arms, painted_arms, profiled_arms
 from brightpaint.study.study import Study
+from brightpaint.study.translations import PREFIX
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,23 @@ def counted_arms(study: Study) -> list[str]:
     return measured_arms(study)[1:]
 
 
+def translated_arms(study: Study) -> list[str]:
+    """Return the arms that translate, without their companions from fresh noise, which are references."""
+    companions = {PREFIX + arm for arm in study.translations}
+    return [arm for arm in study.translations if arm not in companions and study.test_plates(arm)]
+
+
+def companion_of(study: Study, arm: str) -> list[str]:
+    """Return a translation's companion from fresh noise, in a list; one that starts from noise itself has none."""
+    return [name for name in study.translations if name == PREFIX + arm]
+
+
+def shifted_arms(study: Study, space: Space) -> list[str]:
+    """Return the translations that are scored in a space: where their cells are measured, or real fields embedded."""
+    cells = space.holds == "cells"
+    return [arm for arm in translated_arms(study) if (study.profiled(arm) if cells else space.arms(study))]
+
+
 SUBJECTS = [
     Subject("images", lambda study: ["real", *tested_arms(study)], by_field=True),
     Subject("counts", counted_arms),
@@ -83,6 +101,8 @@ SUBJECTS = [
     Subject("frechet", lambda study: [arm for arm in study.seen_arms("fid") if arm != "brightfield"]),
     Subject("distances", distanced_arms, spaces=lambda space: space.holds == "fields"),
     Subject("profiles", profiled_arms, spaces=lambda space: True),
+    Subject("translation", translated_arms),
+    Subject("shifts", shifted_arms, spaces=lambda space: True),
     Subject("failed", lambda study: profiled_arms(study, MAIN) if compounds_fail(study) else []),
 ]
 

@@ -250,3 +250,36 @@ rule uncertainty_figure:
 
 
 show("figures", lambda: expand("<results>/figures/uncertainty/{arm}.png", arm=sampling_arms()))
+
+
+rule translation_strip:
+    """Draw single cells as every class of a translation, and real cells of these classes."""
+    input:
+        real="<results>/images/real/{plate}.tif",
+        fields="<results>/fields/{plate}.parquet",
+        translated="<results>/images/{arm}/{plate}.tif",
+        rows="<results>/images/{arm}/{plate}.parquet",
+        masks=where_measured(lambda wildcards: [f"<results>/masks/real/{wildcards.plate}.tif"]),
+    output:
+        report(
+            "<results>/figures/translation_strip/{arm}/{plate}.png",
+            category="Translations",
+            subcategory="{arm}",
+            caption="../../report/translation_strip.rst",
+            labels={"figure": "cells", "plate": "{plate}"},
+        ),
+    log:
+        "<logs>/translation_strip/{arm}/{plate}.log",
+    wildcard_constraints:
+        arm=either(TRANSLATED),
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=strip_settings,
+    shell:
+        "python -m brightpaint.report.figures.translation_strip --settings {params.settings:q} --real {input.real:q}"
+        " --fields {input.fields:q} --translated {input.translated:q} --rows {input.rows:q} --masks {input.masks:q}"
+        " --figure {output:q} 2> {log:q}"
+
+
+show("figures", translation_figures)

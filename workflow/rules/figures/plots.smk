@@ -182,3 +182,58 @@ rule loss:
 
 
 show("figures", lambda: ["<results>/figures/loss.png"] if trained() else [])
+
+
+rule translation_distance:
+    """Draw how near a translation comes to its classes by dose, and against what it keeps of its source."""
+    input:
+        "<results>/scores/shifts/{space}/{arm}.classes.parquet",
+    output:
+        report(
+            "<results>/figures/translation_distance/{space}/{arm}.png",
+            category="Translations",
+            subcategory="{arm}",
+            caption="../../report/translation_distance.rst",
+            labels={"figure": "distance to the class", "space": "{space}"},
+        ),
+    log:
+        "<logs>/translation_distance/{space}/{arm}.log",
+    wildcard_constraints:
+        arm=either(TRANSLATED),
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=as_json(pick("figures", "dpi")),
+    shell:
+        "python -m brightpaint.report.figures.translation_distance --settings {params.settings:q} --space {wildcards.space}"
+        " --arm {wildcards.arm} --classes {input:q} --figure {output:q} 2> {log:q}"
+
+
+rule translation_doses:
+    """Draw whether a translation follows the dose: correlations with their joint null, and curves of features."""
+    input:
+        correlations="<results>/scores/shifts/{space}/{arm}.correlations.parquet",
+        metrics="<results>/scores/shifts/{space}/{arm}.parquet",
+        wells="<results>/scores/shifts/{space}/{arm}.wells.parquet",
+        changes="<results>/scores/shifts/{space}/{arm}.changes.parquet",
+        classes="<results>/scores/shifts/{space}/{arm}.classes.parquet",
+    output:
+        report(
+            "<results>/figures/translation_doses/{space}/{arm}.png",
+            category="Translations",
+            subcategory="{arm}",
+            caption="../../report/translation_doses.rst",
+            labels={"figure": "doses", "space": "{space}"},
+        ),
+    log:
+        "<logs>/translation_doses/{space}/{arm}.log",
+    wildcard_constraints:
+        arm=either(TRANSLATED),
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=as_json(pick("figures", "dpi")),
+    shell:
+        "python -m brightpaint.report.figures.translation_doses --settings {params.settings:q} --space {wildcards.space}"
+        " --arm {wildcards.arm} --correlations {input.correlations:q} --metrics {input.metrics:q} --wells {input.wells:q}"
+        " --changes {input.changes:q} --classes {input.classes:q} --figure {output:q} 2> {log:q}"

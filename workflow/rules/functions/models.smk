@@ -152,7 +152,7 @@ def cutoff_unless_default():
 
 def special(entry):
     """What a model is trained with beyond the ordinary; nothing of what is not asked for, so that old studies' params stay."""
-    usual = {"terminal_snr": "small", "examples": "fields"}
+    usual = {"terminal_snr": "small", "examples": "fields", "twin": False}
     return {key: entry[key] for key, value in usual.items() if entry.get(key, value) != value}
 
 

@@ -12,10 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from brightpaint.base.seeds import seed_of
 from brightpaint.study.annotations import DMSO, GIVEN, named, unit_column
 
+TWIN = f"{DMSO}_twin"  # the A/A control of a translation: wells that differ from DMSO by nothing but their name
+WELL = ["Metadata_Plate", "Metadata_Well"]
 
-def label_names(fields: pd.DataFrame, label: str) -> pd.Series:
+
+def label_names(fields: pd.DataFrame, label: str, twin: bool = False) -> pd.Series:
     """Return each field's class name, the empty string where there is none.
 
     Parameters
@@ -23,6 +27,7 @@ def label_names(fields: pd.DataFrame, label: str) -> pd.Series:
     fields : field table with the annotation `Metadata_<label>`, and with `Metadata_perturbation` where that is one of
         `GIVEN`, what a well was given
     label : `perturbation`, `target` (a set of targets is one class), any other annotation, or `none`
+    twin : whether half of each plate's DMSO wells are of a class of their own, TWIN, see `twin_fields`
     """
     if label == "none":
         return pd.Series("", index=fields.index)
@@ -35,12 +40,28 @@ def label_names(fields: pd.DataFrame, label: str) -> pd.Series:
             f"label {label}: {column} holds numbers, which are no classes; choose an annotation that is text"
         )
     names = fields[column].astype(object).fillna("").astype(str)
-    return names.where(fields["Metadata_perturbation"] != DMSO, DMSO) if label in GIVEN else names
+    names = names.where(fields["Metadata_perturbation"] != DMSO, DMSO) if label in GIVEN else names
+    return names.where(~twin_fields(fields), TWIN) if twin else names
 
 
-def label_map(tables: Sequence[pd.DataFrame], label: str) -> dict[str, int]:
+def twin_fields(fields: pd.DataFrame) -> np.ndarray:
+    """Tell which fields are of a DMSO well that the twin takes: half of each plate's (rounded down), drawn by their names.
+
+    Returns
+    -------
+    (N,) bool
+    """
+    dmso = fields[fields["Metadata_perturbation"] == DMSO][WELL].drop_duplicates()
+    taken = set()
+    for plate, wells in dmso.groupby("Metadata_Plate")["Metadata_Well"]:
+        order = sorted(wells, key=lambda well: seed_of("twin", plate, well))
+        taken |= {(plate, well) for well in order[: len(order) // 2]}
+    return np.array([place in taken for place in zip(fields["Metadata_Plate"], fields["Metadata_Well"])], dtype=bool)
+
+
+def label_map(tables: Sequence[pd.DataFrame], label: str, twin: bool = False) -> dict[str, int]:
     """Number the classes of the training fields from 1, in alphabetical order; empty for label `none`."""
-    names = sorted({name for table in tables for name in label_names(table, label) if name})
+    names = sorted({name for table in tables for name in label_names(table, label, twin) if name})
     if label != "none" and not names:
         raise ValueError(
             f"label {label}: no training field has one; train with label none, or check the platemap, or your own CSV"
@@ -48,9 +69,9 @@ def label_map(tables: Sequence[pd.DataFrame], label: str) -> dict[str, int]:
     return {name: number for number, name in enumerate(names, start=1)}
 
 
-def label_indices(fields: pd.DataFrame, label: str, numbers: dict[str, int]) -> np.ndarray:
+def label_indices(fields: pd.DataFrame, label: str, numbers: dict[str, int], twin: bool = False) -> np.ndarray:
     """Return (N,) int64: each field's class number, 0 (null) for unknown and unseen labels."""
-    names = label_names(fields, label)
+    names = label_names(fields, label, twin)
     return np.array([numbers.get(name, 0) for name in names], dtype=np.int64)
 
 

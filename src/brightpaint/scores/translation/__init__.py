@@ -1,0 +1,1 @@
+"""Scores of a translation: what it changes, what it keeps, and whether real cells change so."""
