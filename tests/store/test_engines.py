@@ -15,7 +15,7 @@ from brightpaint.features import cells
 from conftest import ROOT
 from features_fixture import rows_of
 
-NO_CELLS = {"score_frechet"}  # its tables are of whole images
+NO_CELLS = {"score_frechet", "translation_strip"}  # tables of whole images; label images of real cells alone
 
 
 def table_of(well="A01") -> pd.DataFrame:

@@ -102,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--table", type=Path, required=True, help="the metrics to write; tables of classes, ... beside it"
     )
     args = line.parse_args(argv)
+    store.one_engine([*args.real, *args.translated, *args.fresh])
     space, rows, tables = SPACES[args.space], [], {name: [] for name in TABLES}
     truth = [store.read_table(path) for path in args.truth]
     for plate in args.plates:

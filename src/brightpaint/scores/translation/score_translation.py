@@ -162,6 +162,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         line.add_argument(f"--{name}", type=Path, nargs="*", default=[], help="one a plate, where there are some")
     line.add_argument("--table", type=Path, required=True, help="the metrics to write; tables of classes beside it")
     args = line.parse_args(argv)
+    measured = (args.masks, args.fresh_masks, args.real_masks, args.medians, args.fresh_medians, args.real_medians)
+    store.one_engine(path for paths in measured for path in paths)
     rows, tables = [], {name: [] for name in TABLES}
     for plate in args.plates:
         known = PlateImages(args, plate)
