@@ -177,8 +177,8 @@ rule score_translation:
         fresh_medians=where_measured(companion_files(MAIN.table)),
         real_medians=where_measured(scored_files(MAIN.table, "real")),
     output:
-        "<results>/scores/translation/{arm}.parquet",
-        expand("<results>/scores/translation/{{arm}}.{table}.parquet", table=TRANSLATION_TABLES),
+        table="<results>/scores/translation/{arm}.parquet",
+        others=expand("<results>/scores/translation/{{arm}}.{table}.parquet", table=TRANSLATION_TABLES),
     log:
         "<logs>/score_translation/{arm}.log",
     wildcard_constraints:
@@ -193,7 +193,7 @@ rule score_translation:
         " --plates {params.plates:q} --real {input.real:q} --fields {input.fields:q} --translated {input.translated:q}"
         " --fresh {input.fresh:q} --masks {input.masks:q} --fresh-masks {input.fresh_masks:q}"
         " --real-masks {input.real_masks:q} --medians {input.medians:q} --fresh-medians {input.fresh_medians:q}"
-        " --real-medians {input.real_medians:q} --table {output[0]:q} 2> {log:q}"
+        " --real-medians {input.real_medians:q} --table {output.table:q} 2> {log:q}"
 
 
 rule score_shifts:
@@ -205,8 +205,8 @@ rule score_shifts:
         selection=lambda wildcards: selection_of(SPACES[wildcards.space]) if CONFIG["perturbations"] else [],
         truth=translation_truth,
     output:
-        "<results>/scores/shifts/{space}/{arm}.parquet",
-        expand("<results>/scores/shifts/{{space}}/{{arm}}.{table}.parquet", table=SHIFT_TABLES),
+        table="<results>/scores/shifts/{space}/{arm}.parquet",
+        others=expand("<results>/scores/shifts/{{space}}/{{arm}}.{table}.parquet", table=SHIFT_TABLES),
     log:
         "<logs>/score_shifts/{space}/{arm}.log",
     wildcard_constraints:
@@ -219,7 +219,7 @@ rule score_shifts:
     shell:
         "python -m brightpaint.scores.translation.score_shifts --settings {params.settings:q} --space {wildcards.space}"
         " --arm {wildcards.arm} --plates {params.plates:q} --translated {input.translated:q} --fresh {input.fresh:q}"
-        " --real {input.real:q} --selection {input.selection:q} --truth {input.truth:q} --table {output[0]:q} 2> {log:q}"
+        " --real {input.real:q} --selection {input.selection:q} --truth {input.truth:q} --table {output.table:q} 2> {log:q}"
 
 
 rule metrics:
