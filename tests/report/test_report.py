@@ -107,7 +107,7 @@ def test_methods_speak_of_planes_and_crops_where_there_are_some():
 
 
 def test_methods_say_who_measured_the_cells():
-    plain = rendered("workflow.rst", config("demo"))
+    plain = rendered("workflow.rst", config("demo", cellprofiler={"pipeline": "slim"}))
     assert "CellProfiler 4.2.8 pipeline (``slim``), headless:" in plain and "own engine" not in plain
     fast = {"cellprofiler": {"engine": "fast", "segmentation": "cellpose"}}
     words = rendered("workflow.rst", config("demo", **fast))
