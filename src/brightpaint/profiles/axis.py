@@ -49,21 +49,23 @@ def class_labels(wells: pd.DataFrame, entry: Mapping) -> np.ndarray:
     return labels
 
 
-def check(wells: pd.DataFrame, values: np.ndarray, labels: np.ndarray, entry: Mapping, where: str) -> None:
-    """Refuse wells of which no axis can be had: a class too small or confined to plates of its own, numbers that don't vary."""
+def check(
+    wells: pd.DataFrame, values: np.ndarray, labels: np.ndarray, entry: Mapping, where: str, names: Sequence[str] = "-+"
+) -> None:
+    """Refuse wells whose classes can't be told apart: one too small or confined to plates of its own, numbers that don't vary."""
     if problems := refuse_classes(wells, entry, where):
         raise ValueError("\n".join(problems))
     controls = labels >= 0
     if not (values[controls].std(axis=0) > 0).any():
         raise ValueError(f"{where}: none of {values.shape[1]} numbers differs between {int(controls.sum())} control wells; look at their "
                          "images, and leave the space out")  # fmt: skip
-    shared = pd.Series(labels[controls]).groupby(wells.loc[controls, "Metadata_Plate"].to_numpy()).nunique().max() > 1
-    if not shared and (entry["groups"] == WELL or entry["normalise"] == "plate"):
-        wanted = "groups: Plate" if entry["groups"] == WELL else ""
-        wanted += " and " * bool(wanted and entry["normalise"] == "plate")
-        wanted += "normalise: none" if entry["normalise"] == "plate" else ""
-        raise ValueError(f"{where}: no plate has wells of both classes, so that plates alone would tell them apart, or normalising each "
-                         f"would hide what does; set {wanted}, with two plates or more of each class")  # fmt: skip
+    per_plate = pd.crosstab(wells.loc[controls, "Metadata_Plate"].to_numpy(), labels[controls]) > 0
+    alone = [number for number in per_plate if not (per_plate[number] & (per_plate.sum(axis=1) > 1)).any()]
+    if alone and (entry["groups"] == WELL or entry["normalise"] == "plate"):
+        wanted = ["groups: Plate"] * (entry["groups"] == WELL) + ["normalise: none"] * (entry["normalise"] == "plate")
+        raise ValueError(f"{where}: no plate has wells of both class {names[alone[0]]} and another, so that plates alone would tell them "
+                         f"apart, or normalising each would hide what does; set {' and '.join(wanted)}, with two plates or more of each "
+                         "class")  # fmt: skip
 
 
 def off_scores(splits: Sequence[Split], told: OutOfFold, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -162,3 +162,9 @@ def protocol_name(plates: Iterable[str], seen: Mapping[str, Sequence[str]]) -> t
     plates = set(plates)
     saw = [what for what, own in seen.items() if plates & set(own)]
     return (SEEN if saw else STRICT), "; ".join(saw)
+
+
+def plates_of(study: Study, entry: Mapping) -> list[str]:
+    """Return the plates whose wells an entry classes, of any of its arms and spaces."""
+    found = [plate for arm, name in arms_of(study, entry) for plate in SPACES[name].plates(study, arm)]
+    return list(dict.fromkeys(found))
