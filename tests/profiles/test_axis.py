@@ -30,7 +30,9 @@ def study(seed=0, *, controls=12, shift=3.0, plates=("P1", "P2"), lines=("",), e
     rows, values = [], []
     for number, plate in enumerate(plates):
         own = [("mock", np.nan, 1.0)] * controls + [("infected", np.nan, 0.0)] * controls
-        own += [("riser", dose, dose / (1 + dose)) for dose in DOSES] * each + [("inert", dose, 0.0) for dose in DOSES] * each
+        own += [("riser", dose, dose / (1 + dose)) for dose in DOSES] * each + [
+            ("inert", dose, 0.0) for dose in DOSES
+        ] * each
         scale, offset = rng.uniform(0.5, 2, width), rng.normal(size=width) * 3
         for place, (name, dose, share) in enumerate(own):
             line = lines[number % len(lines)]
@@ -191,7 +193,9 @@ def test_accuracy_is_told_pooled_and_by_cell_line_of_both_machines():
 def test_cell_lines_on_plates_of_their_own_are_an_axis_by_plates_alone():
     wells = study(plates=("P1", "P2", "P3", "P4"), lines=("HRCE", "VERO"))
     lines = {"annotation": "cell_line", "positive": ["HRCE"], "negative": ["VERO"], "permutations": 0}
-    with pytest.raises(ValueError, match="no plate has wells of both class - and another.*groups: Plate and normalise: none"):
+    with pytest.raises(
+        ValueError, match="no plate has wells of both class - and another.*groups: Plate and normalise: none"
+    ):
         placed_on(wells, **lines)
     placed, _, told = placed_on(wells, **lines, groups="Plate", normalise="none")
     assert told["folds"].iloc[0] == 4 and placed.groupby("Metadata_Plate")["fold"].nunique().max() == 1

@@ -13,7 +13,15 @@ from brightpaint.profiles import axis_doses
 from brightpaint.profiles.half_interval import profile_interval
 from brightpaint.profiles.hill import fit_free, hill
 
-SETTINGS = {"min_doses": 4, "alpha": 0.05, "draws": 200, "slope": [0.3, 5], "min_effect": 3, "bootstrap": 0, "cells_share": 0.5}
+SETTINGS = {
+    "min_doses": 4,
+    "alpha": 0.05,
+    "draws": 200,
+    "slope": [0.3, 5],
+    "min_effect": 3,
+    "bootstrap": 0,
+    "cells_share": 0.5,
+}
 DOSES = np.geomspace(0.01, 20, 8)
 NOISE = 0.25
 
@@ -40,10 +48,19 @@ def truths_of(seed, count, height):
 
 
 def test_of_two_hundred_inert_compounds_at_most_eight_percent_get_a_curve():
-    table, means = axis_doses.curves(placed_wells(dict.fromkeys([f"i{n:03d}" for n in range(200)], (1, 1, 0))), SETTINGS)
-    assert table["half_um"].notna().mean() <= 0.08 and (table["status"] != "flat").mean() <= 0.1 and len(means) == 200 * len(DOSES)
+    table, means = axis_doses.curves(
+        placed_wells(dict.fromkeys([f"i{n:03d}" for n in range(200)], (1, 1, 0))), SETTINGS
+    )
+    assert (
+        table["half_um"].notna().mean() <= 0.08
+        and (table["status"] != "flat").mean() <= 0.1
+        and len(means) == 200 * len(DOSES)
+    )
     flat = table[table["status"] == "flat"]
-    assert flat[["half_um", "half_low_um"]].isna().all(axis=None) and flat["reason"].str.contains("expected 0.05 or less").all()
+    assert (
+        flat[["half_um", "half_low_um"]].isna().all(axis=None)
+        and flat["reason"].str.contains("expected 0.05 or less").all()
+    )
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -36,7 +36,9 @@ def wells_of(*, shift=4.0, plates=3, each=4, own_plates=False, seed=0):
 def test_classes_that_differ_are_told_apart_by_both_and_the_matrix_counts_every_well_once():
     table, told = zero_shot.zero_shot(wells_of(), NUMBERS, ENTRY)
     told = told.set_index(["classifier", "metric"])
-    assert list(told.index) == [(name, metric) for name in (zero_shot.SVM, zero_shot.NEIGHBOUR) for metric in ("accuracy", "balanced_accuracy")]
+    assert list(told.index) == [
+        (name, metric) for name in (zero_shot.SVM, zero_shot.NEIGHBOUR) for metric in ("accuracy", "balanced_accuracy")
+    ]
     assert (told["value"] > 0.9).all() and (told["p"] == 0.1).all() and (told["null"] < 0.5).all()
     assert (told["low"] < told["value"]).all() and (told["wells"] == 48).all() and (told["classes"] == 4).all()
     for _, own in table.groupby("classifier"):
@@ -51,10 +53,14 @@ def test_classes_that_do_not_differ_are_at_chance_though_there_are_fewer_wells_t
 
 def test_plates_of_their_own_are_no_classes_unless_plates_are_held_out():
     alone = wells_of(shift=0.0, own_plates=True)
-    with pytest.raises(ValueError, match="no plate has wells of both class HEPG2 and another.*groups: Plate and normalise: none"):
+    with pytest.raises(
+        ValueError, match="no plate has wells of both class HEPG2 and another.*groups: Plate and normalise: none"
+    ):
         zero_shot.zero_shot(alone, NUMBERS, ENTRY)
     _, told = zero_shot.zero_shot(alone, NUMBERS, ENTRY | {"groups": "Plate", "normalise": "none", "permutations": 0})
-    assert (told["value"] < 0.6).all() and (told["groups"] == 12).all()  # wells of a plate held together: no plate tells the line
+    assert (told["value"] < 0.6).all() and (
+        told["groups"] == 12
+    ).all()  # wells of a plate held together: no plate tells the line
 
 
 def test_named_classes_alone_are_told_apart_and_strict_leaves_seen_plates_out():

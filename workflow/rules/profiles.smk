@@ -154,7 +154,8 @@ rule axis:
 keep(
     "profiles",
     lambda: axis_files(
-        "axes", *(f"<results>/axis/{{name}}/{{arm}}/{{space}}.{table}.tsv" for table in ("wells", "treatments", "accuracy"))
+        "axes",
+        *(f"<results>/axis/{{name}}/{{arm}}/{{space}}.{table}.tsv" for table in ("wells", "treatments", "accuracy")),
     ),
 )
 
@@ -177,7 +178,10 @@ rule axis_doses:
         " --means {output.means:q} 2> {log:q}"
 
 
-keep("profiles", lambda: dosed_axes(*(f"<results>/axis/{{name}}/{{arm}}/{{space}}.{table}.tsv" for table in ("doses", "means"))))
+keep(
+    "profiles",
+    lambda: dosed_axes(*(f"<results>/axis/{{name}}/{{arm}}/{{space}}.{table}.tsv" for table in ("doses", "means"))),
+)
 
 
 rule zero_shot:
@@ -204,6 +208,7 @@ rule zero_shot:
 keep(
     "profiles",
     lambda: axis_files(
-        "zero_shot", *(f"<results>/zero_shot/{{name}}/{{arm}}/{{space}}.{table}.tsv" for table in ("confusion", "accuracy"))
+        "zero_shot",
+        *(f"<results>/zero_shot/{{name}}/{{arm}}/{{space}}.{table}.tsv" for table in ("confusion", "accuracy")),
     ),
 )

@@ -33,7 +33,9 @@ def wells_of_index(path: Path, row: Mapping) -> pd.DataFrame:
 
 def _with_cells(wells: pd.DataFrame, row: Mapping) -> pd.DataFrame:
     said = {f"Metadata_{name}": float(value) if name == "time_h" else value for name, value in row.items() if value}
-    return wells.assign(**{name: value for name, value in said.items() if name in ("Metadata_cell_line", "Metadata_time_h")})
+    return wells.assign(
+        **{name: value for name, value in said.items() if name in ("Metadata_cell_line", "Metadata_time_h")}
+    )
 
 
 def check_classes(wells: pd.DataFrame, entries: Sequence[Mapping]) -> tuple[list[str], pd.DataFrame]:
@@ -96,7 +98,9 @@ def class_problems(study: Study, root: Path) -> Iterator[str]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Check the classes of a study's axes among the wells of its plates."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: entries; plates, {plate: what the table says}")
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="JSON: entries; plates, {plate: what the table says}"
+    )
     parser.add_argument("--indices", type=Path, nargs="+", required=True)
     parser.add_argument("--table", type=Path, required=True)
     args = parser.parse_args(argv)

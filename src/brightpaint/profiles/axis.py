@@ -131,10 +131,18 @@ def judge_axis(
     own = (each[controls] for each in (labels, groups, plates, fold))
     for other in shuffles(*own, draws=settings["permutations"], seed=name):
         shuffled[controls] = other
-        null.append((shuffled.copy(), cross_fit(splits, shuffled, groups, name, told.costs)))  # C anew would take 16 times as long
-    counts = wells["Metadata_Plate"].isin(tested_plates(sorted(set(plates)), settings["seen"], settings["protocol"])).to_numpy()
+        null.append(
+            (shuffled.copy(), cross_fit(splits, shuffled, groups, name, told.costs))
+        )  # C anew would take 16 times as long
+    counts = (
+        wells["Metadata_Plate"]
+        .isin(tested_plates(sorted(set(plates)), settings["seen"], settings["protocol"]))
+        .to_numpy()
+    )
     lines = sorted(set(wells.loc[controls, "Metadata_cell_line"]) - {""})
-    masks = {"": counts} | {line: counts & (wells["Metadata_cell_line"] == line).to_numpy() for line in lines if len(lines) > 1}
+    masks = {"": counts} | {
+        line: counts & (wells["Metadata_cell_line"] == line).to_numpy() for line in lines if len(lines) > 1
+    }
     return told, splits, fold, told_apart(labels, told, groups, null, masks, seed=name, draws=settings["bootstrap"])
 
 
@@ -196,13 +204,19 @@ def axis(
     lost = every.merge(chosen[PLACE], on=PLACE, how="left", indicator=True)["_merge"].eq("left_only")
     empty = every[lost.to_numpy()]
     names = np.array(["-", "+", ""])[class_labels(empty, settings)]
-    empty = empty.assign(**{"class": names, "fold": -1, "tested": 0, "called": "", "reason": NO_CELLS}).reindex(columns=PLACED)
+    empty = empty.assign(**{"class": names, "fold": -1, "tested": 0, "called": "", "reason": NO_CELLS}).reindex(
+        columns=PLACED
+    )
     placed = pd.concat([placed[PLACED], empty], ignore_index=True) if len(empty) else placed[PLACED]
     placed = placed.sort_values(PLACE, ignore_index=True)
     protocol, seen_by = protocol_name(chosen.loc[counts, "Metadata_Plate"], settings["seen"])
     shared = {"folds": len(splits), "protocol": protocol, "seen_by": seen_by}
     table = told_table(rows, ALL, {**shared, "cost": costs(told), "reason": reason})
-    return placed, treatment_table(placed), pd.concat([table, *by_line(chosen, values, labels, settings, shared)], ignore_index=True)
+    return (
+        placed,
+        treatment_table(placed),
+        pd.concat([table, *by_line(chosen, values, labels, settings, shared)], ignore_index=True),
+    )
 
 
 def costs(told: OutOfFold) -> str:
@@ -229,10 +243,17 @@ def by_line(
             told, splits, _, rows = judge_axis(part, values[own], labels[own], settings, name)
         except ValueError as error:
             reason = "; ".join(str(error).splitlines())
-            tables.append(pd.DataFrame([{"cell_line": line, "fitted": LINE, **shared, "reason": reason}]).reindex(columns=TOLD))
+            tables.append(
+                pd.DataFrame([{"cell_line": line, "fitted": LINE, **shared, "reason": reason}]).reindex(columns=TOLD)
+            )
             continue
         rows = [{**row, "part": line} for row in rows if row["part"] == ""]
-        more = {**shared, "folds": len(splits), "cost": costs(told), "reason": "" if rows else "no plate that nothing saw"}
+        more = {
+            **shared,
+            "folds": len(splits),
+            "cost": costs(told),
+            "reason": "" if rows else "no plate that nothing saw",
+        }
         tables.append(told_table(rows or [{"part": line}], LINE, more))
     return tables
 
@@ -256,7 +277,9 @@ def treatment_table(placed: pd.DataFrame) -> pd.DataFrame:
                      **own[SCORES].mean(), "on_low": low, "on_high": high, "wells": len(own),
                      "plates": own["Metadata_Plate"].nunique()})  # fmt: skip
     table = pd.DataFrame(rows, columns=TREATED)
-    return table.sort_values(["on", "Metadata_treatment", *SERIES], ascending=[False, True, True, True], ignore_index=True)
+    return table.sort_values(
+        ["on", "Metadata_treatment", *SERIES], ascending=[False, True, True, True], ignore_index=True
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

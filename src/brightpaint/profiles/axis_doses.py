@@ -61,7 +61,10 @@ def flat_p(
 def judge_curve(curve: Fit, dose: np.ndarray) -> tuple[str, str]:
     """Return the status of a fitted curve by where its half effect lies, and why."""
     if curve.half > dose.max():
-        return "censored_above", f"the half effect lies above the highest dose, {dose.max():.3g} uM: the curve is still rising"
+        return (
+            "censored_above",
+            f"the half effect lies above the highest dose, {dose.max():.3g} uM: the curve is still rising",
+        )
     if curve.half < dose.min() or curve.rise < RISE:
         return "censored_below", f"no rise from the lowest dose on, {dose.min():.3g} uM: all doses act alike"
     return "fitted", "half of the effect is reached within the tested doses"
@@ -76,7 +79,9 @@ def fit_series(own: pd.DataFrame, noise: float, settings: Mapping, name: str) ->
         reason = f"{found['doses']} doses, expected {settings['min_doses']} or more"
         return found | {"status": "too_few_doses", "reason": reason}
     slopes = settings["slope"]
-    p = flat_p(dose, scores, own["Metadata_Plate"].to_numpy(), noise=noise, slopes=slopes, draws=settings["draws"], seed=name)
+    p = flat_p(
+        dose, scores, own["Metadata_Plate"].to_numpy(), noise=noise, slopes=slopes, draws=settings["draws"], seed=name
+    )
     means = own.groupby("Metadata_dose")["on"].mean()
     found |= {"flat_p": p, "effect": float(means.iloc[-1] - means.iloc[0])}
     if p > settings["alpha"]:
@@ -128,7 +133,11 @@ def curves(placed: pd.DataFrame, settings: Mapping) -> tuple[pd.DataFrame, pd.Da
         if len(own):
             found = fit_series(own, noise, settings, name)
         else:
-            reason = "its wells hold no cells" if has_scale else "held out, the control classes are not told apart: there is no axis"
+            reason = (
+                "its wells hold no cells"
+                if has_scale
+                else "held out, the control classes are not told apart: there is no axis"
+            )
             found = {"status": "no_axis", "reason": reason, "wells": 0}
         layout = "; ".join(places[plate] for plate in sorted(set(every["Metadata_Plate"])) if plate in places)
         rows.append({**dict(zip(["Metadata_perturbation", *SERIES], key)), **found, "layout": layout})

@@ -30,9 +30,7 @@ def completed(wells: pd.DataFrame) -> pd.DataFrame:
     return filled.assign(Metadata_dose=[float(f"{dose:.3g}") for dose in filled["Metadata_dose"]])
 
 
-def measured(
-    wells: pd.DataFrame, numbers: Sequence[str], *, where: str = "doses"
-) -> tuple[pd.DataFrame, np.ndarray]:
+def measured(wells: pd.DataFrame, numbers: Sequence[str], *, where: str = "doses") -> tuple[pd.DataFrame, np.ndarray]:
     """Leave out wells without a number, then numbers that some well lacks; say how many, and `where` it is an error.
 
     Returns

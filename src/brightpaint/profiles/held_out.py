@@ -150,7 +150,9 @@ def fit_plane(rows: np.ndarray, labels: np.ndarray, cost: float) -> Plane:
     with config_context(assume_finite=True, skip_parameter_validation=True):  # a third of the time of so small a fit
         model.fit(rows - centre, labels)
     two = len(classes) == 2
-    return Plane(classes, model.coef_[0] if two else model.coef_.T, model.intercept_[0] if two else model.intercept_, centre)
+    return Plane(
+        classes, model.coef_[0] if two else model.coef_.T, model.intercept_[0] if two else model.intercept_, centre
+    )
 
 
 def choose_cost(rows: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: str) -> float:
@@ -216,7 +218,9 @@ def shuffles(
     place = np.unique(plates[units] if whole else groups, return_inverse=True)[1]
     parts = fold[units]
     choices = [place * (parts.max() + 2) + parts, place, parts, one]
-    cells = next((cell for cell in choices if _ways(own, cell) >= np.log(1000)), max(choices, key=lambda c: _ways(own, c)))
+    cells = next(
+        (cell for cell in choices if _ways(own, cell) >= np.log(1000)), max(choices, key=lambda c: _ways(own, c))
+    )
     rng = seeded(seed, "shuffled")
     for _ in range(draws):
         found = own.copy()

@@ -129,7 +129,9 @@ def fit(dose: np.ndarray, scores: np.ndarray, noise: np.ndarray, *, slopes: Sequ
     left, whole = (residuals(best.x)[:-1] ** 2).sum(), ((scores / noise) ** 2).sum()
     level = np.average(scores, weights=noise**-2.0)
     rise = (((scores - level) / noise) ** 2).sum() - left
-    return Fit(float(top), float(half), float(slope), float(1 - left / max(whole, 1e-300)), float(rise), left=float(left))
+    return Fit(
+        float(top), float(half), float(slope), float(1 - left / max(whole, 1e-300)), float(rise), left=float(left)
+    )
 
 
 def free_losses(chosen: Grid, means: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

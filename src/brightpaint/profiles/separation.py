@@ -96,7 +96,10 @@ def share_intervals(
         weights.append(own.mean())
         shares.append(right)
     found = {}
-    for metric, weight in (("accuracy", np.array(weights)), ("balanced_accuracy", np.full(len(weights), 1 / len(weights)))):
+    for metric, weight in (
+        ("accuracy", np.array(weights)),
+        ("balanced_accuracy", np.full(len(weights), 1 / len(weights))),
+    ):
         low, high = interval(weight @ np.array(draws))
         value = float(weight @ np.array(shares))
         found[metric] = (0.0 if value == 0 else min(low, value), 1.0 if value == 1 else max(high, value))

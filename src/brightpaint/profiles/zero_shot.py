@@ -28,7 +28,22 @@ from brightpaint.study.spaces import SPACES
 
 SVM, NEIGHBOUR = "linear SVM", "nearest neighbour"
 CONFUSION = ["classifier", "true", "called", "wells", "share"]
-TOLD = ["classifier", "metric", "value", "low", "high", "null", "p", "wells", "groups", "classes", "folds", "numbers", "protocol", "seen_by"]
+TOLD = [
+    "classifier",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "null",
+    "p",
+    "wells",
+    "groups",
+    "classes",
+    "folds",
+    "numbers",
+    "protocol",
+    "seen_by",
+]
 log = logging.getLogger(__name__)
 
 
@@ -48,10 +63,16 @@ def matched_numbers(own: Sequence[str], other: Sequence[str], parts: pd.DataFram
     """
     missing = [name for name in own if name not in set(other)]
     if missing:
-        channels = sorted({channel for text in parts.loc[missing, "channel"] for channel in str(text).split("|") if channel})
-        there = {channel for name in own if name in set(other) for channel in str(parts.loc[name, "channel"]).split("|")}
+        channels = sorted(
+            {channel for text in parts.loc[missing, "channel"] for channel in str(text).split("|") if channel}
+        )
+        there = {
+            channel for name in own if name in set(other) for channel in str(parts.loc[name, "channel"]).split("|")
+        }
         lost = [channel for channel in channels if channel not in there]
-        what = f"the channels {', '.join(lost)}" if lost else f"{len(missing)} numbers, {', '.join(missing[:3])} the first"
+        what = (
+            f"the channels {', '.join(lost)}" if lost else f"{len(missing)} numbers, {', '.join(missing[:3])} the first"
+        )
         raise ValueError(f"{where}: it lacks {what}; expected every channel of this study's numbers by its name: rename it there, or leave "
                          "it out of the space here")  # fmt: skip
     log.info("numbers: %d; of the other study, dropped: %d", len(own), len(set(other) - set(own)))
@@ -96,9 +117,15 @@ def zero_shot(wells: pd.DataFrame, numbers: Sequence[str], settings: Mapping) ->
     """
     where = f"zero_shot.{settings['name']}"
     every = completed(wells.copy()).sort_values(PLACE, ignore_index=True).copy()
-    every = every[every["Metadata_Plate"].isin(tested_plates(sorted(set(every["Metadata_Plate"])), settings["seen"], settings["protocol"]))]
+    every = every[
+        every["Metadata_Plate"].isin(
+            tested_plates(sorted(set(every["Metadata_Plate"])), settings["seen"], settings["protocol"])
+        )
+    ]
     if not len(every):
-        raise ValueError(f"{where}: protocol strict leaves no plate that nothing saw; set protocol: seen, which the results name")
+        raise ValueError(
+            f"{where}: protocol strict leaves no plate that nothing saw; set protocol: seen, which the results name"
+        )
     every = every.assign(known=text_of(every, settings["annotation"]))
     names = list(classes_of(settings)) or sorted(set(every["known"]) - {""})
     every = every[every["known"].isin(names)].drop(columns="known").reset_index(drop=True)
@@ -115,12 +142,22 @@ def zero_shot(wells: pd.DataFrame, numbers: Sequence[str], settings: Mapping) ->
         nulls[SVM].append((other, cross_fit(splits, other, groups, where, svm.costs)))
         nulls[NEIGHBOUR].append((other, neighbours(splits, other, near)[0]))
     protocol, seen_by = protocol_name(plates, settings["seen"])
-    shared = {"classes": len(names), "folds": len(splits), "numbers": values.shape[1], "protocol": protocol, "seen_by": seen_by}
+    shared = {
+        "classes": len(names),
+        "folds": len(splits),
+        "numbers": values.shape[1],
+        "protocol": protocol,
+        "seen_by": seen_by,
+    }
     tables, told = [], []
     for classifier, found in ((SVM, svm), (NEIGHBOUR, closest)):
         tables.append(confusion(labels, found.called, names, classifier))
-        rows = told_apart(labels, found, groups, nulls[classifier], {"": np.ones(len(labels), bool)}, seed=where, draws=0)
-        told += [{**row, "classifier": classifier, "wells": row["n"], **shared} for row in rows if row["metric"] != "auc"]
+        rows = told_apart(
+            labels, found, groups, nulls[classifier], {"": np.ones(len(labels), bool)}, seed=where, draws=0
+        )
+        told += [
+            {**row, "classifier": classifier, "wells": row["n"], **shared} for row in rows if row["metric"] != "auc"
+        ]
     return pd.concat(tables, ignore_index=True), pd.DataFrame(told).reindex(columns=TOLD)
 
 
@@ -128,7 +165,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Tell classes of an arm's wells, or of another study's, apart in a space."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--space", choices=list(SPACES), required=True)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: see zero_shot; channels, where wells are another study's")
+    parser.add_argument(
+        "--settings",
+        type=json.loads,
+        required=True,
+        help="JSON: see zero_shot; channels, where wells are another study's",
+    )
     parser.add_argument("--wells", type=Path, required=True, help="profiles of the wells that are told apart")
     parser.add_argument("--own", type=Path, required=True, help="this study's, whose numbers they are told apart in")
     parser.add_argument("--confusion", type=Path, required=True)

@@ -69,7 +69,9 @@ def refuse_classes(frame: pd.DataFrame, entry: Mapping, where: str) -> list[str]
     wanted = classes_of(entry) or {name: [name] for name in known}
     some = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "") or "none"
     if len(wanted) < 2:
-        found.append(f"{where}: {entry['annotation']} has {len(wanted)} values among the wells ({some}), expected two or more")
+        found.append(
+            f"{where}: {entry['annotation']} has {len(wanted)} values among the wells ({some}), expected two or more"
+        )
     for name, own in wanted.items():
         for value in own:
             if value not in known:
@@ -86,7 +88,11 @@ def refuse_classes(frame: pd.DataFrame, entry: Mapping, where: str) -> list[str]
 def arms_of(study: Study, entry: Mapping) -> list[tuple[str, str]]:
     """Return the (arm, space) pairs that an entry asks for: arms without profiles in a space have none there."""
     return [
-        (arm, name) for name in entry["spaces"] if name in SPACES for arm in entry["arms"] if arm in SPACES[name].arms(study)
+        (arm, name)
+        for name in entry["spaces"]
+        if name in SPACES
+        for arm in entry["arms"]
+        if arm in SPACES[name].arms(study)
     ]
 
 

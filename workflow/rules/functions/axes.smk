@@ -20,9 +20,7 @@ if CONFIG["axes"] or CONFIG["zero_shot"] or CONFIG["doses"]["axes"]:
 def axis_files(section, *patterns):
     """These files of every name, arm and space of a section; {name}, {arm} and {space} are filled in."""
     asked = axes.asked(STUDY, section)
-    return [
-        pattern.format(name=name, arm=arm, space=space) for name, arm, space in asked for pattern in patterns
-    ]
+    return [pattern.format(name=name, arm=arm, space=space) for name, arm, space in asked for pattern in patterns]
 
 
 def dosed_axes(*patterns):
@@ -61,3 +59,15 @@ def classed_settings(wildcards):
         if not entry.get("study")
     ]
     return as_json({"entries": entries, "plates": {plate: cells_of_plate(plate) for plate in STUDY.plates}})
+
+
+def axis_pictures(wildcards):
+    """JSON: what changes the picture of an axis beside its tables."""
+    entry = STUDY.entry("axes", wildcards.axis)
+    return as_json({**{key: entry[key] for key in ("name", "positive", "negative")}, **pick("figures", "dpi")})
+
+
+def doses_beside(wildcards):
+    """The tables of an arm's curves along each compound's own direction in a space, where the study has them."""
+    asked = (wildcards.arm, wildcards.space) in DOSED
+    return [f"<results>/doses/{wildcards.arm}/{wildcards.space}{end}.tsv" for end in ("", ".points")] if asked else []
