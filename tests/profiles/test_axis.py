@@ -19,7 +19,7 @@ ENTRY = {
 }  # fmt: skip
 
 
-def study(seed=0, *, controls=12, shift=3.0, plates=("P1", "P2"), lines=("",), each=1, width=len(NUMBERS)):
+def study(seed=0, *, controls=12, shift=3.0, plates=("P1", "P2"), lines=("",), each=1, width=128):
     """Return wells: mock and infected, `shift` s.d. apart along one way; `riser` goes from infected to mock, `inert` stays.
 
     Plates have offsets and scales of their own, cell lines a way of their own.
@@ -166,7 +166,7 @@ def test_a_plate_s_own_scale_before_makes_no_difference():
     """What normalised plates with held-out controls among their wells is undone: numbers may come in any scale."""
     wells, other = study(), study()
     names = [name for name in wells if name.startswith("DINO_")]
-    for plate, own in other.groupby("Metadata_Plate"):
+    for _, own in other.groupby("Metadata_Plate"):
         other.loc[own.index, names] = (own[names] - own[names].mean()) / own[names].std()
     one, two = (placed_on(frame, permutations=0)[0]["on"] for frame in (wells, other))
     assert np.allclose(one, two, atol=1e-6)

@@ -80,7 +80,7 @@ def known_wells(study: Study, root: Path, plates: Sequence[str]) -> pd.DataFrame
 
 
 def class_problems(study: Study, root: Path) -> Iterator[str]:
-    """Say which classes the plates lack, where their wells are known at planning; what reads an index or CSV wrong is its own error."""
+    """Say which classes the plates lack, where their wells are known at planning."""
     for section in SECTIONS:
         for entry in study.config[section]:
             if entry.get("study"):

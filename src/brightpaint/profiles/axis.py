@@ -2,8 +2,8 @@
 
 The axis is the normal of the plane by which a linear SVM tells the classes C+ and C- apart, as in GAN-DL (Mascolini et al. 2022;
 its effectiveness axis runs from infected to mock). Each control well is placed by a machine that it was held out of
-(brightpaint.profiles.held_out), every other one by the mean of the four. The on-score is scaled so that the means of the controls so
-placed are +1 and -1: in sample, fewer wells than numbers are told apart whatever they are. The off-score is the norm of what is
+(brightpaint.profiles.held_out), every other one by the mean of the four. The on-score is scaled so that the means of the controls
+so placed are +1 and -1: in sample, fewer wells than numbers are told apart whatever they are. The off-score is the norm of what is
 left after the projection, `off_1` its first component, both centred on the controls and in the unit of the on-score.
 """
 
@@ -24,6 +24,7 @@ from brightpaint import store
 from brightpaint.base import cli
 from brightpaint.profiles.dose_series import SERIES, completed, measured
 from brightpaint.profiles.held_out import FOLDS, Split, deal, shuffles, splits_of
+from brightpaint.profiles.off_axis import off_scores
 from brightpaint.profiles.separation import OutOfFold, cross_fit, told_apart
 from brightpaint.study.annotations import treatment_name
 from brightpaint.study.axes import WELL, classes_of, group_names, protocol_name, refuse_classes, tested_plates, text_of
@@ -57,52 +58,15 @@ def check(
         raise ValueError("\n".join(problems))
     controls = labels >= 0
     if not (values[controls].std(axis=0) > 0).any():
-        raise ValueError(f"{where}: none of {values.shape[1]} numbers differs between {int(controls.sum())} control wells; look at their "
-                         "images, and leave the space out")  # fmt: skip
+        raise ValueError(f"{where}: none of {values.shape[1]} numbers differs between {int(controls.sum())} control wells; "
+                         "look at their images, and leave the space out")  # fmt: skip
     per_plate = pd.crosstab(wells.loc[controls, "Metadata_Plate"].to_numpy(), labels[controls]) > 0
     alone = [number for number in per_plate if not (per_plate[number] & (per_plate.sum(axis=1) > 1)).any()]
     if alone and (entry["groups"] == WELL or entry["normalise"] == "plate"):
         wanted = ["groups: Plate"] * (entry["groups"] == WELL) + ["normalise: none"] * (entry["normalise"] == "plate")
-        raise ValueError(f"{where}: no plate has wells of both class {names[alone[0]]} and another, so that plates alone would tell them "
-                         f"apart, or normalising each would hide what does; set {' and '.join(wanted)}, with two plates or more of each "
-                         "class")  # fmt: skip
-
-
-def off_scores(splits: Sequence[Split], told: OutOfFold, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what is left of each well off the axis: its norm, and its first component.
-
-    Of a control by the split that holds it out, of others the mean over splits. The component is that of the wells which a split
-    does not hold out; its sign, which is nobody's, follows the first split's.
-    """
-    n = len(labels)
-    norm, first, counts = np.zeros(n), np.zeros(n), np.zeros(n)
-    known: np.ndarray | None = None
-    for split, normal in zip(splits, told.normals):
-        way = split.basis @ normal  # (p,)
-        centred = split.points - split.points[split.trained].mean(axis=0)
-        left = centred - np.outer(centred @ way, way)
-        component = leading(left[~split.held])
-        if known is not None and component @ known < 0:
-            component = -component
-        known = component if known is None else known
-        own = split.held | (labels < 0)
-        norm[own] += np.linalg.norm(left[own], axis=1)
-        first[own] += left[own] @ component
-        counts[own] += 1
-    norm, first = (each / np.maximum(counts, 1) for each in (norm, first))
-    controls = labels >= 0
-    return norm - norm[controls].mean(), first - first[controls].mean()
-
-
-def leading(rows: np.ndarray) -> np.ndarray:
-    """Return the first principal component of (n, p) rows: (p,) of length 1, its largest number above 0."""
-    centred = rows - rows.mean(axis=0)
-    if len(rows) < rows.shape[1]:  # wells are fewer than numbers as a rule
-        vector = centred.T @ np.linalg.eigh(centred @ centred.T)[1][:, -1]
-    else:
-        vector = np.linalg.eigh(centred.T @ centred)[1][:, -1]
-    vector = vector / max(float(np.linalg.norm(vector)), 1e-300)
-    return vector * np.sign(vector[np.argmax(np.abs(vector))] or 1.0)
+        raise ValueError(f"{where}: no plate has wells of both class {names[alone[0]]} and another, so that plates "
+                         "alone would tell them apart, or normalising each would hide what does; set "
+                         f"{' and '.join(wanted)}, with two plates or more of each class")  # fmt: skip
 
 
 def judge_axis(
@@ -164,8 +128,9 @@ def axis(
     Parameters
     ----------
     wells : one row a well: Metadata_* and `numbers`
-    settings : an entry of `axes`: name, annotation, positive and negative (lists of its values), groups (what is held out together),
-        normalise (plate, none), protocol (strict, seen), permutations, bootstrap (draws); and seen, {what was fitted on images: plates}
+    settings : an entry of `axes`: name, annotation, positive and negative (lists of its values), groups (what is held out
+        together), normalise (plate, none), protocol (strict, seen), permutations, bootstrap (draws); and seen, {what was fitted on
+        images: plates}
 
     Returns
     -------
@@ -176,8 +141,8 @@ def axis(
     Raises
     ------
     ValueError
-        for wells of which no axis can be had: a class that isn't there, has one group, or shares no plate with the other; numbers that do
-        not vary; by `strict` no two groups of each class that nothing saw
+        for wells of which no axis can be had: a class that isn't there, has one group, or shares no plate with the other; numbers
+        that do not vary; by `strict` no two groups of each class that nothing saw
     """
     where = f"axes.{settings['name']}"
     every = completed(wells.copy()).sort_values(PLACE, ignore_index=True).copy()  # in one block
@@ -193,8 +158,9 @@ def axis(
     groups = group_names(chosen, settings["groups"])
     for number, name in enumerate(classes_of(settings)):
         if (left := groups[counts & (labels == number)].nunique()) < 2:
-            raise ValueError(f"{where}: protocol strict leaves class {name} {left} of its wells or groups on plates that nothing saw "
-                             f"({', '.join(allowed) or 'none'}), expected two or more; set protocol: seen, which the results name")  # fmt: skip
+            raise ValueError(f"{where}: protocol strict leaves class {name} {left} of its wells or groups on plates that "
+                             f"nothing saw ({', '.join(allowed) or 'none'}), expected two or more; set protocol: seen, which the "
+                             "results name")  # fmt: skip
     told, splits, fold, rows = judge_axis(chosen, values, labels, settings, settings["name"])
     middle, half, reason = scaled(told, labels, counts, where)
     off, first = off_scores(splits, told, labels)
@@ -273,7 +239,8 @@ def treatment_table(placed: pd.DataFrame) -> pd.DataFrame:
         low, high = mean_interval(own["on"].to_numpy())
         described = {name: own[name].iloc[0] for name in ("Metadata_perturbation", "Metadata_dose")}
         kinds = set(own["class"])
-        rows.append({"Metadata_treatment": key[0], **described, **dict(zip(SERIES, key[1:])), "class": kinds.pop() if len(kinds) == 1 else "",
+        rows.append({"Metadata_treatment": key[0], **described, **dict(zip(SERIES, key[1:])),
+                     "class": kinds.pop() if len(kinds) == 1 else "",
                      **own[SCORES].mean(), "on_low": low, "on_high": high, "wells": len(own),
                      "plates": own["Metadata_Plate"].nunique()})  # fmt: skip
     table = pd.DataFrame(rows, columns=TREATED)

@@ -1,8 +1,8 @@
 """Fit a dose-response curve to every compound's wells along an axis, where the score changes with the dose; say where it does not.
 
 The score is a well's place on an axis between two control classes (brightpaint.profiles.axis), the same axis for every compound;
-beside it stand the curves along each compound's own direction (brightpaint.profiles.doses). A Hill curve of four parameters is fitted
-where doses that have changed places among a compound's wells seldom give as good a one. The half-effect dose is where the
+beside it stand the curves along each compound's own direction (brightpaint.profiles.doses). A Hill curve of four parameters is
+fitted where doses that have changed places among a compound's wells seldom give as good a one. The half-effect dose is where the
 score lies half-way between the curve's own ends.
 """
 
@@ -98,6 +98,9 @@ def fit_series(own: pd.DataFrame, noise: float, settings: Mapping, name: str) ->
     found["status"], found["reason"] = judge_curve(curve, dose)
     if found["status"] == "fitted":
         low, high = profile_interval(dose, scores, spread, curve, slopes=slopes)
+        if low <= dose.min() and high >= dose.max():
+            reason = "the change is too small against the noise to say at which of the doses half of it is reached"
+            return found | {"status": "weak", "reason": reason}
         found |= {"half_um": curve.half, "half_low_um": low, "half_high_um": high}
     return found
 
@@ -119,8 +122,8 @@ def curves(placed: pd.DataFrame, settings: Mapping) -> tuple[pd.DataFrame, pd.Da
 
     Returns
     -------
-    table : one row a compound, cell line and time: COLUMNS, the largest change of the score first; `half_um` is NaN where `status` is not
-        fitted, and `reason` says why
+    table : one row a compound, cell line and time: COLUMNS, the largest change of the score first; `half_um` is NaN where `status`
+        is not fitted, and `reason` says why
     means : one row a dose of these: MEANS, with Student's 95% interval of several wells
     """
     wells, rows, means = dosed(placed), [], []
@@ -134,9 +137,7 @@ def curves(placed: pd.DataFrame, settings: Mapping) -> tuple[pd.DataFrame, pd.Da
             found = fit_series(own, noise, settings, name)
         else:
             reason = (
-                "its wells hold no cells"
-                if has_scale
-                else "held out, the control classes are not told apart: there is no axis"
+                "its wells hold no cells" if has_scale else "held out, the classes are not told apart: there is no axis"
             )
             found = {"status": "no_axis", "reason": reason, "wells": 0}
         layout = "; ".join(places[plate] for plate in sorted(set(every["Metadata_Plate"])) if plate in places)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-
 from scipy.stats import chi2
 
 from brightpaint.profiles.hill import Fit, dose_means, free_losses, grid, halves

@@ -67,8 +67,8 @@ def standardised(values: np.ndarray, fitted: np.ndarray, parts: np.ndarray | Non
         own = parts == part
         used = values[own & fitted]
         if len(used) < 2:
-            raise ValueError(f"plate {part}: {len(used)} wells that are not held out, expected two at least to normalise it by; set "
-                             "normalise: none")  # fmt: skip
+            raise ValueError(f"plate {part}: {len(used)} wells that are not held out, expected two at least to normalise it "
+                             "by; set normalise: none")  # fmt: skip
         mean, sd = used.mean(axis=0), used.std(axis=0)
         varies = sd > CONSTANT * np.maximum(np.abs(used).max(axis=0), 1e-300)
         scaled[own] = np.where(varies, (values[own] - mean) / np.where(varies, sd, 1.0), 0.0)
@@ -202,8 +202,8 @@ def shuffles(
 ) -> Iterator[np.ndarray]:
     """Yield labels that have changed places between groups; where groups hold several classes, between their rows.
 
-    They do so within a split and a plate, if that can be done in a thousand ways: what plates tell is no merit then, and splits stay
-    balanced. If not, within a plate, within a split, or at large, the first of these that has as many ways, else the freest.
+    They do so within a split and a plate, if that can be done in a thousand ways: what plates tell is no merit then, and splits
+    stay balanced. If not, within a plate, within a split, or at large, the first of these that has as many ways, else the freest.
 
     Parameters
     ----------

@@ -142,8 +142,8 @@ def told_apart(
 
     Returns
     -------
-    rows with part, metric, value, low, high, null (mean of the shuffled), p (share of the shuffled, and itself, that reach the value),
-    n (rows) and groups (of them)
+    rows with part, metric, value, low, high, null (mean of the shuffled), p (share of the shuffled, and itself, that reach the
+    value), n (rows) and groups (of them)
     """
     rows = []
     for part, mask in masks.items():
@@ -161,7 +161,8 @@ def told_apart(
                 continue
             others = np.array([one[metric] for one in shuffled])
             p = (1 + (others >= found[metric] - 1e-12).sum()) / (1 + len(others)) if len(others) else float("nan")
-            rows.append({"part": part, "metric": metric, "value": found[metric], "low": limits[metric][0], "high": limits[metric][1],
+            rows.append({"part": part, "metric": metric, "value": found[metric], "low": limits[metric][0],
+                         "high": limits[metric][1],
                          "null": others.mean() if len(others) else float("nan"), "p": p, "n": int(own.sum()),
                          "groups": len(np.unique(groups[own]))})  # fmt: skip
     return rows

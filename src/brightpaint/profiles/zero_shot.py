@@ -73,8 +73,8 @@ def matched_numbers(own: Sequence[str], other: Sequence[str], parts: pd.DataFram
         what = (
             f"the channels {', '.join(lost)}" if lost else f"{len(missing)} numbers, {', '.join(missing[:3])} the first"
         )
-        raise ValueError(f"{where}: it lacks {what}; expected every channel of this study's numbers by its name: rename it there, or leave "
-                         "it out of the space here")  # fmt: skip
+        raise ValueError(f"{where}: it lacks {what}; expected every channel of this study's numbers by its name: rename it there, "
+                         "or leave it out of the space here")  # fmt: skip
     log.info("numbers: %d; of the other study, dropped: %d", len(own), len(set(other) - set(own)))
     return list(own)
 
@@ -107,8 +107,8 @@ def zero_shot(wells: pd.DataFrame, numbers: Sequence[str], settings: Mapping) ->
     Parameters
     ----------
     wells : one row a well: Metadata_* and `numbers`
-    settings : an entry of `zero_shot`: name, annotation, classes, groups, normalise, protocol, permutations; and seen, {what was fitted
-        on images: plates}
+    settings : an entry of `zero_shot`: name, annotation, classes, groups, normalise, protocol, permutations; and seen, {what was
+        fitted on images: plates}
 
     Returns
     -------

@@ -80,8 +80,8 @@ def refuse_classes(frame: pd.DataFrame, entry: Mapping, where: str) -> list[str]
         if wells and count < 2:
             unit = "well" if entry["groups"] == WELL else entry["groups"]
             more = "" if unit == "well" else f" ({wells} wells)"
-            found.append(f"{where}: class {name} ({', '.join(own)}) has one {unit}{more}, expected two or more: one is held out; add "
-                         "wells, or name more values")  # fmt: skip
+            found.append(f"{where}: class {name} ({', '.join(own)}) has one {unit}{more}, expected two or more: one is held "
+                         "out; add wells, or name more values")  # fmt: skip
     return found
 
 
@@ -152,8 +152,8 @@ def _strict_problems(study: Study, entry: Mapping, where: str) -> Iterable[str]:
         for what, plates in seen_by(study, entry, space).items():
             if set(space.plates(study, arm)) <= set(plates):
                 yield (
-                    f"{where}: protocol strict, but {what} saw every plate of arm {arm} in the space {name}, so that no image is left to "
-                    "test on; set protocol: seen, which the results then name, or leave the space out"
+                    f"{where}: protocol strict, but {what} saw every plate of arm {arm} in the space {name}, so that no image is "
+                    "left to test on; set protocol: seen, which the results then name, or leave the space out"
                 )
                 break
 

@@ -163,8 +163,10 @@ class Study:
             or any(self._profiled(arm) and self.test_plates(arm) for arm in whole)
             or any(entry["subset"] == "active" for entry in trained)
             or bool(crops["size_um"] and "real" in crops["arms"])
-            or any(OF_CELLS in one["spaces"] and "real" in one["arms"]
-                   for one in (doses, *self.config["axes"], *self.config["zero_shot"]))
+            or any(
+                OF_CELLS in one["spaces"] and "real" in one["arms"]
+                for one in (doses, *self.config["axes"], *self.config["zero_shot"])
+            )
         )
 
     def profile_plates(self, arm: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Draw wells on the axis between two control classes and off it: the controls, all treated wells by their dose, then compounds.
 
-Every control is where a machine that it was held out of placed it. The compounds shown are those whose on-score changes most from the
-lowest dose to the highest; their doses go from light to dark, as in GAN-DL's figure 4.
+Every control is where a machine that it was held out of placed it. The compounds shown are those whose on-score changes most from
+the lowest dose to the highest; their doses go from light to dark, as in GAN-DL's figure 4.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def axis_figure(placed: pd.DataFrame, told: pd.DataFrame, *, arm: str, space: st
         left.text(
             0.5, 0.5, as_text(next(iter(placed["reason"]), ""), 70), ha="center", transform=left.transAxes, fontsize=8
         )
-    figure.suptitle("\n".join([f"Wells of {as_text(arm)} on the axis {as_text(entry['name'])}, in the space of {space}", *head(told)]),
-                    fontsize=10)  # fmt: skip
+    title = f"{as_text(arm)} wells on the axis {as_text(entry['name'])}, in the space of {space}"
+    figure.suptitle("\n".join([title, *head(told)]), fontsize=10)
     return figure
 
 
@@ -94,7 +94,7 @@ def head(told: pd.DataFrame) -> list[str]:
     first = own.iloc[0]
     saw = f" by {first['seen_by']}" if isinstance(first["seen_by"], str) and first["seen_by"] else ""
     lines = [
-        f"held out by well, {int(first['wells'])} wells: " + ", ".join(words[:1] + words[2:]),
+        f"held out, {int(first['wells'])} control wells: " + ", ".join(words[:1] + words[2:]),
         f"protocol: {first['protocol']}{saw}",
     ]
     return lines + ([as_text(first["reason"], 110)] if isinstance(first["reason"], str) and first["reason"] else [])

@@ -63,7 +63,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--figure", type=Path, required=True)
     args = parser.parse_args(argv)
     confusion = store.read_table(args.confusion, required=["classifier", "true", "called"])
-    confusion = confusion.astype({"true": str, "called": str})
     with plt.rc_context(STYLE):
         figure = zero_shot_figure(
             confusion, store.read_table(args.accuracy), arm=args.arm, space=SPACES[args.space].title, name=args.name
