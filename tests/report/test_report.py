@@ -35,7 +35,7 @@ def rendered(text, settings, plate="SIM003", arm="pert", subset="active", number
     return environment.from_string(source).render(
         snakemake=SimpleNamespace(
             config=settings,
-            wildcards=SimpleNamespace(plate=plate, arm=arm, subset=subset, number=number, space=space),
+            wildcards=SimpleNamespace(plate=plate, arm=arm, subset=subset, number=number, space=space, axis="effect"),
             params=SimpleNamespace(title=SPACES[space].title, note=SPACES[space].note),
         )
     )
@@ -104,6 +104,16 @@ def test_methods_speak_of_planes_and_crops_where_there_are_some():
         "Crops of 40 µm about each of the cells of real were cut; those that reached beyond a field were filled"
         in words
     )
+
+
+def test_methods_speak_of_axes_where_there_are_some():
+    assert "**Axis" not in rendered("workflow.rst", config("demo")) and "Zero-shot" not in rendered("workflow.rst", config("demo"))
+    axis = {"name": "effect", "positive": ["mock"], "negative": ["infected"], "spaces": ["cellprofiler"]}
+    lines = {"name": "lines", "annotation": "cell_line", "spaces": ["cellprofiler"]}
+    methods = rendered("workflow.rst", config("demo", axes=[axis], zero_shot=[lines], doses={"axes": ["effect"]}))
+    assert "**Axis effect** (perturbation: C+ mock, C- infected; spaces cellprofiler)" in methods
+    assert "against 200 shufflings" in methods and "Along it a Hill curve of four parameters" in methods
+    assert "**Zero-shot classes lines** (cell_line)" in methods
 
 
 def test_studies_without_perturbations_do_not_speak_of_profiles():
