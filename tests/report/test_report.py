@@ -107,7 +107,9 @@ def test_methods_speak_of_planes_and_crops_where_there_are_some():
 
 
 def test_methods_speak_of_axes_where_there_are_some():
-    assert "**Axis" not in rendered("workflow.rst", config("demo")) and "Zero-shot" not in rendered("workflow.rst", config("demo"))
+    assert "**Axis" not in rendered("workflow.rst", config("demo")) and "Zero-shot" not in rendered(
+        "workflow.rst", config("demo")
+    )
     axis = {"name": "effect", "positive": ["mock"], "negative": ["infected"], "spaces": ["cellprofiler"]}
     lines = {"name": "lines", "annotation": "cell_line", "spaces": ["cellprofiler"]}
     methods = rendered("workflow.rst", config("demo", axes=[axis], zero_shot=[lines], doses={"axes": ["effect"]}))
