@@ -35,7 +35,7 @@ def rendered(text, settings, plate="SIM003", arm="pert", subset="active", number
     return environment.from_string(source).render(
         snakemake=SimpleNamespace(
             config=settings,
-            wildcards=SimpleNamespace(plate=plate, arm=arm, subset=subset, number=number, space=space),
+            wildcards=SimpleNamespace(plate=plate, arm=arm, subset=subset, number=number, space=space, axis="effect"),
             params=SimpleNamespace(title=SPACES[space].title, note=SPACES[space].note),
         )
     )
@@ -107,12 +107,24 @@ def test_methods_speak_of_planes_and_crops_where_there_are_some():
 
 
 def test_methods_say_who_measured_the_cells():
-    plain = rendered("workflow.rst", config("demo"))
+    plain = rendered("workflow.rst", config("demo", cellprofiler={"pipeline": "slim"}))
     assert "CellProfiler 4.2.8 pipeline (``slim``), headless:" in plain and "own engine" not in plain
     fast = {"cellprofiler": {"engine": "fast", "segmentation": "cellpose"}}
     words = rendered("workflow.rst", config("demo", **fast))
     assert "read and measured by brightpaint's own engine" in words and "headless" not in words
     assert "and measured as label images" in words and "handed to CellProfiler" not in words
+
+
+def test_methods_speak_of_axes_where_there_are_some():
+    assert "**Axis" not in rendered("workflow.rst", config("demo")) and "Zero-shot" not in rendered(
+        "workflow.rst", config("demo")
+    )
+    axis = {"name": "effect", "positive": ["mock"], "negative": ["infected"], "spaces": ["cellprofiler"]}
+    lines = {"name": "lines", "annotation": "cell_line", "spaces": ["cellprofiler"]}
+    methods = rendered("workflow.rst", config("demo", axes=[axis], zero_shot=[lines], doses={"axes": ["effect"]}))
+    assert "**Axis effect** (perturbation: C+ mock, C- infected; spaces cellprofiler)" in methods
+    assert "against 200 shufflings" in methods and "Along it a Hill curve of four parameters" in methods
+    assert "**Zero-shot classes lines** (cell_line)" in methods
 
 
 def test_studies_without_perturbations_do_not_speak_of_profiles():

@@ -36,6 +36,8 @@ class Space:
     distances : module with `read` and `plate_rows`: how far painted fields lie from real ones (see score_distances)
     selected : whether its numbers are selected on real plates first
     sphered : whether, with this config, its profiler is fitted on the real plates of `select`
+    seen : {what of it was fitted on images: the plates of these}; such images are no test of it (see study.axes)
+    by_plate : whether, with this config, its profiler normalises each plate by all of its wells
     seed : what is added to the names that seed its resampling
     correlation : name of the metric of correlation with the real profiles
     apart : heading of its own table on the metrics page; "" where it stands among the others
@@ -56,6 +58,8 @@ class Space:
     distances: str = "brightpaint.scores.profiles.embedding_distance"
     selected: bool = False
     sphered: Callable[[dict], bool] = lambda config: False
+    seen: Callable[[Study], dict[str, list[str]]] = lambda study: {}
+    by_plate: Callable[[dict], bool] = lambda config: False
     seed: str = ""
     correlation: str = "embedding_r"
     apart: str = ""
@@ -71,6 +75,14 @@ def measured_arms(study: Study) -> list[str]:
     if not study.profiled("real"):
         return []
     return ["real"] + [arm for arm in study.arms if study.test_plates(arm) and study.profiled(arm)]
+
+
+def fitted_on_cells(study: Study) -> dict[str, list[str]]:
+    """Return what was fitted on cells before wells are compared: a sphering mixes numbers, and no later scale undoes it."""
+    found = {"the selection of features": study.fitted_on("select")}
+    if SPACES[OF_CELLS].sphered(study.config):
+        found["the sphering on DMSO wells"] = study.by_role("study")
+    return found
 
 
 SPACES = {
@@ -91,6 +103,8 @@ SPACES = {
             distances="brightpaint.scores.profiles.feature_distance",
             selected=True,
             sphered=lambda config: config["profile"]["recipe"] == "standard",
+            seen=fitted_on_cells,
+            by_plate=lambda config: True,
             correlation="cpcor",
             note="Each plate was standardised by itself, real and painted apart, so that a shift of all painted wells together "
             "is not seen here.",
@@ -105,6 +119,7 @@ SPACES = {
             arms=lambda study: study.seen_arms("embed"),
             plates=Study.seen_plates,
             settings=lambda config: {"normalise": config["embed"]["normalise"]},
+            by_plate=lambda config: config["embed"]["normalise"] == "plate",
             seed="/dino",
             apart="By DINO, which segments no cell",
         ),

@@ -194,4 +194,4 @@ def dose_files(*patterns):
 
 def dose_settings():
     """JSON of what a dose-response curve depends on beside its wells."""
-    return as_json({key: value for key, value in CONFIG["doses"].items() if key not in ("spaces", "arms")})
+    return as_json({key: value for key, value in CONFIG["doses"].items() if key not in ("spaces", "arms", "axes")})
