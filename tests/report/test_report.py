@@ -36,6 +36,7 @@ def rendered(text, settings, plate="SIM003", arm="pert", subset="active", number
         snakemake=SimpleNamespace(
             config=settings,
             wildcards=SimpleNamespace(plate=plate, arm=arm, subset=subset, number=number, space=space, axis="effect"),
+            input=SimpleNamespace(masks=[]),
             params=SimpleNamespace(title=SPACES[space].title, note=SPACES[space].note),
         )
     )
