@@ -191,3 +191,14 @@ def test_what_needs_downloaded_weights_is_said_to_be_off_or_how_it_was_done():
     assert "DINO" in rendered("tsne.rst", given) and "selected features" in rendered(
         "tsne.rst", given, space="cellprofiler"
     )
+
+
+def test_methods_say_how_cells_are_told_apart_where_they_are():
+    assert "Cells told apart" not in rendered("workflow.rst", config("demo"))
+    chosen = {"label": "treatment", "test_plates": ["SIM003"]}
+    words = " ".join(rendered("workflow.rst", config("demo", crops={"size_um": 40}, cellnet=chosen)).split())
+    assert "trained to tell the treatment of single real cells by their crops (1000000 crops seen" in words
+    assert (
+        "of all plates but SIM003; it was tested on the cells of others" in words
+        and "of wells that it was not trained on" in words
+    )

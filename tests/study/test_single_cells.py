@@ -29,9 +29,10 @@ def test_nothing_is_asked_for_without_a_label(tmp_path):
 def test_a_label_plans_the_networks_and_the_scores_of_every_arm_that_is_named(tmp_path):
     cellnet = {"label": "treatment", "arms": ["real", "pert"]}
     load(tmp_path, {"crops": CROPS, "cellnet": cellnet})
-    done = snakemake(tmp_path, "-n", "results/scores/cellnet/real.tsv", "results/scores/cellnet/pert.tsv")
+    done = snakemake(tmp_path, "-n")
     jobs = planned(done.stdout)
-    assert jobs["train_cellnet"] == 2 and jobs["cellnet_accuracy"] == 2 and jobs["crops"] == 3 and jobs["sample"] == 2
+    assert jobs["train_cellnet"] == 2 and jobs["cellnet_accuracy"] == 2 and jobs["crops"] == 3
+    assert jobs["cellnet"] == 3 and jobs["tsne"] == 2  # and the space of measured cells
     alone = load(tmp_path, {"crops": CROPS, "cellnet": cellnet | {"shuffled": False}})
     assert single_cells.trained_variants(alone) == ["cells"]
 
@@ -50,6 +51,7 @@ REFUSED = {
     "arm without crops": ({"arms": ["mean"]}, "cellnet.arms: mean is not in crops.arms, so it has no crops"),
     "unknown plate": ({"test_plates": ["T9"]}, "cellnet.test_plates: T9 is no plate with crops of real cells; there are: T1, T2"),
     "all plates": ({"test_plates": ["T1", "T2"]}, "cellnet.test_plates: all of T1, T2 test, and none is left to train on"),
+    "painted and trained on": ({"arms": ["pert"], "test_plates": ["T1"]}, "cellnet.test_plates: arm pert paints T2, whose cells"),
     "unknown crops": ({"own_crops": ["x"], "label": "label"}, "cellnet.own_crops: there is no x in own_crops; there are: movies"),
     "own label": ({"own_crops": ["movies"]}, "cellnet.label: crops of one's own have one annotation, label, and treatment is"),
     "own arms": ({"own_crops": ["movies"], "label": "label", "arms": ["pert"]}, "cellnet.arms: with own_crops no plate is"),
@@ -72,3 +74,11 @@ def test_cells_are_told_apart_by_crops_of_real_ones(tmp_path):
         load(tmp_path, {"cellnet": {"label": "treatment"}})
     with pytest.raises(ValueError, match="cellnet: the classifier is trained on real cells, and crops.arms lacks real"):
         load(tmp_path, {"crops": CROPS | {"arms": ["pert"]}, "cellnet": {"label": "treatment", "arms": ["pert"]}})
+
+
+def test_only_plates_that_test_are_in_the_space_where_whole_plates_do(tmp_path):
+    chosen = {"label": "treatment", "test_plates": ["T2"]}
+    study = load(tmp_path, {"crops": CROPS, "cellnet": chosen})
+    assert single_cells.embedded_plates(study, "real") == ["T2"] and single_cells.embedded_arms(study) == ["real"]
+    every = load(tmp_path, {"crops": CROPS, "cellnet": chosen | {"wells": "all"}})
+    assert single_cells.embedded_plates(every, "real") == ["T1", "T2"]

@@ -66,3 +66,35 @@ rule cellnet_accuracy:
         "python -m brightpaint.scores.cells.cellnet_accuracy --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
         " --threads {threads} --arm {wildcards.arm} --variants {params.variants:q} --weights {input.weights:q}"
         " --split {input.split:q} --crops {input.crops:q} --table {output.table:q} --cells {output.cells:q} 2> {log:q}"
+
+
+rule cellnet:
+    """Take the last activations of every cell of a plate in the classifier of cells, and the median cell of every field."""
+    input:
+        crops=cell_table,
+        weights=f"<results>/cellnet/{single_cells.CELLS}/weights.safetensors",
+        split=f"<results>/cellnet/{single_cells.CELLS}/split.tsv",
+        rows=rows_of,
+    output:
+        cells="<results>/cells/{arm}/cellnet/{plate}.parquet",
+        medians="<results>/medians/{arm}/cellnet/{plate}.parquet",
+    log:
+        "<logs>/cellnet/{arm}/{plate}.log",
+    benchmark:
+        "<benchmarks>/cellnet/{arm}/{plate}.tsv"
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=1,
+        mem_mb=by_attempt(8000),
+        runtime=by_attempt(240),
+    params:
+        settings=cellnet_settings("wells"),
+    shell:
+        "python -m brightpaint.features.embedders.cellnet --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        " --threads {threads} --weights {input.weights:q} --split {input.split:q} --crops {input.crops[0]:q}"
+        " --rows {input.rows:q} --cells {output.cells:q} --medians {output.medians:q} 2> {log:q}"
+
+
+keep("features", activations)

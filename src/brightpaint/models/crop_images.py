@@ -114,6 +114,10 @@ class CropImages:
         numbers = np.asarray(numbers, np.int64)
         return self._changed(*self._source.take(numbers), numbers)
 
+    def masks(self, numbers: Sequence[int]) -> np.ndarray:
+        """Return the masks of these crops, as they lie: (n, 2, D, H, W) float32 of 0 and 1, own cell and all cells."""
+        return self._source.take(numbers)[1]
+
     def _changed(self, images: np.ndarray, masks: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         images = images * masks[:, :1] if self.masked else images
         return images if self.shown is None else self.shown(images, masks, numbers)

@@ -61,6 +61,7 @@ def class_maps(network: CellNetwork, crops: torch.Tensor, classes: torch.Tensor,
     with torch.no_grad():
         maps = network.maps(crops, layer)
     maps = maps.detach().requires_grad_()
+    classes = torch.as_tensor(classes, device=crops.device)
     with torch.enable_grad():
         logits = network.after(maps, layer)
         (gradient,) = torch.autograd.grad(logits[torch.arange(len(crops)), classes].sum(), maps)

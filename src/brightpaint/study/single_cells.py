@@ -38,6 +38,21 @@ def tested_arms_of_cells(study: Study) -> list[str]:
     return (["real"] if chosen["own_crops"] else chosen["arms"]) if chosen["label"] else []
 
 
+def embedded_arms(study: Study) -> list[str]:
+    """Return the arms whose cells have a place in the space of the last activations, `real` first."""
+    chosen = study.config["cellnet"]
+    if not chosen["label"] or chosen["own_crops"]:
+        return []
+    return ["real", *(arm for arm in chosen["arms"] if arm != "real")]
+
+
+def embedded_plates(study: Study, arm: str) -> list[str]:
+    """Return the plates of an arm whose cells are in that space: all, or those that test where whole plates do."""
+    chosen, plates = study.config["cellnet"], study.profile_plates(arm)
+    whole = chosen["test_plates"] and chosen["wells"] == "held_out"
+    return [plate for plate in plates if plate in chosen["test_plates"]] if whole else plates
+
+
 def cellnet_problems(study: Study) -> Iterable[str]:
     """Say what is wrong with the section `cellnet`, where a classifier is asked for."""
     chosen, crops = study.config["cellnet"], study.config["crops"]
@@ -55,6 +70,11 @@ def cellnet_problems(study: Study) -> Iterable[str]:
         yield "cellnet: the classifier is trained on real cells, and crops.arms lacks real; add it"
     for arm in [arm for arm in chosen["arms"] if arm not in crops["arms"]]:
         yield f"cellnet.arms: {arm} is not in crops.arms, so it has no crops; add it there, or leave it out"
+    if set(chosen["arms"]) - {"real", *study.arms}:
+        return  # said above
+    for arm in [arm for arm in chosen["arms"] if arm != "real" and chosen["test_plates"]]:
+        for plate in [plate for plate in study.test_plates(arm) if plate not in chosen["test_plates"]]:
+            yield f"cellnet.test_plates: arm {arm} paints {plate}, whose cells are trained on; add it, or leave the arm out"
     plates = study.profile_plates("real") if "real" in crops["arms"] else []
     for plate in [plate for plate in chosen["test_plates"] if plate not in plates]:
         yield f"cellnet.test_plates: {plate} is no plate with crops of real cells; there are: {', '.join(plates)}"

@@ -37,3 +37,19 @@ def cellnet_files():
     files = ["weights.safetensors", "history.jsonl", "split.tsv"]
     made = expand("<results>/cellnet/{variant}/{file}", variant=variants, file=files)
     return made + expand("<results>/scores/cellnet/{arm}{end}", arm=arms, end=[".tsv", ".cells.parquet"])
+
+
+def activations():
+    """Tables of the last activations of every arm's cells, and of the fields' median cells."""
+    if not real_profiled():
+        return []
+    spaces = [space for space in SPACES.values() if space.holds == "cells" and space is not MAIN]
+    pairs = [(space, arm) for space in spaces for arm in space.arms(STUDY)]
+    tables = [table for space, arm in pairs for table in space.tables(arm, space.plates(STUDY, arm))]
+    return tables + [table.replace("<results>/medians/", "<results>/cells/") for table in tables]
+
+
+def cell_table(wildcards):
+    """Crops of one plate of an arm, and the files beside them."""
+    crops = f"<results>/crops/{wildcards.arm}/{wildcards.plate}"
+    return [crops + end for end in (".tif", ".masks.tif", ".parquet")]
