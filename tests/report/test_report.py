@@ -237,3 +237,14 @@ def test_methods_say_how_fields_were_translated():
         "SIM-001-A@6uM of the test plates (all fields) shown as every class that model ``phen`` was trained on" in body
     )
     assert "inverted plainly in 50 steps, as PhenDiff does" in body
+
+
+def test_methods_say_how_cells_are_told_apart_where_they_are():
+    assert "Cells told apart" not in rendered("workflow.rst", config("demo"))
+    chosen = {"label": "treatment", "test_plates": ["SIM003"]}
+    words = " ".join(rendered("workflow.rst", config("demo", crops={"size_um": 40}, cellnet=chosen)).split())
+    assert "trained to tell the treatment of single real cells by their crops (1000000 crops seen" in words
+    assert (
+        "of all plates but SIM003; it was tested on the cells of others" in words
+        and "of wells that it was not trained on" in words
+    )
