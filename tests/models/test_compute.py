@@ -73,8 +73,8 @@ def test_prefetch_and_save_interval_do_not_change_a_byte(tmp_path, plates):
 def test_precision_is_bfloat16_on_a_gpu_unless_told():
     assert Compute(torch.device("cuda")).dtype == torch.bfloat16 == Compute(precision="bfloat16").dtype
     assert Compute().dtype == torch.float32 == Compute(torch.device("cuda"), precision="float32").dtype
-    assert Compute(torch.device("cuda")).layout == torch.channels_last
-    assert Compute().layout == torch.contiguous_format
+    assert Compute(torch.device("cuda")).layout() == torch.channels_last
+    assert Compute().layout(5) == torch.contiguous_format
 
 
 @pytest.mark.parametrize("preset", ["fast", "paper"])

@@ -51,7 +51,7 @@ def test_groups_are_taken_whole_and_masks_hide_what_is_no_own_cell(paths):
     images, condition = source.batch(3, 0, 5)
     assert sorted(images.max(axis=(1, 2, 3, 4))) == [100, 101, 102, 203, 204]
     assert ((images == 0).sum(axis=(1, 2, 3, 4)) == 8).all() and set(source.rows["group"]) == {"P1/1", "P2/0"}
-    part, told = source.batch(3, 0, 5, slice(1, 4))
+    part, told = source.batch(3, 0, 5, mine=slice(1, 4))
     assert (part == images[1:4]).all() and told.labels.tolist() == condition.labels[1:4].tolist()
 
 

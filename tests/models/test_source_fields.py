@@ -8,7 +8,7 @@ import pytest
 
 from brightpaint import store
 from brightpaint.models.paint import source_fields
-from brightpaint.models.paint.classes import dose_of, in_order, targets_of
+from brightpaint.models.paint.class_choice import dose_of, in_order, targets_of
 from models_fixture import labelled_plates, labelled_weights
 
 DOSES = ["DMSO", "taxol@0.01uM", "taxol@0.1uM", "taxol@10uM", "noc@1uM", "water"]

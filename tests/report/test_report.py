@@ -35,7 +35,8 @@ def rendered(text, settings, plate="SIM003", arm="pert", subset="active", number
     return environment.from_string(source).render(
         snakemake=SimpleNamespace(
             config=settings,
-            wildcards=SimpleNamespace(plate=plate, arm=arm, subset=subset, number=number, space=space),
+            wildcards=SimpleNamespace(plate=plate, arm=arm, subset=subset, number=number, space=space, axis="effect"),
+            input=SimpleNamespace(masks=[]),
             params=SimpleNamespace(title=SPACES[space].title, note=SPACES[space].note),
         )
     )
@@ -113,6 +114,18 @@ def test_methods_say_who_measured_the_cells():
     words = rendered("workflow.rst", config("demo", **fast))
     assert "read and measured by brightpaint's own engine" in words and "headless" not in words
     assert "and measured as label images" in words and "handed to CellProfiler" not in words
+
+
+def test_methods_speak_of_axes_where_there_are_some():
+    assert "**Axis" not in rendered("workflow.rst", config("demo")) and "Zero-shot" not in rendered(
+        "workflow.rst", config("demo")
+    )
+    axis = {"name": "effect", "positive": ["mock"], "negative": ["infected"], "spaces": ["cellprofiler"]}
+    lines = {"name": "lines", "annotation": "cell_line", "spaces": ["cellprofiler"]}
+    methods = rendered("workflow.rst", config("demo", axes=[axis], zero_shot=[lines], doses={"axes": ["effect"]}))
+    assert "**Axis effect** (perturbation: C+ mock, C- infected; spaces cellprofiler)" in methods
+    assert "against 200 shufflings" in methods and "Along it a Hill curve of four parameters" in methods
+    assert "**Zero-shot classes lines** (cell_line)" in methods
 
 
 def test_studies_without_perturbations_do_not_speak_of_profiles():
@@ -224,3 +237,14 @@ def test_methods_say_how_fields_were_translated():
         "SIM-001-A@6uM of the test plates (all fields) shown as every class that model ``phen`` was trained on" in body
     )
     assert "inverted plainly in 50 steps, as PhenDiff does" in body
+
+
+def test_methods_say_how_cells_are_told_apart_where_they_are():
+    assert "Cells told apart" not in rendered("workflow.rst", config("demo"))
+    chosen = {"label": "treatment", "test_plates": ["SIM003"]}
+    words = " ".join(rendered("workflow.rst", config("demo", crops={"size_um": 40}, cellnet=chosen)).split())
+    assert "trained to tell the treatment of single real cells by their crops (1000000 crops seen" in words
+    assert (
+        "of all plates but SIM003; it was tested on the cells of others" in words
+        and "of wells that it was not trained on" in words
+    )

@@ -140,3 +140,9 @@ def test_equal_profiles_find_no_replicate_and_joins_survive_shuffled_rows():
         "value": pytest.approx(np.nan, nan_ok=True),
         "n": 0,
     }
+
+
+def test_plates_that_share_no_perturbation_have_no_replicates_to_find():
+    profiles = pd.DataFrame({"f": [1.0, 2.0]}, index=["a", "b"])
+    row = retrieval.replicate_map_row(profiles, [profiles.iloc[:0], profiles.iloc[:0]], pd.DataFrame(), "s")
+    assert row["metric"] == "map_replicate" and np.isnan(row["value"]) and row["n"] == 0

@@ -68,6 +68,26 @@ if CONFIG["source"]["exclude"]:
     keep("plates", lambda: ["<results>/tables/exclusions.tsv"])
 
 
+rule classes:
+    """Check that the classes of the study's axes are there, in wells enough."""
+    input:
+        expand("<resources>/index/{plate}.parquet", plate=STUDY.used_plates()),
+    output:
+        "<results>/tables/classes.tsv",
+    log:
+        "<logs>/classes.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=classed_settings,
+    shell:
+        "python -m brightpaint.plates.classes --settings {params.settings:q} --indices {input:q} --table {output:q} 2> {log:q}"
+
+
+if CONFIG["axes"] or CONFIG["zero_shot"]:
+    keep("plates", lambda: ["<results>/tables/classes.tsv"])
+
+
 rule fetch:
     """Copy the files of an index here, every one verified."""
     input:

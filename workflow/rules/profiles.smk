@@ -126,3 +126,89 @@ rule doses:
 
 
 keep("profiles", lambda: dose_files("<results>/doses/{arm}/{space}.tsv", "<results>/doses/{arm}/{space}.points.tsv"))
+
+
+rule axis:
+    """Find the axis between two classes of an arm's wells in a space, and place every well and treatment on it."""
+    input:
+        "<results>/profiles/{arm}/{space}/wells.parquet",
+    output:
+        placed="<results>/axis/{axis}/{arm}/{space}.wells.tsv",
+        treatments="<results>/axis/{axis}/{arm}/{space}.treatments.tsv",
+        accuracy="<results>/axis/{axis}/{arm}/{space}.accuracy.tsv",
+    log:
+        "<logs>/axis/{axis}/{arm}/{space}.log",
+    benchmark:
+        "<benchmarks>/axis/{axis}/{arm}/{space}.tsv"
+    wildcard_constraints:
+        arm="|".join(["real", "brightfield"] + STUDY.arms),
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: entry_of("axes", wildcards),
+    shell:
+        "python -m brightpaint.profiles.axis --space {wildcards.space} --settings {params.settings:q} --wells {input:q}"
+        " --placed {output.placed:q} --treatments {output.treatments:q} --accuracy {output.accuracy:q} 2> {log:q}"
+
+
+keep(
+    "profiles",
+    lambda: axis_files(
+        "axes",
+        *(f"<results>/axis/{{name}}/{{arm}}/{{space}}.{table}.tsv" for table in ("wells", "treatments", "accuracy")),
+    ),
+)
+
+
+rule axis_doses:
+    """Fit a dose-response curve along an axis to every compound of an arm in a space, where the score changes with the dose."""
+    input:
+        "<results>/axis/{axis}/{arm}/{space}.wells.tsv",
+    output:
+        table="<results>/axis/{axis}/{arm}/{space}.doses.tsv",
+        means="<results>/axis/{axis}/{arm}/{space}.means.tsv",
+    log:
+        "<logs>/axis_doses/{axis}/{arm}/{space}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=as_json({key: CONFIG["doses"][key] for key in ("min_doses", "alpha", "draws", "slope")}),
+    shell:
+        "python -m brightpaint.profiles.axis_doses --settings {params.settings:q} --placed {input:q} --table {output.table:q}"
+        " --means {output.means:q} 2> {log:q}"
+
+
+keep(
+    "profiles",
+    lambda: dosed_axes(*(f"<results>/axis/{{name}}/{{arm}}/{{space}}.{table}.tsv" for table in ("doses", "means"))),
+)
+
+
+rule zero_shot:
+    """Tell classes of wells apart in the numbers of a space that was not made for them."""
+    input:
+        wells=told_apart_wells,
+        own=lambda wildcards: f"<results>/profiles/{wildcards.arm}/{wildcards.space}/wells.parquet",
+    output:
+        confusion="<results>/zero_shot/{axis}/{arm}/{space}.confusion.tsv",
+        accuracy="<results>/zero_shot/{axis}/{arm}/{space}.accuracy.tsv",
+    log:
+        "<logs>/zero_shot/{axis}/{arm}/{space}.log",
+    wildcard_constraints:
+        arm="|".join(["real", "brightfield"] + STUDY.arms),
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=zero_shot_settings,
+    shell:
+        "python -m brightpaint.profiles.zero_shot --space {wildcards.space} --settings {params.settings:q}"
+        " --wells {input.wells:q} --own {input.own:q} --confusion {output.confusion:q} --accuracy {output.accuracy:q} 2> {log:q}"
+
+
+keep(
+    "profiles",
+    lambda: axis_files(
+        "zero_shot",
+        *(f"<results>/zero_shot/{{name}}/{{arm}}/{{space}}.{table}.tsv" for table in ("confusion", "accuracy")),
+    ),
+)

@@ -130,7 +130,7 @@ rule score_profiles:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        plates=scored_plates,
+        plates=scored_in_space,
     shell:
         "python -m brightpaint.scores.profiles.score_profiles --space {wildcards.space} --arm {wildcards.arm}"
         " --plates {params.plates:q} --real {input.real:q} --profiles {input.profiles:q} --fields {input.fields:q}"

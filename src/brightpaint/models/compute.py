@@ -65,10 +65,10 @@ class Compute:
         precision = str(self.dtype).removeprefix("torch.")
         return f"{self.device.type}, {precision}" + (", compiled" if self.compile else "")
 
-    @property
-    def layout(self) -> torch.memory_format:
-        """Channels last where tensor cores want it: bfloat16; else as written."""
-        return torch.channels_last if self.dtype == torch.bfloat16 else torch.contiguous_format
+    def layout(self, axes: int = 4) -> torch.memory_format:
+        """Return the layout of tensors of so many axes: channels last where tensor cores want it, bfloat16; else as written."""
+        last = torch.channels_last_3d if axes == 5 else torch.channels_last
+        return last if self.dtype == torch.bfloat16 else torch.contiguous_format
 
     def autocast(self) -> torch.autocast:
         """Return the context in which the network is called."""
@@ -76,7 +76,8 @@ class Compute:
 
     def place(self, model: nn.Module) -> nn.Module:
         """Return the model on the device, its convolutions in the layout that suits the precision."""
-        return model.to(self.device).to(memory_format=self.layout)
+        axes = max((value.ndim for value in model.parameters()), default=4)  # 5 of convolutions in 3D
+        return model.to(self.device).to(memory_format=self.layout(axes))
 
     def compiled(self, model: nn.Module) -> nn.Module:
         """Return the model, compiled as asked."""
@@ -107,8 +108,9 @@ class Compute:
             return change(*images)
 
     def send(self, images: torch.Tensor) -> torch.Tensor:
-        """Return images (B, C, H, W) as float32 on the device; from pinned memory the copy does not wait."""
-        return images.to(self.device, non_blocking=True).float().contiguous(memory_format=self.layout)
+        """Return images (B, C, H, W), or (B, C, D, H, W), as float32 on the device; from pinned memory the copy does not wait."""
+        layout = self.layout(images.ndim)
+        return images.to(self.device, non_blocking=True).float().contiguous(memory_format=layout)
 
 
 def rank() -> int:

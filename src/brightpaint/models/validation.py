@@ -20,9 +20,9 @@ from brightpaint.models.data import TrainingImages
 IMAGES = 128  # a validation; fewer fields are shown several times, of more fields some
 
 
-def shown(fields: int) -> np.ndarray:
+def shown(fields: int, images: int = IMAGES) -> np.ndarray:
     """Return which validation images are shown, see `TrainingImages.fixed`: spread evenly where there are too many."""
-    return np.arange(IMAGES) if fields <= IMAGES else np.linspace(0, fields - 1, IMAGES).astype(int)
+    return np.arange(images) if fields <= images else np.linspace(0, fields - 1, images).astype(int)
 
 
 class Validation:
@@ -35,22 +35,29 @@ class Validation:
     settings : the `train` settings
     how : on what it is computed
     codec : as in training
+    images : how many are shown
     """
 
     def __init__(
-        self, data: TrainingImages, objective, settings: dict, how: compute.Compute, codec: Codec | None = None
+        self,
+        data: TrainingImages,
+        objective,
+        settings: dict,
+        how: compute.Compute,
+        codec: Codec | None = None,
+        images: int = IMAGES,
     ):
         self.data, self.objective, self.settings, self.how = data, objective, settings, how
-        self.codec = how.place(codec or Identity())
+        self.codec, self.images = how.place(codec or Identity()), images
 
     def loss(self, networks: Mapping[str, Callable]) -> float:
         """Return the mean loss of networks by name, for inference; every process must ask at the same time."""
-        numbers = shown(len(self.data))[compute.rank() :: compute.world()]
+        numbers = shown(len(self.data), self.images)[compute.rank() :: compute.world()]
         batch, spent = self.settings["batch"], 0.0
         for start in range(0, len(numbers), batch):
             chosen = numbers[start : start + batch]
             spent += len(chosen) * self._batch_loss(networks, [int(number) for number in chosen])
-        return compute.total(spent)[0] / IMAGES
+        return compute.total(spent)[0] / self.images
 
     def _batch_loss(self, networks: Mapping[str, Callable], numbers: list[int]) -> float:
         names, images, conditions = zip(*(self.data.fixed(number, self.settings["crop_px"]) for number in numbers))

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 
 STAGES = ("plates", "models", "features", "profiles", "scores", "report")
 FOLDERS = {"figures": "report"}
-FILES = {"embedders": "features", "tables": "report"}  # a rule file whose name is no stage's
+FILES = {
+    "embedders": "features",
+    "single_cells": "features",
+    "tables": "report",
+}  # a rule file whose name is no stage's
 LEAST_SHARE = (
     0.1  # of a job that has run longer than the others of its rule, the share of that which is taken to be left
 )

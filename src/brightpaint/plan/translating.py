@@ -13,7 +13,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.models.conditions.labels import label_names
-from brightpaint.models.paint.classes import check_wells, source_of, targets_of
+from brightpaint.models.paint.class_choice import check_wells, source_of, targets_of
 from brightpaint.models.split import held_out_perturbations
 from brightpaint.plates import own_table
 from brightpaint.plates.simulator import phenotypes

@@ -30,8 +30,8 @@ def completed(wells: pd.DataFrame) -> pd.DataFrame:
     return filled.assign(Metadata_dose=[float(f"{dose:.3g}") for dose in filled["Metadata_dose"]])
 
 
-def measured(wells: pd.DataFrame, numbers: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Leave out wells without a number, then numbers that some well lacks; say how many.
+def measured(wells: pd.DataFrame, numbers: Sequence[str], *, where: str = "doses") -> tuple[pd.DataFrame, np.ndarray]:
+    """Leave out wells without a number, then numbers that some well lacks; say how many, and `where` it is an error.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def measured(wells: pd.DataFrame, numbers: Sequence[str]) -> tuple[pd.DataFrame,
     log.info("wells: %d, without cells and left out: %d", len(wells), int((~kept).sum()))
     log.info("numbers: %d, missing in some well and left out: %d", len(whole), int((~whole).sum()))
     if kept.any() and not whole.any():
-        raise ValueError(f"doses: none of {len(whole)} numbers is known of all {int(kept.sum())} wells; look at the cell counts "
+        raise ValueError(f"{where}: none of {len(whole)} numbers is known of all {int(kept.sum())} wells; look at the cell counts "
                          "in <results>/medians, and leave plates out that have next to none")  # fmt: skip
     return wells[kept].reset_index(drop=True), values[kept][:, whole]
 

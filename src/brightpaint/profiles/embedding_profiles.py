@@ -67,16 +67,18 @@ def profiles(
 
     Returns
     -------
-    wells : keys, annotations, Metadata_fields, the median of each number over the well's fields
+    wells : keys, annotations, Metadata_fields (and Metadata_cells, where plates count them), the median of each number over
+        the well's fields
     perturbations : likewise, the median of the wells of each perturbation (or treatment); wells whose perturbation is
         unknown ("") have none
     """
     names = embedding_names(plates[0])
     for plate in plates:
         if embedding_names(plate) != names:
-            raise ValueError("embeddings of plates differ in their columns; delete the embeddings and rerun `dino`")
+            raise ValueError("embeddings of plates differ in their columns; delete them and rerun what makes them")
     scaled = [standardise_plate(plate) if normalise == "plate" else plate for plate in plates]
     fields = pd.concat(scaled, ignore_index=True).assign(Metadata_fields=1)
     names = names if kept is None else list(kept)
-    wells = median_of(fields, WELL, names, ["Metadata_fields"])
-    return wells, by_unit(wells, unit, names, ["Metadata_fields"])
+    sums = [name for name in ("Metadata_cells", "Metadata_fields") if name in fields]
+    wells = median_of(fields, WELL, names, sums)
+    return wells, by_unit(wells, unit, names, sums)

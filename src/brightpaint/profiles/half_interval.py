@@ -1,12 +1,17 @@
-"""The interval of a half-effect dose: a bootstrap over wells, treated ones within their dose and DMSO within its plate."""
+"""The interval of a half-effect dose.
+
+Where the scores' direction is the compound's own, a bootstrap over wells, treated ones within their dose and DMSO within its plate;
+of scores along an axis that others gave, the doses that the curve's likelihood does not exclude.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import chi2
 
-from brightpaint.profiles.hill import grid, halves
+from brightpaint.profiles.hill import Fit, dose_means, free_losses, grid, halves
 from brightpaint.profiles.projection import Controls, Scores, products, scales
 
 
@@ -48,3 +53,25 @@ def half_interval(
         means[draw] = np.bincount(member, precision * values) / precisions[draw]
     low, high = np.percentile(halves(chosen, means, precisions), [2.5, 97.5])
     return float(low), float(high)
+
+
+def profile_interval(
+    dose: np.ndarray, scores: np.ndarray, noise: np.ndarray, curve: Fit, *, slopes: Sequence[float], level: float = 0.95
+) -> tuple[float, float]:
+    """Return the interval of a half-effect dose by the profile likelihood of a curve of four parameters.
+
+    It holds the doses of the grid at which the best curve leaves no more than the `level` quantile of chi-square more than the
+    best of all. Noise that turns out larger than it was taken for, by the wells' own scatter about the curve, widens it.
+
+    Parameters
+    ----------
+    dose, scores, noise : (n,) as `hill.fit_free` takes them, which gave `curve`
+    slopes : limits of the curve's slope
+    """
+    doses, means, weights = dose_means(dose, scores, noise)
+    chosen = grid(doses, slopes)
+    losses = free_losses(chosen, means[None], weights)[0][0]
+    spare = len(dose) - 4
+    excess = max(1.0, curve.left / spare) if spare > 0 else 1.0
+    inside = chosen.half[losses <= losses.min() + excess * chi2.ppf(level, 1)]
+    return float(min(inside.min(), curve.half)), float(max(inside.max(), curve.half))

@@ -1,4 +1,6 @@
-"""Fit Hill curves from DMSO's 0: score = top * dose^slope / (dose^slope + half^slope) (Hill 1910).
+"""Fit Hill curves: score = bottom + (top - bottom) * dose^slope / (dose^slope + half^slope) (Hill 1910).
+
+The bottom is DMSO's 0 (`fit`) or as free as the top, which may then lie below it (`fit_free`).
 
 A grid of half-effect doses and slopes, on which the best top is a quotient, finds the starts; scipy goes on from the best ones.
 The grid alone serves the bootstrap, where its step of 12% is no matter.
@@ -31,8 +33,10 @@ class Fit:
     Attributes
     ----------
     top, half, slope : of the curve
-    explained : share of the wells' weighted squares about 0 that it takes away
+    explained : share of the wells' weighted squares about 0 (of a free bottom: about their mean) that it takes away
     rise : by how much smaller its chi-square is than that of one score at all doses
+    bottom : 0 where it was not fitted
+    left : the wells' chi-square about the curve
     """
 
     top: float
@@ -40,6 +44,8 @@ class Fit:
     slope: float
     explained: float
     rise: float
+    bottom: float = 0.0
+    left: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -57,11 +63,11 @@ class Grid:
     curves: np.ndarray
 
 
-def grid(doses: np.ndarray, slopes: Sequence[float]) -> Grid:
-    """Return the grid for D doses and slopes between two limits."""
+def grid(doses: np.ndarray, slopes: Sequence[float], *, coarse: int = 1) -> Grid:
+    """Return the grid for D doses and slopes between two limits, with so many times wider steps both ways."""
     low, high = np.log10(doses.min()) - BEYOND, np.log10(doses.max()) + BEYOND
-    halves = np.logspace(low, high, int(np.ceil((high - low) * PER_DECADE)) + 1)
-    half, slope = (part.ravel() for part in np.meshgrid(halves, np.geomspace(*slopes, SLOPES)))
+    halves = np.logspace(low, high, int(np.ceil((high - low) * PER_DECADE / coarse)) + 1)
+    half, slope = (part.ravel() for part in np.meshgrid(halves, np.geomspace(*slopes, -(-SLOPES // coarse))))
     return Grid(half, slope, 1 / (1 + (half[:, None] / doses) ** slope[:, None]))
 
 
@@ -83,9 +89,7 @@ def _search(
     dose: np.ndarray, scores: np.ndarray, noise: np.ndarray, slopes: Sequence[float]
 ) -> tuple[Grid, np.ndarray, np.ndarray]:
     """Return a grid, what each of its points leaves of the wells, and the best top there: (m,) each."""
-    doses, member = np.unique(dose, return_inverse=True)
-    weights = np.bincount(member, noise**-2.0)
-    means = np.bincount(member, scores * noise**-2.0) / weights
+    doses, means, weights = dose_means(dose, scores, noise)
     chosen = grid(doses, slopes)
     losses, tops = _losses(chosen, means[None], weights[None])
     return chosen, losses[0], tops[0]
@@ -125,7 +129,67 @@ def fit(dose: np.ndarray, scores: np.ndarray, noise: np.ndarray, *, slopes: Sequ
     left, whole = (residuals(best.x)[:-1] ** 2).sum(), ((scores / noise) ** 2).sum()
     level = np.average(scores, weights=noise**-2.0)
     rise = (((scores - level) / noise) ** 2).sum() - left
-    return Fit(float(top), float(half), float(slope), float(1 - left / max(whole, 1e-300)), float(rise))
+    return Fit(
+        float(top), float(half), float(slope), float(1 - left / max(whole, 1e-300)), float(rise), left=float(left)
+    )
+
+
+def free_losses(chosen: Grid, means: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what each point of the grid leaves of sets of means with a free bottom, and the best bottom and height there.
+
+    Parameters
+    ----------
+    means : (B, D)
+    weights : (D,) 1 / variance
+
+    Returns
+    -------
+    (B, m) each
+    """
+    total = weights.sum()
+    middle = (chosen.curves @ weights) / total  # (m,)
+    centred = chosen.curves - middle[:, None]
+    level = (means @ weights) / total  # (B,)
+    apart = means - level[:, None]
+    power = np.maximum((centred**2) @ weights, 1e-9 * total)
+    product = (apart * weights) @ centred.T
+    heights = product / power
+    left = (apart**2) @ weights
+    losses = left[:, None] - heights * product + (np.log(chosen.slope) / SLOPE_SPREAD) ** 2
+    return losses, level[:, None] - heights * middle, heights
+
+
+def dose_means(dose: np.ndarray, scores: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the D doses, the mean score of each, and its weight, 1 / variance."""
+    doses, member = np.unique(dose, return_inverse=True)
+    weights = np.bincount(member, noise**-2.0)
+    return doses, np.bincount(member, scores * noise**-2.0) / weights, weights
+
+
+def fit_free(dose: np.ndarray, scores: np.ndarray, noise: np.ndarray, *, slopes: Sequence[float]) -> Fit:
+    """Fit a curve of four parameters to wells; see `fit`."""
+    doses, means, weights = dose_means(dose, scores, noise)
+    chosen = grid(doses, slopes)
+    losses, bottoms, heights = (each[0] for each in free_losses(chosen, means[None], weights))
+    low = [-np.inf, -np.inf, np.log(chosen.half.min()), np.log(slopes[0])]
+    high = [np.inf, np.inf, np.log(chosen.half.max()), np.log(slopes[1])]
+
+    def residuals(parameters: np.ndarray) -> np.ndarray:
+        bottom, height, half, slope = *parameters[:2], *np.exp(parameters[2:])
+        return np.append((scores - bottom - hill(dose, height, half, slope)) / noise, parameters[3] / SLOPE_SPREAD)
+
+    best = None
+    for place in _starts(losses, chosen):
+        start = [bottoms[place], heights[place], np.log(chosen.half[place]), np.log(chosen.slope[place])]
+        size = max(float(np.ptp(means)), 1e-3)
+        found = least_squares(residuals, np.clip(start, low, high), bounds=(low, high), x_scale=[size, size, 1.0, 1.0])
+        best = found if best is None or found.cost < best.cost else best
+    bottom, height, half, slope = *best.x[:2], *np.exp(best.x[2:])
+    left = float((residuals(best.x)[:-1] ** 2).sum())
+    level = np.average(scores, weights=noise**-2.0)
+    whole = float((((scores - level) / noise) ** 2).sum())
+    explained = 1 - left / max(whole, 1e-300)
+    return Fit(float(bottom + height), float(half), float(slope), float(explained), whole - left, float(bottom), left)
 
 
 def _starts(losses: np.ndarray, chosen: Grid) -> list[int]:

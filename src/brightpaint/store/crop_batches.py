@@ -77,6 +77,15 @@ class CropBatches:
         numbers = self.order(seed, first, count)[mine]
         words = _random_words(seed, first, count, 1 + 2 * len(self.channels))[mine]
         turns = (words[:, 0] >> np.uint64(61)).astype(int) if self.augment else np.zeros(len(numbers), int)
+        images, masks = self._read(numbers, turns, words)
+        return images, masks, numbers
+
+    def take(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Return these crops, counted through all files, as they lie: images and masks as `batch` gives them."""
+        numbers = np.asarray(numbers, np.int64)
+        return self._read(numbers, np.zeros(len(numbers), int), None)
+
+    def _read(self, numbers: np.ndarray, turns: np.ndarray, words: np.ndarray | None) -> tuple:
         files = np.searchsorted(self._ends, numbers, side="right")
         rows = numbers - np.concatenate([[0], self._ends])[files]
         places = list(zip(files.tolist(), rows.tolist(), turns.tolist()))
@@ -87,8 +96,9 @@ class CropBatches:
         for begin in range(0, len(places), AT_ONCE):
             some = slice(begin, begin + AT_ONCE)
             as_float32(self._oriented_images(places[some]), images[some])
-            self._brighten(images[some], words[some])
-        return images, masks.astype(np.float32), numbers
+            if words is not None:
+                self._brighten(images[some], words[some])
+        return images, masks.astype(np.float32)
 
     def _oriented_images(self, places: list[tuple]) -> np.ndarray:
         """Return the crops at these (file, row, orientation) as they are stored."""

@@ -40,6 +40,7 @@ NUMERIC_METADATA = [
 NUMERIC_METADATA += NUMBERS
 # Columns that hold names without bearing the prefix.
 NAMES = ["plate", "arm", "Channel", "channel", "alias", "feature", "source", "Assay_Plate_Barcode", "Plate_Map_Name"]
+NAMES += ["true", "called", "class", "cell_line", "reason", "seen_by"]  # of axes: a class may be called 10
 
 
 def is_text(column: str) -> bool:

@@ -75,4 +75,9 @@ CLASSIFIER = Kind(
     "classifier", "classifier of noised images", "brightpaint.models.train_classifier", "classifier",
     stepwise=True, gpu=True, labels=True, varied=False, cells=False,
 )  # fmt: skip
-TRAINED = {**KINDS, CLASSIFIER.name: CLASSIFIER}
+# It tells single cells apart, for profiles.
+CELLNET = Kind(
+    "cellnet", "classifier of single cells", "brightpaint.models.train_cellnet", "cellnet",
+    stepwise=True, gpu=True, labels=True, varied=False, cells=False,
+)  # fmt: skip
+TRAINED = {**KINDS, CLASSIFIER.name: CLASSIFIER, CELLNET.name: CELLNET}

@@ -71,3 +71,22 @@ CLASSIFIER = replace(PRESETS["paper"], width=128, noise_input="log_snr")
 def classifier_spec(width: int | None) -> Spec:
     """Return the classifier's Spec, with another first-level width if one is given."""
     return replace(CLASSIFIER, width=width) if width else CLASSIFIER
+
+
+LEAST_MAP = (4, 8, 8)  # positions along depth, height and width below which a network of cells halves no further
+CELL_STAGES = (1, 2, 4, 8)  # channels of each stage, in widths
+EXPANSION = 4  # of channels inside a block
+
+
+def cell_strides(size: tuple[int, int, int]) -> list[tuple[int, int, int]]:
+    """Return by how much the stem and each stage of a network of cells halve depth, height and width of crops of this size.
+
+    Where cells are 96 px wide, EfficientNet's last map has 3 x 3 positions, too few to say where it looks: here a map keeps
+    8 x 8 at least.
+    """
+    strides, sides = [], list(size)
+    for _ in range(1 + len(CELL_STAGES)):
+        step = tuple(2 if -(-side // 2) >= least else 1 for side, least in zip(sides, LEAST_MAP))
+        sides = [-(-side // by) for side, by in zip(sides, step)]
+        strides.append(step)
+    return strides

@@ -12,6 +12,7 @@ from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
 from brightpaint.study.kinds import CLASSIFIER, KINDS
 from brightpaint.study.object_stains import stain_problems
 from brightpaint.study.planes import crop_problems, example_problems, plane_problems
+from brightpaint.study.single_cells import cellnet_problems
 
 if TYPE_CHECKING:
     from brightpaint.study.study import Study
@@ -34,6 +35,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from plane_problems(study)
     yield from crop_problems(study)
     yield from example_problems(study)
+    yield from cellnet_problems(study)
     yield from sweep_points.problems(study.config)
     if study.config["unit"] == "treatment" and study.config["active"]["targets"]:
         yield (

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from brightpaint.study.single_cells import embedded_arms, embedded_plates
 from brightpaint.study.study import OF_CELLS, Study
 
 REFERENCES = ("real", "brightfield")  # what is in a space without being painted
@@ -35,7 +36,10 @@ class Space:
         what the names of its numbers say (see profiles.as_anndata)
     distances : module with `read` and `plate_rows`: how far painted fields lie from real ones (see score_distances)
     selected : whether its numbers are selected on real plates first
+    looked_up : whether, with this config, training plates hold the wells from which a look-up is made
     sphered : whether, with this config, its profiler is fitted on the real plates of `select`
+    seen : {what of it was fitted on images: the plates of these}; such images are no test of it (see study.axes)
+    by_plate : whether, with this config, its profiler normalises each plate by all of its wells
     seed : what is added to the names that seed its resampling
     correlation : name of the metric of correlation with the real profiles
     apart : heading of its own table on the metrics page; "" where it stands among the others
@@ -55,7 +59,10 @@ class Space:
     profiler: str = "brightpaint.profiles.embedding_profiles"
     distances: str = "brightpaint.scores.profiles.embedding_distance"
     selected: bool = False
+    looked_up: Callable[[dict], bool] = lambda config: True
     sphered: Callable[[dict], bool] = lambda config: False
+    seen: Callable[[Study], dict[str, list[str]]] = lambda study: {}
+    by_plate: Callable[[dict], bool] = lambda config: False
     seed: str = ""
     correlation: str = "embedding_r"
     apart: str = ""
@@ -71,6 +78,14 @@ def measured_arms(study: Study) -> list[str]:
     if not study.profiled("real"):
         return []
     return ["real"] + [arm for arm in study.arms if study.test_plates(arm) and study.profiled(arm)]
+
+
+def fitted_on_cells(study: Study) -> dict[str, list[str]]:
+    """Return what was fitted on cells before wells are compared: a sphering mixes numbers, and no later scale undoes it."""
+    found = {"the selection of features": study.fitted_on("select")}
+    if SPACES[OF_CELLS].sphered(study.config):
+        found["the sphering on DMSO wells"] = study.by_role("study")
+    return found
 
 
 SPACES = {
@@ -91,6 +106,8 @@ SPACES = {
             distances="brightpaint.scores.profiles.feature_distance",
             selected=True,
             sphered=lambda config: config["profile"]["recipe"] == "standard",
+            seen=fitted_on_cells,
+            by_plate=lambda config: True,
             correlation="cpcor",
             note="Each plate was standardised by itself, real and painted apart, so that a shift of all painted wells together "
             "is not seen here.",
@@ -105,8 +122,27 @@ SPACES = {
             arms=lambda study: study.seen_arms("embed"),
             plates=Study.seen_plates,
             settings=lambda config: {"normalise": config["embed"]["normalise"]},
+            by_plate=lambda config: config["embed"]["normalise"] == "plate",
             seed="/dino",
             apart="By DINO, which segments no cell",
+        ),
+        Space(
+            name="cellnet",
+            short="CellNet",
+            title="the last activations of the classifier of cells",
+            rule="cellnet",
+            table="<results>/medians/{arm}/cellnet/{plate}.parquet",
+            prefixes=("CellNet_",),
+            arms=embedded_arms,
+            plates=embedded_plates,
+            settings=lambda config: {"normalise": config["cellnet"]["normalise"]},
+            holds="cells",
+            profiler="brightpaint.profiles.median_activations",
+            distances="brightpaint.scores.profiles.activation_distance",
+            looked_up=lambda config: config["cellnet"]["wells"] == "all",
+            seed="/cellnet",
+            apart="By the classifier of cells",
+            note="Cells are those of wells that the classifier was not trained on, unless cellnet.wells is all.",
         ),
     )
 }
@@ -117,7 +153,7 @@ APART = [space.name for space in SPACES.values() if space.apart]  # a match ther
 def profiled_arms(study: Study, space: Space) -> list[str]:
     """Return what has profiles in a space: its arms, then what can be looked up; none without perturbations."""
     arms = space.arms(study) if study.config["perturbations"] else []
-    return arms + [LOOKUP] if arms and study.lookup_plates() else arms
+    return arms + [LOOKUP] if arms and study.lookup_plates() and space.looked_up(study.config) else arms
 
 
 def painted_arms(study: Study, space: Space) -> list[str]:

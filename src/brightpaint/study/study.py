@@ -41,6 +41,8 @@ class Study:
         for entry in filled["own_crops"]:
             for key in ("folder", "table"):
                 entry[key] = expand(entry[key], f"config: own_crops.{entry['name']}.{key}")
+        for entry in filled["zero_shot"]:
+            entry["study"] = expand(entry["study"], f"config: zero_shot.{entry['name']}.study")
         for section in ("embed", "fid"):
             if filled[section]["weights"]:
                 filled[section]["weights"] = expand(filled[section]["weights"], f"config: {section}.weights")
@@ -158,7 +160,7 @@ class Study:
 
     @cached_property
     def asks_for_cells(self) -> bool:
-        """Whether anything asks for the real cells: arms compared with them, actives, crops, dose curves; without arms, always.
+        """Whether anything asks for the real cells: arms compared with them, actives, crops, doses, axes; without arms, always.
 
         An arm that names a model, classifier or fold that is not there asks for none: that is said by itself.
         """
@@ -174,7 +176,10 @@ class Study:
             or any(self._profiled(arm) and self.test_plates(arm) for arm in whole)
             or any(entry["subset"] == "active" or entry.get("examples") == "crops" for entry in trained)
             or bool(crops["size_um"] and "real" in crops["arms"])
-            or (OF_CELLS in doses["spaces"] and "real" in doses["arms"])
+            or any(
+                OF_CELLS in one["spaces"] and "real" in one["arms"]
+                for one in (doses, *self.config["axes"], *self.config["zero_shot"])
+            )
         )
 
     def profile_plates(self, arm: str) -> list[str]:

@@ -94,3 +94,87 @@ rule dose_figure:
 
 
 show("figures", lambda: dose_files("<results>/figures/doses/{arm}/{space}.png"))
+
+
+rule axis_figure:
+    """Draw an arm's wells on the axis between two classes and off it, coloured by dose."""
+    input:
+        placed="<results>/axis/{axis}/{arm}/{space}.wells.tsv",
+        accuracy="<results>/axis/{axis}/{arm}/{space}.accuracy.tsv",
+    output:
+        report(
+            "<results>/figures/axis/{axis}/{arm}/{space}.png",
+            category="Axes",
+            subcategory="{axis}",
+            caption="../../report/axis_figure.rst",
+            labels={"figure": "wells on the axis", "arm": "{arm}", "space": "{space}"},
+        ),
+    log:
+        "<logs>/axis_figure/{axis}/{arm}/{space}.log",
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=lambda wildcards: axis_pictures(wildcards),
+    shell:
+        "python -m brightpaint.report.figures.axis_figure --settings {params.settings:q} --space {wildcards.space}"
+        " --arm {wildcards.arm} --placed {input.placed:q} --accuracy {input.accuracy:q} --figure {output:q} 2> {log:q}"
+
+
+show("figures", lambda: axis_files("axes", "<results>/figures/axis/{name}/{arm}/{space}.png"))
+
+
+rule axis_dose_figure:
+    """Draw an arm's dose-response curves along an axis, beside those along each compound's own direction."""
+    input:
+        table="<results>/axis/{axis}/{arm}/{space}.doses.tsv",
+        means="<results>/axis/{axis}/{arm}/{space}.means.tsv",
+        others=doses_beside,
+    output:
+        report(
+            "<results>/figures/axis_doses/{axis}/{arm}/{space}.png",
+            category="Axes",
+            subcategory="{axis}",
+            caption="../../report/axis_dose_figure.rst",
+            labels={"figure": "dose-response curves", "arm": "{arm}", "space": "{space}"},
+        ),
+    log:
+        "<logs>/axis_dose_figure/{axis}/{arm}/{space}.log",
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=as_json(pick("figures", "dpi")),
+    shell:
+        "python -m brightpaint.report.figures.axis_dose_figure --settings {params.settings:q} --axis {wildcards.axis}"
+        " --space {wildcards.space} --arm {wildcards.arm} --table {input.table:q} --means {input.means:q}"
+        " --others {input.others:q} --figure {output:q} 2> {log:q}"
+
+
+show("figures", lambda: dosed_axes("<results>/figures/axis_doses/{name}/{arm}/{space}.png"))
+
+
+rule zero_shot_figure:
+    """Draw the confusion matrices of classes that were told apart zero-shot."""
+    input:
+        confusion="<results>/zero_shot/{axis}/{arm}/{space}.confusion.tsv",
+        accuracy="<results>/zero_shot/{axis}/{arm}/{space}.accuracy.tsv",
+    output:
+        report(
+            "<results>/figures/zero_shot/{axis}/{arm}/{space}.png",
+            category="Axes",
+            subcategory="{axis}",
+            caption="../../report/zero_shot_figure.rst",
+            labels={"figure": "confusion matrix", "arm": "{arm}", "space": "{space}"},
+        ),
+    log:
+        "<logs>/zero_shot_figure/{axis}/{arm}/{space}.log",
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=as_json(pick("figures", "dpi")),
+    shell:
+        "python -m brightpaint.report.figures.zero_shot_figure --settings {params.settings:q} --name {wildcards.axis}"
+        " --space {wildcards.space} --arm {wildcards.arm} --confusion {input.confusion:q} --accuracy {input.accuracy:q}"
+        " --figure {output:q} 2> {log:q}"
+
+
+show("figures", lambda: axis_files("zero_shot", "<results>/figures/zero_shot/{name}/{arm}/{space}.png"))

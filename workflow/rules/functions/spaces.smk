@@ -106,6 +106,15 @@ def scored_files(pattern, arm=None):
     return lambda wildcards: expand(pattern, arm=arm or wildcards.arm, plate=scored_plates(wildcards))
 
 
+def scored_in_space(wildcards):
+    """Plates on which an arm is scored and which have a place in the space."""
+    plates = scored_plates(wildcards)
+    if wildcards.arm == LOOKUP:
+        return plates
+    known = SPACES[wildcards.space].plates(STUDY, wildcards.arm)
+    return [plate for plate in plates if plate in known]
+
+
 def inception_tables(arm):
     """Input function: Inception features of `arm` on the scored plates; the real ones are compared with one another alone."""
 
@@ -194,4 +203,4 @@ def dose_files(*patterns):
 
 def dose_settings():
     """JSON of what a dose-response curve depends on beside its wells."""
-    return as_json({key: value for key, value in CONFIG["doses"].items() if key not in ("spaces", "arms")})
+    return as_json({key: value for key, value in CONFIG["doses"].items() if key not in ("spaces", "arms", "axes")})

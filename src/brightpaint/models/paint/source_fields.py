@@ -16,7 +16,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.models.conditions.labels import label_names
-from brightpaint.models.paint.classes import check_wells, listed, source_of, targets_of
+from brightpaint.models.paint.class_choice import check_wells, listed, source_of, targets_of
 from brightpaint.models.paint.sweep_fields import draw_fields
 from brightpaint.models.trained import read_model
 from brightpaint.study.choice import parse_wells

@@ -43,14 +43,14 @@ STATUSES = {
 
 def dose_figure(table: pd.DataFrame, points: pd.DataFrame, *, arm: str, space: str) -> plt.Figure:
     """Draw the curves of one arm in one space, from the two tables that `doses` writes; `space` is its title for people."""
-    table, points = _with_text_keys(table), _with_text_keys(points)
+    table, points = with_text_keys(table), with_text_keys(points)
     scored = points.groupby(KEYS).size().reset_index()[KEYS] if len(points) else table.iloc[:0][KEYS]
     shown = table.merge(scored, on=KEYS).head(PANELS)
     rows = max(1, int(np.ceil(len(shown) / COLUMNS)))
     figure, axes = plt.subplots(rows, COLUMNS, figsize=(13, 1.6 + 2.3 * rows), layout="constrained", squeeze=False)
     for place, (axis, (_, row)) in enumerate(zip(axes.flat, shown.iterrows())):
         own = points[(points[KEYS] == row[KEYS]).all(axis=1)]
-        _panel(axis, row, own, several=table["Metadata_perturbation"].duplicated().any())
+        panel(axis, row, own, several=table["Metadata_perturbation"].duplicated().any())
         if place % COLUMNS == 0:
             axis.set_ylabel("score (s.d. of DMSO)", fontsize=8)
         if place >= len(shown) - COLUMNS:
@@ -65,7 +65,7 @@ def dose_figure(table: pd.DataFrame, points: pd.DataFrame, *, arm: str, space: s
     return figure
 
 
-def _with_text_keys(frame: pd.DataFrame) -> pd.DataFrame:
+def with_text_keys(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table with keys that can be compared: a missing time is "", and equals another."""
     return frame.assign(**{key: ["" if str(value) == "nan" else str(value) for value in frame[key]] for key in KEYS})
 
@@ -95,7 +95,7 @@ def _counts(table: pd.DataFrame) -> list[str]:
     )
 
 
-def _panel(axis: plt.Axes, row: pd.Series, own: pd.DataFrame, *, several: bool) -> None:
+def panel(axis: plt.Axes, row: pd.Series, own: pd.DataFrame, *, several: bool) -> None:
     """Draw one compound; `several` says that its cell line and time must be named."""
     words, colour = STATUSES[row["status"]]
     dose, score = own["dose_um"].to_numpy(), own["score"].to_numpy()
@@ -110,7 +110,7 @@ def _panel(axis: plt.Axes, row: pd.Series, own: pd.DataFrame, *, several: bool) 
     axis.set_xscale("log")
     if curved:
         _curve(axis, row, np.geomspace(dose.min(), dose.max(), 100), colour)
-        words = f"{words}: {_amount(row['half_um'])}{_interval(row)}"
+        words = f"{words}: {amount(row['half_um'])}{interval_words(row)}"
     name = as_text(row["Metadata_perturbation"], LONGEST)
     line, time = row[SERIES]
     series = [*([as_text(line, 12)] if line else []), *([f"{float(time):g} h"] if time else [])] if several else []
@@ -129,15 +129,15 @@ def _curve(axis: plt.Axes, row: pd.Series, dose: np.ndarray, colour: str) -> Non
         axis.hlines(row["top"] / 2, *ends, color=colour, linewidth=4, alpha=0.35)
 
 
-def _amount(dose_um: float) -> str:
+def amount(dose_um: float) -> str:
     """Return a dose in the unit in which it is read easily."""
     return f"{1000 * dose_um:.3g} nM" if dose_um < 0.1 else f"{dose_um:.3g} µM"
 
 
-def _interval(row: pd.Series) -> str:
+def interval_words(row: pd.Series) -> str:
     if not np.isfinite(row["half_low_um"]):
         return ""
-    return f" ({_amount(row['half_low_um'])} to {_amount(row['half_high_um'])})"
+    return f" ({amount(row['half_low_um'])} to {amount(row['half_high_um'])})"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

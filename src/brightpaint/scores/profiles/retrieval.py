@@ -189,7 +189,7 @@ def replicate_map_row(profiles: pd.DataFrame, gallery: Sequence[pd.DataFrame], f
     the floor asks the nearest well on the plate in place of the perturbation: what a gradient over plates would find
     """
     row = {"metric": "map_replicate", "value": np.nan, "n": 0}
-    if not gallery or not len(profiles):
+    if not any(map(len, gallery)) or not len(profiles):  # other plates may share no perturbation with this one
         return row
     common = [name for name in feature_names(gallery[0]) if all(name in frame for frame in gallery)]
     others = pd.concat([frame[common] for frame in gallery])

@@ -1,0 +1,147 @@
+"""A network that tells classes of single cells, in 2D and 3D: EfficientNet's blocks, small, with maps of 8 x 8 or more.
+
+Blocks are those of EfficientNet (Tan & Le 2019): a depthwise convolution between two that mix channels (Sandler et al. 2018),
+with squeeze-and-excitation (Hu et al. 2018), SiLU and stochastic depth (Huang et al. 2016). GroupNorm stands in place of
+BatchNorm, so that what is said of a cell does not depend on the cells beside it in a batch, in training or after. Crops
+are halved only as far as 8 x 8 positions remain (`presets.cell_strides`): Grad-CAM can be taken at every layer.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from brightpaint.models.compute import unreduced
+from brightpaint.study.presets import CELL_STAGES, EXPANSION, cell_strides
+
+GROUP_CHANNELS = 4  # fewest in a group of GroupNorm, at most 8 groups
+SQUEEZE = 4  # channels of a block over those that its squeeze-and-excitation keeps
+
+
+def norm(channels: int) -> nn.GroupNorm:
+    """Return GroupNorm with as many groups as divide the channels, at most 8."""
+    most = max(1, min(8, channels // GROUP_CHANNELS))
+    return nn.GroupNorm(max(groups for groups in range(1, most + 1) if channels % groups == 0), channels)
+
+
+def conv(axes: int, inputs: int, outputs: int, kernel: int, stride: tuple[int, ...] | int = 1, groups: int = 1):
+    """Return a convolution along two or three axes whose output has ceil(side / stride) positions."""
+    made = nn.Conv2d if axes == 2 else nn.Conv3d
+    return made(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+
+
+def over_space(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return (B, C) with as many axes of length 1 behind as `like` (B, C, ...) has."""
+    return values.reshape(*values.shape, *[1] * (like.ndim - 2))
+
+
+class Excitation(nn.Module):
+    """Weigh each channel by what all channels are in the mean."""
+
+    def __init__(self, channels: int, squeezed: int):
+        super().__init__()
+        self.squeeze, self.excite = nn.Linear(channels, squeezed), nn.Linear(squeezed, channels)
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        weights = self.excite(F.silu(self.squeeze(h.flatten(2).mean(2))))  # (B, C, ...) -> (B, C)
+        return h * over_space(torch.sigmoid(weights), h)
+
+
+class CellBlock(nn.Module):
+    """Expand the channels, convolve each by itself, weigh and mix them; added to the input where the shape stays.
+
+    `skipped` is the share of images for which a block that is added is left out of a training step.
+    """
+
+    def __init__(self, axes: int, inputs: int, outputs: int, stride: tuple[int, ...], skipped: float):
+        super().__init__()
+        inner = EXPANSION * inputs
+        self.added, self.skipped = inputs == outputs and set(stride) == {1}, skipped
+        self.expand = nn.Sequential(conv(axes, inputs, inner, 1), norm(inner), nn.SiLU())
+        self.depthwise = nn.Sequential(conv(axes, inner, inner, 3, stride, groups=inner), norm(inner), nn.SiLU())
+        self.excitation = Excitation(inner, max(1, inputs // SQUEEZE))
+        self.project = nn.Sequential(conv(axes, inner, outputs, 1), norm(outputs))
+        if self.added:
+            nn.init.zeros_(self.project[1].weight)  # an untrained block changes nothing
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        found = self.project(self.excitation(self.depthwise(self.expand(h))))
+        if not self.added:
+            return found
+        if self.training and self.skipped:
+            kept = (torch.rand(len(h), 1, device=h.device) >= self.skipped).to(h.dtype) / (1 - self.skipped)
+            found = found * over_space(kept, h)
+        return h + found
+
+
+class CellNetwork(nn.Module):
+    """Tell the class of a cell from its crop.
+
+    Parameters
+    ----------
+    channels : C of a crop
+    size : its (D, H, W); where D is 1 the network is of two axes
+    classes : K
+    width : channels of the first stage
+    blocks : of each stage
+    dropout : share of the last activations that are dropped in training, and of images for which the last block is skipped
+        (earlier ones less often)
+
+    Attributes
+    ----------
+    layers : the parts one after the other, whose outputs are maps: the stem, the stages, the head
+    features : F, how many numbers the last activations are
+    """
+
+    def __init__(
+        self, channels: int, size: tuple[int, int, int], classes: int, *, width: int, blocks: int, dropout: float
+    ):
+        super().__init__()
+        self.size, self.axes, self.features = tuple(size), 2 if size[0] == 1 else 3, CELL_STAGES[-1] * width
+        strides = [step[-self.axes :] for step in cell_strides(self.size)]
+        parts = [nn.Sequential(conv(self.axes, channels, width, 3, strides[0]), norm(width), nn.SiLU())]
+        total, number, inputs = blocks * len(CELL_STAGES), 0, width
+        for multiplier, stride in zip(CELL_STAGES, strides[1:]):
+            stage = []
+            for place in range(blocks):
+                number += 1
+                step = stride if place == 0 else (1,) * self.axes
+                stage.append(CellBlock(self.axes, inputs, multiplier * width, step, dropout * number / total))
+                inputs = multiplier * width
+            parts.append(nn.Sequential(*stage))
+        parts.append(nn.Sequential(conv(self.axes, inputs, self.features, 1), norm(self.features), nn.SiLU()))
+        self.layers = nn.ModuleList(parts)
+        self.dropout, self.out = nn.Dropout(dropout), nn.Linear(self.features, classes)
+
+    def maps(self, crops: torch.Tensor, layer: int = -1) -> torch.Tensor:
+        """Return what a layer answers, (B, C_layer, h, w) or (B, C_layer, d, h, w), for crops (B, C, D, H, W)."""
+        h = crops[:, :, 0] if self.axes == 2 else crops
+        for part in self.layers[: range(len(self.layers))[layer] + 1]:
+            h = part(h)
+        return h
+
+    def after(self, h: torch.Tensor, layer: int = -1) -> torch.Tensor:
+        """Return (B, K) logits, float32, from what `maps` returns for the same layer."""
+        for part in self.layers[range(len(self.layers))[layer] + 1 :]:
+            h = part(h)
+        return self.logits(self.pooled(h))
+
+    def pooled(self, h: torch.Tensor) -> torch.Tensor:
+        """Return the last activations, (B, F) float32: the mean of the head's map over all positions."""
+        return h.float().flatten(2).mean(2)
+
+    def logits(self, activations: torch.Tensor) -> torch.Tensor:
+        """Return (B, K) logits, float32, from the last activations."""
+        with unreduced(activations):
+            return self.out(self.dropout(activations))
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        """Return (B, K) logits, float32, for crops (B, C, D, H, W) of z-scores."""
+        return self.after(self.maps(crops))
+
+
+def build_cell_network(settings: dict, channels: dict, classes: int) -> CellNetwork:
+    """Build the network that training settings describe, for these channels of a crop and this many classes."""
+    shape = {key: settings[key] for key in ("width", "blocks", "dropout")}
+    return CellNetwork(len(channels["target"]), tuple(settings["size"]), classes, **shape)

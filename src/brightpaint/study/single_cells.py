@@ -1,0 +1,95 @@
+"""The classifier of single cells (section `cellnet`): its networks, whose cells it sees, what is refused. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from brightpaint.study.study import Study
+
+CELLS, SHUFFLED = "cells", "shuffled"
+VARIANTS = {CELLS: "trained on the cells' labels", SHUFFLED: "trained on labels dealt out among the wells"}
+# Settings that change a training, and those that change which wells are held out.
+TRAINING = (
+    "label", "test_share", "test_plates", "validation_share", "masked", "brightness", "class_weights", "width", "blocks",
+    "dropout", "images", "batch", "learning_rate", "warmup_images", "decay", "clip_norm", "ema_images",
+    "validate_every_images", "seed",
+)  # fmt: skip
+
+
+def trained_variants(study: Study) -> list[str]:
+    """Return the networks of cells that the study trains; none where no label is given."""
+    chosen = study.config["cellnet"]
+    return [CELLS, *([SHUFFLED] if chosen["shuffled"] else [])] if chosen["label"] else []
+
+
+def seen_crops(study: Study, arm: str = "real") -> list[str]:
+    """Return the files of crops of an arm that the classifier is trained or tested on; a study's own, or its plates'."""
+    own = study.config["cellnet"]["own_crops"]
+    if own:
+        return [f"<results>/own_crops/{name}.tif" for name in own]
+    return [f"<results>/crops/{arm}/{plate}.tif" for plate in study.profile_plates(arm)]
+
+
+def tested_arms_of_cells(study: Study) -> list[str]:
+    """Return the arms whose cells test the classifier; crops of one's own stand for the real ones."""
+    chosen = study.config["cellnet"]
+    return (["real"] if chosen["own_crops"] else chosen["arms"]) if chosen["label"] else []
+
+
+def embedded_arms(study: Study) -> list[str]:
+    """Return the arms whose cells have a place in the space of the last activations, `real` first."""
+    chosen = study.config["cellnet"]
+    if not chosen["label"] or chosen["own_crops"]:
+        return []
+    return ["real", *(arm for arm in chosen["arms"] if arm != "real")]
+
+
+def embedded_plates(study: Study, arm: str) -> list[str]:
+    """Return the plates of an arm whose cells are in that space: all, or those that test where whole plates do."""
+    chosen, plates = study.config["cellnet"], study.profile_plates(arm)
+    whole = chosen["test_plates"] and chosen["wells"] == "held_out"
+    return [plate for plate in plates if plate in chosen["test_plates"]] if whole else plates
+
+
+def cellnet_problems(study: Study) -> Iterable[str]:
+    """Say what is wrong with the section `cellnet`, where a classifier is asked for."""
+    chosen, crops = study.config["cellnet"], study.config["crops"]
+    if not chosen["label"]:
+        return
+    if chosen["label"] == "none":
+        yield "cellnet.label: none tells no classes apart; name an annotation, or write null to train nothing"
+    if chosen["own_crops"]:
+        yield from _own_problems(study)
+        return
+    if not crops["size_um"]:
+        yield "cellnet.label: cells are told apart by their crops, and crops.size_um is not given; give it, or leave label out"
+        return
+    if "real" not in crops["arms"]:
+        yield "cellnet: the classifier is trained on real cells, and crops.arms lacks real; add it"
+    for arm in [arm for arm in chosen["arms"] if arm not in crops["arms"]]:
+        yield f"cellnet.arms: {arm} is not in crops.arms, so it has no crops; add it there, or leave it out"
+    if set(chosen["arms"]) - {"real", *study.arms}:
+        return  # said above
+    for arm in [arm for arm in chosen["arms"] if arm != "real" and chosen["test_plates"]]:
+        for plate in [plate for plate in study.test_plates(arm) if plate not in chosen["test_plates"]]:
+            yield f"cellnet.test_plates: arm {arm} paints {plate}, whose cells are trained on; add it, or leave the arm out"
+    plates = study.profile_plates("real") if "real" in crops["arms"] else []
+    for plate in [plate for plate in chosen["test_plates"] if plate not in plates]:
+        yield f"cellnet.test_plates: {plate} is no plate with crops of real cells; there are: {', '.join(plates)}"
+    if plates and set(plates) <= set(chosen["test_plates"]):
+        yield f"cellnet.test_plates: all of {', '.join(plates)} test, and none is left to train on; name fewer"
+
+
+def _own_problems(study: Study) -> Iterable[str]:
+    chosen = study.config["cellnet"]
+    entries = {entry["name"]: entry for entry in study.config["own_crops"]}
+    for name in [name for name in chosen["own_crops"] if name not in entries]:
+        yield f"cellnet.own_crops: there is no {name} in own_crops; there are: {', '.join(entries) or 'none'}"
+    if chosen["label"] != "label":
+        yield f"cellnet.label: crops of one's own have one annotation, label, and {chosen['label']} is none; write label: label"
+    if chosen["arms"] != ["real"]:
+        yield "cellnet.arms: with own_crops no plate is looked at, so arms are not used; leave them out"
+    if chosen["test_plates"]:
+        yield "cellnet.test_plates: crops of one's own are split by their groups; leave test_plates out, or give test_share"

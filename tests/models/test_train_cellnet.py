@@ -1,0 +1,114 @@
+"""The classifier of cells by its command: it knows cells of other wells, and goes on after a kill to the same bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from brightpaint import store
+from brightpaint.models import train_cellnet
+from brightpaint.models.crop_images import CropImages
+from brightpaint.models.fit import fit
+from brightpaint.models.networks.cell_network import build_cell_network
+from brightpaint.models.trained import read_model
+from cells_fixture import arguments, learnt, plate_wells, plates, write_cells
+
+
+def accuracy(folder, roles=("test",)):
+    tensors, meta = read_model(folder / "weights.safetensors", ("cellnet",))
+    network = build_cell_network(meta["settings"], meta["channels"], len(meta["label_map"])).eval()
+    network.load_state_dict(tensors)
+    paths = sorted(folder.glob("P?.tif"))
+    split = store.read_table(folder / "weights.tsv")
+    groups = split.loc[split["role"].isin(roles), "group"]
+    data = CropImages(paths, label="perturbation", groups=groups)
+    with torch.no_grad():
+        answers = network(torch.from_numpy(data.take(data.chosen))).argmax(1) + 1
+    return float((answers == data.condition.labels[data.chosen]).float().mean())
+
+
+def test_cells_of_unseen_wells_are_told_apart_and_by_shuffled_labels_they_are_not():
+    found = learnt()
+    assert accuracy(found) > 0.9
+    assert 0.2 < accuracy(learnt("shuffled")) < 0.8
+    assert (found / "weights.tsv").read_bytes() == (learnt("shuffled") / "weights.tsv").read_bytes()
+    assert "validation_loss" in (found / "weights.jsonl").read_text().splitlines()[-1]
+
+
+def test_no_cell_of_a_test_well_is_ever_shown(tmp_path, monkeypatch):
+    """Every crop of a well bears the well's number in a pixel: what reaches the network is counted."""
+    paths = plates(tmp_path)
+    table = {path: store.open_crops(path).table(["group"])["group"].unique().tolist() for path in paths}
+    known = [group for path in paths for group in table[path]]
+    for path in paths:
+        images = store.open_crops(path)
+        rows = images.table(["group"])["group"].map(known.index).to_numpy()
+        marked = np.array(images.images, np.float16)
+        marked[:] = (rows + 1)[:, None, None, None, None]
+        path.unlink()
+        with store.CropWriter(
+            path, len(marked), ["DNA", "RNA"], marked.shape[2:], key="marked", meta={"pixel_um": 1.0}
+        ) as writer:
+            for number, image in enumerate(marked):
+                writer.write(number, image, np.ones((2, *image.shape[1:])))
+    shown = set()
+
+    def watched(training, data, validation, *rest):
+        held = validation.data
+        shown.update(np.unique(data.take(data.chosen)).astype(int).tolist())
+        for first in range(0, 200, 50):
+            shown.update(np.unique(data.batch(0, first, 50)[0]).astype(int).tolist())
+        shown.update(np.unique(held.take(held.chosen)).astype(int).tolist())
+        return fit(training, data, validation, *rest)
+
+    monkeypatch.setattr(train_cellnet, "fit", watched)
+    train_cellnet.main(arguments(tmp_path, paths))
+    split = store.read_table(tmp_path / "weights.tsv")
+    seen = {known[number - 1] for number in shown}
+    assert seen == set(split.loc[split["role"].isin(["train", "validate"]), "group"]) and len(seen) < len(known)
+
+
+def test_a_stopped_training_goes_on_to_the_same_bytes_however_it_is_computed(tmp_path, monkeypatch):
+    paths = plates(tmp_path, cells=4)
+    train_cellnet.main(arguments(tmp_path, paths))
+
+    class Stopped(Exception):
+        pass
+
+    step = train_cellnet.Training.step
+
+    def stopping(training, *rest):
+        if training.seen == 48:
+            raise Stopped
+        step(training, *rest)
+
+    monkeypatch.setattr(train_cellnet.Training, "step", stopping)
+    with pytest.raises(Stopped):
+        train_cellnet.main(arguments(tmp_path, paths, name="again", how={"save_every_s": 0}))
+    monkeypatch.undo()
+    assert (tmp_path / "again.safetensors.partial").exists() and not (tmp_path / "again.safetensors").exists()
+    train_cellnet.main(arguments(tmp_path, paths[::-1], name="again", how={"prefetch": 2}))
+    for end in (".safetensors", ".jsonl", ".tsv"):
+        assert (tmp_path / f"again{end}").read_bytes() == (tmp_path / f"weights{end}").read_bytes()
+    assert not (tmp_path / "again.safetensors.partial").exists()
+
+
+def test_stacks_are_learnt_by_a_network_of_three_axes(tmp_path):
+    path = write_cells(tmp_path / "P1.tif", wells=plate_wells(1), cells=3, size=(5, 16, 16))
+    train_cellnet.main(arguments(tmp_path, [path], label="label"))
+    tensors, meta = read_model(tmp_path / "weights.safetensors", ("cellnet",))
+    assert meta["settings"]["size"] == [5, 16, 16] and tensors["layers.0.0.weight"].ndim == 5
+    assert meta["channels"] == {"input": [], "target": ["DNA", "RNA"]} and meta["label_map"] == {"a": 1, "b": 2}
+
+
+def test_what_cannot_be_learnt_is_refused(tmp_path):
+    path = write_cells(tmp_path / "P1.tif", wells={"A01": "a", "A02": "a", "A03": "b"}, cells=2)
+    with pytest.raises(
+        ValueError, match="label perturbation: expected two classes or more .* found 2 classes, 1 of them"
+    ):
+        train_cellnet.main(arguments(tmp_path, [path]))
+    with pytest.raises(
+        ValueError, match="P1.tif: the cells have no annotation phase, which cellnet.label names; there are: "
+    ):
+        train_cellnet.main(arguments(tmp_path, [path], label="phase"))

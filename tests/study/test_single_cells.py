@@ -1,0 +1,84 @@
+"""The section `cellnet`: off by default, what it plans where a label is given, and what is refused before anything runs."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from brightpaint.study import single_cells
+from brightpaint.study.study import Study
+from conftest import ROOT, planned, snakemake, write_study
+
+CROPS = {"size_um": 32, "arms": ["real", "pert"]}
+OWN = {"name": "movies", "folder": ".", "table": "cells.csv", "channels": ["DNA"]}
+
+
+def load(folder, changes: dict) -> Study:
+    write_study(folder, {"source": {"layout": "simulated"}, **changes})
+    return Study.load(yaml.safe_load((folder / "config.yaml").read_text()), ROOT / "workflow" / "schemas", folder)
+
+
+def test_nothing_is_asked_for_without_a_label(tmp_path):
+    study = load(tmp_path, {"crops": CROPS})
+    assert study.config["cellnet"]["label"] is None
+    assert single_cells.trained_variants(study) == single_cells.tested_arms_of_cells(study) == []
+
+
+def test_a_label_plans_the_networks_and_the_scores_of_every_arm_that_is_named(tmp_path):
+    cellnet = {"label": "treatment", "arms": ["real", "pert"]}
+    load(tmp_path, {"crops": CROPS, "cellnet": cellnet})
+    done = snakemake(tmp_path, "-n")
+    jobs = planned(done.stdout)
+    assert jobs["train_cellnet"] == 2 and jobs["cellnet_accuracy"] == 2 and jobs["crops"] == 3
+    assert jobs["cellnet"] == 3 and jobs["tsne"] == 2  # and the space of measured cells
+    alone = load(tmp_path, {"crops": CROPS, "cellnet": cellnet | {"shuffled": False}})
+    assert single_cells.trained_variants(alone) == ["cells"]
+
+
+def test_crops_of_ones_own_stand_for_plates(tmp_path):
+    chosen = {"label": "label", "own_crops": ["movies"]}
+    study = load(tmp_path, {"own_crops": [OWN], "cellnet": chosen})
+    assert single_cells.seen_crops(study) == ["<results>/own_crops/movies.tif"]
+    assert single_cells.tested_arms_of_cells(study) == ["real"]
+
+
+REFUSED = {
+    "none": ({"label": "none"}, "cellnet.label: none tells no classes apart; name an annotation"),
+    "unknown key": ({"lable": "treatment"}, "unknown key lable at cellnet; did you mean label?"),
+    "odd label": ({"label": "a b"}, "cellnet.label"),
+    "arm without crops": ({"arms": ["mean"]}, "cellnet.arms: mean is not in crops.arms, so it has no crops"),
+    "unknown plate": ({"test_plates": ["T9"]}, "cellnet.test_plates: T9 is no plate with crops of real cells; there are: T1, T2"),
+    "all plates": ({"test_plates": ["T1", "T2"]}, "cellnet.test_plates: all of T1, T2 test, and none is left to train on"),
+    "painted and trained on": ({"arms": ["pert"], "test_plates": ["T1"]}, "cellnet.test_plates: arm pert paints T2, whose cells"),
+    "unknown crops": ({"own_crops": ["x"], "label": "label"}, "cellnet.own_crops: there is no x in own_crops; there are: movies"),
+    "own label": ({"own_crops": ["movies"]}, "cellnet.label: crops of one's own have one annotation, label, and treatment is"),
+    "own arms": ({"own_crops": ["movies"], "label": "label", "arms": ["pert"]}, "cellnet.arms: with own_crops no plate is"),
+    "own plates": ({"own_crops": ["movies"], "label": "label", "test_plates": ["T1"]}, "own are split by their groups; leave"),
+    "share": ({"test_share": 0.7}, "cellnet.test_share: 0.7 is greater than the maximum of 0.5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_does_not_go_together_is_refused(tmp_path, name):
+    chosen, said = REFUSED[name]
+    with pytest.raises(ValueError, match=re.escape(said)):
+        load(tmp_path, {"crops": CROPS, "own_crops": [OWN], "cellnet": {"label": "treatment", **chosen}})
+
+
+def test_cells_are_told_apart_by_crops_of_real_ones(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"cells are told apart by their crops, and crops.size_um is not given; give it"
+    ):
+        load(tmp_path, {"cellnet": {"label": "treatment"}})
+    with pytest.raises(ValueError, match="cellnet: the classifier is trained on real cells, and crops.arms lacks real"):
+        load(tmp_path, {"crops": CROPS | {"arms": ["pert"]}, "cellnet": {"label": "treatment", "arms": ["pert"]}})
+
+
+def test_only_plates_that_test_are_in_the_space_where_whole_plates_do(tmp_path):
+    chosen = {"label": "treatment", "test_plates": ["T2"]}
+    study = load(tmp_path, {"crops": CROPS, "cellnet": chosen})
+    assert single_cells.embedded_plates(study, "real") == ["T2"] and single_cells.embedded_arms(study) == ["real"]
+    every = load(tmp_path, {"crops": CROPS, "cellnet": chosen | {"wells": "all"}})
+    assert single_cells.embedded_plates(every, "real") == ["T1", "T2"]
