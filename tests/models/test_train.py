@@ -180,7 +180,7 @@ def test_weights_say_what_they_are(tmp_path, plates):
 def test_loss_that_is_not_finite_ends_training_with_a_sentence(plates):
     run, _ = small_training(plates)
     run.seen = 4
-    with pytest.raises(ValueError, match="not finite by image 4; lower learning_rate or set clip_norm in the section that trains it"):
+    with pytest.raises(ValueError, match="not finite by image 4; lower learning_rate or set clip_norm in the section"):
         run._record({"loss": torch.tensor(float("nan"))}, 4, 1.0, 0.1)
 
 

@@ -12,15 +12,20 @@ import pytest
 from matplotlib import cbook
 from matplotlib.text import Text
 from test_active_figure import AGREEMENT, active_wells, actives
+from test_axis_dose_figure import tables as axis_tables
+from test_axis_figure import ENTRY, placed_wells, told_rows
 from test_dose_figure import points_of, row
 from test_overlap import profiles
 from test_plate_page import field_rows, scores
 from test_tsne import wells
 
+from brightpaint.profiles import zero_shot
 from brightpaint.report import style
 from brightpaint.report.figures import (
     active_figure,
     attention,
+    axis_dose_figure,
+    axis_figure,
     dose_figure,
     feature_figure,
     loss,
@@ -34,6 +39,7 @@ from brightpaint.report.figures import (
     translation_doses,
     tsne,
     uncertainty_figure,
+    zero_shot_figure,
 )
 from conftest import ROOT
 
@@ -185,6 +191,28 @@ THROUGH_OTHERS = {
     "closeup", "composite", "failures", "galleries", "montage", "noise", "plate_layout", "shown_fields", "sweep_figure",
     "translation_strip", "worst",
 }  # fmt: skip
+
+
+def on_axis(name: str) -> plt.Figure:
+    wells = placed_wells().replace({"Metadata_perturbation": {"riser": name, "mock": name + "m"}})
+    return axis_figure.axis_figure(
+        wells, told_rows(), arm=name, space="s", entry={**ENTRY, "name": name, "positive": [name + "m"]}
+    )
+
+
+def on_axis_by_dose(name: str) -> plt.Figure:
+    table, means = (frame.replace({"Metadata_perturbation": {"a": name}}) for frame in axis_tables())
+    return axis_dose_figure.axis_dose_figure(table, means, None, arm=name, space="s", name=name)
+
+
+def confused(name: str) -> plt.Figure:
+    matrix = zero_shot.confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), [name, "b"], zero_shot.SVM)
+    told = {"metric": "balanced_accuracy", "value": 0.8, "low": 0.5, "high": 0.9, "null": 0.5, "p": 0.1, "wells": 3,
+            "protocol": "strict", "seen_by": "", "classifier": zero_shot.SVM}  # fmt: skip
+    return zero_shot_figure.zero_shot_figure(matrix, pd.DataFrame([told]), arm=name, space="s", name=name)
+
+
+DRAWN |= {"axis_figure": on_axis, "axis_dose_figure": on_axis_by_dose, "zero_shot_figure": confused}
 
 
 def laid_out(figure: plt.Figure) -> tuple[list[Text], list[float]]:

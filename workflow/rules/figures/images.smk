@@ -282,4 +282,4 @@ rule translation_strip:
         " --figure {output:q} 2> {log:q}"
 
 
-show("figures", translation_figures)
+show("figures", translation_strips)

@@ -209,6 +209,9 @@ rule translation_distance:
         " --arm {wildcards.arm} --classes {input:q} --figure {output:q} 2> {log:q}"
 
 
+show("figures", lambda: translation_plots("translation_distance"))
+
+
 rule translation_doses:
     """Draw whether a translation follows the dose: correlations with their joint null, and curves of features."""
     input:
@@ -237,3 +240,6 @@ rule translation_doses:
         "python -m brightpaint.report.figures.translation_doses --settings {params.settings:q} --space {wildcards.space}"
         " --arm {wildcards.arm} --correlations {input.correlations:q} --metrics {input.metrics:q} --wells {input.wells:q}"
         " --changes {input.changes:q} --classes {input.classes:q} --figure {output:q} 2> {log:q}"
+
+
+show("figures", lambda: translation_plots("translation_doses"))

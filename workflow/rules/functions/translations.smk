@@ -60,13 +60,16 @@ def translation_spaces(arm):
     return [space.name for space in SPACES.values() if arm in subjects.shifted_arms(STUDY, space)]
 
 
-def translation_figures():
-    """Figures of every translation: strips of cells a plate, distances and doses a space."""
+def translation_strips():
+    """Strips of cells of every translation, one a plate."""
     shown = [(arm, plate) for arm in TRANSLATED for plate in STUDY.test_plates(arm)]
-    drawn = [f"<results>/figures/translation_strip/{arm}/{plate}.png" for arm, plate in shown]
+    return [f"<results>/figures/translation_strip/{arm}/{plate}.png" for arm, plate in shown]
+
+
+def translation_plots(kind):
+    """Figures of one kind of every translation, one a space."""
     pairs = [(arm, space) for arm in TRANSLATED for space in translation_spaces(arm)]
-    kinds = ("translation_distance", "translation_doses")
-    return drawn + [f"<results>/figures/{kind}/{space}/{arm}.png" for arm, space in pairs for kind in kinds]
+    return [f"<results>/figures/{kind}/{space}/{arm}.png" for arm, space in pairs]
 
 
 def translation_pages():
