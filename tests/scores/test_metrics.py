@@ -6,6 +6,7 @@ import json
 
 import pandas as pd
 import pytest
+import yaml
 
 from brightpaint import store
 from brightpaint.scores import metrics
@@ -73,3 +74,10 @@ def test_single_fields_are_joined_by_key_and_lack_what_was_not_measured():
     joined = metrics.joined_fields([images, keys.iloc[1:].assign(nuclei_f1=0.5)])
     assert joined["pcc"].tolist() == [1, 2, 3, 4]
     assert joined["nuclei_f1"].fillna(-1).tolist() == [-1, 0.5, -1, 0.5]
+
+
+def test_a_study_of_translations_asks_for_no_space_that_it_did_not_name(tmp_path):
+    settings = yaml.safe_load((ROOT / "config" / "doses.yaml").read_text())
+    study = Study.load(settings, ROOT / "workflow" / "schemas", ROOT)
+    asked = {name for arm in ("doses", "real") for name in score_tables(study, arm)}
+    assert any("/shifts/cellprofiler/" in name for name in asked) and not [name for name in asked if "cellnet" in name]

@@ -89,8 +89,8 @@ def companion_of(study: Study, arm: str) -> list[str]:
 
 def shifted_arms(study: Study, space: Space) -> list[str]:
     """Return the translations that are scored in a space: where their cells are measured, or real fields embedded."""
-    cells = space.holds == "cells"
-    return [arm for arm in translated_arms(study) if (study.profiled(arm) if cells else space.arms(study))]
+    embedded = space.holds == "fields" and bool(space.arms(study))
+    return [arm for arm in translated_arms(study) if (study.profiled(arm) if space is MAIN else embedded)]
 
 
 SUBJECTS = [
