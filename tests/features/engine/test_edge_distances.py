@@ -35,3 +35,22 @@ def test_objects_are_taken_each_by_itself():
         alone = np.pad(labels == number, 1)
         expected = ndimage.distance_transform_edt(alone)[alone]
         assert np.array_equal(found[objects.starts[number - 1] : objects.starts[number]], expected)
+
+
+def test_what_lies_beyond_the_image_may_be_no_edge():
+    labels = np.zeros((20, 25), np.int32)
+    labels[:12, :15] = 1
+    labels[3, 4] = 0
+    labels[15:, 20:] = 2
+    objects = Objects(labels, 3)  # 3 is without a pixel
+    squares = edge_distances.squares_within(objects, beyond=False)
+    for number in (1, 2):
+        alone = labels == number
+        own = squares[objects.starts[number - 1] : objects.starts[number]]
+        assert np.array_equal(own, np.rint(ndimage.distance_transform_edt(alone)[alone] ** 2))
+
+
+def test_an_object_that_fills_the_image_has_no_edge_within_it():
+    whole = Objects(np.ones((4, 5), np.int32), 1)
+    assert list(edge_distances.squares_within(whole, beyond=False)) == [-1] * 20
+    assert edge_distances.squares_within(whole, beyond=True).min() == 1

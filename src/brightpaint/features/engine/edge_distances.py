@@ -27,8 +27,15 @@ def within(objects: Objects) -> np.ndarray:
 
     What lies beyond the image is not the object's.
     """
-    labels = np.ascontiguousarray(objects.labels)
-    return np.sqrt(_squares_within(labels, objects.pixels, objects.starts, objects.boxes).astype(np.float64))
+    return np.sqrt(squares_within(objects, beyond=True).astype(np.float64))
+
+
+def squares_within(objects: Objects, *, beyond: bool) -> np.ndarray:
+    """Return the squares of these distances, (n,) int64; without `beyond` what lies beyond the image is no edge.
+
+    An object that fills the image has none then: -1.
+    """
+    return _squares_within(objects.labels.shape, objects.pixels, objects.starts, objects.boxes, beyond)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -75,16 +82,23 @@ def _squares(mask: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _squares_within(labels: np.ndarray, pixels: np.ndarray, starts: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    width = labels.shape[1]
+def _squares_within(
+    shape: tuple[int, int], pixels: np.ndarray, starts: np.ndarray, boxes: np.ndarray, beyond: bool
+) -> np.ndarray:
+    height, width = shape
     found = np.empty(pixels.size, np.int64)
     for k in range(starts.size - 1):
-        first_row, first_column = boxes[k, 0] - 1, boxes[k, 1] - 1
-        mask = np.zeros((boxes[k, 2] - boxes[k, 0] + 2, boxes[k, 3] - boxes[k, 1] + 2), np.bool_)
-        for n in range(starts[k], starts[k + 1]):
-            mask[pixels[n] // width - first_row, pixels[n] % width - first_column] = True
-        if starts[k + 1] > starts[k]:
+        first, last = starts[k], starts[k + 1]
+        top, left, bottom, right = boxes[k, 0] - 1, boxes[k, 1] - 1, boxes[k, 2] + 1, boxes[k, 3] + 1
+        if not beyond:
+            top, left, bottom, right = max(top, 0), max(left, 0), min(bottom, height), min(right, width)
+        if last - first == (bottom - top) * (right - left):
+            found[first:last] = -1
+        elif last > first:
+            mask = np.zeros((bottom - top, right - left), np.bool_)
+            for at in pixels[first:last]:
+                mask[at // width - top, at % width - left] = True
             squares = _squares(mask)
-            for n in range(starts[k], starts[k + 1]):
-                found[n] = squares[pixels[n] // width - first_row, pixels[n] % width - first_column]
+            for n in range(first, last):
+                found[n] = squares[pixels[n] // width - top, pixels[n] % width - left]
     return found

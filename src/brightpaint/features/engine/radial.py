@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from scipy import ndimage
 
-from brightpaint.features.engine import numpy_order
+from brightpaint.features.engine import edge_distances, numpy_order
 from brightpaint.features.engine.objects import Objects
 
 WEDGES = 8
@@ -64,7 +64,7 @@ def measure(
 def _cells(objects: Objects, bins: int, scaled: bool, maximum_radius: float) -> np.ndarray:
     """Return ring * 8 + wedge of each of the objects' pixels, UNREACHED where its centre isn't: (n,) int64."""
     labels, pixels, starts = objects.labels, objects.pixels, objects.starts
-    squared = _edge_distance_squared(labels, pixels, starts, objects.boxes)
+    squared = edge_distances.squares_within(objects, beyond=False)
     if (squared < 0).any():  # an object that fills the image: no edge, and scipy's answer to that
         squared = np.rint(ndimage.distance_transform_edt(np.ones(labels.shape)).ravel()[pixels] ** 2).astype(np.int64)
     whole = np.zeros(labels.size)
@@ -93,45 +93,6 @@ def _variation(by_wedge: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         # numpy.ma, whose numbers CellProfiler takes, leaves the dividend where it masks the quotient.
         masked = ~np.isfinite(variation) | (np.abs(deviation) * np.finfo(float).tiny >= np.abs(mean))
     return np.where(among > 0, np.where(masked, deviation, variation), 0)
-
-
-@numba.njit(cache=True, nogil=True)
-def _edge_distance_squared(labels: np.ndarray, pixels: np.ndarray, starts: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Return the squared distance of each pixel to the nearest that is not its object's; -1 where the image has none.
-
-    What lies beyond the image is no edge. The nearest such pixel is in the object's box or next to it.
-    """
-    height, width = labels.shape
-    none = height * height + width * width + 1
-    out = np.empty(pixels.size, np.int64)
-    for k in range(starts.size - 1):
-        if starts[k + 1] == starts[k]:
-            continue
-        top, left = max(boxes[k, 0] - 1, 0), max(boxes[k, 1] - 1, 0)
-        bottom, right = min(boxes[k, 2] + 1, height), min(boxes[k, 3] + 1, width)
-        vertical = np.empty((bottom - top, right - left), np.int64)  # squared distance within the column
-        for j in range(left, right):
-            since = height + width
-            for i in range(top, bottom):
-                since = since + 1 if labels[i, j] == k + 1 else 0
-                vertical[i - top, j - left] = since
-            since = height + width
-            for i in range(bottom - 1, top - 1, -1):
-                since = since + 1 if labels[i, j] == k + 1 else 0
-                nearest = min(since, vertical[i - top, j - left])
-                vertical[i - top, j - left] = nearest * nearest
-        for at in range(starts[k], starts[k + 1]):
-            i = pixels[at] // width - top
-            j = pixels[at] - (i + top) * width - left
-            best, step = vertical[i, j], 1
-            while step * step < best and (step <= j or j + step < right - left):
-                if step <= j:
-                    best = min(best, step * step + vertical[i, j - step])
-                if j + step < right - left:
-                    best = min(best, step * step + vertical[i, j + step])
-                step += 1
-            out[at] = best if best < none else -1
-    return out
 
 
 @numba.njit(cache=True, nogil=True)
