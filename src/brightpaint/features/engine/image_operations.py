@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from brightpaint.features.engine import rounding
+
 SUBTRACT, AVERAGE = "Subtract", "Average"
 SCALES = {"uint8": 255.0, "uint16": 65535.0}
-BUFFER = 8192  # numpy 1.24 adds up so many numbers pairwise, then the sums one after the other
 
 
 def rescaled(pixels: np.ndarray) -> np.ndarray:
@@ -34,13 +35,13 @@ def measure(image: np.ndarray, name: str, *, percentiles: tuple[int, ...] = ()) 
         raise ValueError(f"MeasureImageIntensity: expected whole percentiles from 0 to 100, found {wrong[0]}")
     pixels = image.ravel()
     ordered = np.sort(pixels)
-    median, total = _middle(ordered), _total(pixels)
-    apart = pixels - total / np.float32(pixels.size)
+    median, total = _middle(ordered), rounding.total(pixels)
+    apart = pixels - rounding.mean(pixels)
     found = {
         "TotalIntensity": total,
         "MeanIntensity": float(total) / pixels.size,
         "MedianIntensity": median,
-        "StdIntensity": np.sqrt(_total(apart * apart) / np.float32(pixels.size)),
+        "StdIntensity": np.sqrt(rounding.mean(apart * apart)),
         "MADIntensity": _middle(np.sort(np.abs(pixels - median))),
         "MaxIntensity": ordered[-1],
         "MinIntensity": ordered[0],
@@ -107,13 +108,6 @@ def combined(
     if invalid_to_0:
         result[np.isnan(result)] = 0
     return result
-
-
-def _total(values: np.ndarray) -> np.float32:
-    total = np.float32(0)
-    for first in range(0, values.size, BUFFER):
-        total += values[first : first + BUFFER].sum()
-    return total
 
 
 def _middle(ordered: np.ndarray) -> np.floating:
