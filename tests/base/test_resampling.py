@@ -22,3 +22,12 @@ def test_seeds_follow_names():
     assert (
         resampling.seeded("a", 1).random() == resampling.seeded("a", 1).random() != resampling.seeded("a", 2).random()
     )
+
+
+def test_means_are_of_what_is_known():
+    values = np.array([[1.0, np.nan, 4.0], [3.0, np.nan, np.nan]])
+    assert np.array_equal(resampling.mean_known(values), [2.5, 3.0])
+    assert np.isnan(resampling.mean_known(np.full((2, 3), np.nan))).all()
+    weights = np.array([[1.0, 1.0], [0.0, 2.0], [2.0, 0.0]])
+    found = resampling.weighted_means(values, weights)
+    assert np.array_equal(found, [[2, np.nan, 4], [3, np.nan, np.nan], [1, np.nan, 4]], equal_nan=True)

@@ -56,3 +56,20 @@ def interval(values: np.ndarray, *, level: float = 0.95) -> tuple[float, float]:
     tail = 100 * (1 - level) / 2
     low, high = np.nanpercentile(values, [tail, 100 - tail])
     return float(low), float(high)
+
+
+def mean_known(values: np.ndarray) -> np.ndarray:
+    """Return the mean over the last axis of what is not NaN; NaN where all is."""
+    known = np.isfinite(values)
+    total, count = np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the means of rows, weighted as each of B resamples has it: (n, F), (B, n) -> (B, F).
+
+    A row without a number (NaN) has no part in its mean; NaN where no row has it.
+    """
+    known = np.isfinite(values)
+    total, count = weights @ np.where(known, values, 0.0), weights @ known.astype(np.float64)
+    return np.where(count > 0, total / np.where(count > 0, count, 1), np.nan)

@@ -53,20 +53,13 @@ def f1_scores(counts: np.ndarray) -> np.ndarray:
     return np.divide(2 * right, both, out=np.full(right.shape, np.nan), where=both > 0)
 
 
-def mean_known(values: np.ndarray) -> np.ndarray:
-    """Return the mean over the last axis of what is known; NaN where nothing is."""
-    known = np.isfinite(values)
-    total, count = np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-
-
 def metrics_of(counts: np.ndarray) -> dict[str, np.ndarray]:
     """Return {metric: values} of counts (..., K, K)."""
     right, total = np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1))
     accuracy = np.divide(right, total, out=np.full(np.shape(right), np.nan), where=total > 0)
     present = counts.sum(axis=-1) > 0
-    macro = mean_known(np.where(present, f1_scores(counts), np.nan))
-    return {"accuracy": accuracy, "balanced_accuracy": mean_known(recalls(counts)), "macro_f1": macro}
+    macro = resampling.mean_known(np.where(present, f1_scores(counts), np.nan))
+    return {"accuracy": accuracy, "balanced_accuracy": resampling.mean_known(recalls(counts)), "macro_f1": macro}
 
 
 def scores(counted: np.ndarray, names: Sequence[str], rng: np.random.Generator) -> Iterator[dict]:

@@ -84,11 +84,11 @@ def field_scale(source: Fields, where: str) -> FieldScale:
 
 def mean_distance(first: Fields, second: Fields, rng: np.random.Generator) -> dict:
     """Return `distance, low, high`: mean over numbers of the difference between the two means, in s.d. of source fields."""
-    sides = [(side, np.isfinite(side.values)) for side in (first, second)]
-    value = [np.abs(_mean_gap(sides, [np.ones((1, len(side))) for side, _ in sides]))]
-    drawn = np.abs(_mean_gap(sides, [side.weights(rng) for side, _ in sides]))
-    low, high = resampling.interval(_nanmean(drawn)) if _resampled(first, second) else (np.nan, np.nan)
-    return {"distance": float(_nanmean(value[0])[0]), "low": low, "high": high}
+    sides = first, second
+    value = np.abs(_mean_gap(sides, [np.ones((1, len(side))) for side in sides]))
+    drawn = np.abs(_mean_gap(sides, [side.weights(rng) for side in sides]))
+    low, high = resampling.interval(resampling.mean_known(drawn)) if _resampled(first, second) else (np.nan, np.nan)
+    return {"distance": float(resampling.mean_known(value)[0]), "low": low, "high": high}
 
 
 def _resampled(*sides: Fields) -> bool:
@@ -96,21 +96,10 @@ def _resampled(*sides: Fields) -> bool:
     return any(len(set(side.wells)) > 1 for side in sides)
 
 
-def _mean_gap(sides: list[tuple[Fields, np.ndarray]], weights: list[np.ndarray]) -> np.ndarray:
+def _mean_gap(sides: Sequence[Fields], weights: Sequence[np.ndarray]) -> np.ndarray:
     """Return the difference of weighted means: (B, F)."""
-    means = []
-    for (side, finite), weight in zip(sides, weights):
-        count = weight @ finite.astype(np.float64)
-        means.append(
-            np.where(count > 0, weight @ np.where(finite, side.values, 0.0) / np.where(count > 0, count, 1), np.nan)
-        )
-    return means[0] - means[1]
-
-
-def _nanmean(values: np.ndarray) -> np.ndarray:
-    """Return the mean of each row's numbers that are not NaN: (B, F) -> (B,)."""
-    count = np.isfinite(values).sum(axis=1)
-    return np.where(count > 0, np.nansum(values, axis=1) / np.maximum(count, 1), np.nan)
+    first, second = (resampling.weighted_means(side.values, weight) for side, weight in zip(sides, weights))
+    return first - second
 
 
 def distribution_distance(first: Fields, second: Fields, sigma: float, rng: np.random.Generator) -> dict:
@@ -159,10 +148,10 @@ def preservation(source: Fields, images: Fields, rng: np.random.Generator) -> di
     found |= {"moved": float(gaps.mean()), "moved_low": low, "moved_high": high}
     if len(left) > 2:
         pair = left.values[:, whole], right.values[:, whole]
-        found["kept"] = float(_nanmean(feature_correlations(*pair))[0])
+        found["kept"] = float(resampling.mean_known(feature_correlations(*pair))[0])
         if _resampled(left):
             found["kept_low"], found["kept_high"] = resampling.interval(
-                _nanmean(feature_correlations(*pair, left.weights(rng)))
+                resampling.mean_known(feature_correlations(*pair, left.weights(rng)))
             )
     return found
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from brightpaint.base import resampling
+from brightpaint.base.resampling import weighted_means
 
 FEWEST_DOSES = 4  # of three, one order of six is the right one
 DRAWS = 1000
@@ -89,13 +90,6 @@ def dose_row(pairs: Sequence[tuple[np.ndarray, np.ndarray]], seed: str) -> dict:
     return row
 
 
-def resampled_means(wells: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the mean of wells of each of B resamples: (n, F), (B, n) -> (B, F); a well without a number has no part."""
-    finite = np.isfinite(wells)
-    total, count = weights @ np.where(finite, wells, 0.0), weights @ finite.astype(np.float64)
-    return np.where(count > 0, total / np.where(count > 0, count, 1), np.nan)
-
-
 def resampled_medians(
     compounds: Sequence[tuple[Sequence[np.ndarray], Sequence[np.ndarray]]], *, tied: bool, seed: str
 ) -> np.ndarray:
@@ -114,7 +108,7 @@ def resampled_medians(
     for real, other in compounds:
         draw = lambda wells: resampling.resample_counts(len(wells), rng, RESAMPLES)  # noqa: E731
         shared = draw(other[0]) if tied else None
-        drawn.append([np.stack([resampled_means(wells, draw(wells)) for wells in real]),
-                      np.stack([resampled_means(wells, shared if tied else draw(wells)) for wells in other])])  # fmt: skip
+        drawn.append([np.stack([weighted_means(wells, draw(wells)) for wells in real]),
+                      np.stack([weighted_means(wells, shared if tied else draw(wells)) for wells in other])])  # fmt: skip
     medians = [[dose_correlations(real[:, row], other[:, row]) for real, other in drawn] for row in range(RESAMPLES)]
     return np.array([median_of(values) for values in medians])

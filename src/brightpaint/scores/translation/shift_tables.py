@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from brightpaint.models.conditions.labels import TWIN
 from brightpaint.scores.translation import class_distance, dose_correlation, what_changes
 from brightpaint.scores.translation.class_distance import FRESH, HALF, IDENTITY, RECONSTRUCTION, TRAINING, TRANSLATION
 from brightpaint.scores.translation.translated_classes import aligned, classes_of
-from brightpaint.scores.translation.well_shift import ALPHA, CLASS, well_means, well_noise
+from brightpaint.scores.translation.well_shift import ALPHA, CLASS, WellNoise, well_means, well_noise
 
 REAL = "real"
 
@@ -47,6 +48,12 @@ class PlateShifts:
     def targets(self) -> list[str]:
         return [name for name in dict.fromkeys(self.translated[CLASS]) if name != self.source]
 
+    @cached_property
+    def noise(self) -> WellNoise:
+        """How much real wells vary, those of the training plates among them."""
+        every = pd.concat([self.training, self.real], ignore_index=True)
+        return well_noise(well_means(every, self.numbers), self.numbers, self.source)
+
     def whole(self, fields: pd.DataFrame) -> pd.DataFrame:
         """Return real fields with a twin's wells among the source's again: all classes but the twin meet both halves."""
         return fields.assign(**{CLASS: fields[CLASS].replace(TWIN, self.source)})
@@ -61,15 +68,13 @@ class PlateShifts:
 
 def changes_table(known: PlateShifts) -> pd.DataFrame:
     """Return the table "what changes" of every target class, with `plate` and `control`; see `what_changes.changes`."""
-    every = pd.concat([known.training, known.real], ignore_index=True)
-    noise = well_noise(well_means(every, known.numbers), known.numbers, known.source)
     split = known.real, known.whole(known.real)
     parts = []
     for twin, real in zip((True, False), split):
         shown = [known.source, *(name for name in known.targets if (name == TWIN) == twin)]
         rows = known.translated[known.translated[CLASS].isin(shown)]
         wells = well_means(real, known.numbers)
-        parts.append(what_changes.changes(rows, wells, known.trained, known.numbers, known.source, noise))
+        parts.append(what_changes.changes(rows, wells, known.trained, known.numbers, known.source, known.noise))
     table = pd.concat([part for part in parts if len(part)], ignore_index=True)
     control = [what_changes.control_of(name, TWIN, known.inert) for name in table[CLASS]]
     table = table.assign(plate=known.plate, control=control)
@@ -85,7 +90,6 @@ def class_table(known: PlateShifts, changes: pd.DataFrame) -> pd.DataFrame:
     scaled = lambda frame: scale.of(known.fields(frame))  # noqa: E731
     whole, trained = known.whole(known.real), known.whole(known.training)
     every = pd.concat([known.training, known.real], ignore_index=True)
-    noise = well_noise(well_means(every, known.numbers), known.numbers, known.source)
     said, rows = classes_of(pd.concat([every, known.whole(every)])).set_index(CLASS), []
     for name in known.targets:
         real, training = (known.real, known.training) if name == TWIN else (whole, trained)
@@ -98,7 +102,7 @@ def class_table(known: PlateShifts, changes: pd.DataFrame) -> pd.DataFrame:
         sigma = class_distance.bandwidth_of(scaled(known.of_class(whole, known.source)), held)
         own = changes[changes[CLASS] == name]
         ordered = own.set_index("number").loc[known.numbers].reset_index()
-        signs = what_changes.sign_agreement(ordered, noise, f"{known.plate}/{name}")
+        signs = what_changes.sign_agreement(ordered, known.noise, f"{known.plate}/{name}")
         about = {"plate": known.plate, CLASS: name, "control": what_changes.control_of(name, TWIN, known.inert),
                  "perturbation": "", "dose": np.nan, "real_fields": len(held), "real_wells": len(set(held.wells)),
                  **what_changes.found_rate(own), **{f"direction_{key}": value for key, value in signs.items()}}  # fmt: skip
