@@ -17,6 +17,7 @@ import torch
 from brightpaint import store
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.conditions.labels import active_rows, label_indices, label_map
+from brightpaint.models.crop_images import open_all
 from brightpaint.models.split import held_out_perturbations, validation_wells
 
 
@@ -38,7 +39,7 @@ class TrainingCrops:
     """
 
     def __init__(self, paths: Sequence[str | Path], *, channels: dict, label: str, actives=None, held_out=()):
-        self.stacks = [store.open_crops(path) for path in sorted(map(Path, paths))]
+        self.stacks = open_all(paths)
         names = [*channels["input"], *channels["target"]]
         for one in self.stacks:
             if one.images.shape[2] != 1:
@@ -50,8 +51,6 @@ class TrainingCrops:
                 raise ValueError(f"{one.path}: crops have no channel {', '.join(missing)}; they have {', '.join(one.channels)}; "
                                  "name them in crops.channels")  # fmt: skip
         every = pd.concat([one.table() for one in self.stacks], ignore_index=True)
-        self._file = np.repeat(np.arange(len(self.stacks)), [len(one) for one in self.stacks])
-        self._place = np.concatenate([np.arange(len(one)) for one in self.stacks]) if self.stacks else np.zeros(0, int)
         self._names, self.inputs = names, len(channels["input"])
         self.held_out = held_out_perturbations(every, held_out)
         rows = active_rows(every, actives)
@@ -95,6 +94,5 @@ class TrainingCrops:
         """Return validation image `number` as it lies: its name, (C, H, W) and its condition; beyond the last they begin again."""
         again, row = divmod(number, len(self))
         keys = [str(self.fields.loc[row, key]) for key in store.CROP_KEYS]
-        one, place = self.stacks[self._file[self._rows[row]]], self._place[self._rows[row]]
-        image = np.stack([one.images[place, one.channels.index(name), 0] for name in self._names])
-        return "/".join([*keys, str(again)]), image.astype(np.float32), self.condition.rows([row])
+        images, _ = self._source.take(self._rows[[row]])
+        return "/".join([*keys, str(again)]), images[0, :, 0], self.condition.rows([row])
