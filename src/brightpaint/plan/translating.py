@@ -51,7 +51,7 @@ class Wells:
         if source["layout"] == "simulated":
             table = phenotypes.draw_layout(self._study.config["simulate"], layout=row.get("layout", "standard"))
         elif source["layout"] == "table" and (self._root / (source["table"] or "")).is_file():
-            table = own_wells(source, row, self._root)
+            table = own_table.plate_wells(source, row.get("barcode", plate), self._root)
         elif (made := self._root / self._study.config["pathvars"]["resources"] / "index" / f"{plate}.parquet").exists():
             table = store.read_table(made).drop_duplicates("Metadata_Well")
         else:
@@ -68,17 +68,6 @@ class Wells:
 
 FROM_PLATES = {"cell_line": "Metadata_cell_line", "source": "Metadata_Source", "batch": "Metadata_Batch"}
 KEPT = ["Metadata_Plate", "Metadata_Well", "Metadata_Source", "Metadata_Batch", *ANNOTATIONS]
-
-
-def own_wells(source: dict, plate: dict, root: Path) -> pd.DataFrame:
-    """Return what the user's own CSV says of a plate's wells."""
-    settings = {
-        **source,
-        **{key: str(root / source[key]) for key in ("table", "compounds", "molecules") if source[key]},
-    }
-    with own_table.opened(settings) as (table, columns):
-        _, told = own_table.survey(table, columns, plate.get("barcode", plate["plate"]), settings["table"])
-    return own_table.table_wells(told, settings, settings["table"])
 
 
 def trained_classes(study: Study, model: dict, fold: str, wells: Wells, root: Path) -> tuple[str, list[str] | None]:

@@ -67,9 +67,7 @@ def known_wells(study: Study, root: Path, plates: Sequence[str]) -> pd.DataFrame
         if index.is_file():
             found.append(wells_of_index(index, row))
         elif source["layout"] == "table" and (root / (source["table"] or "none")).is_file():
-            settings = {"source": {**source, "table": str(root / source["table"])}, "channels": study.channels(plate),
-                        "plate": {"plate": plate, **row}}  # fmt: skip
-            wells = own_table.table_plate(settings)[1]
+            wells = own_table.plate_wells(source, row.get("barcode", plate), root)
             rows = pd.DataFrame([annotated(well) for well in wells.to_dict("records")], columns=ANNOTATIONS)
             rows = rows.assign(Metadata_Well=wells["Metadata_Well"].to_numpy(), Metadata_Plate=plate)
             places = {"Metadata_Source": row.get("source", ""), "Metadata_Batch": row.get("batch", "")}

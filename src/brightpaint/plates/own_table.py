@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 
@@ -113,6 +114,20 @@ def table_plate(settings: dict) -> tuple[Files, pd.DataFrame]:
     with opened(settings["source"]) as (table, _):
         files.add(table_files(table, chosen, plate, path))
     return files, table_wells(said, settings["source"], path)
+
+
+def plate_wells(source: dict, barcode: str, root: Path) -> pd.DataFrame:
+    """Return the annotated wells of one plate in the user's own CSV, which is read once; nothing is asked of its images.
+
+    Parameters
+    ----------
+    source : the config's section; its paths are relative to `root`
+    """
+    own = {key: str(root / source[key]) for key in ("table", "compounds", "molecules") if source[key]}
+    settings = {**source, **own}
+    with opened(settings) as (table, columns):
+        _, said = survey(table, columns, barcode, settings["table"])
+    return table_wells(said, settings, settings["table"])
 
 
 def table_wells(said: pd.DataFrame, settings: dict, name: str) -> pd.DataFrame:
