@@ -16,7 +16,7 @@ import pytest
 from brightpaint import store
 from brightpaint.models.conditions.labels import label_names
 from brightpaint.scores.translation import score_shifts
-from brightpaint.scores.translation.well_shift import CLASS, WELL, well_means
+from brightpaint.scores.translation.well_shift import CLASS, well_means
 from brightpaint.study.annotations import treatment_name
 
 DOSES = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0]
@@ -93,7 +93,7 @@ class Plates:
     def differences(self, target):
         """Return (n, F): each source well's translation to the class less its reconstruction; `twin` for short."""
         target = TWIN if target == "twin" else target
-        wells = self.translated.groupby([*WELL, "Metadata_painted_as"])[self.numbers].mean()
+        wells = self.translated.groupby([*store.WELL_KEYS, "Metadata_painted_as"])[self.numbers].mean()
         return (wells.xs(target, level=2) - wells.xs("DMSO", level=2)).to_numpy()
 
     def write(self, folder, share=1.0):
@@ -115,7 +115,7 @@ class Plates:
             fresh.loc[rows, self.numbers] = training[self.rng.integers(0, len(training), len(rows))]
         for name, frame in (("arm", shown), ("fresh", fresh)):
             store.write_table(frame, folder / f"{name}/P.parquet")
-        truth = self.medians[self.medians["Metadata_Plate"] == "P"].drop_duplicates(WELL)
+        truth = self.medians[self.medians["Metadata_Plate"] == "P"].drop_duplicates(store.WELL_KEYS)
         acts = (truth["Metadata_perturbation"] == "drug").astype(int)
         store.write_table(
             truth[[name for name in truth if name.startswith("Metadata_")]].assign(active=acts), folder / "truth/P.tsv"

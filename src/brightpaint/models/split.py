@@ -11,10 +11,9 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
+from brightpaint import store
 from brightpaint.base.seeds import seed_of
 from brightpaint.study.annotations import DMSO
-
-WELL = ["Metadata_Plate", "Metadata_Well"]
 
 
 def held_out_perturbations(fields: pd.DataFrame, held_out: float | list[str]) -> list[str]:
@@ -58,7 +57,7 @@ def validation_wells(fields: pd.DataFrame, share: float) -> np.ndarray:
     (N,) bool, true for the fields of chosen wells
     """
     perturbation = fields["Metadata_perturbation"].fillna("") if "Metadata_perturbation" in fields else ""
-    wells = fields[WELL].assign(perturbation=perturbation).drop_duplicates(WELL)
+    wells = fields[store.WELL_KEYS].assign(perturbation=perturbation).drop_duplicates(store.WELL_KEYS)
     left, taken, chosen = Counter(wells["perturbation"]), Counter(), set()
     for plate, rows in wells.groupby("Metadata_Plate", sort=True):
         wanted = int(share * len(rows) + 1e-9)  # 0.1 of 10 is 1, whatever the last bit says

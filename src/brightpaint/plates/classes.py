@@ -20,15 +20,14 @@ from brightpaint.study.annotations import ANNOTATIONS, annotated
 from brightpaint.study.axes import SECTIONS, classes_of, group_names, plates_of, refuse_classes, text_of
 from brightpaint.study.study import Study
 
-PLACE = ["Metadata_Plate", "Metadata_Well"]
 COLUMNS = ["name", "class", "groups", "wells", "plates"]
 
 
 def wells_of_index(path: Path, row: Mapping) -> pd.DataFrame:
     """Return the wells of a plate's index, one row each; `row` holds what the plate table says of its cells."""
     frame = store.read_table(path)
-    names = [name for name in (*PLACE, "Metadata_Source", "Metadata_Batch", *ANNOTATIONS) if name in frame]
-    return _with_cells(frame[names].drop_duplicates(PLACE), row)
+    names = [name for name in (*store.WELL_KEYS, "Metadata_Source", "Metadata_Batch", *ANNOTATIONS) if name in frame]
+    return _with_cells(frame[names].drop_duplicates(store.WELL_KEYS), row)
 
 
 def _with_cells(wells: pd.DataFrame, row: Mapping) -> pd.DataFrame:

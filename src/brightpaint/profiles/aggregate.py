@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pycytominer
 
+from brightpaint import store
 from brightpaint.study.annotations import named, with_unit
 
-WELL = ["Metadata_Plate", "Metadata_Well"]
 POOLED = ["Metadata_treatment", "Metadata_cell_line", "Metadata_time_h"]  # may differ between a perturbation's wells
 
 
@@ -53,7 +53,9 @@ def by_unit(wells: pd.DataFrame, unit: str, features: list[str], sums: list[str]
     """Return the median of each perturbation's (or treatment's) wells, plate by plate; wells of nothing have none."""
     known = wells[wells["Metadata_perturbation"] != ""]
     column = f"Metadata_{unit}"
-    return with_unit(median_of(known.assign(**{column: named(known, column)}), [WELL[0], column], features, sums), unit)
+    return with_unit(
+        median_of(known.assign(**{column: named(known, column)}), [store.WELL_KEYS[0], column], features, sums), unit
+    )
 
 
 def median_of(frame: pd.DataFrame, strata: list[str], features: list[str], sums: list[str]) -> pd.DataFrame:

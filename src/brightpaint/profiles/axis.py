@@ -30,10 +30,9 @@ from brightpaint.study.annotations import treatment_name
 from brightpaint.study.axes import WELL, classes_of, group_names, protocol_name, refuse_classes, tested_plates, text_of
 from brightpaint.study.spaces import SPACES
 
-PLACE = ["Metadata_Plate", "Metadata_Well"]
 TREATMENT = ["Metadata_treatment", "Metadata_perturbation", "Metadata_dose", *SERIES]
 SCORES = ["on", "off", "off_1"]
-PLACED = [*PLACE, *TREATMENT, "Metadata_control_type", "class", "fold", "tested", "called", *SCORES, "reason"]
+PLACED = [*store.WELL_KEYS, *TREATMENT, "Metadata_control_type", "class", "fold", "tested", "called", *SCORES, "reason"]
 TREATED = [*TREATMENT, "class", *SCORES, "on_low", "on_high", "wells", "plates"]
 TOLD = ["cell_line", "fitted", "metric", "value", "low", "high", "null", "p", "wells", "groups", "cost", "folds", "protocol",
         "seen_by", "reason"]  # fmt: skip
@@ -145,7 +144,7 @@ def axis(
         that do not vary; by `strict` no two groups of each class that nothing saw
     """
     where = f"axes.{settings['name']}"
-    every = completed(wells.copy()).sort_values(PLACE, ignore_index=True).copy()  # in one block
+    every = completed(wells.copy()).sort_values(store.WELL_KEYS, ignore_index=True).copy()  # in one block
     if "Metadata_treatment" not in every:
         every["Metadata_treatment"] = list(map(treatment_name, every["Metadata_perturbation"], every["Metadata_dose"]))
     every["Metadata_cell_line"] = every["Metadata_cell_line"].fillna("")
@@ -167,14 +166,16 @@ def axis(
     placed = chosen.assign(**{"class": np.array(["-", "+", ""])[labels], "fold": fold, "tested": counts.astype(int),
                               "called": np.array(["-", "+", ""])[told.called], "on": (told.distance - middle) / half,
                               "off": off / half, "off_1": first / half, "reason": reason})  # fmt: skip
-    lost = every.merge(chosen[PLACE], on=PLACE, how="left", indicator=True)["_merge"].eq("left_only")
+    lost = every.merge(chosen[store.WELL_KEYS], on=store.WELL_KEYS, how="left", indicator=True)["_merge"].eq(
+        "left_only"
+    )
     empty = every[lost.to_numpy()]
     names = np.array(["-", "+", ""])[class_labels(empty, settings)]
     empty = empty.assign(**{"class": names, "fold": -1, "tested": 0, "called": "", "reason": NO_CELLS}).reindex(
         columns=PLACED
     )
     placed = pd.concat([placed[PLACED], empty], ignore_index=True) if len(empty) else placed[PLACED]
-    placed = placed.sort_values(PLACE, ignore_index=True)
+    placed = placed.sort_values(store.WELL_KEYS, ignore_index=True)
     protocol, seen_by = protocol_name(chosen.loc[counts, "Metadata_Plate"], settings["seen"])
     shared = {"folds": len(splits), "protocol": protocol, "seen_by": seen_by}
     table = told_table(rows, ALL, {**shared, "cost": costs(told), "reason": reason})

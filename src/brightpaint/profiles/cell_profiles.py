@@ -16,9 +16,10 @@ from pathlib import Path
 import pandas as pd
 import pycytominer
 
+from brightpaint import store
 from brightpaint.features.median import features_of, read_medians
 from brightpaint.profiles import recipes
-from brightpaint.profiles.aggregate import WELL, by_unit, median_of
+from brightpaint.profiles.aggregate import by_unit, median_of
 from brightpaint.profiles.feature_parts import parts_of_cells
 from brightpaint.study.spaces import Space
 
@@ -94,13 +95,13 @@ def profiles(
         wells = recipes.sphere(wells, kept, sphering)
     else:
         fields = pd.concat([normalise_plate(_whole(medians, kept), kept) for medians in plates], ignore_index=True)
-        wells = median_of(_counted(fields), WELL, kept, SUMS)
+        wells = median_of(_counted(fields), store.WELL_KEYS, kept, SUMS)
     return wells, by_unit(wells, unit, kept, SUMS)
 
 
 def standard_wells(medians: pd.DataFrame, features: list[str]) -> pd.DataFrame:
     """Return one plate's wells, the medians of their fields, normalised against its DMSO wells."""
-    wells = median_of(_counted(_whole(medians, features)), WELL, features, SUMS)
+    wells = median_of(_counted(_whole(medians, features)), store.WELL_KEYS, features, SUMS)
     return recipes.robustize_plate(wells, features)
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from brightpaint import store
 from brightpaint.features.embedders.vectors import read_vectors, vector_names
-from brightpaint.profiles.aggregate import WELL, by_unit, median_of
+from brightpaint.profiles.aggregate import by_unit, median_of
 from brightpaint.profiles.feature_parts import parts_of_vectors
 from brightpaint.study.spaces import Space
 
@@ -80,5 +81,5 @@ def profiles(
     fields = pd.concat(scaled, ignore_index=True).assign(Metadata_fields=1)
     names = names if kept is None else list(kept)
     sums = [name for name in ("Metadata_cells", "Metadata_fields") if name in fields]
-    wells = median_of(fields, WELL, names, sums)
+    wells = median_of(fields, store.WELL_KEYS, names, sums)
     return wells, by_unit(wells, unit, names, sums)

@@ -24,7 +24,7 @@ import pycytominer
 from brightpaint import store
 from brightpaint.base import cli
 from brightpaint.features.median import features_of
-from brightpaint.profiles.aggregate import WELL, median_of
+from brightpaint.profiles.aggregate import median_of
 from brightpaint.profiles.cell_profiles import normalise_plate, standard_wells
 from brightpaint.profiles.recipes import without_spread
 from brightpaint.study.spaces import SPACES
@@ -100,7 +100,7 @@ def judged(plates: list[pd.DataFrame], features: list[str], recipe: str, reasons
         frame = pd.concat([normalise_plate(plate, features) for plate in plates], ignore_index=True)
         return frame.loc[frame["Metadata_cells"] > 0, features]
     for plate in plates:
-        wells = median_of(plate, WELL, features, ["Metadata_cells"])
+        wells = median_of(plate, store.WELL_KEYS, features, ["Metadata_cells"])
         reasons.update(dict.fromkeys(without_spread(wells, features), WITHOUT_SPREAD))
     left = [name for name in features if not reasons[name]]
     log.info("%s: %d features left", WITHOUT_SPREAD, len(left))

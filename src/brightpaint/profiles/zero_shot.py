@@ -19,7 +19,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base import cli
-from brightpaint.profiles.axis import PLACE, check
+from brightpaint.profiles.axis import check
 from brightpaint.profiles.dose_series import completed, measured
 from brightpaint.profiles.held_out import FOLDS, Split, deal, nearest, shuffles, splits_of
 from brightpaint.profiles.separation import OutOfFold, cross_fit, told_apart
@@ -116,7 +116,7 @@ def zero_shot(wells: pd.DataFrame, numbers: Sequence[str], settings: Mapping) ->
     told : one row a classifier and metric: TOLD
     """
     where = f"zero_shot.{settings['name']}"
-    every = completed(wells.copy()).sort_values(PLACE, ignore_index=True).copy()
+    every = completed(wells.copy()).sort_values(store.WELL_KEYS, ignore_index=True).copy()
     every = every[
         every["Metadata_Plate"].isin(
             tested_plates(sorted(set(every["Metadata_Plate"])), settings["seen"], settings["protocol"])
@@ -176,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--confusion", type=Path, required=True)
     parser.add_argument("--accuracy", type=Path, required=True)
     args = parser.parse_args(argv)
-    space, wells = SPACES[args.space], store.read_table(args.wells, required=PLACE)
+    space, wells = SPACES[args.space], store.read_table(args.wells, required=store.WELL_KEYS)
     profiler = import_module(space.profiler)
     numbers = profiler.numbers_of(list(wells.columns), space)
     if "channels" in args.settings:

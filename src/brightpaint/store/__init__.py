@@ -35,6 +35,7 @@ from brightpaint.store.masks import write_masks as write_masks
 from brightpaint.store.names import FIELD_KEYS as FIELD_KEYS
 from brightpaint.store.names import ROW_DEFAULTS as ROW_DEFAULTS
 from brightpaint.store.names import ROW_KEYS as ROW_KEYS
+from brightpaint.store.names import WELL_KEYS as WELL_KEYS
 from brightpaint.store.names import describe_field as describe_field
 from brightpaint.store.names import digest as digest
 from brightpaint.store.names import file_digest as file_digest

@@ -12,7 +12,8 @@ import pandas as pd
 from brightpaint.study.annotations import NUMBERS
 
 # One field of view, or one tile of it where large fields are cut (tile 1 is the whole field otherwise).
-FIELD_KEYS = ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_Tile"]
+WELL_KEYS = ["Metadata_Plate", "Metadata_Well"]
+FIELD_KEYS = [*WELL_KEYS, "Metadata_Site", "Metadata_Tile"]
 # One image of a field, where a table holds several: what it shows in place of its own treatment, and which draw it is.
 ROW_DEFAULTS = {"Metadata_painted_as": "", "Metadata_draw": 0}
 ROW_KEYS = [*FIELD_KEYS, *ROW_DEFAULTS]

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from brightpaint import store
 from brightpaint.base.seeds import seed_of
 from brightpaint.study.annotations import DMSO, GIVEN, named, unit_column
 
 TWIN = f"{DMSO}_twin"  # the A/A control of a translation: wells that differ from DMSO by nothing but their name
-WELL = ["Metadata_Plate", "Metadata_Well"]
 
 
 def label_names(fields: pd.DataFrame, label: str, twin: bool = False) -> pd.Series:
@@ -51,7 +51,7 @@ def twin_fields(fields: pd.DataFrame) -> np.ndarray:
     -------
     (N,) bool
     """
-    dmso = fields[fields["Metadata_perturbation"] == DMSO][WELL].drop_duplicates()
+    dmso = fields[fields["Metadata_perturbation"] == DMSO][store.WELL_KEYS].drop_duplicates()
     taken = set()
     for plate, wells in dmso.groupby("Metadata_Plate")["Metadata_Well"]:
         order = sorted(wells, key=lambda well: seed_of("twin", plate, well))

@@ -39,7 +39,6 @@ SHUFFLES = 50
 FOLDS = 5
 KINDS = {"real": "#0072b2", "painted": "#d55e00"}  # Okabe and Ito; the plate is the marker
 MARKERS = "o^sDvP*X"
-WELL = ["Metadata_Plate", "Metadata_Well"]
 log = logging.getLogger(__name__)
 
 
@@ -51,9 +50,13 @@ def paired_wells(real: pd.DataFrame, painted: pd.DataFrame) -> tuple[pd.DataFram
     wells : 2 n rows, real ones first, in one order: keys and `kind`
     values : (2 n, F) float64, numbers that some well lacks left out (and counted in the log)
     """
-    keys = real[WELL].merge(painted[WELL], on=WELL, validate="one_to_one").sort_values(WELL, ignore_index=True)
+    keys = (
+        real[store.WELL_KEYS]
+        .merge(painted[store.WELL_KEYS], on=store.WELL_KEYS, validate="one_to_one")
+        .sort_values(store.WELL_KEYS, ignore_index=True)
+    )
     names = [name for name in real.columns if name in painted.columns and not name.startswith("Metadata_")]
-    sides = [keys.merge(side[[*WELL, *names]], on=WELL, how="left") for side in (real, painted)]
+    sides = [keys.merge(side[[*store.WELL_KEYS, *names]], on=store.WELL_KEYS, how="left") for side in (real, painted)]
     both = pd.concat(sides, ignore_index=True)
     empty = both[names].isna().all(axis=1).to_numpy().reshape(2, -1).any(axis=0)  # no cells in either
     both = both[~np.tile(empty, 2)].reset_index(drop=True)
@@ -61,7 +64,7 @@ def paired_wells(real: pd.DataFrame, painted: pd.DataFrame) -> tuple[pd.DataFram
     log.info("%d wells, %d without cells left out; %d numbers, %d with gaps left out",
              len(both) // 2, empty.sum(), len(whole), len(names) - len(whole))  # fmt: skip
     both["kind"] = np.repeat(["real", "painted"], len(both) // 2)
-    return both[[*WELL, "kind"]], both[whole].to_numpy(np.float64)
+    return both[[*store.WELL_KEYS, "kind"]], both[whole].to_numpy(np.float64)
 
 
 def components(values: np.ndarray) -> np.ndarray:
@@ -104,7 +107,7 @@ def separation(wells: pd.DataFrame, values: np.ndarray, seed: str) -> dict[str, 
     {"own_kind", "own_kind_null", "own_kind_bound", "auc", "auc_null", "auc_bound", "n"}: the bound is what chance
     exceeds one time in twenty; NaN for under three wells
     """
-    names, kind = wells[WELL].agg("/".join, axis=1).to_numpy(), wells["kind"].to_numpy() == "real"
+    names, kind = wells[store.WELL_KEYS].agg("/".join, axis=1).to_numpy(), wells["kind"].to_numpy() == "real"
     n = len(wells) // 2
     blank = dict.fromkeys(["own_kind", "own_kind_null", "own_kind_bound", "auc", "auc_null", "auc_bound"], np.nan)
     if n < 3:

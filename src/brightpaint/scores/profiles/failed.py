@@ -25,10 +25,10 @@ import pandas as pd
 from scipy.stats import binomtest
 from sklearn.covariance import LedoitWolf
 
+from brightpaint import store
 from brightpaint.study.annotations import named, unit_column
 
 HALF_WAY = 0.5
-WELL = ["Metadata_Plate", "Metadata_Well"]
 METRICS = {1: "failed_painted", 0: "working_painted"}
 
 
@@ -40,8 +40,8 @@ def with_truth(profiles: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     ValueError
         where a well of the profiles is not in the truth
     """
-    known = truth[[*WELL, "active", "failed"]].astype({"active": int, "failed": int})
-    joined = profiles.merge(known, on=WELL, how="left", validate="one_to_one")
+    known = truth[[*store.WELL_KEYS, "active", "failed"]].astype({"active": int, "failed": int})
+    joined = profiles.merge(known, on=store.WELL_KEYS, how="left", validate="one_to_one")
     unknown = joined[joined["failed"].isna()]
     if len(unknown):
         place = unknown.iloc[0]
@@ -65,7 +65,7 @@ def in_wells(profiles: pd.DataFrame, wells: pd.DataFrame) -> pd.DataFrame:
     unit = unit_column(profiles)
     keys, kept = (
         ["Metadata_Plate", unit],
-        dict.fromkeys([*WELL, unit, "Metadata_perturbation", "Metadata_control_type"]),
+        dict.fromkeys([*store.WELL_KEYS, unit, "Metadata_perturbation", "Metadata_control_type"]),
     )
     features = [name for name in profiles if not name.startswith("Metadata_")]
     own = wells.assign(**{unit: named(wells, unit)})[list(kept)]

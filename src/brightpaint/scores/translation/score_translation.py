@@ -21,7 +21,7 @@ from brightpaint.scores.translation import image_pairs, kept_objects, stained_ar
 from brightpaint.scores.translation.class_distance import FRESH, RECONSTRUCTION, TRANSLATION
 from brightpaint.scores.translation.image_pairs import UNRELATED
 from brightpaint.scores.translation.translated_classes import aligned, shown_classes, source_class, with_class
-from brightpaint.scores.translation.well_shift import CLASS, WELL
+from brightpaint.scores.translation.well_shift import CLASS
 from brightpaint.study.spaces import MAIN
 
 TABLES = ("images", "areas", "objects", "counts")
@@ -81,8 +81,8 @@ class PlateImages:
             rows = np.flatnonzero(table[CLASS].isin(shown))
             areas = [stained_area.area_above(self.read(stack, row), thresholds) for row in rows]
             shares = pd.DataFrame(np.reshape(areas, (-1, len(self.channels))), columns=self.channels)
-            frame = pd.concat([table.iloc[rows][[*WELL, CLASS]].reset_index(drop=True), shares], axis=1)
-            wells = frame.groupby([*WELL, CLASS], sort=True).mean().reset_index()
+            frame = pd.concat([table.iloc[rows][[*store.WELL_KEYS, CLASS]].reset_index(drop=True), shares], axis=1)
+            wells = frame.groupby([*store.WELL_KEYS, CLASS], sort=True).mean().reset_index()
             tests.append(stained_area.area_tests(wells, self.channels, self.source))
         joined = stained_area.agreement(*tests)
         place = dict(zip(self.channels, thresholds))

@@ -30,7 +30,7 @@ class PlateShifts:
     real : real fields of the plate; training : of the plates its model was trained on; both with CLASS, where a twin's
         wells are the twin's
     translated, fresh : rows with CLASS, the class shown; `fresh` is None where the arm has no companion
-    trained : WELL and CLASS of the wells trained on
+    trained : WELL_KEYS and CLASS of the wells trained on
     inert : classes known to do nothing
     """
 
@@ -115,7 +115,7 @@ def class_table(known: PlateShifts, changes: pd.DataFrame) -> pd.DataFrame:
 
 
 def wells_table(known: PlateShifts) -> pd.DataFrame:
-    """Return wells of every class, for curves: `kind` (real, translation, fresh noise), WELL, class and the numbers."""
+    """Return wells of every class, for curves: `kind` (real, translation, fresh noise), WELL_KEYS, class and the numbers."""
     sides = {REAL: known.whole(known.real), TRANSLATION: known.translated, FRESH: known.fresh}
     shown = [known.source, *known.targets]
     parts = [well_means(frame[frame[CLASS].isin(shown)], known.numbers).assign(kind=kind)

@@ -34,7 +34,7 @@ def area_tests(wells: pd.DataFrame, channels: Sequence[str], source: str) -> pd.
 
     Parameters
     ----------
-    wells : WELL, CLASS and the share of each of `channels`, one row a well and class of one plate
+    wells : WELL_KEYS, CLASS and the share of each of `channels`, one row a well and class of one plate
 
     Returns
     -------

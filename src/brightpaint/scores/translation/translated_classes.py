@@ -8,7 +8,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.models.conditions.labels import label_names
 from brightpaint.models.split import held_out_perturbations, validation_wells
-from brightpaint.scores.translation.well_shift import CLASS, WELL
+from brightpaint.scores.translation.well_shift import CLASS
 
 SHOWN = "Metadata_painted_as"
 
@@ -87,7 +87,7 @@ def aligned(rows: pd.DataFrame, keys: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def trained_wells(fields: pd.DataFrame, share: float, held_out: float | list[str] = 0.0) -> pd.DataFrame:
-    """Return the wells that a model was trained on: WELL and CLASS, one row a well with a class.
+    """Return the wells that a model was trained on: WELL_KEYS and CLASS, one row a well with a class.
 
     Parameters
     ----------
@@ -98,4 +98,4 @@ def trained_wells(fields: pd.DataFrame, share: float, held_out: float | list[str
     own = fields[
         (fields[CLASS] != "") & ~fields["Metadata_perturbation"].isin(held_out_perturbations(fields, held_out))
     ]
-    return own[~validation_wells(own, share)][[*WELL, CLASS]].drop_duplicates(ignore_index=True)
+    return own[~validation_wells(own, share)][[*store.WELL_KEYS, CLASS]].drop_duplicates(ignore_index=True)

@@ -22,8 +22,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from brightpaint import store
+
 CLASS = "class"
-WELL = ["Metadata_Plate", "Metadata_Well"]
 ALPHA = 0.05
 FEWEST = 2  # wells without which nothing has a spread
 
@@ -77,13 +78,13 @@ def well_means(fields: pd.DataFrame, numbers: Sequence[str]) -> pd.DataFrame:
 
     Parameters
     ----------
-    fields : WELL, CLASS and `numbers`
+    fields : WELL_KEYS, CLASS and `numbers`
 
     Returns
     -------
     one row a plate, well and class: these, and `numbers` in float64
     """
-    keys = [*WELL, CLASS]
+    keys = [*store.WELL_KEYS, CLASS]
     frame = fields[[*keys, *numbers]].astype(dict.fromkeys(numbers, np.float64))
     return frame.groupby(keys, sort=True)[list(numbers)].mean().reset_index()
 
@@ -132,8 +133,8 @@ def _plate_variance(wells: pd.DataFrame, numbers: list[str], variance: np.ndarra
 
 
 def training_counts(wells: pd.DataFrame, name: str) -> dict[str, int]:
-    """Return {plate: training wells of a class on it}, of the training wells' WELL and CLASS."""
-    own = wells[wells[CLASS] == name].drop_duplicates(WELL)
+    """Return {plate: training wells of a class on it}, of the training wells' WELL_KEYS and CLASS."""
+    own = wells[wells[CLASS] == name].drop_duplicates(store.WELL_KEYS)
     return own.groupby("Metadata_Plate").size().to_dict()
 
 

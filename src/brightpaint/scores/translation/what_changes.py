@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from brightpaint import store
 from brightpaint.base import resampling
 from brightpaint.scores.translation.well_shift import (
     ALPHA,
     CLASS,
-    WELL,
     WellNoise,
     false_discovery,
     real_shift,
@@ -85,16 +85,16 @@ def changes(
 
     Parameters
     ----------
-    translated : fields of the plate: WELL, CLASS (the class shown) and numbers
+    translated : fields of the plate: WELL_KEYS, CLASS (the class shown) and numbers
     real : real wells of that plate, from `well_means`
-    trained : the training wells: WELL and CLASS
+    trained : the training wells: WELL_KEYS and CLASS
     source : the class that was translated
 
     Returns
     -------
     `class, number, rank`, the columns of `class_changes`, `source_wells, training_wells, real_wells`
     """
-    wells = well_means(translated, numbers).set_index([*WELL, CLASS])
+    wells = well_means(translated, numbers).set_index([*store.WELL_KEYS, CLASS])
     base = wells.xs(source, level=CLASS)
     kept = real[real[CLASS] == source][list(numbers)].to_numpy(np.float64)
     parts = []
