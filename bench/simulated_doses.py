@@ -3,7 +3,7 @@
     python bench/simulated_doses.py out --seeds 1 2 --plates 2 --cores 2
 
 Each seed is a study without models: plates of dose series (six three-fold doses, one well each a plate) are simulated, prepared,
-measured by CellProfiler, profiled, and rule doses fits their curves. Prints one JSON line a seed and one of all: of compounds
+measured by the fast engine, profiled, and rule doses fits their curves. Prints one JSON line a seed and one of all: of compounds
 whose half-effect lies within the doses and whose effect is 3 s.d. of DMSO or more, the share within a factor of two (one that
 is not fitted counts as missed), and what becomes of inert, toxic and censored ones.
 """
@@ -28,7 +28,7 @@ STUDY = {
     "channels": {"input": [], "target": list(STAINS)},
     "source": {"layout": "simulated"},
     "illumination": {"size_px": 48},
-    "cellprofiler": {"pipeline": "slim", "parts": 2},
+    "cellprofiler": {"pipeline": "slim", "parts": 2, "engine": "fast"},
     "folds": [],
     "models": [],
     "arms": [],

@@ -62,13 +62,13 @@ TINY = {
         {"name": "pixel", "model": "pixel", "folds": ["A"], "profile": False},
     ],
     "sample": {"parts": 2, "batch": 2},
-    "cellprofiler": {"pipeline": "quick.cppipe", "parts": 1},
+    "cellprofiler": {"pipeline": "quick.cppipe", "parts": 1, "engine": "fast"},
     "figures": {"fields": 1, "dpi": 60},
     "compute": {"device": "cpu", "threads": 1, "torch_threads": 1},
 }
 
-# For studies whose tests ask other things than what CellProfiler does: its numbers without its starts. A section of its own.
-BY_ENGINE = {"cellprofiler": {**TINY["cellprofiler"], "engine": "fast"}}
+# For studies whose tests ask what CellProfiler does: each of its starts costs twenty seconds. A section of its own.
+BY_CELLPROFILER = {"cellprofiler": {**TINY["cellprofiler"], "engine": "cellprofiler"}}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -299,8 +299,8 @@ def s3_server(tmp_path_factory, simulated_gallery) -> str:
 
 
 @pytest.fixture(scope="session")
-def finished_study(tmp_path_factory, s3_server, cellprofiler) -> Path:
-    """The tiny study, run once from the S3 server to its last table by the real CellProfiler. Read it alone.
+def finished_study(tmp_path_factory, s3_server) -> Path:
+    """The tiny study, run once from the S3 server to its last table. Read it alone.
 
     What changes a file of it works on a copy: `copy_of`.
     """

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from conftest import snakemake, snakemake_command, write_study
+from conftest import BY_CELLPROFILER, snakemake, snakemake_command, write_study
 
 STARTED = re.compile(r"^(?:local)?rule (\w+):$")
 JOB = re.compile(r"^    jobid: (\d+)$")
@@ -211,7 +211,7 @@ def main(argv=None) -> None:
 
 def campaign(root: Path, *, kills: int, studies: int, seed: int) -> dict:
     """Kill studies below `root` until every rule was hit and there were `kills`; return what happened."""
-    changes = {"source": {"layout": "simulated"}}
+    changes = {"source": {"layout": "simulated"}, **BY_CELLPROFILER}
     calm = write_study(root / "undisturbed", changes)
     seconds = finish(calm).seconds
     order = [rule for rule in seconds if rule != "all"]

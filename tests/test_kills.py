@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import yaml
 
 import kills
-from conftest import copy_of
+from conftest import BY_CELLPROFILER, copy_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.cellprofiler]
 
@@ -30,9 +33,12 @@ def unmade(finished, folder):
 
 @pytest.mark.long
 def test_a_killed_painting_and_a_killed_measurement_end_as_if_they_had_not_been(finished_study, tmp_path):
-    """The fast part of the campaign below: a kill of everything, and one of the jobs alone, at seeded random moments."""
+    """The fast part of the campaign below: a kill of everything, and one of the jobs alone, at seeded random moments.
+
+    The measurement is CellProfiler's, for its engine the study's: all that it knows of the cells is the same.
+    """
     folder, wanted, rng = tmp_path / "killed", "results/cells/pert/T2.parquet", np.random.default_rng(4)
-    copy_of(finished_study, folder)
+    measured_by_cellprofiler(copy_of(finished_study, folder))
     for path in [*(folder / "results" / "images" / "pert").glob("T2*"), folder / wanted]:
         path.unlink()
     for rule, way in (("sample", "everything"), ("cellprofiler", "jobs")):
@@ -40,7 +46,15 @@ def test_a_killed_painting_and_a_killed_measurement_end_as_if_they_had_not_been(
         assert not (folder / wanted).exists()
         kills.unlock(folder)
     kills.finish(folder, "--rerun-incomplete", wanted)
-    assert kills.differences(finished_study, folder) == []
+    by_engine, by_cellprofiler = (pd.read_parquet(each / wanted) for each in (finished_study, folder))
+    pd.testing.assert_frame_equal(by_cellprofiler, by_engine, rtol=1e-5, atol=1e-9)
+    assert kills.differences(finished_study, folder) == [f"differs: {wanted}"]
+
+
+def measured_by_cellprofiler(folder: Path) -> None:
+    """Write CellProfiler into the config of the study in `folder`."""
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump({**config, **BY_CELLPROFILER}, sort_keys=False))
 
 
 @pytest.mark.exhaustive
@@ -50,7 +64,7 @@ def test_a_study_killed_in_four_rules_ends_as_if_it_had_not_been(finished_study,
     for rule, way in (
         ("train", "everything"),
         ("sample", "snakemake"),
-        ("cellprofiler", "jobs"),
+        ("engine", "jobs"),
         ("score_images", "everything"),
     ):
         assert kills.hit(folder, rule, float(rng.uniform(0, 1)), way), f"no job of {rule} ran"

@@ -113,7 +113,7 @@ def test_what_the_changelog_says_takes_a_finished_study_over_into_a_version_of_o
         rules = clone / "workflow" / "rules" / f"{wing}.smk"
         rules.write_text(re.sub(r"(?<!\) )python -m", "env python -m", rules.read_text()))  # not of $(launch 1) python
     before = planned(snakemake(folder, "-n", root=clone).stdout)
-    assert {"sample", "gather", "cellprofiler", "cells", "select", "profile", "score_images", "metrics"} <= set(before)
+    assert {"sample", "gather", "engine", "cells", "select", "profile", "score_images", "metrics"} <= set(before)
     assert not {"index", "fetch", "prepare", "train"} & set(before)
     (told,) = re.findall(r"`snakemake (--cores 1 --touch .*?)`", (ROOT / "CHANGELOG.md").read_text())
     snakemake(folder, *told.split(), root=clone)

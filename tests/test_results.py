@@ -119,7 +119,7 @@ def test_a_file_that_a_failed_job_took_away_is_made_again_though_the_tables_stan
         and "score_images" not in jobs
         and {"metrics_table", "paper_table", "plate_page"} <= set(jobs)
     )
-    assert not {"sample", "train", "cellprofiler", "prepare"} & set(jobs)
+    assert not {"sample", "train", "engine", "prepare"} & set(jobs)
 
 
 @pytest.mark.parametrize("wing", STOPS)

@@ -88,7 +88,7 @@ def test_a_toy_space_is_a_module_an_entry_and_a_rule(finished_study, tmp_path):
     jobs = planned(snakemake(study, "-n", *wanted, root=root).stdout)
     assert jobs["toy"] == 3 and jobs["profile"] == 2 and jobs["lookup"] == jobs["tsne"] == jobs["overlap"] == 1
     assert jobs["score_profiles"] == 3 and jobs["score_distances"] == 1 and jobs["metrics"] == 3
-    assert not {"train", "sample", "cellprofiler", "dino", "score_images", "score_objects"} & set(jobs)
+    assert not {"train", "sample", "engine", "dino", "score_images", "score_objects"} & set(jobs)
     snakemake(study, "--cores", "2", *wanted, root=root)
     results = study / "results"
     own = store.read_table(results / "metrics" / "pert.parquet").query("space == 'toy'")

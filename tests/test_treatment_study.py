@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from brightpaint import store
-from conftest import BY_ENGINE, TINY, snakemake, write_study
+from conftest import TINY, snakemake, write_study
 
 PLATES = "plate\trole\tproject\tsource\tbatch\nS1\tstudy\tsimulated\tsource_0\tB1\nS2\tstudy\tsimulated\tsource_0\tB2\n"
 STUDY = {
-    **BY_ENGINE,
     "unit": "treatment",
     "source": {"layout": "simulated"},
     "simulate": {"seed": 3, "rows": 3, "columns": 4, "size_px": 128, "cells_per_field": 8, "dmso_share": 0.34,

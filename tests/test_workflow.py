@@ -92,7 +92,7 @@ def many_plates() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["Metadata_Source", "Metadata_Batch", "Metadata_Plate"])
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_all_target2_plates_are_planned_in_time(tmp_path, plain_planning_s):
     """Every plate, an unlabelled model and the mean, one plate of each source painted and scored: bench/plates.py dry-run."""
     bench = runpy.run_path(str(ROOT / "bench" / "plates_network.py"))
@@ -225,7 +225,7 @@ def test_samples_and_sweeps_add_their_jobs_and_nothing_where_they_are_off(tmp_pa
     jobs = planned(snakemake(write_study(tmp_path / "c", swept), "-n").stdout)
     assert jobs["sweep"] == jobs["sweep_fields"] == jobs["sweep_figure"] == 1
     added = {rule: jobs[rule] - several[rule] for rule in several if jobs[rule] != several[rule]}
-    points = dict.fromkeys(["gather", "export", "cellprofiler", "cells_part", "cells", "median"], 2)
+    points = dict.fromkeys(["gather", "export", "engine", "cells_part", "cells", "median"], 2)
     assert added == {**points, "sample": 4}
 
 
@@ -359,7 +359,7 @@ def test_samples_and_the_sweep_end_in_tables(finished_study):
 def test_more_samples_paint_no_stack_again(finished_study, tmp_path):
     jobs = changed(finished_study, tmp_path, lambda config: config["arms"][0].update(samples=3))
     assert {"uncertainty", "gather", "score_images", "metrics", "uncertainty_figure"} <= set(jobs)
-    assert not {"sample", "export", "cellprofiler", "train", "sweep"} & set(jobs)
+    assert not {"sample", "export", "engine", "train", "sweep"} & set(jobs)
 
 
 def test_another_point_paints_that_point_alone(finished_study, tmp_path):
@@ -367,9 +367,9 @@ def test_another_point_paints_that_point_alone(finished_study, tmp_path):
         config["sweep"]["points"].append({"sampler": "ddim", "steps": 2})
 
     jobs = changed(finished_study, tmp_path, change)
-    assert jobs["sweep"] == jobs["sweep_figure"] == jobs["cellprofiler"] == jobs["gather"] == 1
+    assert jobs["sweep"] == jobs["sweep_figure"] == jobs["engine"] == jobs["gather"] == 1
     assert set(jobs) == {
-        "sample", "gather", "export", "cellprofiler", "cells_part", "cells", "median", "sweep", "sweep_figure"
+        "sample", "gather", "export", "engine", "cells_part", "cells", "median", "sweep", "sweep_figure"
     }  # fmt: skip
 
 
@@ -405,7 +405,7 @@ def changed(finished: Path, tmp_path: Path, change) -> dict[str, int]:
 
 def test_more_sampling_steps_do_not_retrain(finished_study, tmp_path):
     jobs = changed(finished_study, tmp_path, lambda config: config["arms"][0].update(steps=4))
-    assert {"sample", "gather", "deliver", "export", "cellprofiler", "metrics", "montage"} <= set(jobs)
+    assert {"sample", "gather", "deliver", "export", "engine", "metrics", "montage"} <= set(jobs)
     assert not {"train", "prepare", "fetch", "index", "active", "select"} & set(jobs)
 
 
@@ -466,7 +466,7 @@ def test_a_removed_predict_plate_refetches_and_retrains_none(finished_study, tmp
     before = (finished_study / "plates.tsv").read_text()
     left = "".join(line for line in before.splitlines(True) if not line.startswith("T3"))
     jobs = other_plates(finished_study, tmp_path, left, predict=[])
-    assert not {"index", "fetch", "illumination", "prepare", "train", "sample", "cellprofiler"} & set(jobs)
+    assert not {"index", "fetch", "illumination", "prepare", "train", "sample", "engine"} & set(jobs)
     assert {"missing_table", "quality_table"} <= set(jobs)
 
 
@@ -474,7 +474,7 @@ def test_a_changed_pipeline_of_ones_own_measures_again_and_trains_nothing(finish
     own = tmp_path / "own.cppipe"
     own.write_text((ROOT / "resources" / "cellprofiler" / "slim.cppipe").read_text())
     jobs = changed(finished_study, tmp_path, lambda config: config["cellprofiler"].update(pipeline=str(own)))
-    assert {"export", "cellprofiler", "cells_part", "cells", "median", "select", "profile", "active"} <= set(jobs)
+    assert {"export", "engine", "cells_part", "cells", "median", "select", "profile", "active"} <= set(jobs)
     assert not {"index", "fetch", "prepare", "train", "sample", "gather"} & set(jobs)
 
 

@@ -53,9 +53,21 @@ def test_jobs_that_run_abreast_halve_the_time_and_what_a_job_has_run_is_not_left
     for job in (3, 4):
         progress.start(job, "fetch", 110.0)
     assert progress.left(116.0)[0] == pytest.approx(4)
-    assert progress.left(150.0)[0] == pytest.approx(
-        4
-    )  # each has run 40 s, four times as long as the others: a tenth of it
+    # Each has run 40 s, so that the four take 25 s in the mean: no more than these have run, and a tenth of it is left.
+    assert progress.left(150.0)[0] == pytest.approx(4)
+
+
+def test_a_floor_that_is_trained_at_once_does_not_make_the_networks_quick():
+    """Fetches take what was planned; five trainings were planned as 300 s in the mean, and the first, a floor, took 2 s."""
+    progress = told({"fetch": 2, "train": 5}, fetch=10.0, train=300.0)
+    for job, rule, began, ended in ((1, "fetch", 100, 110), (2, "fetch", 110, 120), (3, "train", 120, 122)):
+        progress.start(job, rule, began)
+        progress.finish(job, ended)
+    assert progress.left(122.0)[0] == pytest.approx(4 * (0.2 * 2 + 0.8 * 1498 / 4))
+    progress.start(4, "train", 122.0)
+    assert progress.left(222.0)[0] < progress.left(122.0)[0]  # what it has run is not left
+    progress.planned = {}
+    assert progress.left(1122.0)[0] > 3 * 500  # without a plan, what a job has run says how long the others will
 
 
 def test_the_last_job_is_not_hurried_by_cores_that_stand_idle():

@@ -6,13 +6,12 @@ import pytest
 
 from brightpaint import store
 from brightpaint.study.study import Study
-from conftest import BY_ENGINE, ROOT, TINY, TINY_PLATES, planned, snakemake, write_study, write_transformer
+from conftest import ROOT, TINY, TINY_PLATES, planned, snakemake, write_study, write_transformer
 
 STUDY_PLATES = "".join(
     TINY_PLATES.splitlines(keepends=True)[:3]
 )  # no plate to predict: there is nothing to paint it from
 WITHOUT = {
-    **BY_ENGINE,
     "source": {"layout": "simulated"},
     "channels": {"input": []},
     "folds": [{"name": "A", "test": ["T2"]}],

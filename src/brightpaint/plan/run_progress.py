@@ -1,8 +1,9 @@
 """How far a run is: the jobs of each stage, how long they have taken, and how long the rest will.
 
 The time left is what the jobs that are left would take, over how many have run abreast. A job is taken to last as long as
-those of its rule have; where none of its rule has ended, as long as the plan says (`brightpaint.plan.costs`), in proportion to
-how long the others took beside their plan; without a plan, as long as the mean job. Before the first job ends it is unknown.
+those of its rule have; while few have ended, at least as long as the plan says (`brightpaint.plan.costs`), in proportion to how
+long others took beside their plan: of trainings a floor ends first, and says nothing of a network. Without a plan, where none
+of its rule has ended, it lasts as long as the mean job. Before the first job ends it is unknown.
 """
 
 from __future__ import annotations
@@ -99,27 +100,38 @@ class Progress:
         if rule in self.jobs:
             self.failed[job] = rule
 
-    def job_seconds(self) -> dict[str, float]:
+    def job_seconds(self, now: float) -> dict[str, float]:
         """Return {rule: seconds that one more job of it is taken to last}; empty before the first has ended."""
         if not self.done:
             return {}
-        taken = sum(self.taken.values())
-        told = [rule for rule in self.ended if rule in self.planned]
-        planned = sum(self.planned[rule] * self.ended[rule] for rule in told)
-        pace = sum(self.taken[rule] for rule in told) / planned if planned else None
-        seconds = {}
-        for rule in self.jobs:
-            if self.ended[rule]:
-                seconds[rule] = self.taken[rule] / self.ended[rule]
-            elif pace is not None and rule in self.planned:
-                seconds[rule] = self.planned[rule] * pace
-            else:
-                seconds[rule] = taken / self.done
+        mean, pace, seconds = sum(self.taken.values()) / self.done, self._pace(), {}
+        for rule, count in self.jobs.items():
+            ended = self.ended[rule]
+            own = self._mean(rule, now) if ended else None
+            if pace is None or rule not in self.planned or ended >= count:
+                seconds[rule] = mean if own is None else own
+                continue
+            planned = max(self.planned[rule] * pace * count - self.taken[rule], 0) / (count - ended)
+            share = ended / count
+            seconds[rule] = planned if own is None else max(own, share * own + (1 - share) * planned)
         return seconds
+
+    def _pace(self) -> float | None:
+        """Return the seconds taken over those planned, of rules that are done if there are any; None where unknown."""
+        told = [rule for rule in self.ended if self.planned.get(rule)]
+        told = [rule for rule in told if self.ended[rule] >= self.jobs[rule]] or told
+        planned = sum(self.planned[rule] * self.ended[rule] for rule in told)
+        return sum(self.taken[rule] for rule in told) / planned if planned else None
+
+    def _mean(self, rule: str, now: float) -> float:
+        """Return the mean seconds of a rule's jobs that have ended, and of those that have run longer than these did."""
+        mean = self.taken[rule] / self.ended[rule]
+        longer = [now - began for name, began in self.running.values() if name == rule and now - began > mean]
+        return (self.taken[rule] + sum(longer)) / (self.ended[rule] + len(longer))
 
     def left(self, now: float) -> tuple[float, dict[str, float]] | None:
         """Return the seconds left of the run, and of each stage by itself; None where they are unknown."""
-        seconds = self.job_seconds()
+        seconds = self.job_seconds(now)
         if not seconds:
             return None
         work, longest = dict.fromkeys(self.stages, 0.0), 0.0
