@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -126,3 +129,40 @@ def test_moments_are_those_of_scikit_image():
         eigenvalues = [found[f"InertiaTensorEigenvalues_{n}"][k] for n in range(2)]
         assert eigenvalues == pytest.approx(region.inertia_tensor_eigvals, rel=1e-9, abs=1e-9)
     assert np.isnan(found["SpatialMoment_0_0"][3]) and np.isnan(found["HuMoment_0"][3])
+
+
+def symmetric_shapes(count: int) -> np.ndarray:
+    """Return (rows, columns) int32 of drawn shapes, each as wide as it is high or symmetric about a line, in tiles of 40."""
+    rng, tiles = np.random.default_rng(0), []
+    for number in range(1, count + 1):
+        size = int(rng.integers(4, 18))
+        half = ndimage.binary_opening(ndimage.gaussian_filter(rng.normal(size=(size, size)), 2) > 0)
+        half[size // 2] = True  # one piece
+        whole = (half | half.T, half.T[::-1, ::-1] | half, half | half[:, ::-1], half | half[::-1])[number % 4]
+        tile = np.zeros((40, 40), np.int32)
+        top, left = rng.integers(0, 40 - size, 2)
+        tile[top : top + size, left : left + size][whole] = number
+        tiles.append(tile)
+    return np.concatenate([np.concatenate(tiles[at : at + 20], axis=1) for at in range(0, count, 20)])
+
+
+@pytest.mark.cellprofiler
+def test_what_rounding_decides_falls_as_in_cellprofilers_own_library(tmp_path, cellprofiler):
+    """scikit-image 0.18.3, which CellProfiler calls, on shapes whose orientation is 45 or -45, 90 or -90 by the last bit."""
+    labels = symmetric_shapes(400)
+    np.save(tmp_path / "labels.npy", labels)
+    script = (
+        "import numpy, sys; from skimage.measure import regionprops_table as table; "
+        "found = table(numpy.load(sys.argv[1]), properties=['label', 'orientation', 'eccentricity']); "
+        "numpy.savetxt(sys.argv[2], numpy.transpose([found[name] for name in found]))"
+    )
+    python = Path(cellprofiler).parent / "python"
+    subprocess.run([python, "-c", script, tmp_path / "labels.npy", tmp_path / "theirs.txt"], check=True)
+    number, theirs, round_ = np.loadtxt(tmp_path / "theirs.txt").T
+    found = _measured(labels)["Orientation"][number.astype(int) - 1]
+    degrees = np.degrees(theirs)
+    assert (np.abs(np.abs(degrees) - 45) < 1e-6).sum() > 50 and (np.abs(np.abs(degrees) - 90) < 1e-6).sum() > 50
+    assert {-45, 45, -90, 90} <= set(np.round(degrees[round_ > 0], 6))
+    assert (np.abs(found - degrees) < 1e-6).mean() > 0.9  # 0.97; what numpy's powers leave depends on the CPU
+    turned = np.abs(found - degrees) >= 1e-6
+    assert found[turned] == pytest.approx(-degrees[turned], abs=1e-6)

@@ -53,9 +53,12 @@ def _plain(objects: Objects) -> dict[str, np.ndarray]:
     boxes = objects.boxes.astype(np.float64)
     labels = np.ascontiguousarray(objects.labels)
     told = _moments(labels, objects.pixels, objects.starts, objects.boxes)
-    perimeter, euler, row, column, major, minor, eccentricity, orientation = (
+    perimeter, euler, row, column, major, minor, eccentricity, orientation, level = (
         np.ascontiguousarray(one) for one in told.T
     )
+    for k in np.flatnonzero(level == 1):
+        top, left, bottom, right = objects.boxes[k]
+        orientation[k] = moments.orientation(labels[top:bottom, left:right] == k + 1)
     box_areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     return {
         "Area": areas,
@@ -160,27 +163,11 @@ def _euler(labels: np.ndarray, box: np.ndarray, number: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _spread(own: np.ndarray, box: np.ndarray, width: int, row: float, column: float) -> tuple[float, float]:
-    """Return the sums of squares about a centre, down and along, column by column as scikit-image adds them.
-
-    Whether an object is as wide as it is high is told from their last bit, and decides how it lies.
-    """
-    squares, counts = np.zeros(box[3] - box[1]), np.zeros(box[3] - box[1])
-    for at in own:
-        squares[at % width - box[1]] += (at // width - box[0] - row) ** 2
-        counts[at % width - box[1]] += 1
-    down, along = 0.0, 0.0
-    for j in range(counts.size):
-        down += squares[j]
-        along += counts[j] * (j - column) ** 2
-    return down, along
-
-
-@numba.njit(cache=True, nogil=True)
 def _moments(labels: np.ndarray, pixels: np.ndarray, starts: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Return perimeter, Euler number, centre's row and column, axes, eccentricity, orientation: (count, 8) float64."""
+    """Return perimeter, Euler number, centre's row and column, axes, eccentricity, orientation (radians) and whether rounding
+    decides that, the object being as wide as high or symmetric: (count, 9) float64."""
     width = labels.shape[1]
-    told = np.full((starts.size - 1, 8), np.nan)
+    told = np.full((starts.size - 1, 9), np.nan)
     for k in range(starts.size - 1):
         own = pixels[starts[k] : starts[k + 1]]
         if own.size == 0:
@@ -188,28 +175,27 @@ def _moments(labels: np.ndarray, pixels: np.ndarray, starts: np.ndarray, boxes: 
         told[k, 0] = _perimeter(labels, own, k + 1)
         told[k, 1] = _euler(labels, boxes[k], k + 1)
         top, left = (boxes[k, 0] + boxes[k, 2]) // 2, (boxes[k, 1] + boxes[k, 3]) // 2
-        rows, columns, products = 0, 0, 0
+        rows, columns, products, down, along = 0, 0, 0, 0, 0
         for at in own:
             i, j = at // width - top, at % width - left
             rows += i
             columns += j
             products += i * j
+            down += i * i
+            along += j * j
         number = float(own.size)
         told[k, 2] = (rows + top * own.size) / number
         told[k, 3] = (columns + left * own.size) / number
-        row = (rows + (top - boxes[k, 0]) * own.size) / number
-        column = (columns + (left - boxes[k, 1]) * own.size) / number
         both = (number * products - float(rows) * columns) / number  # whole numbers: 0 of what is symmetric
-        down, along = _spread(own, boxes[k], width, row, column)
-        first, mixed, last = along / number, -both / number, down / number
+        first, last = (along - columns * (columns / number)) / number, (down - rows * (rows / number)) / number
+        mixed = -both / number
         half, apart = (first + last) / 2, math.sqrt(((first - last) / 2) ** 2 + mixed * mixed)
         large, small = max(half + apart, 0.0), max(half - apart, 0.0)
         told[k, 4], told[k, 5] = 4 * math.sqrt(large), 4 * math.sqrt(small)
         told[k, 6] = math.sqrt(1 - small / large) if large > 0 else 0.0
-        if first == last:
-            told[k, 7] = -math.pi / 4 if mixed < 0 else math.pi / 4
-        else:
-            told[k, 7] = 0.5 * math.atan2(-2 * mixed, last - first)
+        told[k, 7] = 0.5 * math.atan2(-2 * mixed, last - first)
+        wide = own.size * (along - down) - (columns * columns - rows * rows)  # whole numbers
+        told[k, 8] = wide == 0 or both == 0
     return told
 
 
