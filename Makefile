@@ -12,7 +12,7 @@ PYTEST := $(RUN) python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 .PHONY: demo plan rulegraph test test-slurm demo-slurm lint environments cellpose-environment clean-demo help
 
 help:
-	@echo "make demo          simulated plates to results/demo/report.html (about 16 minutes on 2 cores)"
+	@echo "make demo          simulated plates to results/demo/report.html (16 to 19 minutes on 2 cores)"
 	@echo "make plan          jobs, hours, bytes and what is missing, before anything runs (CONFIG=config/config.yaml)"
 	@echo "make test          lint, unit tests, dry runs and a small end-to-end run"
 	@echo "make test-slurm    the tests on a real single-node SLURM (root on Debian)"
