@@ -106,7 +106,7 @@ def test_presets_goes_on_with_a_kept_training_and_refuses_other_marks(presets, t
         presets.Kept(begin(), "fast", 1, args)
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_presets_cools_a_kept_training_later_only_at_its_last_mark(presets, tmp_path, monkeypatch):
     monkeypatch.setattr(presets, "images_of", lambda *_: Fields())
     monkeypatch.setattr(presets, "VALIDATIONS", 2)
@@ -144,7 +144,7 @@ class Fields:
         return str(number), np.zeros((8, 16, 16), np.float32), Condition.of_labels(torch.zeros(1, dtype=torch.int64))
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_presets_extends_a_training_that_is_faster_than_before(presets, tmp_path, monkeypatch):
     monkeypatch.setattr(presets, "images_of", lambda *_: Fields())
     monkeypatch.setattr(presets, "CALIBRATED_S", 0)
