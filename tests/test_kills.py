@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
+import tifffile
 import yaml
 
 import kills
@@ -46,9 +46,11 @@ def test_a_killed_painting_and_a_killed_measurement_end_as_if_they_had_not_been(
         assert not (folder / wanted).exists()
         kills.unlock(folder)
     kills.finish(folder, "--rerun-incomplete", wanted)
-    by_engine, by_cellprofiler = (pd.read_parquet(each / wanted) for each in (finished_study, folder))
-    pd.testing.assert_frame_equal(by_cellprofiler, by_engine, rtol=1e-5, atol=1e-9)
-    assert kills.differences(finished_study, folder) == [f"differs: {wanted}"]
+    masks = "results/masks/pert/T2.tif"
+    assert np.array_equal(*(tifffile.imread(each / masks) for each in (finished_study, folder)))
+    assert kills.differences(finished_study, folder) == [
+        f"differs: {masks}"
+    ]  # it says who found them; cells are within 1e-6
 
 
 def measured_by_cellprofiler(folder: Path) -> None:

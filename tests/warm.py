@@ -29,7 +29,7 @@ from pathlib import Path
 PLANNING = ["snakemake.cli", "snakemake.api", "snakemake.dag", "smart_open", "pandas", "jsonschema"]
 WORKING = ["pandas", "pyarrow.parquet", "scipy.ndimage", "scipy.stats", "tifffile", "tqdm", "torch", "safetensors.torch",
            "sklearn.manifold", "sklearn.covariance", "matplotlib.pyplot", "boto3", "jsonschema", "pycytominer",
-           "transformers.models.vit.modeling_vit"]  # fmt: skip
+           "transformers.models.vit.modeling_vit", "numba", "skimage.measure", "skimage.metrics"]  # fmt: skip
 # The `python` of the PATH: as little as Python allows, for it is started once a job.
 PROGRAM = """#!{python} -ISE
 import array, json, os, signal, socket, sys
