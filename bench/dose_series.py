@@ -29,6 +29,7 @@ from brightpaint.profiles.hill import fit
 
 RING_PX = 5  # a nucleus is 16 px wide
 NUCLEUS_PX = "8,30"
+SLOPES = (0.3, 5)  # of a ratio's Hill curve
 STUDY = {
     "plates": "plates.tsv",
     "pixel_size_um": 1.0,  # about: nuclei of U2OS are 16 px wide here
@@ -108,7 +109,7 @@ def ratios(results: Path) -> pd.DataFrame:
 def half_effect(dose: np.ndarray, ratio: np.ndarray, dmso: np.ndarray) -> float:
     """Return the half-effect dose of a ratio's Hill curve from DMSO's mean, micromolar."""
     noise = np.full(len(dose), max(ratio.std() / 10, dmso.std(ddof=1)))
-    return fit(dose, ratio - dmso.mean(), noise, slopes=(0.3, 5)).half
+    return fit(dose, ratio - dmso.mean(), noise, slopes=SLOPES).half
 
 
 def found(results: Path) -> list[dict]:

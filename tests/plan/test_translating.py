@@ -47,6 +47,12 @@ def test_what_simulated_wells_hold_is_known_and_what_fits_is_not_spoken_of(tmp_p
     assert "not trained on aspirin@1uM; it knows DMSO, " in found and "(" in found
 
 
+def test_the_twin_of_a_model_is_a_class_that_it_will_know(tmp_path):
+    asked = {"targets": ["DMSO_twin"]}
+    assert said(study_of(tmp_path, asked, {"twin": True}), tmp_path) == ""
+    assert "not trained on DMSO_twin; it knows DMSO, " in said(study_of(tmp_path, asked), tmp_path)
+
+
 def test_wells_and_classes_of_the_source_are_held_to_the_plate(tmp_path):
     table = translating.Wells(study_of(tmp_path), tmp_path).of("T2")
     other = table.loc[table["Metadata_perturbation"] != "DMSO", "Metadata_Well"].iloc[0]

@@ -84,7 +84,7 @@ def trained_classes(study: Study, model: dict, fold: str, wells: Wells, root: Pa
     table = pd.concat(tables, ignore_index=True)
     held = held_out_perturbations(table, study.entry("folds", fold)["held_out"])
     kept = table[~table["Metadata_perturbation"].isin(held)] if held else table
-    return model["label"], sorted(set(label_names(kept, model["label"])) - {""})
+    return model["label"], sorted(set(label_names(kept, model["label"], model["twin"])) - {""})
 
 
 def _of_fold(study: Study, name: str, fold: str, wells: Wells, root: Path) -> Iterator[str]:
