@@ -101,6 +101,23 @@ def test_painted_arms_are_seen_as_real_ones_and_the_untrained_critic_says_someth
     assert len(wells) == 3 and np.isfinite(wells[NAMES].to_numpy()).all() and len(perturbations) == 2
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("size_px", 2**20, "its size_px is 1048576, expected a power of two up to 1024; train it again"),
+        ("size_px", 48, "x.safetensors: its size_px is 48, expected a power of two"),
+        ("windows", [[0, 1]], "its windows are .*, expected two z-scores of each of 2 channels; train it again"),
+        ("windows", [[0, 1], [1, 0]], "its windows are "),
+    ],
+)
+def test_weights_that_say_nonsense_of_themselves_are_refused(tmp_path, key, value, said):
+    tensors, meta = store.read_weights(trained() / "weights" / "untrained.safetensors")
+    meta["settings"][key] = value
+    store.write_weights(tmp_path / "x.safetensors", tensors, meta)
+    with pytest.raises(ValueError, match=said):
+        read_critic(tmp_path / "x.safetensors", torch.device("cpu"))
+
+
 def test_what_does_not_fit_the_critic_is_refused(tmp_path):
     plate = make_plate(tmp_path, "P1", 2, channels=("BF_L", "BF", "DNA"))
     with pytest.raises(ValueError, match=r"P1.tif: channels \['ER'\] are missing"):

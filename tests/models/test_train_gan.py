@@ -138,6 +138,15 @@ def test_two_processes_train_nearly_the_same(tmp_path):
         assert two["path_length"] == pytest.approx(one["path_length"], rel=0.5) if "path_length" in one else True
 
 
+def test_bfloat16_is_as_good_for_a_start(tmp_path):
+    """Both regularisations are gradients of gradients; asked to compile, which can't do these, it goes on without."""
+    changes = {"images": 8, "validate_every_images": 8}
+    train_gan.main(arguments(tmp_path, plates(tmp_path), how={"precision": "bfloat16", "compile": True}, **changes))
+    found, expected = (lines(folder / "weights")[0] for folder in (tmp_path, trained()))
+    for word in ("critic_loss", "r1", "generator_loss", "path_length"):
+        assert found[word] == pytest.approx(expected[word], rel=0.1), word
+
+
 def test_crops_of_single_cells_are_learnt_too(tmp_path):
     path = write_cells(tmp_path / "P1.tif", wells=plate_wells(1), cells=2)
     channels = {"input": [], "target": ["DNA", "RNA"]}

@@ -1,8 +1,8 @@
 """Look at a generator and its critic as they are trained: how far samples are from real images, pictures, and when to stop.
 
-A loss says little of a game of two. Two distances of Gaussians (as FID) say more, of the critic's own features and of statistics
-that no network learns, each beside its floor, the distance of two halves of the real images. A critic's features change as it learns:
-compare each with its own floor, not with an earlier one.
+A loss says little of a game of two. Two distances of Gaussians (as FID) say more, of the critic's own features and of
+statistics that no network learns, each beside its floor, the distance of two halves of the real images. A critic's features
+change as it learns: compare each with its own floor, not with an earlier one.
 """
 
 from __future__ import annotations

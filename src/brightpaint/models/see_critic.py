@@ -16,6 +16,7 @@ from brightpaint.study.kinds import GAN
 from brightpaint.study.presets import CRITIC_FEATURES, gan_spec
 
 BATCH = 16  # images at once, the last batch filled up: with another shape the last bits may differ
+LARGEST_PX = 1024  # as in the config's schema
 NAMES = [f"Critic_{number:03d}" for number in range(CRITIC_FEATURES)]
 
 
@@ -27,6 +28,31 @@ def build_critic(settings: dict, channels: dict) -> Critic:
 def build_generator(settings: dict, channels: dict) -> Generator:
     """Build the generator that training settings describe."""
     return Generator(gan_spec(settings["preset"], settings["width"]), len(channels["target"]), settings["size_px"])
+
+
+def read_checked(path: Path) -> tuple[dict, dict]:
+    """Read `(tensors, meta)` of a generator and its critic whose settings say what networks to build."""
+    tensors, meta = read_model(path, (GAN.name,))
+    size_px, windows = (meta["settings"].get(key) for key in ("size_px", "windows"))
+    count = len(meta["channels"]["target"])
+    if type(size_px) is not int or not 8 <= size_px <= LARGEST_PX or size_px & (size_px - 1):
+        raise ValueError(
+            f"{path}: its size_px is {size_px!r}, expected a power of two up to {LARGEST_PX}; train it again"
+        )
+    if not (isinstance(windows, list) and len(windows) == count and all(map(_is_window, windows))):
+        raise ValueError(
+            f"{path}: its windows are {windows!r}, expected two z-scores of each of {count} channels; train it again"
+        )
+    return tensors, meta
+
+
+def _is_window(window) -> bool:
+    return (
+        isinstance(window, list)
+        and len(window) == 2
+        and all(isinstance(z, (int, float)) for z in window)
+        and window[0] < window[1]
+    )
 
 
 def part_of(tensors: dict, network: str) -> dict:
@@ -71,7 +97,7 @@ class TrainedCritic:
 
 def read_critic(path: Path, device: torch.device, cutoff: dict | None = None) -> TrainedCritic:
     """Read the critic of a weights file, ready to look; `cutoff` are the study's settings that may name one."""
-    tensors, meta = read_model(path, (GAN.name,))
+    tensors, meta = read_checked(path)
     settings, channels = meta["settings"], meta["channels"]
     check_cutoff(settings, cutoff or {}, path)
     network = load_module(path, build_critic(settings, channels), part_of(tensors, CRITIC), device)
@@ -80,5 +106,5 @@ def read_critic(path: Path, device: torch.device, cutoff: dict | None = None) ->
 
 def read_generator(path: Path, device: torch.device) -> Generator:
     """Read the generator of a weights file: the running mean of its weights, which is what is sampled."""
-    tensors, meta = read_model(path, (GAN.name,))
+    tensors, meta = read_checked(path)
     return load_module(path, build_generator(meta["settings"], meta["channels"]), part_of(tensors, GENERATOR), device)

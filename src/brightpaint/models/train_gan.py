@@ -111,7 +111,8 @@ def initial(settings: dict, how: Compute) -> tuple:
 
 def train(args: argparse.Namespace) -> None:
     """Train, and write weights, history, the untrained critic and a picture."""
-    settings, how = args.settings, Compute(pick_device(args.device), **args.compute)
+    # Never compiled: torch.compile knows no gradient of a gradient, which both regularisations are.
+    settings, how = args.settings, Compute(pick_device(args.device), **{**args.compute, "compile": False})
     if settings["batch"] < compute.world():
         raise ValueError(f"gan.batch {settings['batch']}: expected {compute.world()} or more, one image a process")
     data, scale = open_images(args), Scale(settings["windows"])

@@ -32,6 +32,12 @@ def seen_channels(study: Study) -> list[str]:
     return chosen["channels"] or known or study.config["channels"]["target"]
 
 
+def sees_stains(config: dict) -> bool:
+    """Return whether a stain is among the channels that the critic sees."""
+    named = config["gan"]["channels"]
+    return named is None or bool(set(named) - set(config["channels"]["input"]))
+
+
 def windows(study: Study) -> list[list[float]]:
     """Return the z-scores that become black and white, of each channel that the critic sees."""
     chosen, inputs = study.config["gan"], study.config["channels"]["input"]
@@ -57,10 +63,9 @@ def embedded_arms(study: Study, examples: str, critic: str = TRAINED) -> list[st
     chosen, channels = study.config["gan"], study.config["channels"]
     if not is_trained(study) or chosen["examples"] != examples or (critic == UNTRAINED and not chosen["untrained"]):
         return []
-    names = seen_channels(study)
-    if not set(names) & set(channels["target"]) and examples == FIELDS:
+    if not sees_stains(study.config) and examples == FIELDS:
         return ["brightfield"]
-    if set(names) & set(channels["input"]):
+    if set(seen_channels(study)) & set(channels["input"]):
         return ["real"]
     if examples == CROPS:
         return ["real", *(arm for arm in study.config["crops"]["arms"] if arm != "real")]

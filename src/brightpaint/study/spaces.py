@@ -116,6 +116,7 @@ def critic_space(name: str, examples: str, critic: str) -> Space:
         arms=lambda study: critics.embedded_arms(study, examples, critic),
         settings=lambda config: {"normalise": config["gan"]["normalise"]},
         by_plate=lambda config: config["gan"]["normalise"] == "plate",
+        looked_up=critics.sees_stains,
         seen=lambda study: {} if untrained else critics.training_images(study),
         seed=f"/{name}",
         critic=critic,

@@ -1,7 +1,7 @@
 """Take a critic's 512 numbers of every cell of a plate, by its crop, and of every field the median cell.
 
-The critic was trained on crops without labels, so that no well is held out on account of them. That it saw a plate's images is told by
-the protocol of axes (`study.axes`).
+The critic was trained on crops without labels, so that no well is held out on account of them. That it saw a plate's images is
+told by the protocol of axes (`study.axes`).
 """
 
 from __future__ import annotations
