@@ -107,6 +107,19 @@ def test_path_lengths_are_those_of_the_jacobian_and_their_mean_is_kept():
     assert float(gradient.abs().max()) > 0
 
 
+def test_a_generator_that_heeds_no_style_has_a_path_length_with_a_gradient():
+    networks, objective = game()
+    with torch.no_grad():
+        for name, value in networks["generator"].named_parameters():
+            if name.endswith("style.weight"):
+                value.zero_()
+    loss = objective.path_length(networks, None, None, None, *drawn(objective))
+    free = [value for value in networks["generator"].parameters()]
+    found = torch.autograd.grad(loss, free, allow_unused=True)
+    assert float(loss) == pytest.approx(0, abs=1e-6)
+    assert all(torch.isfinite(value).all() for value in found if value is not None)
+
+
 def test_losses_are_logistic_and_move_the_right_way():
     networks, objective = game()
 

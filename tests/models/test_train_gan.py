@@ -114,6 +114,7 @@ def test_a_stopped_training_goes_on_to_the_same_bytes_however_it_is_computed(tmp
     assert not (tmp_path / "again" / "weights.safetensors.partial").exists()
 
 
+@pytest.mark.long
 def test_two_processes_train_nearly_the_same(tmp_path):
     """Groups of the spread are of each process's own images: alike in the first step but for R1's and logits' company."""
     made = plates(tmp_path)
@@ -159,11 +160,11 @@ def test_crops_of_single_cells_are_learnt_too(tmp_path):
 def test_a_game_is_learnt_samples_come_near_the_real_images(tmp_path):
     made = plates(tmp_path, 24)
     changes = {
-        "images": 2400,
+        "images": 1200,
         "batch": 8,
         "width": 8,
-        "validate_every_images": 800,
-        "ema_images": 200,
+        "validate_every_images": 600,
+        "ema_images": 100,
         "learning_rate": 4e-3,
     }
     train_gan.main(arguments(tmp_path, made, **changes))

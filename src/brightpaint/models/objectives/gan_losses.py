@@ -25,6 +25,7 @@ GENERATOR, CRITIC = "generator", "critic"
 R1_EVERY, PATH_EVERY = 16, 4
 PATH_DECAY = 0.01  # share of the running mean of path lengths that each step renews
 BETAS = (0.0, 0.99)
+SMALL = 1e-8
 
 
 def lazy_adam(every: int) -> dict:
@@ -117,7 +118,8 @@ class Adversarial:
         half = slice(0, (len(z) + 1) // 2)
         images, styles = networks[GENERATOR](z[half, 1], cuts[half, 1], noise[half])
         (gradient,) = torch.autograd.grad((images * direction[half]).sum(), styles, create_graph=True)
-        lengths = at_least_single(gradient).square().sum(2).mean(1).sqrt()
+        # A generator that heeds no style has lengths of 0, at which a root has no gradient.
+        lengths = (at_least_single(gradient).square().sum(2).mean(1) + SMALL).sqrt()
         mean = self.module.path_mean
         with torch.no_grad():  # the same in every process
             now = compute.total(float(lengths.mean()))[0] / compute.world()
