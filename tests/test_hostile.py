@@ -8,6 +8,7 @@ import pytest
 
 import hostile_config
 import hostile_features
+import hostile_gan
 import hostile_images
 import hostile_models
 import hostile_tables
@@ -21,6 +22,7 @@ TABLE = [
         hostile_tables,
         hostile_images,
         hostile_models,
+        hostile_gan,
         hostile_translations,
         hostile_features,
     )

@@ -239,6 +239,22 @@ def test_methods_say_how_fields_were_translated():
     assert "inverted plainly in 50 steps, as PhenDiff does" in body
 
 
+def test_methods_say_what_the_critic_saw_and_that_the_untrained_one_stands_beside_it():
+    assert "learnt without labels" not in rendered("workflow.rst", config("demo"))
+    words = " ".join(
+        rendered("workflow.rst", config("demo", gan={"preset": "small", "size_px": 64, "images": 9})).split()
+    )
+    assert (
+        "saw 9 random squares of 64 px of real fields, flipped and turned, of all study plates, test plates among them"
+        in words
+    )
+    assert "the mean over a field's squares" in words and "the same critic before training" in words
+    own = {"preset": "gandl", "examples": "crops", "size_px": 64, "plates": "training", "untrained": False}
+    words = " ".join(rendered("workflow.rst", config("demo", crops={"size_um": 40, "size_px": 64}, gan=own)).split())
+    assert "crops of single real cells, flipped and turned, of the plates that no fold tests; no label" in words
+    assert "the same critic before training" not in words and "the median of a field's cells" in words
+
+
 def test_methods_say_how_cells_are_told_apart_where_they_are():
     assert "Cells told apart" not in rendered("workflow.rst", config("demo"))
     chosen = {"label": "treatment", "test_plates": ["SIM003"]}

@@ -13,6 +13,10 @@ from brightpaint.base.cli import run
 from brightpaint.study.kinds import CLASSIFIER, KINDS, TRAINED
 
 
+def _paints(kind: str) -> bool:
+    return kind in KINDS or not TRAINED[kind].labels  # a generator paints images of its own
+
+
 def describe(path: Path) -> str:
     """Return some lines on a weights file; one that brightpaint did not write is an error that names it."""
     if not path.exists():
@@ -23,7 +27,9 @@ def describe(path: Path) -> str:
     lines = {
         "kind": f"{kind}: {TRAINED[kind].title}" if kind in TRAINED else kind,
         "sees": ", ".join(meta["channels"]["input"]) or "no brightfield",
-        "paints": ", ".join(meta["channels"]["target"]) if kind in KINDS else "nothing: it names labels",
+        "paints": "nothing: it names labels"
+        if kind in TRAINED and not _paints(kind)
+        else ", ".join(meta["channels"]["target"]),
         "parameters": f"{sum(tensor.numel() for tensor in tensors.values()):,}",
         "label": settings.get("label", "none") + (f", {len(labels)} of them: {', '.join(labels)}" if labels else ""),
         "settings": ", ".join(

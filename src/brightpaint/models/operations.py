@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from brightpaint.study.presets import Spec
+from brightpaint.study.presets import CRITIC_FEATURES, LATENT, GanSpec, Spec, gan_sides
 
 
 def conv(inputs: int, outputs: int, side: int, kernel: int = 3) -> int:
@@ -88,3 +88,53 @@ def classifier_flop(spec: Spec, inputs: int, targets: int, classes: int, size_px
     total, _, channels, side = encoder_flop(spec, inputs + targets, size_px)
     tokens = side**2 + 1
     return total + 2 * tokens * channels * 3 * channels + 4 * channels * tokens + 2 * channels * classes
+
+
+def blurred(channels: int, height: int, width: int) -> int:
+    """Operations of the filter [1, 3, 3, 1] along both sides, of which `height` and `width` remain, three more before."""
+    return 2 * 4 * channels * (height + 3) * width + 2 * 4 * channels * height * width
+
+
+def generator_flop(spec: GanSpec, channels: int, size_px: int) -> int:
+    """Return the operations of one image through the generator, its two styles included."""
+    sides = gan_sides(size_px)
+    widths = [spec.channels(side) for side in sides]
+
+    def styled(inputs: int, outputs: int, side: int, kernel: int = 3) -> int:
+        norm = 2 * inputs * outputs if kernel == 3 else 0
+        return conv(inputs, outputs, side, kernel) + 2 * LATENT * inputs + norm
+
+    total = 2 * spec.mapping * 2 * LATENT**2 + styled(widths[0], widths[0], sides[0])
+    total += 0 if spec.residual else styled(widths[0], channels, sides[0], 1)
+    for inputs, outputs, side in zip(widths[:-1], widths[1:], sides[1:]):
+        total += styled(inputs, outputs, side // 2) + blurred(outputs, side, side) + styled(outputs, outputs, side)
+        if spec.residual:
+            total += conv(inputs, outputs, side // 2, 1) + blurred(outputs, side, side)
+        else:
+            total += blurred(channels, side, side) + styled(outputs, channels, side, 1)
+    return total + (styled(widths[-1], channels, sides[-1], 1) if spec.residual else 0)
+
+
+def critic_flop(spec: GanSpec, channels: int, size_px: int) -> int:
+    """Return the operations of one image through the critic."""
+    sides = gan_sides(size_px)[::-1]
+    widths = [spec.channels(side) for side in sides]
+    total = conv(channels, widths[0], sides[0], 1)
+    for inputs, outputs, side in zip(widths[:-1], widths[1:], sides[:-1]):
+        total += conv(inputs, inputs, side) + blurred(inputs, side + 1, side + 1) + conv(inputs, outputs, side // 2)
+        total += blurred(inputs, side - 1, side - 1) + conv(inputs, outputs, side // 2, 1)
+    maps = widths[-1] * sides[-1] ** 2
+    return total + conv(widths[-1] + 1, widths[-1], sides[-1]) + 2 * CRITIC_FEATURES * (maps + 1)
+
+
+# A step of an image: the critic sees a real and a painted one (forward and twice that backward), the generator paints for it;
+# then it paints again, is judged, and both pass backward. R1 of every 16th and path length of every 4th step, on half a batch,
+# take a backward pass of a backward pass each.
+CRITIC_PASSES = 2 * 3 + 2 + 5 / 16
+GENERATOR_PASSES = 1 + 3 + 5 / 8
+
+
+def gan_training_flop(spec: GanSpec, channels: int, size_px: int) -> float:
+    """Return the operations of training on one image, generator and critic together."""
+    critic, generator = critic_flop(spec, channels, size_px), generator_flop(spec, channels, size_px)
+    return CRITIC_PASSES * critic + GENERATOR_PASSES * generator

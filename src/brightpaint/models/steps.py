@@ -156,7 +156,7 @@ class Training:
         with self.how.autocast():
             loss = update.loss(self._called, *batch)
         optimiser.zero_grad()
-        (loss * weight).backward()
+        (loss * (weight * update.scale)).backward()
         # By hand: DistributedDataParallel refuses a loss that leaves a weight out, as R1 does the last bias.
         if several:
             compute.average([value.grad for value in free if value.grad is not None])
@@ -187,7 +187,7 @@ class Training:
     def _finite_losses(self) -> dict[str, list[list[float]]]:
         losses = {word: [[float(loss), images] for loss, images in values] for word, values in self.losses.items()}
         if any(not abs(loss) < float("inf") for values in losses.values() for loss, _ in values):
-            mend = "lower learning_rate or set clip_norm in the section that trains it (train, or cellnet)"
+            mend = "lower learning_rate or set clip_norm in the section that trains it (train, cellnet or gan)"
             raise ValueError(f"the loss is not finite by image {self.seen}; {mend}")
         return losses
 

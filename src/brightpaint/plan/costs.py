@@ -17,6 +17,7 @@ from brightpaint.plan.limits import training_px
 from brightpaint.plan.painting import (
     TRAINING_PASSES,
     classifier_flop,
+    gan_flop,
     network_flop,
     read_rates,
     sampling_flop,
@@ -25,9 +26,12 @@ from brightpaint.plan.painting import (
     translating_flop,
 )
 from brightpaint.study.cell_engines import FAST
+from brightpaint.study.critics import is_trained
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.object_stains import SHIPPED
 from brightpaint.study.planes import cropped_channels
+from brightpaint.study.presets import CRITIC_FEATURES
+from brightpaint.study.spaces import SPACES
 from brightpaint.study.study import Study
 
 RATED_STAINS = 5  # of the fields by which scoring and CellProfiler were timed
@@ -72,6 +76,8 @@ def costs(study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> 
             _cropped(found, study, plate, extents[plate], share, rates)
     for entry in study.config["own_crops"]:
         _own_crops(found, entry, rates)
+    if is_trained(study):
+        _criticised(found, study, extents, rates)
     return found
 
 
@@ -176,6 +182,20 @@ def _cropped(found: Costs, study: Study, plate: str, extent: Extent, share: floa
     cells = share * extent.tiles * min(side**2 / 1e6 * rates["cells_per_megapixel"], crops["max_per_field"] or math.inf)
     found.cpu_s["crops"] += rates["crops"] * cells * len(channels[0][1]) / 1e3
     found.kept += cells * len(channels[0][1]) * size_px**2 * (2 * len(channels) + 2)  # float16; two masks of a byte
+
+
+def _criticised(found: Costs, study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> None:
+    """Add the training of a generator and its critic, and what critics make of fields or crops."""
+    flop, side, size_px = gan_flop(study), study.config["prepare"]["size_px"], study.config["gan"]["size_px"]
+    found.flop["train_gan"] += flop["training"] * study.config["gan"]["images"]
+    cells = min(side**2 / 1e6 * rates["cells_per_megapixel"], study.config["crops"]["max_per_field"] or math.inf)
+    for space in [space for space in SPACES.values() if space.critic]:
+        images = cells if space.holds == "cells" else (side // size_px) ** 2
+        for arm in space.arms(study):
+            share = share_of(study, arm, rates) if arm in study.arms else 1.0
+            fields = sum(extents[plate].tiles for plate in space.plates(study, arm)) * share
+            found.flop[space.rule] += fields * images * flop["critic"]
+            found.kept += 4 * fields * CRITIC_FEATURES * (1 + images * (space.holds == "cells"))
 
 
 def _own_crops(found: Costs, entry: dict, rates: dict[str, float]) -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from brightpaint.plan.painting import sampling_flop, source_count, translating_flop
+from brightpaint.plan.painting import gan_flop, sampling_flop, source_count, translating_flop
 from brightpaint.study.choice import plate_tiles
+from brightpaint.study.critics import is_trained
+from brightpaint.study.presets import gan_sides, gan_spec
 from brightpaint.study.samplers import asked_at_once
 from brightpaint.study.study import Study
 
@@ -21,6 +23,8 @@ TRAINING_MIN, LEAST_MIN = 2880, 120  # twice the paper's 24 hours; start and wai
 # A painting's limit over its planned minutes: 12 hours for a part of the paper's plate, planned as 6.4.
 SLACK = 1.875
 SMALL_MB, LARGE_MB = 6000, 16000  # torch with CUDA is most of the first, batches and activations the rest
+# Of a generator and its critic: without maps, and maps of each size that a batch keeps (46 were measured, docs/performance.md).
+GAN_GPU_MB, GAN_LEAST_MB, GAN_MAPS = 12000, 2000, 50
 # A GPU does the published 14 TFLOP/s, a core 67 GFLOP/s (resources/rates.tsv).
 CORE_S_PER_GPU_S = 200
 
@@ -98,6 +102,31 @@ def painting_mb(config: dict, arm: dict) -> int:
     """
     images = config["sample"]["batch"] * asked_at_once(arm)
     return _megabytes(images * config["prepare"]["size_px"] ** 2 / 4)
+
+
+def gan_minutes(study: Study, rates: dict[str, float]) -> int:
+    """Return the time limit of a generator's and critic's training, which goes on where it was after it: 120 to 2,880 minutes."""
+    if not is_trained(study):
+        return LEAST_MIN
+    on_cpu = study.config["compute"]["device"] == "cpu"
+    rate = (
+        rates["cpu_gflops"] * 1e9 * study.config["compute"]["torch_threads"] if on_cpu else rates["gpu_tflops"] * 1e12
+    )
+    seconds = study.config["gan"]["images"] * gan_flop(study)["training"] / rate
+    return max(LEAST_MIN, min(TRAINING_MIN, round(SLACK * seconds / 60)))
+
+
+def gan_mb(study: Study) -> int:
+    """Return the memory of a generator's and critic's training; on a GPU the maps lie in its own memory.
+
+    On a CPU a batch's maps are kept for the way back, GAN_MAPS float32 of each layer's size.
+    """
+    chosen = study.config["gan"]
+    if not is_trained(study) or study.config["compute"]["device"] != "cpu":
+        return GAN_GPU_MB
+    spec = gan_spec(chosen["preset"], chosen["width"])
+    maps = sum(spec.channels(side) * side**2 for side in gan_sides(chosen["size_px"]))
+    return round(GAN_LEAST_MB + 4 * GAN_MAPS * chosen["batch"] * maps / 1e6)
 
 
 def _megabytes(pixels: float) -> int:

@@ -9,8 +9,9 @@ import csv
 from pathlib import Path
 
 from brightpaint.models import operations
+from brightpaint.study.critics import seen_channels
 from brightpaint.study.kinds import KINDS
-from brightpaint.study.presets import classifier_spec, spec_of
+from brightpaint.study.presets import classifier_spec, gan_spec, spec_of
 from brightpaint.study.samplers import asked_at_once, steps_inverted, steps_walked, walked_share
 from brightpaint.study.study import Study
 
@@ -35,6 +36,13 @@ def classifier_flop(study: Study, entry: dict, size_px: int) -> int:
     channels = study.config["channels"]
     sizes = len(channels["input"]), len(channels["target"])
     return operations.classifier_flop(classifier_spec(entry["width"]), *sizes, 2, size_px)
+
+
+def gan_flop(study: Study) -> dict[str, float]:
+    """Floating-point operations of one image: `training` of generator and critic, and `critic`, one look of it."""
+    chosen = study.config["gan"]
+    sizes = gan_spec(chosen["preset"], chosen["width"]), len(seen_channels(study)), chosen["size_px"]
+    return {"training": operations.gan_training_flop(*sizes), "critic": float(operations.critic_flop(*sizes))}
 
 
 def network_of(model: dict) -> dict:

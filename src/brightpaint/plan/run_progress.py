@@ -17,6 +17,7 @@ FOLDERS = {"figures": "report"}
 FILES = {
     "embedders": "features",
     "single_cells": "features",
+    "critics": "features",
     "tables": "report",
 }  # a rule file whose name is no stage's
 LEAST_SHARE = (

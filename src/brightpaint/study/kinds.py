@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from brightpaint.study.presets import PRESETS
+from brightpaint.study.presets import GAN_PRESETS, PRESETS
 from brightpaint.study.samplers import evaluations
 
 
@@ -80,4 +80,9 @@ CELLNET = Kind(
     "cellnet", "classifier of single cells", "brightpaint.models.train_cellnet", "cellnet",
     stepwise=True, gpu=True, labels=True, varied=False, cells=False,
 )  # fmt: skip
-TRAINED = {**KINDS, CLASSIFIER.name: CLASSIFIER, CELLNET.name: CELLNET}
+# It learns images without labels, for the numbers of its critic.
+GAN = Kind(
+    "gan", "generator and critic, learnt without labels", "brightpaint.models.train_gan", "gan",
+    stepwise=True, gpu=True, varied=False, cells=False, needed={"preset": tuple(GAN_PRESETS)},
+)  # fmt: skip
+TRAINED = {**KINDS, CLASSIFIER.name: CLASSIFIER, CELLNET.name: CELLNET, GAN.name: GAN}

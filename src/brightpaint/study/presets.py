@@ -1,4 +1,4 @@
-"""The shapes of the networks: `paper` and `phendiff` as published, `fast` brightpaint's own; and of the classifiers that guide."""
+"""The shapes of the networks: `paper`, `phendiff` and `gandl` as published, `fast` and `small` brightpaint's own, and others."""
 
 from __future__ import annotations
 
@@ -71,6 +71,53 @@ CLASSIFIER = replace(PRESETS["paper"], width=128, noise_input="log_snr")
 def classifier_spec(width: int | None) -> Spec:
     """Return the classifier's Spec, with another first-level width if one is given."""
     return replace(CLASSIFIER, width=width) if width else CLASSIFIER
+
+
+LATENT = 512  # numbers of z, and of a style w
+CRITIC_FEATURES = 512  # of the critic's layer before its last
+FIRST_SIDE = 4  # of a generator's first maps, and of a critic's last
+
+
+@dataclass(frozen=True)
+class GanSpec:
+    """What a preset of a generator and its critic sets (StyleGAN2).
+
+    Attributes
+    ----------
+    width : most channels of a layer
+    finest : channels times pixels along a side, which a layer has where that is less than `width`
+    mapping : layers from z to w
+    residual : whether the generator adds features, as published for GAN-DL; else what each size adds to the image
+    """
+
+    width: int
+    finest: int
+    mapping: int
+    residual: bool
+
+    def channels(self, side: int) -> int:
+        """Return the channels of layers whose maps are `side` by `side`."""
+        return max(1, min(self.width, self.finest // side))
+
+
+GAN_PRESETS = {"gandl": GanSpec(512, 32768, 3, True), "small": GanSpec(64, 2048, 3, False)}
+
+
+def gan_spec(preset: str, width: int | None = None) -> GanSpec:
+    """Return a preset's GanSpec, with another largest width, the finest layers in proportion, if one is given."""
+    if preset not in GAN_PRESETS:
+        raise ValueError(f"preset {preset!r}: expected one of {sorted(GAN_PRESETS)}")
+    spec = GAN_PRESETS[preset]
+    return replace(spec, width=width, finest=spec.finest * width // spec.width) if width else spec
+
+
+def gan_sides(size_px: int) -> list[int]:
+    """Return the sides of a generator's maps, from 4 to that of its images."""
+    if size_px < 2 * FIRST_SIDE or size_px & (size_px - 1):
+        raise ValueError(
+            f"images of {size_px} px: expected a power of two from {2 * FIRST_SIDE}, since sizes are doubled from 4"
+        )
+    return [FIRST_SIDE << level for level in range(size_px.bit_length() - FIRST_SIDE.bit_length() + 1)]
 
 
 LEAST_MAP = (4, 8, 8)  # positions along depth, height and width below which a network of cells halves no further

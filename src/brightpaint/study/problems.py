@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from brightpaint.study import simulation, sweep_points, translations
 from brightpaint.study.annotations import GIVEN
 from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
+from brightpaint.study.critics import gan_problems
 from brightpaint.study.kinds import CLASSIFIER, KINDS
 from brightpaint.study.object_stains import stain_problems
 from brightpaint.study.planes import crop_problems, example_problems, plane_problems
@@ -36,6 +37,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from crop_problems(study)
     yield from example_problems(study)
     yield from cellnet_problems(study)
+    yield from gan_problems(study)
     yield from sweep_points.problems(study.config)
     if study.config["unit"] == "treatment" and study.config["active"]["targets"]:
         yield (

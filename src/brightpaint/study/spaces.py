@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from brightpaint.study import critics
 from brightpaint.study.single_cells import embedded_arms, embedded_plates
 from brightpaint.study.study import OF_CELLS, Study
 
@@ -44,6 +45,7 @@ class Space:
     correlation : name of the metric of correlation with the real profiles
     apart : heading of its own table on the metrics page; "" where it stands among the others
     note : a sentence for the caption of its t-SNE
+    critic : which critic makes it (`study.critics`); "" for other spaces
     """
 
     name: str
@@ -67,6 +69,7 @@ class Space:
     correlation: str = "embedding_r"
     apart: str = ""
     note: str = ""
+    critic: str = ""
 
     def tables(self, arm: str, plates: list[str]) -> list[str]:
         """Return the paths of an arm's tables."""
@@ -86,6 +89,40 @@ def fitted_on_cells(study: Study) -> dict[str, list[str]]:
     if SPACES[OF_CELLS].sphered(study.config):
         found["the sphering on DMSO wells"] = study.by_role("study")
     return found
+
+
+def critic_space(name: str, examples: str, critic: str) -> Space:
+    """Return the space of a critic, trained or not, of fields or of cells."""
+    untrained = critic == critics.UNTRAINED
+    of_cells = {
+        "holds": "cells",
+        "rule": "critic_cells",
+        "profiler": "brightpaint.profiles.median_activations",
+        "distances": "brightpaint.scores.profiles.activation_distance",
+        "table": f"<results>/medians/{{arm}}/{name}/{{plate}}.parquet",
+        "plates": Study.profile_plates,
+    }
+    of_fields = {
+        "rule": "critic",
+        "table": f"<results>/critic/{critic}/{{arm}}/{{plate}}.parquet",
+        "plates": Study.seen_plates,
+    }
+    shown = "Untrained critic" if untrained else "Critic"
+    return Space(
+        name=name,
+        short=f"{shown} (cells)" if examples == critics.CROPS else shown,
+        title="the numbers of a critic " + ("that was never trained" if untrained else "trained without labels"),
+        prefixes=("Critic_",),
+        arms=lambda study: critics.embedded_arms(study, examples, critic),
+        settings=lambda config: {"normalise": config["gan"]["normalise"]},
+        by_plate=lambda config: config["gan"]["normalise"] == "plate",
+        looked_up=critics.sees_stains,
+        seen=lambda study: {} if untrained else critics.training_images(study),
+        seed=f"/{name}",
+        critic=critic,
+        apart="By a critic that was never trained" if untrained else "By the critic, trained without labels",
+        **(of_cells if examples == critics.CROPS else of_fields),
+    )
 
 
 SPACES = {
@@ -144,6 +181,10 @@ SPACES = {
             apart="By the classifier of cells",
             note="Cells are those of wells that the classifier was not trained on, unless cellnet.wells is all.",
         ),
+        critic_space("critic", critics.FIELDS, critics.TRAINED),
+        critic_space("critic_untrained", critics.FIELDS, critics.UNTRAINED),
+        critic_space("critic_cells", critics.CROPS, critics.TRAINED),
+        critic_space("critic_cells_untrained", critics.CROPS, critics.UNTRAINED),
     )
 }
 MAIN = SPACES[OF_CELLS]  # in which actives are found and failed compounds are judged

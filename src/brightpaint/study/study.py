@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from brightpaint.study import sweep_points, translations
+from brightpaint.study import critics, sweep_points, translations
 from brightpaint.study.kinds import KINDS, Kind
 from brightpaint.study.plate_table import read_names, read_plates
 from brightpaint.study.presets import PRESETS
@@ -233,8 +233,8 @@ class Study:
         return float(self.plates[plate].get("pixel_size_um", self.config["pixel_size_um"]))
 
     def used_plates(self) -> list[str]:
-        """Return the plates whose images the study needs: trained on, tested, predicted or selected on."""
-        used = set(self.profile_plates("real"))
+        """Return the plates whose images the study needs: trained on, tested, predicted or selected on, a critic's too."""
+        used = set(self.profile_plates("real") + critics.trained_plates(self))
         for arm in self.arms + self.translations:
             used |= set(self.test_plates(arm) + (self.predict_plates(arm) if arm in self.arms else []))
             if not self.model_of(arm)["weights"]:

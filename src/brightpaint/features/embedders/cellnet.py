@@ -40,16 +40,46 @@ def vectors_of(reader: CellReader, writer: store.StackWriter) -> None:
             writer.write(row, numbers[None, None])
 
 
-def cell_groups(table: Path, writer: store.StackWriter, roles: dict[str, str], names: list[str]) -> Iterator[pa.Table]:
-    """Yield the rows of the table of cells, a field at a time."""
+def cell_groups(
+    table: Path, writer: store.StackWriter, roles: dict[str, str] | None, names: list[str]
+) -> Iterator[pa.Table]:
+    """Yield the rows of the table of cells, a field at a time; with the roles of their wells, where there are such."""
     first = 0
     for group in store.read_groups(table):
         cells = group.to_pandas()
         numbers = np.stack([writer.read(row)[0, 0] for row in range(first, first + len(cells))]) if len(cells) else []
         first += len(cells)
-        cells[ROLE] = cells["group"].map(roles).fillna("")
+        if roles is not None:
+            cells[ROLE] = cells["group"].map(roles).fillna("")
         values = pd.DataFrame(numbers, columns=names, index=cells.index)
         yield pa.Table.from_pandas(pd.concat([cells, values], axis=1), preserve_index=False)
+
+
+def write_cells(reader, crops: Path, names: list[str], path: Path, made_by: str, roles: dict | None = None) -> None:
+    """Write the table of a plate's cells with their numbers, resumably.
+
+    Parameters
+    ----------
+    reader : `activations(rows)`, and `trained.path`, the weights; not asked where there are no crops
+    crops : the file of crops, its table beside it
+    made_by : digest of the weights
+    roles : {group: role of its well}, where there are such
+    """
+    count, table, unfinished = len(store.open_crops(crops)), crops.with_suffix(".parquet"), path.with_suffix(".tif")
+    key = store.digest(store.fingerprint(crops), made_by)
+    with store.StackWriter(unfinished, (count, 1, 1, len(names)), ["cell"], key=key, dtype="float32") as writer:
+        if count:
+            vectors_of(reader, writer)
+        schema = store.read_schema(table)
+        for name, kind in [
+            *([(ROLE, pa.string())] if roles is not None else []),
+            *((name, pa.float32()) for name in names),
+        ]:
+            schema = schema.append(pa.field(name, kind))
+        parts = (part.cast(schema.remove_metadata()) for part in cell_groups(table, writer, roles, names))
+        store.write_groups(parts, path, schema.remove_metadata())
+    unfinished.unlink()
+    log.info("%d cells", count)
 
 
 def field_medians(cells: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -99,20 +129,11 @@ def main(argv=None) -> None:
     trained, split = read_network(args.weights, pick_device(args.device)), store.read_table(args.split)
     roles = dict(zip(split["group"], split["role"]))
     names = [f"CellNet_{number:03d}" for number in range(trained.network.features)]
-    count, table = len(store.open_crops(args.crops)), args.crops.with_suffix(".parquet")
-    unfinished = args.cells.with_suffix(".tif")
-    key = store.digest(store.fingerprint(args.crops), store.file_digest(args.weights))
-    with store.StackWriter(unfinished, (count, 1, 1, len(names)), ["cell"], key=key, dtype="float32") as writer:
-        if count:
-            vectors_of(CellReader([args.crops], trained), writer)
-        schema = store.read_schema(table).append(pa.field(ROLE, pa.string()))
-        for name in names:
-            schema = schema.append(pa.field(name, pa.float32()))
-        parts = (part.cast(schema.remove_metadata()) for part in cell_groups(table, writer, roles, names))
-        store.write_groups(parts, args.cells, schema.remove_metadata())
-    unfinished.unlink()
+    write_cells(
+        CellReader([args.crops], trained), args.crops, names, args.cells, store.file_digest(args.weights), roles
+    )
     frame = medians_of_plate(args.cells, store.read_fields(args.rows), roles, names, args.settings["wells"])
-    log.info("%d cells, %d numbers a cell; %d fields, %d of them without cells", count, len(names), len(frame),
+    log.info("%d numbers a cell; %d fields, %d of them without cells", len(names), len(frame),
              (frame["Metadata_cells"] == 0).sum())  # fmt: skip
     store.write_table(frame, args.medians)
 

@@ -70,7 +70,7 @@ def z_scores(stack: store.Stack, row: int, channels: list[str], settings: dict) 
 
 def plate_vectors(
     stack: store.Stack, rows: pd.DataFrame, see: Callable[[np.ndarray], np.ndarray], width: int, path: Path, *,
-    arm: str, settings: dict, made_from: list,
+    arm: str, settings: dict, made_from: list, of: Sequence[str] | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Return what the network says of each field and channel.
 
@@ -79,16 +79,18 @@ def plate_vectors(
     see : (C, H, W) float32 z-scores of one field -> (C, width) float32
     path : the table in the making; unfinished work lies beside it, and is removed here only when it is whole
     made_from : JSON-serialisable, what the vectors depend on beside the settings
+    of : what `see` gives a vector of, where it is not each channel: names
 
     Returns
     -------
-    (N, C, width) float32
+    (N, C, width) float32; as many as `of` names in place of C
     """
     channels = shown_channels(arm, settings["channels"])
-    shape = (len(rows), len(channels), 1, width)
+    named = channels if of is None else of
+    shape = (len(rows), len(named), 1, width)
     key = store.digest(settings, made_from, rows[store.row_keys(rows)].astype(str).to_numpy().tolist())
     unfinished = path.with_suffix(".tif")
-    with store.StackWriter(unfinished, shape, channels, key=key, dtype="float32") as writer:
+    with store.StackWriter(unfinished, shape, named, key=key, dtype="float32") as writer:
         if writer.done.any():
             log.info("%d of %d fields were done before", writer.done.sum(), len(rows))
         for row in tqdm(np.flatnonzero(~writer.done), unit="field", disable=None):
@@ -98,7 +100,7 @@ def plate_vectors(
                                  "not finite; check its weights")  # fmt: skip
             writer.write(row, vectors[:, None])
         found = np.stack([writer.read(row)[:, 0] for row in range(len(rows))]) if len(rows) else np.zeros(
-            (0, len(channels), width), np.float32
+            (0, len(named), width), np.float32
         )  # fmt: skip
     unfinished.unlink()
     return found

@@ -24,12 +24,14 @@ class Update:
     loss : (networks by name, x, y, condition, *drawn) -> scalar
     every : it is done in steps 0, `every`, 2 `every`, ...: a loss of 16 is a lazy regularisation
     word : the loss's name in the history
+    scale : by which the loss is multiplied; the history has it without
     """
 
     network: str
     loss: Callable[..., torch.Tensor]
     every: int = 1
     word: str = "loss"
+    scale: float = 1.0
 
 
 class OneNetwork:

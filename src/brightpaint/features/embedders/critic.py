@@ -1,0 +1,82 @@
+"""Take a critic's 512 numbers of every field, a network trained without labels to tell real images from painted ones.
+
+A field larger than what the critic sees is cut into squares that lie beside one another in its middle; the mean of their numbers is
+the field's. No cell is segmented. By weights of an untrained critic the same numbers are the space's baseline.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from brightpaint import store
+from brightpaint.base.cli import run
+from brightpaint.base.device import pick_device
+from brightpaint.features.embedders import vectors
+from brightpaint.models.see_critic import NAMES, TrainedCritic, read_critic
+
+log = logging.getLogger(__name__)
+
+
+def squares(image: np.ndarray, size_px: int) -> np.ndarray:
+    """Cut an image into as many squares as lie in it side by side, about its middle: (C, H, W) -> (n, C, size_px, size_px).
+
+    Raises
+    ------
+    ValueError
+        for an image smaller than one square
+    """
+    counts = [side // size_px for side in image.shape[1:]]
+    if not all(counts):
+        raise ValueError(
+            f"a field of {image.shape[1]} x {image.shape[2]} px, and the critic sees {size_px} x {size_px}; train one of smaller "
+            "images (gan.size_px)"
+        )
+    top, left = ((side - count * size_px) // 2 for side, count in zip(image.shape[1:], counts))
+    rows, columns = ([first + number * size_px for number in range(count)] for first, count in zip((top, left), counts))
+    return np.stack([image[:, y : y + size_px, x : x + size_px] for y in rows for x in columns])
+
+
+def embedder(critic: TrainedCritic) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function of one field, (C, H, W) float32 z-scores -> (1, 512): the mean over its squares."""
+
+    def see(image: np.ndarray) -> np.ndarray:
+        found = critic.numbers(squares(image, critic.size_px))
+        return found.astype(np.float64).mean(0, keepdims=True).astype(np.float32)
+
+    return see
+
+
+def main(argv=None) -> None:
+    """Take a critic's numbers of every field of a plate."""
+    parser = vectors.parser(main.__doc__)
+    parser.add_argument("--weights", type=Path, required=True)
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    settings, critic = args.settings, read_critic(args.weights, pick_device(args.device), args.settings)
+    settings["channels"] = {**settings["channels"], "input": critic.channels, "target": critic.channels}
+    stack, rows = vectors.open_rows(args.stack, args.rows)
+    made_from = [store.fingerprint(args.stack), store.file_digest(args.weights), args.arm]
+    log.info("%s: %d fields, %d numbers a field", args.arm, len(rows), len(NAMES))
+    found = vectors.plate_vectors(
+        stack,
+        rows,
+        embedder(critic),
+        len(NAMES),
+        args.table,
+        arm=args.arm,
+        settings=settings,
+        made_from=made_from,
+        of=["field"],
+    )
+    values = pd.DataFrame(found[:, 0], columns=NAMES)
+    store.write_table(pd.concat([vectors.metadata_of(rows), values], axis=1), args.table)
+
+
+if __name__ == "__main__":
+    run(main)

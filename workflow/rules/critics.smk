@@ -1,0 +1,102 @@
+# A critic learnt without labels (StyleGAN2): trained on real images, and the space of its numbers, of fields or of cells.
+
+
+include: "functions/critics.smk"
+
+
+rule train_gan:
+    """Train a generator and its critic on real fields or crops, without labels."""
+    input:
+        stacks=gan_stacks,
+        fields=gan_fields,
+        masks=gan_masks,
+    output:
+        weights="<results>/gan/weights.safetensors",
+        history="<results>/gan/history.jsonl",
+        untrained="<results>/gan/untrained.safetensors",
+        picture=report(
+            "<results>/gan/samples.png",
+            category="Training",
+            caption="../report/train_gan.rst",
+            labels={"figure": "samples of the generator"},
+        ),
+    log:
+        "<logs>/train_gan.log",
+    benchmark:
+        "<benchmarks>/train_gan.tsv"
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=CONFIG["compute"]["gpus"],
+        mem_mb=by_attempt(gan_mb()),
+        runtime=by_attempt(gan_minutes()),
+    params:
+        settings=gan_settings(),
+    shell:
+        "exec $(launch {resources.gpu}) brightpaint.models.train_gan --settings {params.settings:q}"
+        ' --device $BRIGHTPAINT_DEVICE --compute "$BRIGHTPAINT_COMPUTE"'
+        " --threads {threads} --stacks {input.stacks:q} --fields {input.fields:q} --weights {output.weights:q}"
+        " --history {output.history:q} --untrained {output.untrained:q} --picture {output.picture:q} 2> {log:q}"
+
+
+keep("features", lambda: gan_files("weights.safetensors", "untrained.safetensors", "history.jsonl"))
+show("features", lambda: gan_files("samples.png"))
+
+
+rule critic:
+    """Take a critic's numbers of every field of a plate."""
+    input:
+        stack=seen_stack,
+        rows=seen_rows,
+        weights=critic_weights,
+    output:
+        "<results>/critic/{critic}/{arm}/{plate}.parquet",
+    log:
+        "<logs>/critic/{critic}/{arm}/{plate}.log",
+    benchmark:
+        "<benchmarks>/critic/{critic}/{arm}/{plate}.tsv"
+    wildcard_constraints:
+        critic=either(CRITIC_WEIGHTS),
+        arm="|".join(["real", "brightfield"] + STUDY.arms + STUDY.translations),
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=1,
+        mem_mb=by_attempt(8000),
+        runtime=by_attempt(240),
+    params:
+        settings=as_json(critic_settings()),
+    shell:
+        "python -m brightpaint.features.embedders.critic --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        " --threads {threads} --arm {wildcards.arm} --stack {input.stack:q} --rows {input.rows:q}"
+        " --weights {input.weights:q} --table {output:q} 2> {log:q}"
+
+
+rule critic_cells:
+    """Take a critic's numbers of every cell of a plate, and the median cell of every field."""
+    input:
+        crops=cell_table,
+        weights=lambda wildcards: critic_cell_weights(wildcards.space),
+        rows=rows_of,
+    output:
+        cells="<results>/cells/{arm}/{space}/{plate}.parquet",
+        medians="<results>/medians/{arm}/{space}/{plate}.parquet",
+    log:
+        "<logs>/critic_cells/{arm}/{space}/{plate}.log",
+    benchmark:
+        "<benchmarks>/critic_cells/{arm}/{space}/{plate}.tsv"
+    wildcard_constraints:
+        space=either(critic_cell_spaces()),
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=1,
+        mem_mb=by_attempt(8000),
+        runtime=by_attempt(240),
+    shell:
+        "python -m brightpaint.features.embedders.critic_cells --device $BRIGHTPAINT_DEVICE --threads {threads}"
+        " --weights {input.weights:q} --crops {input.crops[0]:q} --rows {input.rows:q}"
+        " --cells {output.cells:q} --medians {output.medians:q} 2> {log:q}"
