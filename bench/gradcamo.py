@@ -36,7 +36,7 @@ PIXEL_UM, FIELD_PX, CELLS, SITES = 1.5, 192, 9, 2
 SETTINGS = {
     "label": "perturbation", "test_share": 0.25, "test_plates": [], "validation_share": 0.15, "masked": False,
     "brightness": 0.0, "class_weights": "balanced", "blocks": 1, "dropout": 0.1, "batch": 32, "learning_rate": 4e-3,
-    "warmup_images": 320, "decay": "cosine", "clip_norm": 1.0, "ema_images": 300, "validate_every_images": 2000,
+    "warmup_images": 320, "decay": "cosine", "clip_norm": 1.0, "ema_images": 300, "validate_every_images": 2000, "local": True,
 }  # fmt: skip
 
 

@@ -56,7 +56,7 @@ CASES = {
     ),
     "attention alone": (OUTSIDE, {}, OPEN, "attention says the cell, erasure says what surrounds it"),
     "erasure alone": (INSIDE, {"lift": (1.0, 0.8, 1.2)}, OPEN, "attention says neither more, erasure says the cell"),
-    "no better than untrained": (INSIDE, {"untrained": 1.8}, OPEN, "attention says neither more"),
+    "no better than untrained": (INSIDE, {"untrained": 2.1}, AT, "before training the lift was no less"),
     "chance": ({**INSIDE, "whole": NOISE}, {}, OPEN, "no better than by chance"),
     "one answer": ({**INSIDE, "whole": ALL_A}, {}, OPEN, "no better than by chance"),
     "empty maps": (INSIDE, {"lift": (np.nan, np.nan, np.nan)}, OPEN, "its maps are empty"),

@@ -20,11 +20,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from brightpaint.models.compute import unreduced
-from brightpaint.study.presets import CELL_STAGES, EXPANSION, cell_strides
+from brightpaint.study.presets import CELL_STAGES, EXPANSION, SQUEEZE, cell_strides
 
 GROUP_CHANNELS = 4  # fewest in a group of GroupNorm, at most 8 groups
 GAIN = 1.4  # of standardised weights, by which SiLU keeps the s.d. of what goes through it
-SQUEEZE = 4  # channels of a block over those that its squeeze-and-excitation keeps
 
 
 def norm(channels: int) -> nn.GroupNorm:

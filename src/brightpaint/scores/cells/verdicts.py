@@ -34,10 +34,9 @@ def erasure_says(difference: np.ndarray) -> str:
     return AT if low > 0 else AWAY if high < 0 else OPEN
 
 
-def attention_says(lift: Mapping[str, float], untrained: float) -> str:
-    """Return what a class's lift says: above what even attention and an untrained network get, below 1, or neither."""
-    above = max(1.0, untrained if np.isfinite(untrained) else 1.0)
-    return AT if lift["low"] > above else AWAY if lift["high"] < 1 else OPEN
+def attention_says(lift: Mapping[str, float]) -> str:
+    """Return what a class's lift says: above what even attention gets, below it, or neither."""
+    return AT if lift["low"] > 1 else AWAY if lift["high"] < 1 else OPEN
 
 
 def worded(row: Mapping, attention: str, erasure: str, classes: int) -> tuple[str, str]:
@@ -50,6 +49,8 @@ def worded(row: Mapping, attention: str, erasure: str, classes: int) -> tuple[st
         return OPEN, "its maps are empty: no channel of the layer speaks for it"
     says = {AT: "the cell", AWAY: "what surrounds it", OPEN: "neither more"}
     both = f"attention says {says[attention]}, erasure says {says[erasure]}"
+    if attention == AT and row["untrained_lift"] >= row["lift"]:
+        both += "; before training the lift was no less, so that attention alone would say nothing"
     if by_default(row["answered_both_erased"], classes):
         return OPEN, f"it is answered where nothing is shown: known by what it lacks, which a map cannot show ({both})"
     if attention == erasure != OPEN:
@@ -84,5 +85,5 @@ def verdicts(
                "answered_both_erased": nothing[place] / max(nothing.sum(), 1),
                "cells": int(counts[WHOLE][:, place].sum()), "wells": wells}  # fmt: skip
         difference = draws[NO_BACKGROUND][:, place] - draws[NO_CELL][:, place]
-        verdict, why = worded(row, attention_says(lift, row["untrained_lift"]), erasure_says(difference), len(names))
+        verdict, why = worded(row, attention_says(lift), erasure_says(difference), len(names))
         yield {**row, "verdict": verdict, "why": why}
