@@ -11,6 +11,7 @@ from brightpaint import store
 from models_fixture import made
 
 SIDE = 16
+LARGE = (1, 32, 32)  # large enough that a map tells the cell from its surroundings
 
 
 def cell_masks(count: int, rng: np.random.Generator, size=(1, SIDE, SIDE)) -> np.ndarray:
@@ -94,11 +95,19 @@ def arguments(folder, paths, variant="cells", name="weights", how=None, **change
     return [str(word) for word in words]
 
 
-def learnt(variant="cells", where="inside"):
-    """Return the folder of a network that was trained long enough, with its plates: weights.safetensors, .jsonl and .tsv."""
+LOCAL = {"local": True, "images": 1280, "validate_every_images": 640}
+
+
+def learnt(variant="cells", where="inside", size=(1, SIDE, SIDE)):
+    """Return the folder of a network that was trained long enough, with its plates: weights.safetensors, .jsonl and .tsv.
+
+    On LARGE crops it is a local network, whose maps say where evidence lies.
+    """
     from brightpaint.models import train_cellnet
 
-    def train(folder: Path):
-        train_cellnet.main(arguments(folder, plates(folder, where=where), variant, **LEARNT))
+    more = LOCAL if size == LARGE else {}
 
-    return made(f"cellnet-{variant}-{where}", train)
+    def train(folder: Path):
+        train_cellnet.main(arguments(folder, plates(folder, where=where, size=size), variant, **LEARNT | more))
+
+    return made(f"cellnet-{variant}-{where}{'-large' if more else ''}", train)

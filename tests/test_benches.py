@@ -229,3 +229,17 @@ def test_half_effects_are_judged_by_the_truth_and_what_is_not_fitted_counts_as_m
         and found["toxic"] == {"toxic": 1}
         and found["censored"] == {"censored_above": 1}
     )
+
+
+def test_gradcamo_plants_evidence_in_cells_or_behind_them_and_never_both(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    bench = importlib.import_module("gradcamo")
+    monkeypatch.setattr(bench, "FIELD_PX", 64)
+    names = bench.treatments(0)
+    assert len(names) == 3 and list(names.values()) == bench.EFFECTS
+    plain, treated, striped = (bench.field(name, study, "P1", "A01", 1, 0) for name, study in
+                               ((list(names)[0], "clean"), (list(names)[1], "clean"), (list(names)[2], "confounded")))  # fmt: skip
+    inside = plain[1][0] > 0
+    np.testing.assert_array_equal(plain[1], striped[1])
+    np.testing.assert_array_equal(plain[0][:, 0, inside], striped[0][:, 0, inside])
+    assert (plain[0][:, 0, ~inside] != striped[0][:, 0, ~inside]).any() and (plain[0] != treated[0]).any()

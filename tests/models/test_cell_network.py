@@ -40,6 +40,31 @@ def test_what_is_said_of_a_cell_does_not_depend_on_the_others_of_its_batch(size)
     assert gradient[1].abs().sum() > 0 and gradient[[0, 2, 3]].abs().sum() == 0
 
 
+@pytest.mark.parametrize("size", [(1, 31, 31), (1, 64, 64), (5, 32, 32)])
+def test_each_place_of_a_local_network_sees_a_patch_and_its_logit_is_the_sum_of_theirs(size):
+    model, crops = network(size, local=True), torch.randn(2, 2, *size, requires_grad=True)
+    assert not [part for part in model.modules() if isinstance(part, torch.nn.GroupNorm)]
+    h = model.maps(crops)
+    place = (0, slice(None), *(side // 2 for side in h.shape[2:]))
+    (gradient,) = torch.autograd.grad(h[place].sum(), crops, retain_graph=True)
+    seen = gradient[0].abs().sum(dim=(0, 1)).nonzero()
+    assert (seen.max(dim=0).values - seen.min(dim=0).values + 1).max() <= min(15, size[-1] // 2) and not gradient[
+        1
+    ].any()
+    each = torch.einsum("bc...,kc->bk...", h, model.out.weight).flatten(2).mean(2) + model.out.bias
+    torch.testing.assert_close(each, model(crops), atol=1e-5, rtol=1e-4)
+    whole = network(size)
+    (gradient,) = torch.autograd.grad(whole.maps(crops)[place].sum(), crops)
+    assert (gradient[0] != 0).any(dim=1).all(dim=0).float().mean() > 0.9 or size[0] > 1  # of the usual one everything
+
+
+def test_a_local_network_goes_through_every_change_of_scale_unharmed():
+    model = network((1, 64, 64), local=True, blocks=1, width=8)
+    crops = torch.randn(8, 2, 1, 64, 64)
+    sds = [model.maps(crops, layer).std().item() for layer in range(6)]
+    assert all(0.2 < sd < 3 for sd in sds)
+
+
 def test_bfloat16_agrees_in_2d_and_3d():
     for size in ((1, 16, 16), (6, 16, 16)):
         model, crops = network(size), torch.randn(2, 2, *size)

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from brightpaint import store
 from brightpaint.models import operations
 from brightpaint.models.conditions.condition import Condition
+from brightpaint.models.networks.cell_network import CellNetwork
 from brightpaint.models.networks.noise_classifier import Classifier
 from brightpaint.models.networks.unet import UNet
 from brightpaint.study.presets import classifier_spec, spec_of
@@ -45,6 +46,17 @@ def test_the_classifiers_operations_are_torchs_own_count(width, inputs, targets,
         network = Classifier(spec, inputs, targets, classes).eval()
     found = operations.classifier_flop(spec, inputs, targets, classes, size_px)
     assert found == counted(network, inputs, targets, size_px)
+
+
+@pytest.mark.parametrize("local", [False, True])
+@pytest.mark.parametrize(("size", "width", "blocks"), [((1, 96, 96), 16, 2), ((1, 33, 33), 4, 1), ((6, 24, 24), 4, 2)])
+def test_the_operations_of_the_network_of_cells_are_torchs_own_count(size, width, blocks, local):
+    with torch.device("meta"):
+        shape = {"width": width, "blocks": blocks, "dropout": 0.1, "local": local}
+        network = CellNetwork(5, size, 7, **shape).eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(torch.empty(1, 5, *size))
+    assert operations.cell_flop(5, size, 7, width, blocks, local) == counter.get_total_flops()
 
 
 def test_a_plan_loads_no_torch_even_for_given_weights(tmp_path):

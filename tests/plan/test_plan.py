@@ -199,6 +199,20 @@ def test_crops_cost_where_they_are_asked_for(tmp_path):
     assert few.kept - plain.kept == pytest.approx(2 * 2 * 8 * 48**2 * (5 * 2 + 2))
 
 
+def test_telling_cells_apart_costs_its_trainings_and_the_cells_that_are_shown(tmp_path):
+    crops, chosen = {"size_um": 32, "arms": ["real", "pert"]}, {"label": "treatment", "images": 1000, "shuffled": False}
+    assert not costs_in(tmp_path / "none", {"crops": crops}).flop["train_cellnet"]
+    once = costs_in(tmp_path / "once", {"crops": crops, "cellnet": chosen}).flop
+    more = {"shuffled": True, "gradcamo": True, "floor": True, "arms": ["real", "pert"]}
+    thrice = costs_in(tmp_path / "thrice", {"crops": crops, "cellnet": chosen | more}).flop
+    assert once["train_cellnet"] > 0 and thrice["train_cellnet"] == pytest.approx(3 * once["train_cellnet"])
+    assert once["cellnet"] > once["cellnet_accuracy"] > 0 == once["gradcamo"]
+    assert thrice["gradcamo"] > thrice["cellnet_accuracy"] > 2 * once["cellnet_accuracy"]
+    whole = costs_in(tmp_path / "whole", {"crops": crops, "cellnet": chosen | {"gradcamo": True, "wells": "all"}}).flop
+    part = costs_in(tmp_path / "part", {"crops": crops, "cellnet": chosen | {"gradcamo": True}}).flop
+    assert whole["gradcamo"] > part["gradcamo"]
+
+
 def test_further_planes_cost_in_every_stage_that_reads_them(tmp_path):
     stains = [f"DNA_{number:02d}" for number in range(1, 7)] + ["RNA", "ER", "AGP", "Mito"]
     channels = {"target": stains, "planes": {"DNA": stains[:6]}}

@@ -264,3 +264,12 @@ def test_methods_say_how_cells_are_told_apart_where_they_are():
         "of all plates but SIM003; it was tested on the cells of others" in words
         and "of wells that it was not trained on" in words
     )
+    assert "Where the classifier looks" not in words
+    chosen |= {"gradcamo": True, "layer": 2, "floor": True, "least_lift": 1.5}
+    words = " ".join(rendered("workflow.rst", config("demo", crops={"size_um": 40}, cellnet=chosen)).split())
+    assert (
+        "and of the class answered, at layer 2 of the network" in words
+        and "the one trained on shuffled labels" in words
+    )
+    assert "a network trained on crops without their cell says what the background tells." in words
+    assert "cells whose lift, for the class answered, is 1.5 or more" in words

@@ -28,6 +28,7 @@ from brightpaint.report.figures import (
     axis_figure,
     dose_figure,
     feature_figure,
+    gradcamo_figure,
     loss,
     outlines,
     overlap,
@@ -212,6 +213,19 @@ def confused(name: str) -> plt.Figure:
     return zero_shot_figure.zero_shot_figure(matrix, pd.DataFrame([told]), arm=name, space="s", name=name)
 
 
+def looked_at(name: str) -> plt.Figure:
+    cells = pd.DataFrame({"class": [name, name, "b"], "lift": [2.0, 1.0, 3.0], "camo": [0.6, 0.3, 0.9], "area": 0.3})
+    picked = gradcamo_figure.pick_cells(cells)
+    mask = np.eye(8) > 0
+    return gradcamo_figure.cells_figure(picked, [(np.ones((8, 8)), np.ones((8, 8)), mask)] * len(picked), name)
+
+
+def looked_at_scores(name: str) -> plt.Figure:
+    cells = pd.DataFrame({"class": [name, name, "b"], "lift": [2.0, 1.0, 3.0], "camo": [0.6, 0.3, 0.9], "area": 0.3})
+    return gradcamo_figure.scores_figure(cells, name)
+
+
+DRAWN |= {"gradcamo_figure": looked_at, "gradcamo_figure, scores": looked_at_scores}
 DRAWN |= {"axis_figure": on_axis, "axis_dose_figure": on_axis_by_dose, "zero_shot_figure": confused}
 
 

@@ -37,6 +37,20 @@ def test_a_label_plans_the_networks_and_the_scores_of_every_arm_that_is_named(tm
     assert single_cells.trained_variants(alone) == ["cells"]
 
 
+def test_grad_camo_is_planned_where_it_is_asked_for(tmp_path):
+    chosen = {"label": "treatment", "arms": ["real", "pert"], "gradcamo": True}
+    study = load(tmp_path, {"crops": CROPS, "cellnet": chosen})
+    assert single_cells.explained_variants(study) == ["cells", "shuffled"] and single_cells.lifted_arms(study) == []
+    whole = load(tmp_path, {"crops": CROPS, "cellnet": chosen | {"floor": True, "least_lift": 1.2, "shuffled": False}})
+    assert single_cells.explained_variants(whole) == ["cells", "floor"]
+    assert single_cells.lifted_arms(whole) == single_cells.explained_arms(whole) == ["real", "pert"]
+    jobs = planned(snakemake(tmp_path, "-n").stdout)
+    assert jobs["train_cellnet"] == 2 and jobs["gradcamo"] == jobs["gradcamo_figure"] == jobs["gradcamo_table"] == 2
+    assert jobs["lifted"] == 3 and jobs["score_cellnet"] == 2 and jobs["tsne"] == 3
+    alone = load(tmp_path, {"crops": CROPS, "cellnet": {"label": "treatment"}})
+    assert single_cells.explained_variants(alone) == single_cells.explained_arms(alone) == []
+
+
 def test_crops_of_ones_own_stand_for_plates(tmp_path):
     chosen = {"label": "label", "own_crops": ["movies"]}
     study = load(tmp_path, {"own_crops": [OWN], "cellnet": chosen})
@@ -56,6 +70,19 @@ REFUSED = {
     "own label": ({"own_crops": ["movies"]}, "cellnet.label: crops of one's own have one annotation, label, and treatment is"),
     "own arms": ({"own_crops": ["movies"], "label": "label", "arms": ["pert"]}, "cellnet.arms: with own_crops no plate is"),
     "own plates": ({"own_crops": ["movies"], "label": "label", "test_plates": ["T1"]}, "own are split by their groups; leave"),
+    "floor alone": ({"floor": True}, "cellnet.floor: it is a part of Grad-CAMO, which cellnet.gradcamo asks for; set that to true"),
+    "limit alone": ({"least_lift": 1.0}, "cellnet.least_lift: it is a part of Grad-CAMO, which cellnet.gradcamo asks for"),
+    "masked": ({"gradcamo": True, "masked": True}, "cellnet.gradcamo: a network that sees nothing but the cell (cellnet.masked)"),
+    "limit without real": (
+        {"gradcamo": True, "least_lift": 1.0, "arms": ["pert"]}, "cellnet.least_lift: profiles are compared with real cells'",
+    ),
+    "own without masks": (
+        {"gradcamo": True, "own_crops": ["movies"], "label": "label"}, "cellnet.gradcamo: movies of own_crops has no masks",
+    ),
+    "own with a limit": (
+        {"gradcamo": True, "least_lift": 1.0, "own_crops": ["movies"], "label": "label"}, "crops of one's own have no profiles",
+    ),
+    "layer": ({"gradcamo": True, "layer": 6}, "cellnet.layer: 6 is greater than the maximum of 5"),
     "share": ({"test_share": 0.7}, "cellnet.test_share: 0.7 is greater than the maximum of 0.5"),
 }  # fmt: skip
 

@@ -137,6 +137,25 @@ rule score_profiles:
         " --active {input.active:q} --table {output:q} 2> {log:q}"
 
 
+rule score_cellnet:
+    """Score how well the classifier of real cells tells an arm's cells, and whether it looks at them."""
+    input:
+        cells="<results>/scores/cellnet/{arm}.cells.parquet",
+        looked=looked_cells,
+    output:
+        "<results>/scores/cellnet/{arm}.parquet",
+    log:
+        "<logs>/score_cellnet/{arm}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        plates=scored_plates,
+        subset=subset_painted,
+    shell:
+        "python -m brightpaint.scores.cells.score_cellnet --arm {wildcards.arm} --plates {params.plates:q}"
+        " --subset {params.subset} --cells {input.cells:q} --looked {input.looked:q} --table {output:q} 2> {log:q}"
+
+
 rule score_failed:
     """Score how often an arm paints the phenotype of a compound that failed, on simulated plates."""
     input:

@@ -30,7 +30,7 @@ rule train_cellnet:
         mem_mb=by_attempt(8000),
         runtime=by_attempt(720),
     params:
-        settings=cellnet_settings(*single_cells.TRAINING),
+        settings=as_json(single_cells.training_settings(STUDY)),
     shell:
         "exec $(launch {resources.gpu}) brightpaint.models.train_cellnet --settings {params.settings:q}"
         ' --variant {wildcards.variant} --device $BRIGHTPAINT_DEVICE --compute "$BRIGHTPAINT_COMPUTE"'
@@ -98,3 +98,121 @@ rule cellnet:
 
 
 keep("features", activations)
+
+
+rule gradcamo:
+    """Say where the classifier of single cells looks in an arm's cells, and what it tells with the cell or all else erased."""
+    input:
+        crops=crops_of_arm,
+        beside=beside_crops(crops_of_arm),
+        weights=explained_weights,
+        split=f"<results>/cellnet/{single_cells.CELLS}/split.tsv",
+    output:
+        table="<results>/scores/gradcamo/{arm}.tsv",
+        erased="<results>/scores/gradcamo/{arm}.erased.tsv",
+        verdicts="<results>/scores/gradcamo/{arm}.verdicts.tsv",
+        cells="<results>/scores/gradcamo/{arm}.cells.parquet",
+    log:
+        "<logs>/gradcamo/{arm}.log",
+    benchmark:
+        "<benchmarks>/gradcamo/{arm}.tsv"
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=1,
+        mem_mb=by_attempt(8000),
+        runtime=by_attempt(240),
+    params:
+        settings=cellnet_settings("label", "layer", "wells"),
+        variants=single_cells.explained_variants(STUDY),
+    shell:
+        "python -m brightpaint.scores.cells.gradcamo --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        " --threads {threads} --arm {wildcards.arm} --variants {params.variants:q} --weights {input.weights:q}"
+        " --split {input.split:q} --crops {input.crops:q} --table {output.table:q} --erased {output.erased:q}"
+        " --verdicts {output.verdicts:q} --cells {output.cells:q} 2> {log:q}"
+
+
+keep("scores", gradcamo_files)
+
+
+rule lifted:
+    """Join Grad-CAMO to a plate's cells, and take every field's median of those that the classifier looks at."""
+    input:
+        activations="<results>/cells/{arm}/cellnet/{plate}.parquet",
+        scores="<results>/scores/gradcamo/{arm}.cells.parquet",
+        split=f"<results>/cellnet/{single_cells.CELLS}/split.tsv",
+        rows=rows_of,
+    output:
+        cells="<results>/cells/{arm}/cellnet_lifted/{plate}.parquet",
+        medians="<results>/medians/{arm}/cellnet_lifted/{plate}.parquet",
+    log:
+        "<logs>/lifted/{arm}/{plate}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=cellnet_settings("least_lift", "wells"),
+    shell:
+        "python -m brightpaint.features.embedders.lifted --settings {params.settings:q} --activations {input.activations:q}"
+        " --scores {input.scores:q} --split {input.split:q} --rows {input.rows:q}"
+        " --cells {output.cells:q} --medians {output.medians:q} 2> {log:q}"
+
+
+rule gradcamo_figure:
+    """Show cells with their maps, best, typical and worst of each class, and the scores of all cells."""
+    input:
+        crops=crops_of_arm,
+        beside=beside_crops(crops_of_arm),
+        weights=f"<results>/cellnet/{single_cells.CELLS}/weights.safetensors",
+        scores="<results>/scores/gradcamo/{arm}.cells.parquet",
+    output:
+        cells=report(
+            "<results>/figures/gradcamo/{arm}.cells.png",
+            category="Single cells",
+            subcategory="Where the classifier looks",
+            caption="../report/gradcamo_figure.rst",
+            labels={"figure": "cells and their maps", "arm": "{arm}"},
+        ),
+        histogram=report(
+            "<results>/figures/gradcamo/{arm}.scores.png",
+            category="Single cells",
+            subcategory="Where the classifier looks",
+            caption="../report/gradcamo_figure.rst",
+            labels={"figure": "scores", "arm": "{arm}"},
+        ),
+    log:
+        "<logs>/gradcamo_figure/{arm}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=as_json({**pick("figures", "dpi"), **pick("cellnet", "layer")}),
+    shell:
+        "python -m brightpaint.report.figures.gradcamo_figure --settings {params.settings:q} --device cpu"
+        " --arm {wildcards.arm} --crops {input.crops:q} --weights {input.weights:q} --scores {input.scores:q}"
+        " --cells {output.cells:q} --histogram {output.histogram:q} 2> {log:q}"
+
+
+rule gradcamo_table:
+    """Lay out in words and numbers where the classifier of single cells looks."""
+    input:
+        table="<results>/scores/gradcamo/{arm}.tsv",
+        erased="<results>/scores/gradcamo/{arm}.erased.tsv",
+        verdicts="<results>/scores/gradcamo/{arm}.verdicts.tsv",
+    output:
+        report(
+            "<results>/tables/gradcamo/{arm}.html",
+            category="Single cells",
+            subcategory="Where the classifier looks",
+            caption="../report/gradcamo_table.rst",
+            labels={"figure": "verdicts", "arm": "{arm}"},
+        ),
+    log:
+        "<logs>/gradcamo_table/{arm}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.report.tables.gradcamo_table --arm {wildcards.arm} --table {input.table:q}"
+        " --erased {input.erased:q} --verdicts {input.verdicts:q} --html {output:q} 2> {log:q}"
+
+
+show("figures", gradcamo_figures)

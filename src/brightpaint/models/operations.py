@@ -1,15 +1,26 @@
 """Floating-point operations of the networks, counted from their Spec: what a plan and a cluster's limits are made of.
 
 Torch could count them by itself, but loading it takes over a second, and every job of a cluster reads the Snakefile again.
-So this follows `network.py` and `classifier.py` layer by layer; a test holds it to torch's own count. A multiply-add is two
-operations, and nothing but convolutions, linear layers and attention counts, as in torch's counter.
+So this follows `network.py`, `classifier.py` and `cell_network.py` layer by layer; a test holds it to torch's own count. A
+multiply-add is two operations, and nothing but convolutions, linear layers and attention counts, as in torch's counter.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from brightpaint.study.presets import CRITIC_FEATURES, LATENT, GanSpec, Spec, gan_sides
+from brightpaint.study.presets import (
+    CELL_STAGES,
+    CRITIC_FEATURES,
+    EXPANSION,
+    LATENT,
+    SQUEEZE,
+    GanSpec,
+    Spec,
+    cell_strides,
+    gan_sides,
+)
 
 
 def conv(inputs: int, outputs: int, side: int, kernel: int = 3) -> int:
@@ -138,3 +149,32 @@ def gan_training_flop(spec: GanSpec, channels: int, size_px: int) -> float:
     """Return the operations of training on one image, generator and critic together."""
     critic, generator = critic_flop(spec, channels, size_px), generator_flop(spec, channels, size_px)
     return CRITIC_PASSES * critic + GENERATOR_PASSES * generator
+
+
+def cell_flop(
+    channels: int, size: tuple[int, int, int], classes: int, width: int, blocks: int, local: bool = False
+) -> int:
+    """Return the operations of one forward pass of the network of cells (`cell_network.py`) on one crop of (D, H, W)."""
+    axes = 2 if size[0] == 1 else 3
+    sides, strides = list(size), cell_strides(size)
+
+    def mixed(inputs: int, outputs: int, kernel: int) -> int:
+        return 2 * inputs * outputs * kernel**axes * math.prod(sides)
+
+    def halved(step: tuple[int, ...]) -> None:
+        sides[:] = [-(-side // by) for side, by in zip(sides, step)]
+
+    halved(strides[0])
+    total, inputs = mixed(channels, width, 3), width
+    for multiplier, stride in zip(CELL_STAGES, strides[1:]):
+        for place in range(blocks):
+            step = stride if place == 0 else (1, 1, 1)
+            inner, outputs = EXPANSION * inputs, multiplier * width
+            total += mixed(inputs, inner, 1)
+            halved(step)
+            total += mixed(1, inner, 1 if local and set(step[-axes:]) == {1} else 3)
+            total += 0 if local else 4 * inner * max(1, inputs // SQUEEZE)
+            total += mixed(inner, outputs, 1)
+            inputs = outputs
+    features = CELL_STAGES[-1] * width
+    return total + mixed(inputs, features, 1) + 2 * features * classes

@@ -1,7 +1,7 @@
 """Train a classifier of single cells on the crops of some wells, and write which wells it has not seen.
 
 Real cells alone are trained on. The split of wells (`models.cell_split`) is drawn from names, so that every variant has the
-same: `cells`, and as its control `shuffled`, whose labels are dealt out among the wells.
+same: `cells`, and its controls: `shuffled`, whose labels are dealt out among the wells, and `floor`, whose crops lack the cell.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from brightpaint.models.cell_split import TEST, TRAIN, UNSEEN, VALIDATE, shuffle
 from brightpaint.models.compute import Compute
 from brightpaint.models.conditions.labels import label_names
 from brightpaint.models.crop_images import CropImages, label_columns, open_all, rows_of
+from brightpaint.models.erasing import CELL, Erasing
 from brightpaint.models.fit import describe, finish, fit
 from brightpaint.models.networks.cell_network import build_cell_network
 from brightpaint.models.networks.unet import parameter_count
@@ -34,7 +35,7 @@ from brightpaint.models.objectives.updates import MODEL
 from brightpaint.models.steps import Training
 from brightpaint.models.validation import Validation
 from brightpaint.study.kinds import CELLNET
-from brightpaint.study.single_cells import SHUFFLED, VARIANTS
+from brightpaint.study.single_cells import FLOOR, SHUFFLED, VARIANTS
 
 VALIDATION_CELLS = 1024
 SPLIT = ("label", "test_share", "test_plates", "validation_share")  # settings that say which wells are seen
@@ -112,6 +113,8 @@ def train(args: argparse.Namespace) -> None:
     numbers = {name: number for number, name in enumerate(sorted(set(cells["name"]) - {""}), start=1)}
     names = taught_names(cells, roles, settings["variant"])
     shown = {"masked": settings["masked"], "brightness": settings["brightness"], "numbers": numbers}
+    if settings["variant"] == FLOOR:
+        shown["shown"] = Erasing(CELL, args.crops, crops.channels, np.flatnonzero(names != ""))
     data = CropImages(args.crops, named=of_role(names, roles, TRAIN), **shown)
     weights = class_weights(data.condition.labels[data.chosen].numpy(), len(numbers), settings["class_weights"])
     objective, validation = CellClassification(weights), None

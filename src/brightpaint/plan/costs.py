@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from brightpaint.features import own_crops
+from brightpaint.plan.cell_networks import shown_flop, training_flop
 from brightpaint.plan.extent import Extent, extents
 from brightpaint.plan.limits import training_px
 from brightpaint.plan.painting import (
@@ -25,6 +26,7 @@ from brightpaint.plan.painting import (
     translated_rows,
     translating_flop,
 )
+from brightpaint.study import single_cells
 from brightpaint.study.cell_engines import FAST
 from brightpaint.study.critics import is_trained
 from brightpaint.study.kinds import KINDS
@@ -72,8 +74,9 @@ def costs(study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> 
         _measured(found, study, extents[plate].tiles, rates)
     for arm in study.config["crops"]["arms"] if study.config["crops"]["size_um"] else []:
         for plate in study.profile_plates(arm):
-            share = 1.0 if arm == "real" else share_of(study, arm, rates)
-            _cropped(found, study, plate, extents[plate], share, rates)
+            _cropped(found, study, arm, plate, extents[plate], rates)
+    if single_cells.trained_variants(study) and not study.config["cellnet"]["own_crops"]:
+        _told_apart(found, study, extents, rates)
     for entry in study.config["own_crops"]:
         _own_crops(found, entry, rates)
     if is_trained(study):
@@ -173,13 +176,25 @@ def _swept(found: Costs, study: Study, extents: dict[str, Extent], rates: dict[s
             _measured(found, study, fields, rates)
 
 
-def _cropped(found: Costs, study: Study, plate: str, extent: Extent, share: float, rates: dict[str, float]) -> None:
-    """Add the crops of an arm's cells on one plate, and their masks."""
+def cropped_px(study: Study, plate: str, extent: Extent) -> int:
+    """Height and width of a plate's crops in pixels."""
     crops, side = study.config["crops"], study.config["prepare"]["size_px"]
     raw_px = extent.raw_px / study.config["prepare"]["grid"][0]
     pixel_um = study.config["prepare"]["pixel_size_um"] or study.pixel_size_um(plate) * raw_px / side
-    size_px, channels = crops["size_px"] or round(crops["size_um"] / pixel_um), cropped_channels(study.config)
-    cells = share * extent.tiles * min(side**2 / 1e6 * rates["cells_per_megapixel"], crops["max_per_field"] or math.inf)
+    return crops["size_px"] or round(crops["size_um"] / pixel_um)
+
+
+def cropped_cells(study: Study, arm: str, extent: Extent, rates: dict[str, float]) -> float:
+    """How many cells of an arm are cropped on a plate."""
+    crops, side = study.config["crops"], study.config["prepare"]["size_px"]
+    share = 1.0 if arm == "real" else share_of(study, arm, rates)
+    return share * extent.tiles * min(side**2 / 1e6 * rates["cells_per_megapixel"], crops["max_per_field"] or math.inf)
+
+
+def _cropped(found: Costs, study: Study, arm: str, plate: str, extent: Extent, rates: dict[str, float]) -> None:
+    """Add the crops of an arm's cells on one plate, and their masks."""
+    size_px, channels = cropped_px(study, plate, extent), cropped_channels(study.config)
+    cells = cropped_cells(study, arm, extent, rates)
     found.cpu_s["crops"] += rates["crops"] * cells * len(channels[0][1]) / 1e3
     found.kept += cells * len(channels[0][1]) * size_px**2 * (2 * len(channels) + 2)  # float16; two masks of a byte
 
@@ -196,6 +211,19 @@ def _criticised(found: Costs, study: Study, extents: dict[str, Extent], rates: d
             fields = sum(extents[plate].tiles for plate in space.plates(study, arm)) * share
             found.flop[space.rule] += fields * images * flop["critic"]
             found.kept += 4 * fields * CRITIC_FEATURES * (1 + images * (space.holds == "cells"))
+
+
+def _told_apart(found: Costs, study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> None:
+    """Add the networks that tell cells apart, and what they are shown."""
+    plates = study.profile_plates("real")
+    if not plates:
+        return
+    found.flop["train_cellnet"] += training_flop(study, cropped_px(study, plates[0], extents[plates[0]]))
+    for arm in dict.fromkeys(["real", *study.config["cellnet"]["arms"]]):
+        for plate in study.profile_plates(arm):
+            cells, size_px = cropped_cells(study, arm, extents[plate], rates), cropped_px(study, plate, extents[plate])
+            for rule, flop in shown_flop(study, arm, plate, cells, size_px):
+                found.flop[rule] += flop
 
 
 def _own_crops(found: Costs, entry: dict, rates: dict[str, float]) -> None:

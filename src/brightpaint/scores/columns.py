@@ -85,6 +85,11 @@ PROFILES = [
     Column("embedding_mmd2", "{space} MMD²", -1, 3, "squared maximum mean discrepancy of whole embeddings: 0 if painted fields are "
            "distributed as real ones (it may fall below 0). Not a FID, whose network and formula are others. Chance: the other "
            "real plates"),
+    Column("cell_told", "cells told", 1, 2, "balanced accuracy of the classifier of real cells on this arm's cells, of wells that "
+           "it was not trained on: whether the class is in painted cells as it is in real ones, whose row says what can be "
+           "reached. Chance: one over the classes"),
+    Column("cell_lift", "lift", 0, 2, "Grad-CAMO: attention on the cell over what even attention would lay there, mean over those "
+           "cells. Chance: 1"),
 ]  # fmt: skip
 UNCERTAINTY = [
     Column("uncertainty", "uncertainty", 0, 3, "mean squared s.d. of a field's samples: one minus the PCC of two of them, "

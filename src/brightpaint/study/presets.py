@@ -123,6 +123,7 @@ def gan_sides(size_px: int) -> list[int]:
 LEAST_MAP = (4, 8, 8)  # positions along depth, height and width below which a network of cells halves no further
 CELL_STAGES = (1, 2, 4, 8)  # channels of each stage, in widths
 EXPANSION = 4  # of channels inside a block
+SQUEEZE = 4  # channels of a block over those that its squeeze-and-excitation keeps
 
 
 def cell_strides(size: tuple[int, int, int]) -> list[tuple[int, int, int]]:

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from brightpaint.study.study import Study
 
-CELLS, SHUFFLED = "cells", "shuffled"
-VARIANTS = {CELLS: "trained on the cells' labels", SHUFFLED: "trained on labels dealt out among the wells"}
+CELLS, SHUFFLED, FLOOR = "cells", "shuffled", "floor"
+VARIANTS = {
+    CELLS: "trained on the cells' labels",
+    SHUFFLED: "trained on labels dealt out among the wells",
+    FLOOR: "trained on crops whose cell is erased",
+}
 # Settings that change a training, and those that change which wells are held out.
 TRAINING = (
     "label", "test_share", "test_plates", "validation_share", "masked", "brightness", "class_weights", "width", "blocks",
@@ -18,10 +22,34 @@ TRAINING = (
 )  # fmt: skip
 
 
+def training_settings(study: Study) -> dict:
+    """Return the settings that change a training; `local` only where it is not the default, so that nothing is trained again."""
+    chosen = study.config["cellnet"]
+    return {key: chosen[key] for key in TRAINING} | ({"local": True} if chosen["local"] else {})
+
+
 def trained_variants(study: Study) -> list[str]:
     """Return the networks of cells that the study trains; none where no label is given."""
     chosen = study.config["cellnet"]
     return [CELLS, *([SHUFFLED] if chosen["shuffled"] else [])] if chosen["label"] else []
+
+
+def explained_variants(study: Study) -> list[str]:
+    """Return the networks that Grad-CAMO takes: those that are trained, and the one on erased cells where it is asked for."""
+    chosen = study.config["cellnet"]
+    return [*trained_variants(study), *([FLOOR] if chosen["floor"] else [])] if chosen["gradcamo"] else []
+
+
+def explained_arms(study: Study) -> list[str]:
+    """Return the arms of whose cells Grad-CAMO says where the classifier looks."""
+    return tested_arms_of_cells(study) if explained_variants(study) else []
+
+
+def lifted_arms(study: Study) -> list[str]:
+    """Return the arms that have profiles of the cells that the classifier looks at, `real` first; none without a limit."""
+    if study.config["cellnet"]["least_lift"] is None or not explained_arms(study):
+        return []
+    return [arm for arm in embedded_arms(study) if arm in explained_arms(study)]
 
 
 def seen_crops(study: Study, arm: str = "real") -> list[str]:
@@ -58,6 +86,7 @@ def cellnet_problems(study: Study) -> Iterable[str]:
     chosen, crops = study.config["cellnet"], study.config["crops"]
     if not chosen["label"]:
         return
+    yield from _explaining_problems(study)
     if chosen["label"] == "none":
         yield "cellnet.label: none tells no classes apart; name an annotation, or write null to train nothing"
     if chosen["own_crops"]:
@@ -80,6 +109,24 @@ def cellnet_problems(study: Study) -> Iterable[str]:
         yield f"cellnet.test_plates: {plate} is no plate with crops of real cells; there are: {', '.join(plates)}"
     if plates and set(plates) <= set(chosen["test_plates"]):
         yield f"cellnet.test_plates: all of {', '.join(plates)} test, and none is left to train on; name fewer"
+
+
+def _explaining_problems(study: Study) -> Iterable[str]:
+    chosen = study.config["cellnet"]
+    for key, asked in (("floor", chosen["floor"]), ("least_lift", chosen["least_lift"] is not None)):
+        if asked and not chosen["gradcamo"]:
+            yield f"cellnet.{key}: it is a part of Grad-CAMO, which cellnet.gradcamo asks for; set that to true, or leave {key} out"
+    if not chosen["gradcamo"]:
+        return
+    if chosen["masked"]:
+        yield "cellnet.gradcamo: a network that sees nothing but the cell (cellnet.masked) can look nowhere else; leave one out"
+    if chosen["least_lift"] is not None and "real" not in chosen["arms"]:
+        yield "cellnet.least_lift: profiles are compared with real cells', and cellnet.arms lacks real; add it"
+    if chosen["least_lift"] is not None and chosen["own_crops"]:
+        yield "cellnet.least_lift: crops of one's own have no profiles; leave it out"
+    entries = {entry["name"]: entry for entry in study.config["own_crops"]}
+    for name in [name for name in chosen["own_crops"] if name in entries and not entries[name]["mask"]]:
+        yield f"cellnet.gradcamo: {name} of own_crops has no masks, so that attention lies on no cell; give own_crops.mask"
 
 
 def _own_problems(study: Study) -> Iterable[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from brightpaint.study import critics
-from brightpaint.study.single_cells import embedded_arms, embedded_plates
+from brightpaint.study.single_cells import embedded_arms, embedded_plates, lifted_arms
 from brightpaint.study.study import OF_CELLS, Study
 
 REFERENCES = ("real", "brightfield")  # what is in a space without being painted
@@ -185,6 +185,24 @@ SPACES = {
         critic_space("critic_untrained", critics.FIELDS, critics.UNTRAINED),
         critic_space("critic_cells", critics.CROPS, critics.TRAINED),
         critic_space("critic_cells_untrained", critics.CROPS, critics.UNTRAINED),
+        Space(
+            name="cellnet_lifted",
+            short="CellNet, cells looked at",
+            title="the last activations of the cells that their classifier looks at",
+            rule="lifted",
+            table="<results>/medians/{arm}/cellnet_lifted/{plate}.parquet",
+            prefixes=("CellNet_",),
+            arms=lifted_arms,
+            plates=embedded_plates,
+            settings=lambda config: {"normalise": config["cellnet"]["normalise"]},
+            holds="cells",
+            profiler="brightpaint.profiles.median_activations",
+            distances="brightpaint.scores.profiles.activation_distance",
+            looked_up=lambda config: config["cellnet"]["wells"] == "all",
+            seed="/cellnet_lifted",
+            apart="By the classifier of cells, of cells that it looks at",
+            note="Cells are those whose lift, for the class answered, is cellnet.least_lift or more.",
+        ),
     )
 }
 MAIN = SPACES[OF_CELLS]  # in which actives are found and failed compounds are judged

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from brightpaint.study.single_cells import tested_arms_of_cells
 from brightpaint.study.spaces import LOOKUP, MAIN, SPACES, Space, measured_arms, painted_arms, profiled_arms
 from brightpaint.study.study import Study
 from brightpaint.study.translations import PREFIX
@@ -93,6 +94,11 @@ def shifted_arms(study: Study, space: Space) -> list[str]:
     return [arm for arm in translated_arms(study) if (study.profiled(arm) if space is MAIN else embedded)]
 
 
+def told_arms(study: Study) -> list[str]:
+    """Return the arms whose cells test the classifier of real cells, plates' cells alone."""
+    return [] if study.config["cellnet"]["own_crops"] else tested_arms_of_cells(study)
+
+
 SUBJECTS = [
     Subject("images", lambda study: ["real", *tested_arms(study)], by_field=True),
     Subject("counts", counted_arms),
@@ -101,6 +107,7 @@ SUBJECTS = [
     Subject("frechet", lambda study: [arm for arm in study.seen_arms("fid") if arm != "brightfield"]),
     Subject("distances", distanced_arms, spaces=lambda space: space.holds == "fields"),
     Subject("profiles", profiled_arms, spaces=lambda space: True),
+    Subject("cellnet", told_arms),
     Subject("translation", translated_arms),
     Subject("shifts", shifted_arms, spaces=lambda space: True),
     Subject("failed", lambda study: profiled_arms(study, MAIN) if compounds_fail(study) else []),

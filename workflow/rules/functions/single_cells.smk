@@ -31,9 +31,39 @@ def cellnet_weights(wildcards):
     return expand("<results>/cellnet/{variant}/weights.safetensors", variant=single_cells.trained_variants(STUDY))
 
 
+def explained_weights(wildcards):
+    """Weights of the networks that Grad-CAMO takes."""
+    return expand("<results>/cellnet/{variant}/weights.safetensors", variant=single_cells.explained_variants(STUDY))
+
+
+def looked_cells(wildcards):
+    """Where the classifier looks in an arm's cells, where that is asked for."""
+    asked = wildcards.arm in single_cells.explained_arms(STUDY)
+    return f"<results>/scores/gradcamo/{wildcards.arm}.cells.parquet" if asked else []
+
+
+def subset_painted(wildcards):
+    """The subset of perturbations whose cells an arm has."""
+    painted = wildcards.arm in STUDY.arms
+    return "active" if painted and STUDY.model_of(wildcards.arm)["subset"] == "active" else "full"
+
+
+def gradcamo_files():
+    """Where the classifier of cells looks, of every arm that is asked for."""
+    ends = [".tsv", ".erased.tsv", ".verdicts.tsv", ".cells.parquet"]
+    return expand("<results>/scores/gradcamo/{arm}{end}", arm=single_cells.explained_arms(STUDY), end=ends)
+
+
+def gradcamo_figures():
+    """Pictures and verdicts of where the classifier of cells looks."""
+    files = ["figures/gradcamo/{arm}.cells.png", "figures/gradcamo/{arm}.scores.png", "tables/gradcamo/{arm}.html"]
+    return expand([f"<results>/{file}" for file in files], arm=single_cells.explained_arms(STUDY))
+
+
 def cellnet_files():
     """Networks of cells, and their scores on every arm that is asked for."""
-    variants, arms = single_cells.trained_variants(STUDY), single_cells.tested_arms_of_cells(STUDY)
+    known, arms = single_cells.trained_variants(STUDY), single_cells.tested_arms_of_cells(STUDY)
+    variants = list(dict.fromkeys([*known, *single_cells.explained_variants(STUDY)]))
     files = ["weights.safetensors", "history.jsonl", "split.tsv"]
     made = expand("<results>/cellnet/{variant}/{file}", variant=variants, file=files)
     return made + expand("<results>/scores/cellnet/{arm}{end}", arm=arms, end=[".tsv", ".cells.parquet"])

@@ -88,7 +88,9 @@ def field_medians(cells: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return pd.concat([keys.size().rename("Metadata_cells"), keys[names].median()], axis=1).reset_index()
 
 
-def medians_of_plate(cells_path: Path, fields: pd.DataFrame, roles: dict, names: list[str], wells: str) -> pd.DataFrame:
+def medians_of_plate(
+    cells_path: Path, fields: pd.DataFrame, roles: dict, names: list[str], wells: str, kept: str = ""
+) -> pd.DataFrame:
     """Return the median cell of every field whose well is wanted; one without cells has Metadata_cells 0 and NaN.
 
     Parameters
@@ -96,15 +98,16 @@ def medians_of_plate(cells_path: Path, fields: pd.DataFrame, roles: dict, names:
     fields : the arm's rows, keys and annotations
     roles : {group: role}
     wells : `held_out` or `all`
+    kept : column of the cells that is 1 where a cell counts; all do without it
     """
     described = [name for name in fields.columns if name.startswith("Metadata_") and name not in store.ROW_DEFAULTS]
     fields = fields[described]
     if wells != "all":
         role = (fields["Metadata_Plate"] + "/" + fields["Metadata_Well"]).map(roles).fillna("")
         fields = fields[role.isin(HELD_OUT).to_numpy()]
-    parts = [
-        field_medians(group.to_pandas(), names) for group in store.read_groups(cells_path, [*store.FIELD_KEYS, *names])
-    ]
+    wanted = [*store.FIELD_KEYS, *names, *([kept] if kept else [])]
+    groups = (group.to_pandas() for group in store.read_groups(cells_path, wanted))
+    parts = [field_medians(group[group[kept] == 1] if kept else group, names) for group in groups]
     found = (
         pd.concat(parts, ignore_index=True)
         if parts

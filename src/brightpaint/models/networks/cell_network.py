@@ -4,6 +4,13 @@ Blocks are those of EfficientNet (Tan & Le 2019): a depthwise convolution betwee
 with squeeze-and-excitation (Hu et al. 2018), SiLU and stochastic depth (Huang et al. 2016). GroupNorm stands in place of
 BatchNorm, so that what is said of a cell does not depend on the cells beside it in a batch, in training or after. Crops
 are halved only as far as 8 x 8 positions remain (`presets.cell_strides`): Grad-CAM can be taken at every layer.
+
+What such a network finds in one place it says in all: its means over the crop (GroupNorm, squeeze-and-excitation) and the wide
+view of its last stages carry evidence from the cell to the background and back, and its maps say little of where evidence
+lies. A `local` network keeps each place to itself: weights are standardised in place of activations (Brock et al. 2021), nothing
+is excited, and kernels are wider than a pixel only where the crop is halved, so that one place sees a patch of 15 px of a crop
+of 64 or 96 px. Behind the mean over all places and one linear layer its logit is the sum of what each patch says, and
+Grad-CAM at the head divides it exactly (as in Brendel & Bethge 2019).
 """
 
 from __future__ import annotations
@@ -13,10 +20,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from brightpaint.models.compute import unreduced
-from brightpaint.study.presets import CELL_STAGES, EXPANSION, cell_strides
+from brightpaint.study.presets import CELL_STAGES, EXPANSION, SQUEEZE, cell_strides
 
 GROUP_CHANNELS = 4  # fewest in a group of GroupNorm, at most 8 groups
-SQUEEZE = 4  # channels of a block over those that its squeeze-and-excitation keeps
+GAIN = 1.4  # of standardised weights, by which SiLU keeps the s.d. of what goes through it
 
 
 def norm(channels: int) -> nn.GroupNorm:
@@ -29,6 +36,40 @@ def conv(axes: int, inputs: int, outputs: int, kernel: int, stride: tuple[int, .
     """Return a convolution along two or three axes whose output has ceil(side / stride) positions."""
     made = nn.Conv2d if axes == 2 else nn.Conv3d
     return made(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+
+
+class StandardisedConv(nn.Module):
+    """A convolution by weights that are brought to mean 0 and one s.d. for each output, then a scale and a shift: no statistics."""
+
+    def __init__(
+        self, axes: int, inputs: int, outputs: int, kernel: int, stride: tuple[int, ...] | int = 1, groups: int = 1
+    ):
+        super().__init__()
+        self.inner = conv(axes, inputs, outputs, kernel, stride, groups)
+        self.scale, self.shift = nn.Parameter(torch.ones(outputs)), nn.Parameter(torch.zeros(outputs))
+
+    @property
+    def in_channels(self) -> int:
+        return self.inner.in_channels
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        weight = self.inner.weight.flatten(1)  # (O, I * k * ...)
+        if weight.shape[1] > 1:
+            weight = weight - weight.mean(1, keepdim=True)
+        weight = GAIN * weight * torch.rsqrt(weight.square().sum(1, keepdim=True) + 1e-4) * self.scale[:, None]
+        inner = self.inner
+        apply = F.conv2d if inner.weight.ndim == 4 else F.conv3d
+        return apply(
+            h, weight.reshape(inner.weight.shape), self.shift, inner.stride, inner.padding, groups=inner.groups
+        )
+
+
+def convolved(
+    axes: int, inputs: int, outputs: int, kernel: int, stride=1, groups: int = 1, *, local: bool
+) -> list[nn.Module]:
+    """Return a convolution and what keeps its output in scale."""
+    sizes = axes, inputs, outputs, kernel, stride, groups
+    return [StandardisedConv(*sizes)] if local else [conv(*sizes), norm(outputs)]
 
 
 def over_space(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -54,16 +95,20 @@ class CellBlock(nn.Module):
     `skipped` is the share of images for which a block that is added is left out of a training step.
     """
 
-    def __init__(self, axes: int, inputs: int, outputs: int, stride: tuple[int, ...], skipped: float):
+    def __init__(
+        self, axes: int, inputs: int, outputs: int, stride: tuple[int, ...], skipped: float, local: bool = False
+    ):
         super().__init__()
-        inner = EXPANSION * inputs
+        inner, kernel = EXPANSION * inputs, 1 if local and set(stride) == {1} else 3
         self.added, self.skipped = inputs == outputs and set(stride) == {1}, skipped
-        self.expand = nn.Sequential(conv(axes, inputs, inner, 1), norm(inner), nn.SiLU())
-        self.depthwise = nn.Sequential(conv(axes, inner, inner, 3, stride, groups=inner), norm(inner), nn.SiLU())
-        self.excitation = Excitation(inner, max(1, inputs // SQUEEZE))
-        self.project = nn.Sequential(conv(axes, inner, outputs, 1), norm(outputs))
+        self.expand = nn.Sequential(*convolved(axes, inputs, inner, 1, local=local), nn.SiLU())
+        self.depthwise = nn.Sequential(*convolved(axes, inner, inner, kernel, stride, inner, local=local), nn.SiLU())
+        self.excitation = nn.Identity() if local else Excitation(inner, max(1, inputs // SQUEEZE))
+        self.project = nn.Sequential(*convolved(axes, inner, outputs, 1, local=local))
         if self.added:
-            nn.init.zeros_(self.project[1].weight)  # an untrained block changes nothing
+            nn.init.zeros_(
+                self.project[-1].scale if local else self.project[-1].weight
+            )  # an untrained block changes nothing
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         found = self.project(self.excitation(self.depthwise(self.expand(h))))
@@ -87,6 +132,7 @@ class CellNetwork(nn.Module):
     blocks : of each stage
     dropout : share of the last activations that are dropped in training, and of images for which the last block is skipped
         (earlier ones less often)
+    local : whether each place of a map is kept to itself
 
     Attributes
     ----------
@@ -95,22 +141,30 @@ class CellNetwork(nn.Module):
     """
 
     def __init__(
-        self, channels: int, size: tuple[int, int, int], classes: int, *, width: int, blocks: int, dropout: float
+        self,
+        channels: int,
+        size: tuple[int, int, int],
+        classes: int,
+        *,
+        width: int,
+        blocks: int,
+        dropout: float,
+        local: bool = False,
     ):
         super().__init__()
         self.size, self.axes, self.features = tuple(size), 2 if size[0] == 1 else 3, CELL_STAGES[-1] * width
         strides = [step[-self.axes :] for step in cell_strides(self.size)]
-        parts = [nn.Sequential(conv(self.axes, channels, width, 3, strides[0]), norm(width), nn.SiLU())]
+        parts = [nn.Sequential(*convolved(self.axes, channels, width, 3, strides[0], local=local), nn.SiLU())]
         total, number, inputs = blocks * len(CELL_STAGES), 0, width
         for multiplier, stride in zip(CELL_STAGES, strides[1:]):
             stage = []
             for place in range(blocks):
                 number += 1
                 step = stride if place == 0 else (1,) * self.axes
-                stage.append(CellBlock(self.axes, inputs, multiplier * width, step, dropout * number / total))
+                stage.append(CellBlock(self.axes, inputs, multiplier * width, step, dropout * number / total, local))
                 inputs = multiplier * width
             parts.append(nn.Sequential(*stage))
-        parts.append(nn.Sequential(conv(self.axes, inputs, self.features, 1), norm(self.features), nn.SiLU()))
+        parts.append(nn.Sequential(*convolved(self.axes, inputs, self.features, 1, local=local), nn.SiLU()))
         self.layers = nn.ModuleList(parts)
         self.dropout, self.out = nn.Dropout(dropout), nn.Linear(self.features, classes)
 
@@ -143,5 +197,5 @@ class CellNetwork(nn.Module):
 
 def build_cell_network(settings: dict, channels: dict, classes: int) -> CellNetwork:
     """Build the network that training settings describe, for these channels of a crop and this many classes."""
-    shape = {key: settings[key] for key in ("width", "blocks", "dropout")}
+    shape = {key: settings[key] for key in ("width", "blocks", "dropout")} | {"local": settings.get("local", False)}
     return CellNetwork(len(channels["target"]), tuple(settings["size"]), classes, **shape)

@@ -17,6 +17,10 @@ import pandas as pd
 
 from brightpaint.base import resampling
 
+NEIGHBOURS = (
+    "neighbours",
+    "neighbours_lift",
+)  # the share of attention on other cells, and over their share of the crop
 HALF = 0.5  # of the attention; the paper says of how many profiles less lies on the cell
 
 
@@ -52,13 +56,16 @@ def _numbers(part: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     camo, lift = (part[name].fillna(0).to_numpy() for name in ("camo", "lift"))
     lifted = part["lift"].notna().to_numpy()
     every = np.ones(len(part))
-    return {
+    numbers = {
         "camo": (camo, known),
         "area": (part["area"].to_numpy(), every),
         "lift": (lift, lifted),
         "above_half": ((camo > HALF) & known, known),
         "share_nan": (~known, every),
     }
+    for name in [name for name in NEIGHBOURS if name in part]:
+        numbers[name] = part[name].fillna(0).to_numpy(), part[name].notna().to_numpy()
+    return numbers
 
 
 def camo_table(scores: pd.DataFrame, classes: Sequence[str], wells: Sequence[str], *seed: object) -> Iterator[dict]:
@@ -66,7 +73,7 @@ def camo_table(scores: pd.DataFrame, classes: Sequence[str], wells: Sequence[str
 
     Parameters
     ----------
-    scores : one row a crop, from `camo_scores`
+    scores : one row a crop, from `camo_scores`; with NEIGHBOURS these are counted too, where they are known
     classes, wells : of the crops; the class is the one by which the crop was explained
     seed : names that seed the bootstrap
 

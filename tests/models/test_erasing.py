@@ -1,0 +1,112 @@
+"""Cells taken out of crops: nothing of the cell stays, no silhouette of it, what surrounds it stays; and the other way round."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from brightpaint import store
+from brightpaint.models import erasing
+from brightpaint.models.erasing import BACKGROUND, BOTH, CELL, Erasing
+from cells_fixture import write_cells
+
+SIZE = (1, 32, 32)
+
+
+def ellipse(long: float, wide: float, middle=(16, 16), size=SIZE) -> np.ndarray:
+    z, y, x = np.indices(size)
+    return ((y - middle[0]) / long) ** 2 + ((x - middle[1]) / wide) ** 2 <= 1
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+MASKS = {
+    "another": (ellipse(6, 4), ellipse(3, 8)),
+    "off the middle": (ellipse(5, 5), ellipse(4, 4, (8, 25))),
+    "at a border": (ellipse(8, 5, (1, 16)), ellipse(3, 3)),
+    "one pixel": (ellipse(0.5, 0.5), ellipse(6, 6)),
+    "a donor of one pixel": (ellipse(6, 6), ellipse(0.5, 0.5)),
+    "a donor without pixels": (ellipse(6, 6), np.zeros(SIZE, bool)),
+    "3d": (ellipse(6, 4, size=(5, 32, 32)), ellipse(3, 8, size=(5, 32, 32))),
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_nothing_of_the_cell_stays_and_what_lies_far_from_it_does(name):
+    own, other = MASKS[name]
+    image = np.random.default_rng(1).normal(0, 1, (2, *own.shape)) + 100 * own
+    gone = erasing.hole(own, other)
+    erased = erasing.cell_erased(image, own, gone, rng())
+    assert gone[own].all() and not gone.all() and np.abs(erased).max() < 10
+    np.testing.assert_array_equal(erased[:, ~gone], image[:, ~gone])
+    first = {tuple(pixel) for pixel in image.reshape(2, -1).T}
+    assert all(
+        tuple(pixel) in first for pixel in erased[:, gone].T
+    )  # channels stay together: each a pixel that was there
+
+
+def test_the_hole_has_the_donors_shape_not_the_cells():
+    """Two shapes are told apart by their own masks, and no better than by chance by the holes that are left of them."""
+    draw = np.random.default_rng(3)
+    shapes = [ellipse(*pair) for pair in [(8, 4), (4, 8)] for _ in range(100)]
+    classes = np.repeat([0, 1], 100)
+    others = [shapes[donor] for donor in erasing.donors_of(range(200))]
+    wide = erasing.widening(shapes, others)
+    holes = [np.array([erasing.hole(*pair, by) for pair in zip(shapes, others)], float) for by in (wide, 0)]
+
+    def accuracy(masks):
+        train = draw.permutation(200) < 100
+        middles = np.array([masks[train & (classes == one)].mean(axis=0) for one in (0, 1)])
+        far = ((masks[:, None] - middles) ** 2).sum(axis=(2, 3, 4))
+        return (far.argmin(axis=1) == classes)[~train].mean()
+
+    assert (
+        accuracy(np.array(shapes, float)) == 1 == accuracy(holes[1])
+    )  # widened by what each needs, holes tell the shape
+    assert accuracy(holes[0]) < 0.65
+    assert all(hole[own].all() for hole, own in zip(holes[0] > 0, shapes))
+    assert erasing.widening([], []) == 0 == erasing.widening([np.zeros(SIZE, bool)], [shapes[0]])
+
+
+def test_a_hole_is_filled_from_the_background_that_lies_nearest_and_not_from_neighbours():
+    own, neighbour = ellipse(5, 5), ellipse(3, 3, (16, 27))
+    far = np.abs(np.arange(32) - 16) > 13
+    image = np.where(own, 50.0, np.where(neighbour, 70.0, np.where(far[:, None] | far, 9.0, 1.0)))[None]
+    gone, everything = erasing.hole(own, ellipse(5, 5)), np.ones(SIZE, bool)
+    assert (erasing.cell_erased(image, own | neighbour, gone, rng())[0][gone] == 1).all()
+    crowded = erasing.cell_erased(image, everything, gone, rng())
+    assert crowded.max() <= 70 and (crowded != 50).all()
+    assert (erasing.cell_erased(image, everything, everything, rng()) == 0).all()
+    assert not erasing.hole(np.zeros(SIZE, bool), own).any()
+    np.testing.assert_array_equal(erasing.cell_erased(image, own, np.zeros(SIZE, bool), rng()), image)
+
+
+def test_what_surrounds_a_cell_is_another_crops_background():
+    own = ellipse(5, 5)
+    image, donor = np.where(own, 5.0, 1.0)[None], np.where(ellipse(8, 8), 70.0, 2.0)[None]
+    background = erasing.background_of(donor, ellipse(8, 8), ellipse(8, 8))
+    changed = erasing.surroundings_erased(image, own, background, rng())
+    assert (changed[0][own] == 5).all() and (changed[0][~own] == 2).all()
+    assert (erasing.background_of(donor, ellipse(8, 8), np.ones(SIZE, bool)) == 2).all()
+    assert (erasing.background_of(donor, np.ones(SIZE, bool), np.ones(SIZE, bool)) == 0).all()
+
+
+def test_every_crop_has_another_for_donor_and_the_same_whenever_it_is_asked_for(tmp_path):
+    donors = erasing.donors_of([4, 7, 9, 30])
+    assert sorted(donors) == [4, 7, 9, 30] and (donors != [4, 7, 9, 30]).all()
+    assert erasing.donors_of([5]).tolist() == [5] and not len(erasing.donors_of([]))
+    path = write_cells(tmp_path / "P1.tif", wells={"A01": "a", "A02": "b"}, cells=4)
+    source = store.CropBatches([store.open_crops(path)])
+    images, masks = source.take(range(8))
+    for what in (CELL, BACKGROUND, BOTH):
+        shown = Erasing(what, [path], ["DNA", "RNA"], range(8))
+        whole = shown(images, masks, np.arange(8))
+        np.testing.assert_array_equal(shown(images[3:5], masks[3:5], np.array([3, 4])), whole[3:5])
+        changed = (whole != images).any(axis=1)
+        inside = masks[:, 0] > 0
+        assert changed[inside].all() == (what != BACKGROUND) and changed[~inside].any()
+        assert shown(images[:0], masks[:0], np.arange(0)).shape == (0, *images.shape[1:])
+        if what != BACKGROUND:
+            assert np.abs(whole[:, 0].mean() - images[:, 0][masks[:, 1] == 0].mean()) < 0.1  # the cells' 1 is gone

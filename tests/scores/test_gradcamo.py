@@ -1,0 +1,165 @@
+"""Grad-CAMO by its command, on planted truth: evidence in the cell or around it, beside what shows no knowledge of cells."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from brightpaint import store
+from brightpaint.base.device import pick_device
+from brightpaint.models.crop_images import CropImages
+from brightpaint.models.erasing import cycle
+from brightpaint.models.grad_cam import class_maps, upsampled
+from brightpaint.models.see_cells import CellReader, read_network
+from brightpaint.scores.cells import gradcamo
+from brightpaint.scores.cells.camo import camo_scores
+from brightpaint.scores.cells.explained import (
+    OTHER_CELL,
+    OWN,
+    PREDICTED,
+    SCORES,
+    UNKNOWN,
+    explain,
+    scored,
+    spread_evenly,
+)
+from cells_fixture import LARGE, learnt, plate_wells, write_cells
+
+KEYS = {
+    "table": ["variant", "explained", "class", "metric"], "erased": ["shown", "class", "metric"], "verdicts": ["class"],
+}  # fmt: skip
+
+
+def run(folder, where, variants=("cells",), layer=-1, wells="held_out", size=LARGE, crops=None, arm="real"):
+    weights = [learnt(variant, where, size) / "weights.safetensors" for variant in variants]
+    trained = learnt("cells", where, size)
+    settings = {"label": "perturbation", "layer": layer, "wells": wells}
+    words = ["--settings", json.dumps(settings), "--device", "cpu", "--arm", arm]
+    words += ["--variants", *variants, "--weights", *weights, "--split", trained / "weights.tsv"]
+    words += ["--crops", *(crops or sorted(trained.glob("P?.tif"))), "--cells", folder / "cells.parquet"]
+    paths = {name: folder / f"{name}.tsv" for name in KEYS}
+    gradcamo.main([str(word) for word in [*words, *(part for name in KEYS for part in (f"--{name}", paths[name]))]])
+    found = [store.read_table(paths[name]).set_index(keys) for name, keys in KEYS.items()]
+    return *found, store.read_table(folder / "cells.parquet")
+
+
+def test_attention_and_erasure_agree_where_the_evidence_was_planted(tmp_path):
+    """Class a is known by what it lacks, stripes: its map may lie anywhere."""
+    for where in ("inside", "outside"):
+        table, erased, verdicts, cells = run(tmp_path, where)
+        told, lift = erased["value"], table.loc["cells", "own", "b", "lift"]
+        assert told["whole", "", "balanced_accuracy"] > 0.9
+        kept, lost = ("background erased", "cell erased") if where == "inside" else ("cell erased", "background erased")
+        assert told[kept, "b", "told"] > 0.8 and told[lost, "b", "told"] < 0.3
+        assert abs(told["both erased", "b", "told"]) < 0.2
+        if where == "inside":
+            assert lift["value"] > 1.5 and lift["low"] > 1
+            assert verdicts.loc["b", "verdict"] == "looks at the cell"
+            assert verdicts.loc["a", "verdict"] == "can't be said"
+            assert "known by what it lacks" in verdicts.loc["a", "why"]
+        else:
+            assert lift["value"] < 0.5 and lift["high"] < 1
+            assert verdicts.loc["b", "verdict"] == "looks elsewhere"
+
+
+def test_where_labels_were_shuffled_nothing_can_be_said_and_the_nulls_stand_beside(tmp_path):
+    table, erased, verdicts, cells = run(tmp_path, "inside", ("cells", "shuffled", "floor"))
+    value = table["value"]
+    assert {"cells", "shuffled", "untrained", "other_cell", "uniform"} == set(table.index.get_level_values("variant"))
+    assert value["uniform", "own", "", "lift"] == pytest.approx(1) and value["uniform", "own", "", "share_nan"] == 0
+    assert value["uniform", "own", "b", "camo"] == pytest.approx(value["cells", "own", "b", "area"], rel=1e-4)
+    assert value["cells", "own", "", "area"] == pytest.approx(cells["area"].mean(), rel=1e-4)
+    assert value["cells", "own", "b", "lift"] > value["untrained", "own", "b", "lift"]
+    floor = erased.loc["trained on erased cells", "", "balanced_accuracy"]
+    assert abs(floor["value"] - 0.5) < 0.25  # the evidence lies in the cell: the background tells nothing
+
+
+def test_the_table_of_cells_holds_both_classes_and_agrees_where_they_do(tmp_path):
+    _, _, _, cells = run(tmp_path, "inside")
+    split = store.read_table(learnt("cells", "inside", LARGE) / "weights.tsv").query("role == 'test'")
+    assert set(cells["group"]) == set(split["group"]) and (cells["class"] == cells["answer"]).mean() > 0.9
+    assert (
+        list(cells[store.CROP_KEYS].drop_duplicates().index) == list(range(len(cells))) and (cells["tested"] == 1).all()
+    )
+    right = cells["class"] == cells["answer"]
+    for name in [name for name in SCORES if name != "area"]:
+        np.testing.assert_array_equal(cells.loc[right, name], cells.loc[right, f"{name}_predicted"])
+    assert cells["neighbours"].between(0, 1).sum() == cells["camo"].notna().sum()
+    every = run(tmp_path, "inside", wells="all")[3]
+    assert len(every) == 192 and every["tested"].sum() == len(cells)
+    pd.testing.assert_frame_equal(every[every["tested"] == 1][["camo", "lift_predicted"]].reset_index(drop=True),
+                                  cells[["camo", "lift_predicted"]], atol=1e-5)  # fmt: skip
+
+
+def test_each_cell_has_the_score_of_its_own_map_whatever_stands_beside_it():
+    trained = learnt()
+    reader = CellReader(
+        sorted(trained.glob("P?.tif")), read_network(trained / "weights.safetensors", pick_device("cpu"))
+    )
+    cells, truth = np.arange(0, 150, 2), np.arange(75) % 2
+    truth[70:] = UNKNOWN
+    tables = explain(reader, cells, truth, 2)
+    assert all(len(table) == 75 and list(table.index) == list(range(75)) for table in tables.values())
+    laid = {}
+    for place in (0, 40, 74):
+        crops, _ = next(reader.batches(cells[[place]]))
+        mask = reader.crops.masks(cells[[place]])[:, 0]
+        answer = int(reader.logits(cells[[place]]).argmax())
+        for what, known in ((OWN, truth[place]), (PREDICTED, answer)):
+            if known == UNKNOWN:
+                assert tables[what].loc[place, ["camo", "lift", "neighbours"]].isna().all()
+                continue
+            maps = upsampled(
+                class_maps(reader.trained.network, crops[:1], torch.tensor([known]), 2), (1, 16, 16)
+            ).numpy()
+            alone = camo_scores(maps, mask).iloc[0]
+            np.testing.assert_allclose(
+                alone, tables[what].loc[place, ["camo", "area", "lift"]].astype(float), rtol=1e-3
+            )
+            laid[place, what] = maps
+    order = cycle(75, "gradcamo")
+    place = 40 if (40, OWN) in laid else 0
+    after = int(order[(list(order).index(place) + 1) % 75])  # the cell whose donor `place` is
+    alone = camo_scores(laid[place, OWN], reader.crops.masks(cells[[after]])[:, 0]).iloc[0]
+    np.testing.assert_allclose(alone["camo"], tables[OTHER_CELL].loc[after, "camo"], rtol=1e-3)
+    single = explain(reader, cells[:1], truth[:1], 2)
+    assert np.isnan(single[OTHER_CELL]["camo"].item()) and single[OWN]["camo"].notna().all()
+
+
+def test_attention_on_neighbours_is_a_number_of_its_own():
+    masks = np.zeros((3, 2, 1, 8, 8))
+    masks[:, :, 0, :, :4] = 1  # the own cell is the left half
+    masks[:2, 1, 0, :, 6:] = 1  # a neighbour on the right, but for the third
+    maps = np.zeros((3, 1, 8, 8))
+    maps[0, 0, :, 6:] = 1
+    maps[2, 0, :, 4:] = 1
+    table = scored(maps, masks)
+    assert table["neighbours"].tolist()[::2] == [1, 0] and np.isnan(table["neighbours"][1])
+    assert table["neighbours_lift"][0] == pytest.approx(4) and np.isnan(table["neighbours_lift"][2])
+    assert table["camo"].tolist()[::2] == [0, 0] and table["area"].tolist() == [0.5] * 3
+
+
+def test_even_attention_has_the_area_for_score_in_2d_and_3d(tmp_path):
+    for size in [(1, 16, 16), (5, 16, 16)]:
+        folder = tmp_path / str(size[0])
+        folder.mkdir()
+        path = write_cells(folder / "P1.tif", wells=plate_wells(1), cells=9, size=size)
+        crops = store.open_crops(path)
+        even = spread_evenly(SimpleNamespace(crops=CropImages([path])), range(72))
+        np.testing.assert_allclose(even["camo"], crops.masks[:, 0].reshape(72, -1).mean(axis=1))
+        np.testing.assert_allclose(even["lift"], 1)
+
+
+def test_a_layer_that_is_not_there_and_an_arm_without_test_cells_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="layer 9: the network has 6, 0 to 5, or -1 for the last; choose one of them"):
+        run(tmp_path, "inside", layer=9)
+    other = write_cells(tmp_path / "P9.tif", wells=plate_wells(2), size=LARGE)
+    with pytest.raises(
+        ValueError, match="none of the 96 cells of arm pert lies in a test well of a class that was learnt"
+    ):
+        run(tmp_path, "inside", crops=[other], arm="pert")
