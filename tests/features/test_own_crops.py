@@ -82,6 +82,42 @@ def test_crops_of_unlike_size_are_cut_or_filled_about_their_middle(tmp_path):
     assert crops.masks[1, 0, 0].tolist() == [[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
 
 
+def test_where_no_mask_is_given_the_bright_component_in_the_middle_is_the_cell(tmp_path):
+    images = np.full((4, 9, 9), 10, np.uint8)
+    images[0, 3:6, 3:6], images[0, 0, :3] = 200, 180  # a cell in the middle, a neighbour in the corner
+    images[1, 1:3, 4], images[1, 7:9, 0:2] = 200, 200  # the middle is dark: the nearer one
+    images[2, 4, 4], images[2, 5, 5] = 200, 200  # pixels that touch at a corner are one; image 3 has nothing
+    write(tmp_path, [{"index": n, "plate": f"P{n % 2}"} for n in range(4)], a=images)
+    said = ("--file", "a.tif", "--label", "x", "--group", "{plate}/g")
+    assert run(tmp_path, *said).masks.all()
+    crops = run(tmp_path, *said, "--threshold", "otsu", "--plate", "{plate}")
+    assert (crops.masks[:, 1, 0] == (images > 100)).all() and crops.meta["masks"] is True
+    own = crops.masks[:, 0, 0]
+    assert own.sum(axis=(1, 2)).tolist() == [9, 2, 2, 0] and own[0, 4, 4] and own[1, 2, 4] and own[2, 5, 5]
+    assert list(crops.table()["Metadata_Plate"]) == ["P0", "P1", "P0", "P1"] and crops.table()["group"][1] == "P1/g"
+
+
+def test_a_threshold_is_taken_in_the_channel_and_the_whole_stack_that_it_is_asked_of(tmp_path):
+    pages = np.zeros((6, 7, 7), np.uint16)  # a crop of two channels of three planes
+    pages[0:3, 2:] = 70
+    pages[3, 3, 3], pages[4, 3, 3], pages[5, 0, 0] = 900, 900, 900
+    write(tmp_path, [{"index": 0}], a=pages)
+    said = ("--file", "a.tif", "--label", "x", "--group", "g", "--planes", "3", "--threshold", "otsu")
+    crops = run(tmp_path, *said, "--threshold-channel", "RNA", channels="DNA,RNA")
+    assert crops.masks[0, 0, :, 3, 3].tolist() == [1, 1, 0] and crops.masks[0].sum(axis=(1, 2, 3)).tolist() == [2, 3]
+    first = run(tmp_path, *said, channels="DNA,RNA")
+    assert (first.masks[0, 1] == (pages[:3] > 0)).all()
+
+
+def test_masks_are_said_in_one_way(tmp_path):
+    write(tmp_path, [{"index": 0}], a=np.ones((1, 6, 6), np.uint8))
+    said = ("--file", "a.tif", "--label", "x", "--group", "g", "--threshold", "otsu")
+    with pytest.raises(ValueError, match="--mask m.tif and --threshold otsu: both say what the cell is; leave one out"):
+        run(tmp_path, *said, "--mask", "m.tif")
+    with pytest.raises(ValueError, match="--threshold-channel ER: expected one of DNA"):
+        run(tmp_path, *said, "--threshold-channel", "ER")
+
+
 WRONG = {
     "column": (
         {},

@@ -48,6 +48,17 @@ def test_plates_test_whole_where_they_are_named():
     assert not split.query("plate != 'P2'")["role"].eq(TEST).any()
 
 
+def test_plates_that_test_must_have_cells_and_groups_of_their_own():
+    cells = cells_of(plates(2, 3))
+    with pytest.raises(ValueError, match="cellnet.test_plates: no cell lies on P7; cells lie on: P0, P1"):
+        split_groups(cells, **ASKED | {"test_plates": ["P1", "P7"]})
+    shared = cells.assign(group=cells["group"].str[-3:])
+    with pytest.raises(
+        ValueError, match="group A00 has cells on P0 and P1, expected one plate a group; write the plate into"
+    ):
+        split_groups(shared, **ASKED | {"test_plates": ["P1"]})
+
+
 def test_groups_of_several_classes_stay_whole_and_classes_stay_on_both_sides():
     rng = np.random.default_rng(1)
     rows = [{"group": f"M{movie}", "plate": "all", "name": name}

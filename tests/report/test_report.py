@@ -15,7 +15,7 @@ from brightpaint.study.study import Study
 from conftest import ROOT
 
 TEXTS = sorted(path.name for path in (ROOT / "workflow" / "report").glob("*.rst"))
-CONFIGS = ["config", "demo", "pilot", "predict", "real_field"]
+CONFIGS = ["config", "demo", "pilot", "predict", "real_field", "single_cells"]
 
 
 @pytest.fixture(autouse=True)
@@ -253,6 +253,26 @@ def test_methods_say_what_the_critic_saw_and_that_the_untrained_one_stands_besid
     words = " ".join(rendered("workflow.rst", config("demo", crops={"size_um": 40, "size_px": 64}, gan=own)).split())
     assert "crops of single real cells, flipped and turned, of the plates that no fold tests; no label" in words
     assert "the same critic before training" not in words and "the median of a field's cells" in words
+
+
+def test_a_study_of_ones_own_crops_speaks_of_no_plate(monkeypatch, real_data):
+    monkeypatch.setenv("BRIGHTPAINT_REAL_DATA", str(real_data))
+    body, stream = rendered("workflow.rst", config("mitocheck")), io.StringIO()
+    publish_parts(
+        body, writer_name="html", settings_overrides={"warning_stream": stream, "report_level": 1, "halt_level": 5}
+    )
+    assert stream.getvalue() == "" and "None" not in body and "{" not in body
+    assert "This report is of crops of single cells alone (mitocheck)" in body and "**Crops mitocheck**" in body
+    assert "what is brighter than Otsu's threshold of the crop" in body and "with intervals by group" in body
+    for plate in ("**Plates.**", "**Cells.**", "**Profiles.**", "raw pixel", "perturbations", "simulated"):
+        assert plate not in body, plate
+
+
+def test_methods_speak_of_sphering_where_a_space_is_sphered():
+    assert "**Sphering.**" not in rendered("workflow.rst", config("demo"))
+    words = rendered("workflow.rst", config("demo", sphering={"spaces": ["cellprofiler"], "method": "PCA"}))
+    assert "**Sphering.** Wells of cellprofiler were sphered by pycytominer (PCA, epsilon 1e-06)" in words
+    assert "(those that no fold tests)" in words
 
 
 def test_methods_say_how_cells_are_told_apart_where_they_are():

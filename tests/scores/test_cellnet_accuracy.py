@@ -49,11 +49,18 @@ def test_classes_without_cells_are_not_known():
 
 
 def test_positions_of_training_wells_are_counted():
-    cells = pd.DataFrame(
-        {"group": ["P1/A01", "P2/A01", "P2/B01", "P2/B01", "P1/C01"], "plate": "x", "name": list("aabba")}
-    )
+    groups = ["P1/A01", "P2/A01", "P2/B01", "P2/B01", "P1/C01"]
+    cells = pd.DataFrame({"group": groups, "plate": [group[:2] for group in groups], "name": list("aabba")})
     roles = np.array(["train", "test", "test", "test", "train"], object)
     assert same_positions(cells, roles, roles == "test") == {"": 0.5, "a": 1.0, "b": 0.0}
+
+
+@pytest.mark.parametrize("group", ["movie {}", "other/{}", "movies{}"])
+def test_groups_that_are_no_wells_have_no_place(group):
+    """Movies of one's own may bear a stroke and a number, which say nothing of where on a plate they were filmed."""
+    cells = pd.DataFrame({"group": [group.format(n) for n in (1, 1, 2, 2)], "plate": "movies", "name": list("abab")})
+    roles = np.array(["train", "train", "test", "test"], object)
+    assert same_positions(cells, roles, roles == "test") == {}
 
 
 def run(folder, trained, crops, arm="real", variants=("cells", "shuffled")):

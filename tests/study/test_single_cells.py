@@ -69,7 +69,8 @@ REFUSED = {
     "unknown crops": ({"own_crops": ["x"], "label": "label"}, "cellnet.own_crops: there is no x in own_crops; there are: movies"),
     "own label": ({"own_crops": ["movies"]}, "cellnet.label: crops of one's own have one annotation, label, and treatment is"),
     "own arms": ({"own_crops": ["movies"], "label": "label", "arms": ["pert"]}, "cellnet.arms: with own_crops no plate is"),
-    "own plates": ({"own_crops": ["movies"], "label": "label", "test_plates": ["T1"]}, "own are split by their groups; leave"),
+    "own plates": ({"own_crops": ["movies"], "label": "label", "test_plates": ["T1"]}, "no crop of one's own lies on T1; there"),
+    "all own plates": ({"own_crops": ["movies"], "label": "label", "test_plates": ["cells"]}, "all of cells test, and none"),
     "floor alone": ({"floor": True}, "cellnet.floor: it is a part of Grad-CAMO, which cellnet.gradcamo asks for; set that to true"),
     "limit alone": ({"least_lift": 1.0}, "cellnet.least_lift: it is a part of Grad-CAMO, which cellnet.gradcamo asks for"),
     "masked": ({"gradcamo": True, "masked": True}, "cellnet.gradcamo: a network that sees nothing but the cell (cellnet.masked)"),
@@ -92,6 +93,41 @@ def test_what_does_not_go_together_is_refused(tmp_path, name):
     chosen, said = REFUSED[name]
     with pytest.raises(ValueError, match=re.escape(said)):
         load(tmp_path, {"crops": CROPS, "own_crops": [OWN], "cellnet": {"label": "treatment", **chosen}})
+
+
+def test_crops_of_ones_own_may_lie_on_plates_that_their_table_names(tmp_path):
+    chosen = {"label": "label", "own_crops": ["movies"], "test_plates": ["LT0001_02"]}
+    study = load(tmp_path, {"own_crops": [OWN | {"plate": "{plate}"}], "cellnet": chosen})
+    assert study.config["cellnet"]["test_plates"] == ["LT0001_02"]
+
+
+ALONE = {"plates": None, "folds": [], "models": [], "arms": [], "source": {"layout": "gallery"}}
+TOLD = {"label": "label", "own_crops": ["movies"]}
+
+
+def test_a_study_of_ones_own_crops_needs_no_plates(tmp_path):
+    (tmp_path / "cells.csv").write_text("file,index,label,group\n")
+    load(tmp_path, {**ALONE, "own_crops": [OWN], "cellnet": TOLD})
+    done = snakemake(tmp_path, "-n")
+    assert planned(done.stdout) == {"own_crops": 1, "own_crops_table": 1, "train_cellnet": 2, "cellnet_accuracy": 1}
+
+
+NOTHING = {
+    "nothing": ({"own_crops": [], "cellnet": {}}, "plates: null, and there are no own_crops: nothing to work on"),
+    "crops": ({"crops": {"size_um": 9}}, "crops.size_um: plates is null, and there are no fields to cut crops from"),
+    "folds": ({"folds": [{"name": "A", "test": []}]}, "folds: plates is null, and these need plates; write folds: []"),
+    "cells": ({"cellnet": {"label": "label"}}, "cellnet.own_crops: plates is null, so that the only cells are crops of your own"),
+    "mask": ({"own_crops": [OWN | {"mask": "m", "threshold": "otsu"}]}, "own_crops.movies: mask and threshold both say"),
+    "channel": ({"own_crops": [OWN | {"threshold": "otsu", "threshold_channel": "ER"}]}, "threshold_channel ER is none of DNA"),
+    "no threshold": ({"own_crops": [OWN | {"threshold_channel": "DNA"}]}, "threshold_channel DNA, but no threshold; give one"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_a_study_without_plates_says_what_it_lacks(tmp_path, name):
+    changes, said = NOTHING[name]
+    with pytest.raises(ValueError, match=re.escape(said)):
+        load(tmp_path, {**ALONE, "own_crops": [OWN], "cellnet": TOLD, **changes})
 
 
 def test_cells_are_told_apart_by_crops_of_real_ones(tmp_path):

@@ -19,9 +19,12 @@ from brightpaint.study.spaces import (
     MAIN,
     SPACES,
     dosed_profiles,
+    is_sphered,
     mapped_spaces,
     painted_arms,
     profiled_arms,
+    sphering_of,
+    sphering_problems,
     subset_arms,
 )
 from brightpaint.study.study import Study
@@ -82,7 +85,7 @@ shell.prefix(
 
 
 wildcard_constraints:
-    plate="|".join(STUDY.plates),
+    plate=either(STUDY.plates),
     arm="|".join(["real"] + STUDY.arms + SWEPT + STUDY.translations),
     space="|".join(SPACES),
     network="embed|fid",

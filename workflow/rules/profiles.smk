@@ -37,7 +37,7 @@ rule profile:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        settings=lambda wildcards: as_json({**SPACES[wildcards.space].settings(CONFIG), **unit_setting()}),
+        settings=profile_settings,
     shell:
         "python -m brightpaint.profiles.profile --space {wildcards.space} --settings {params.settings:q}"
         " --tables {input.tables:q} --reference {input.reference:q} --selection {input.selection:q}"

@@ -24,7 +24,7 @@ rule missing_table:
         " --tsv {output.tsv:q} --html {output.html:q} 2> {log:q}"
 
 
-show("tables", lambda: ["<results>/tables/missing.html"])
+show("tables", lambda: where_plates(["<results>/tables/missing.html"]))
 
 
 rule metrics_table:
@@ -135,7 +135,34 @@ rule quality_table:
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
 
-show("tables", lambda: ["<results>/tables/quality.html"])
+show("tables", lambda: where_plates(["<results>/tables/quality.html"]))
+
+
+rule own_crops_table:
+    """Count crops of one's own by what they show: groups, groups of that alone, and cells that lie beside the middle."""
+    input:
+        crops="<results>/own_crops/{own}.tif",
+        masks="<results>/own_crops/{own}.masks.tif",
+        table="<results>/own_crops/{own}.parquet",
+    output:
+        html=report(
+            "<results>/tables/own_crops/{own}.html",
+            category="Cells",
+            subcategory="Crops of your own",
+            caption="../report/own_crops_table.rst",
+            labels={"table": "crops by class", "crops": "{own}"},
+        ),
+        tsv="<results>/tables/own_crops/{own}.tsv",
+    log:
+        "<logs>/own_crops_table/{own}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.report.tables.own_crops_table --crops {input.crops:q} --tsv {output.tsv:q}"
+        " --html {output.html:q} 2> {log:q}"
+
+
+show("tables", lambda: [f"<results>/tables/own_crops/{entry['name']}.html" for entry in CONFIG["own_crops"]])
 
 
 rule wells:
@@ -241,4 +268,4 @@ rule front:
         " --predicted {input.predicted:q} --html {output:q} 2> {log:q}"
 
 
-show("tables", lambda: ["<results>/tables/front.html"])
+show("tables", lambda: where_plates(["<results>/tables/front.html"]))

@@ -4,8 +4,11 @@
         --label '{phenotype}' --group '{plate}/{position}' --channels DNA --pixel-um 0.32 --crops crops/mitocheck.tif
 
 A row of the CSV is a crop. What is said in braces is taken from the row: the file, the crop's place in it (from 0), its
-label, its group (what is kept together when crops are split: a plate, a well, a movie) and its mask. A file holds
+label, its group (what is kept together when crops are split: a well, a movie), its plate and its mask. A file holds
 greyscale pages, C x D of them a crop, channel by channel. Memory does not grow with the rows.
+
+Where no file has masks, `--threshold otsu` finds them: what is brighter than the crop's threshold, and of that the
+component in the middle (features.middle_objects).
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from tqdm import tqdm
 from brightpaint import store
 from brightpaint.base import cli
 from brightpaint.base.intensity import CUTOFF, normalise, standardise
-from brightpaint.features import crop_windows
+from brightpaint.features import crop_windows, middle_objects
 from brightpaint.plates.platemaps import open_text_table
 
 log = logging.getLogger(__name__)
@@ -34,8 +37,10 @@ class OwnCrops:
 
     Attributes
     ----------
-    said : {what: text with names of the CSV's columns in braces} for file, index, label, group and mask
+    said : {what: text with names of the CSV's columns in braces} for file, index, label, group, mask and plate
     channels, planes : C names, and D
+    threshold : by which objects are found where no file has masks; None for masks of 1
+    threshold_channel : in which they are found; None for the first
     """
 
     folder: Path
@@ -43,9 +48,11 @@ class OwnCrops:
     said: dict[str, str]
     channels: list[str]
     planes: int
+    threshold: str | None = None
+    threshold_channel: str | None = None
 
     def rows(self) -> Iterator[dict[str, str]]:
-        """Yield what is said of each crop: file, index, label, group, mask."""
+        """Yield what is said of each crop: file, index, label, group, mask, plate."""
         with store.open_bytes(self.table, "--table") as handle:
             rows = open_text_table(handle, str(self.table), separator=",").records()
             for number, row in enumerate(rows, 2):
@@ -54,7 +61,7 @@ class OwnCrops:
                 except (KeyError, ValueError, IndexError) as error:
                     raise ValueError(
                         f"{self.table}: there is no column {error}; found {', '.join(row)}; say in braces which to take: "
-                        "--file, --index, --label, --group, --mask"
+                        "--file, --index, --label, --group, --mask, --plate"
                     ) from None
 
     def each(self) -> Iterator[tuple[dict[str, str], np.ndarray, np.ndarray | None]]:
@@ -68,11 +75,17 @@ class OwnCrops:
                             opened.pop(what).close()
                         opened[what] = store.Pages(self.folder / row[what])
                 image = self._read(row, opened["file"], len(self.channels) * self.planes)
+                image = image.reshape(len(self.channels), self.planes, *image.shape[1:])
                 mask = self._read(row, opened["mask"], self._depth(opened["mask"])) if row["mask"] else None
-                yield row, image.reshape(len(self.channels), self.planes, *image.shape[1:]), mask
+                yield row, image, self._found(image) if mask is None and self.threshold else mask
         finally:
             for pages in opened.values():
                 pages.close()
+
+    def _found(self, image: np.ndarray) -> np.ndarray:
+        """Return the objects of a crop (C, D, H, W) that has no mask, (D, H, W), the one in the middle alone or as well."""
+        channel = self.channels.index(self.threshold_channel) if self.threshold_channel else 0
+        return middle_objects.bright_objects(image[channel], self.threshold)
 
     def _read(self, row: dict[str, str], pages: store.Pages, count: int) -> np.ndarray:
         """Return the pages of one crop, (count, H, W)."""
@@ -94,20 +107,26 @@ class OwnCrops:
         return self.planes if len(pages) % self.planes == 0 and len(pages) >= self.planes else 1
 
 
-SAID = ("file", "index", "label", "group", "mask")
+SAID = ("file", "index", "label", "group", "mask", "plate")
 
 
 def of_entry(entry: dict) -> OwnCrops:
     """Return the crops that an entry of the config's `own_crops` names."""
     said = {what: entry[what] for what in SAID}
-    return OwnCrops(Path(entry["folder"]), Path(entry["table"]), said, entry["channels"], entry["planes"])
+    masks = {key: entry[key] for key in ("threshold", "threshold_channel")}
+    return OwnCrops(Path(entry["folder"]), Path(entry["table"]), said, entry["channels"], entry["planes"], **masks)
 
 
-def own_masks(labels: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
-    """Return (2, D, H, W) uint8: the object in the middle of a crop, and all; 1 everywhere where no mask is given."""
+def own_masks(labels: np.ndarray | None, shape: tuple[int, ...], nearest: bool = False) -> np.ndarray:
+    """Return (2, D, H, W) uint8: the object in the middle of a crop, and all; 1 everywhere where no mask is given.
+
+    `nearest` takes the object nearest to the middle where none lies there.
+    """
     if labels is None:
         return np.ones((2, *shape), np.uint8)
-    middle = labels[tuple(side // 2 for side in labels.shape)]
+    middle = labels[middle_objects.middle_of(labels.shape)]
+    if nearest and not middle:
+        middle = middle_objects.nearest_object(labels)
     return np.broadcast_to(np.stack([(labels == middle) & (labels > 0), labels > 0]), (2, *shape)).astype(np.uint8)
 
 
@@ -132,7 +151,8 @@ def survey(own: OwnCrops, size_px: int | None, totals: dict) -> Iterator[dict]:
         pixels = image.reshape(len(own.channels), -1).astype(np.float64)
         counts = np.full(len(pixels), pixels.shape[1])
         totals["sums"] += np.stack([counts, pixels.sum(axis=1), np.square(pixels).sum(axis=1)])
-        keys = {"Metadata_Plate": own.table.stem, "Metadata_Well": row["group"], "Metadata_Site": 1, "Metadata_Tile": 1}
+        plate = row["plate"] or own.table.stem
+        keys = {"Metadata_Plate": plate, "Metadata_Well": row["group"], "Metadata_Site": 1, "Metadata_Tile": 1}
         places = {"y_px": (image.shape[2] - 1) / 2, "x_px": (image.shape[3] - 1) / 2, "border": 0}
         yield {**keys, **store.ROW_DEFAULTS, "Metadata_label": row["label"], "ObjectNumber": totals["count"], **places,
                "group": row["group"]}  # fmt: skip
@@ -154,13 +174,15 @@ def bring_in(own: OwnCrops, path: Path, *, how: str, size_px: int | None, pixel_
         raise ValueError(f"{own.table}: it has no rows under its header; expected one a crop")
     store.write_rows(survey(own, size_px, totals), path.with_suffix(".parquet"))
     pixels = totals["sums"].tolist()  # tells whether a file has changed since a run that was killed
-    key = store.digest(own.said, own.channels, own.planes, how, size_px, store.file_digest(own.table), pixels)
-    meta = {"pixel_um": pixel_um, "masks": bool(own.said["mask"])}
+    masked = [own.threshold, own.threshold_channel] if own.threshold else []
+    key = store.digest(own.said, own.channels, own.planes, how, size_px, store.file_digest(own.table), pixels, *masked)
+    meta = {"pixel_um": pixel_um, "masks": bool(own.said["mask"] or own.threshold)}
     with store.CropWriter(path, totals["count"], own.channels, totals["shape"], key=key, meta=meta) as writer:
         for number, (_, image, labels) in enumerate(tqdm(own.each(), total=totals["count"], disable=None, unit="crop")):
             if writer.done[number]:
                 continue
-            masks, image = own_masks(labels, image.shape[1:]), scaled(image.astype(np.float32), how, totals["sums"])
+            masks = own_masks(labels, image.shape[1:], nearest=bool(own.threshold))
+            image = scaled(image.astype(np.float32), how, totals["sums"])
             side = totals["shape"][1] if size_px else None
             writer.write(number, *((about_the_middle(one, side) if side else one) for one in (image, masks)))
     log.info("%d crops of %d x %d x %d", totals["count"], *totals["shape"])
@@ -179,6 +201,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--mask", default="", help="file of label images, in the crops' order; the middle object is the cell"
     )
+    parser.add_argument("--plate", default="", help="plate of a crop; empty, the CSV's name stands for it")
+    parser.add_argument("--threshold", choices=list(middle_objects.THRESHOLDS), help="find masks where none are given")
+    parser.add_argument("--threshold-channel", help="channel in which they are found; else the first")
     parser.add_argument("--channels", required=True, help="names of the channels of a crop: DNA,RNA")
     parser.add_argument("--planes", type=int, default=1, help="of each channel")
     parser.add_argument(
@@ -196,7 +221,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"--channels {args.channels}, --planes {args.planes}, --size-px {args.size_px}: expected distinct names, and 1 "
             "or more"
         )
-    own = OwnCrops(args.folder, args.table, said, channels, args.planes)
+    if args.threshold_channel and args.threshold_channel not in channels:
+        raise ValueError(f"--threshold-channel {args.threshold_channel}: expected one of {args.channels}")
+    if args.threshold and args.mask:
+        raise ValueError(
+            f"--mask {args.mask} and --threshold {args.threshold}: both say what the cell is; leave one out"
+        )
+    own = OwnCrops(args.folder, args.table, said, channels, args.planes, args.threshold, args.threshold_channel)
     bring_in(own, args.crops, how=args.normalise, size_px=args.size_px, pixel_um=args.pixel_um)
 
 

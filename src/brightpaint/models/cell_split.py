@@ -81,6 +81,21 @@ def validating_groups(groups: Groups, among: set[str], share: float) -> set[str]
     return chosen
 
 
+def plate_tests(cells: pd.DataFrame, groups: Groups, test_plates: Sequence[str]) -> set[str]:
+    """Return the groups of the plates that test; one that no cell lies on, or a group of several plates, is an error."""
+    plates = sorted(set(cells["plate"]))
+    if gone := sorted(set(test_plates) - set(plates)):
+        some = ", ".join(plates[:10]) + (", ..." if len(plates) > 10 else "")
+        raise ValueError(f"cellnet.test_plates: no cell lies on {', '.join(gone)}; cells lie on: {some}")
+    several = cells.groupby("group")["plate"].unique()
+    if len(several := several[several.map(len) > 1]):
+        raise ValueError(
+            f"cellnet.test_plates: group {several.index[0]} has cells on {' and '.join(sorted(several.iloc[0])[:2])}, expected "
+            "one plate a group; write the plate into own_crops.group, or leave test_plates out"
+        )
+    return {group for group, plate in groups.plate.items() if plate in set(test_plates)}
+
+
 def split_groups(
     cells: pd.DataFrame, *, label: str, test_share: float, test_plates: Sequence[str], validation_share: float
 ) -> pd.DataFrame:
@@ -101,13 +116,10 @@ def split_groups(
     Raises
     ------
     ValueError
-        where fewer than two classes can be both trained on and tested
+        where fewer than two classes can be both trained on and tested, and see `plate_tests`
     """
     known = Groups(cells)
-    if test_plates:
-        tests = {group for group, plate in known.plate.items() if plate in set(test_plates)}
-    else:
-        tests = tested_groups(known, test_share)
+    tests = plate_tests(cells, known, test_plates) if test_plates else tested_groups(known, test_share)
     both = set(known.counts(tests)) & set(known.counts(set(known.classes) - tests))
     if len(both) < 2:
         found = f"{len(known.counts(known.classes))} classes, {len(both)} of them in groups of both sides"

@@ -5,7 +5,7 @@ features selected on real images are kept, and medians are taken. Real and predi
 each by its own mean and s.d. Fields without cells have no part in the medians and are counted; NaN stays NaN.
 
 `recipe: standard` is the field's usual way instead (brightpaint.profiles.recipes): wells against their plate's DMSO
-wells, then sphered.
+wells, then sphered. The paper's recipe may be followed by sphering too (brightpaint.profiles.sphering).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from brightpaint.features.median import features_of, read_medians
 from brightpaint.profiles import recipes
 from brightpaint.profiles.aggregate import by_unit, median_of
 from brightpaint.profiles.feature_parts import parts_of_cells
+from brightpaint.profiles.sphering import sphere_on_controls
 from brightpaint.study.spaces import Space
 
 SUMS = ["Metadata_cells", "Metadata_fields", "Metadata_fields_empty"]
@@ -72,6 +73,7 @@ def profiles(
     recipe: str = "paper",
     reference: Sequence[pd.DataFrame] = (),
     unit: str = "perturbation",
+    sphering: dict | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the profiles of wells and of perturbations.
 
@@ -80,8 +82,9 @@ def profiles(
     plates : field medians of one plate each
     kept : the selected features. A plate without a single cell may lack them: its profiles are NaN.
     recipe : paper (fields standardised by all of their plate) or standard (wells against DMSO, sphered)
-    reference : field medians of the real plates on whose DMSO wells `standard` fits its sphering
+    reference : field medians of the real plates on whose DMSO wells a sphering is fitted
     unit : perturbation or treatment
+    sphering : how wells of the recipe paper are sphered, see `sphering.sphere_on_controls`; None: they are not
 
     Returns
     -------
@@ -90,13 +93,20 @@ def profiles(
         unknown ("") have none
     """
     if recipe == "standard":
-        sphering = recipes.fit_sphering([standard_wells(plate, kept) for plate in reference], kept)
+        fitted = recipes.fit_sphering([standard_wells(plate, kept) for plate in reference], kept)
         wells = pd.concat([standard_wells(plate, kept) for plate in plates], ignore_index=True)
-        wells = recipes.sphere(wells, kept, sphering)
+        wells = recipes.sphere(wells, kept, fitted)
     else:
-        fields = pd.concat([normalise_plate(_whole(medians, kept), kept) for medians in plates], ignore_index=True)
-        wells = median_of(_counted(fields), store.WELL_KEYS, kept, SUMS)
+        wells = paper_wells(plates, kept)
+        if sphering:
+            wells = sphere_on_controls(wells, kept, paper_wells(reference, kept), **sphering)
     return wells, by_unit(wells, unit, kept, SUMS)
+
+
+def paper_wells(plates: Sequence[pd.DataFrame], kept: list[str]) -> pd.DataFrame:
+    """Return wells, the medians of their fields, each plate standardised by all of its fields."""
+    fields = pd.concat([normalise_plate(_whole(medians, kept), kept) for medians in plates], ignore_index=True)
+    return median_of(_counted(fields), store.WELL_KEYS, kept, SUMS)
 
 
 def standard_wells(medians: pd.DataFrame, features: list[str]) -> pd.DataFrame:

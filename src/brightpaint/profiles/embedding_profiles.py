@@ -2,7 +2,7 @@
 
 As published, embeddings of length 1 are used as they are (`normalise: none`): cosine distances between them are small,
 for every picture of cells has much in common. `plate` standardises each number over the fields of a plate, as
-CellProfiler's features are.
+CellProfiler's features are. Wells may then be sphered on controls (profiles.sphering).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from brightpaint import store
 from brightpaint.features.embedders.vectors import read_vectors, vector_names
 from brightpaint.profiles.aggregate import by_unit, median_of
 from brightpaint.profiles.feature_parts import parts_of_vectors
+from brightpaint.profiles.sphering import sphere_on_controls
 from brightpaint.study.spaces import Space
 
 
@@ -55,6 +56,7 @@ def profiles(
     normalise: str = "none",
     reference: Sequence[pd.DataFrame] = (),
     unit: str = "perturbation",
+    sphering: dict | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the profiles of wells and of perturbations.
 
@@ -63,8 +65,9 @@ def profiles(
     plates : embeddings of one plate each, one row a field
     kept : the selected numbers; None for all
     normalise : none or plate
-    reference : not used: nothing is fitted on other plates
+    reference : embeddings of the real plates on whose controls a sphering is fitted
     unit : perturbation or treatment
+    sphering : how wells are sphered, see `sphering.sphere_on_controls`; None: they are not
 
     Returns
     -------
@@ -74,12 +77,19 @@ def profiles(
         unknown ("") have none
     """
     names = embedding_names(plates[0])
-    for plate in plates:
+    for plate in [*plates, *reference]:
         if embedding_names(plate) != names:
             raise ValueError("embeddings of plates differ in their columns; delete them and rerun what makes them")
+    names = names if kept is None else list(kept)
+    wells, sums = wells_of(plates, names, normalise)
+    if sphering:
+        wells = sphere_on_controls(wells, names, wells_of(reference, names, normalise)[0], **sphering)
+    return wells, by_unit(wells, unit, names, sums)
+
+
+def wells_of(plates: Sequence[pd.DataFrame], names: list[str], normalise: str) -> tuple[pd.DataFrame, list[str]]:
+    """Return wells, the median of each number over their fields, and what is summed over them."""
     scaled = [standardise_plate(plate) if normalise == "plate" else plate for plate in plates]
     fields = pd.concat(scaled, ignore_index=True).assign(Metadata_fields=1)
-    names = names if kept is None else list(kept)
     sums = [name for name in ("Metadata_cells", "Metadata_fields") if name in fields]
-    wells = median_of(fields, store.WELL_KEYS, names, sums)
-    return wells, by_unit(wells, unit, names, sums)
+    return median_of(fields, store.WELL_KEYS, names, sums), sums

@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     """Make an arm's profiles in a space."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--space", choices=list(SPACES), required=True)
-    parser.add_argument("--settings", type=json.loads, default={}, help="JSON: recipe or normalise, and unit")
+    parser.add_argument("--settings", type=json.loads, default={}, help="JSON: recipe or normalise, unit, sphering")
     parser.add_argument("--tables", type=Path, nargs="+", required=True, help="the arm's tables, one a plate")
     parser.add_argument("--reference", type=Path, nargs="*", default=[], help="real tables on which sphering is fitted")
     parser.add_argument(

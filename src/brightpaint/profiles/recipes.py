@@ -22,9 +22,14 @@ FEWEST_DMSO = 3
 log = logging.getLogger(__name__)
 
 
+def measured_wells(wells: pd.DataFrame) -> pd.Series:
+    """Tell which wells hold cells: all, where cells are not counted."""
+    return wells["Metadata_cells"] > 0 if "Metadata_cells" in wells else pd.Series(True, wells.index)
+
+
 def control_wells(wells: pd.DataFrame) -> pd.Series:
     """Tell which wells are DMSO and hold cells."""
-    return (wells[CONTROL] == "negcon") & (wells["Metadata_cells"] > 0)
+    return (wells[CONTROL] == "negcon") & measured_wells(wells)
 
 
 def without_spread(wells: pd.DataFrame, features: Sequence[str]) -> list[str]:
@@ -101,15 +106,17 @@ def fit_sphering(reference: Sequence[pd.DataFrame], features: Sequence[str]) -> 
         ) from None
 
 
-def sphere(wells: pd.DataFrame, features: Sequence[str], sphering: Spherize) -> pd.DataFrame:
-    """Apply the map to wells with cells; a value missing there is taken to be DMSO's median, and counted in the log."""
+def sphere(
+    wells: pd.DataFrame, features: Sequence[str], sphering: Spherize, middle: float | pd.Series = 0.0
+) -> pd.DataFrame:
+    """Apply the map to wells with cells; a value missing there is taken to be DMSO's median, `middle`, and counted in the log."""
     features, sphered = list(features), wells.copy()
-    measured = (wells["Metadata_cells"] > 0).to_numpy()
+    measured = measured_wells(wells).to_numpy()
     chosen = wells.loc[measured, features].astype(np.float64)
     gaps = int(chosen.isna().to_numpy().sum())
     if gaps:
         log.info("sphering: %d values missing in wells with cells are taken to be DMSO's median", gaps)
     if measured.any():
         sphered[features] = sphered[features].astype(np.float64)
-        sphered.loc[measured, features] = sphering.transform(chosen.fillna(0.0)).to_numpy()
+        sphered.loc[measured, features] = sphering.transform(chosen.fillna(middle)).to_numpy()
     return sphered

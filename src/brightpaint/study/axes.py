@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from brightpaint.study.annotations import ANNOTATIONS, PERTURBATION
-from brightpaint.study.spaces import SPACES, Space
+from brightpaint.study.spaces import SPACES, Space, seen_of
 from brightpaint.study.study import Study
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def asked(study: Study, section: str) -> list[tuple[str, str, str]]:
 
 def seen_by(study: Study, entry: Mapping, space: Space) -> dict[str, list[str]]:
     """Return {what was fitted on images of wells that are tested: their plates}; nothing of the axis itself is."""
-    found = dict(space.seen(study))
+    found = seen_of(study, space)
     if entry["normalise"] == "none" and space.by_plate(study.config):
         found["the normalisation of plates"] = study.by_role("study")
     return {what: plates for what, plates in found.items() if plates}

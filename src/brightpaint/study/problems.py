@@ -13,7 +13,7 @@ from brightpaint.study.critics import gan_problems
 from brightpaint.study.kinds import CLASSIFIER, KINDS
 from brightpaint.study.object_stains import stain_problems
 from brightpaint.study.planes import crop_problems, example_problems, plane_problems
-from brightpaint.study.single_cells import cellnet_problems
+from brightpaint.study.single_cells import cellnet_problems, own_crops_problems, unplated_problems
 
 if TYPE_CHECKING:
     from brightpaint.study.study import Study
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 def problems_of(study: Study) -> Iterable[str]:
     """Say what no schema can: names that occur twice or nowhere, and settings that do not go together."""
+    if unplated := list(unplated_problems(study)):
+        yield from unplated
+        return
     yield from _duplicates(study)
     yield from _source_problems(study)
     yield from _channel_problems(study)
@@ -47,9 +50,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _dose_problems(study)
     if "parquet" not in study.config["profiles"]:
         yield "profiles: parquet is what scores and figures read, and can't be left out; write [parquet, h5ad]"
-    for entry in study.config["own_crops"]:
-        if not Path(entry["folder"]).is_dir():
-            yield f"own_crops.{entry['name']}.folder: there is no folder {entry['folder']}; expected one with the crops' TIFFs"
+    yield from own_crops_problems(study)
     weights = study.config["embed"]["weights"]
     if weights and weights[0] in "./~" and not Path(weights).is_dir():
         yield f"embed.weights: there is no folder {weights}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -138,5 +139,45 @@ def _own_problems(study: Study) -> Iterable[str]:
         yield f"cellnet.label: crops of one's own have one annotation, label, and {chosen['label']} is none; write label: label"
     if chosen["arms"] != ["real"]:
         yield "cellnet.arms: with own_crops no plate is looked at, so arms are not used; leave them out"
-    if chosen["test_plates"]:
-        yield "cellnet.test_plates: crops of one's own are split by their groups; leave test_plates out, or give test_share"
+    used = [entries[name] for name in chosen["own_crops"] if name in entries]
+    if not used or any(entry["plate"] for entry in used):
+        return  # what plates there are, the CSVs say: train_cellnet refuses others
+    plates = list(dict.fromkeys(Path(entry["table"]).stem for entry in used))
+    for plate in [plate for plate in chosen["test_plates"] if plate not in plates]:
+        yield (
+            f"cellnet.test_plates: no crop of one's own lies on {plate}; there are: {', '.join(plates)}, the CSVs' names; say "
+            "under plate in own_crops which column holds it, or leave test_plates out"
+        )
+    if set(plates) <= set(chosen["test_plates"]):
+        yield f"cellnet.test_plates: all of {', '.join(plates)} test, and none is left to train on; name fewer"
+
+
+def own_crops_problems(study: Study) -> Iterable[str]:
+    """Say what is wrong with crops of one's own."""
+    for entry in study.config["own_crops"]:
+        where, channel = f"own_crops.{entry['name']}", entry["threshold_channel"]
+        if not Path(entry["folder"]).is_dir():
+            yield f"{where}.folder: there is no folder {entry['folder']}; expected one with the crops' TIFFs"
+        if entry["mask"] and entry["threshold"]:
+            yield f"{where}: mask and threshold both say what the cell is; leave one out"
+        if channel and not entry["threshold"]:
+            yield f"{where}: threshold_channel {channel}, but no threshold; give one, or leave it out"
+        if channel and channel not in entry["channels"]:
+            yield f"{where}: threshold_channel {channel} is none of {', '.join(entry['channels'])}; name one of these"
+
+
+def unplated_problems(study: Study) -> Iterable[str]:
+    """Say what a study without plates asks for that needs some: it has crops of one's own alone."""
+    if study.config["plates"] is not None:
+        return
+    if not study.config["own_crops"]:
+        yield "plates: null, and there are no own_crops: nothing to work on; name a plate table, or crops of your own"
+    sections = {key: study.config[key] for key in ("models", "classifiers", "folds", "arms")}
+    sections["arms"] = sections["arms"] + study.config["translations"]
+    for section, entries in sections.items():
+        if entries:
+            yield f"{section}: plates is null, and these need plates; write {section}: [], or name a plate table"
+    if study.config["crops"]["size_um"]:
+        yield "crops.size_um: plates is null, and there are no fields to cut crops from; leave it out, or name a plate table"
+    if study.config["cellnet"]["label"] and not study.config["cellnet"]["own_crops"]:
+        yield "cellnet.own_crops: plates is null, so that the only cells are crops of your own; name those to be told apart"

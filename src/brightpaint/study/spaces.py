@@ -7,7 +7,7 @@ a space's name or builds a path from one. A new space is a module that makes its
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from brightpaint.study import critics
@@ -38,7 +38,7 @@ class Space:
     distances : module with `read` and `plate_rows`: how far painted fields lie from real ones (see score_distances)
     selected : whether its numbers are selected on real plates first
     looked_up : whether, with this config, training plates hold the wells from which a look-up is made
-    sphered : whether, with this config, its profiler is fitted on the real plates of `select`
+    sphered : whether, with this config, its own recipe spheres it (section `sphering` may too: `is_sphered`)
     seen : {what of it was fitted on images: the plates of these}; such images are no test of it (see study.axes)
     by_plate : whether, with this config, its profiler normalises each plate by all of its wells
     seed : what is added to the names that seed its resampling
@@ -84,11 +84,8 @@ def measured_arms(study: Study) -> list[str]:
 
 
 def fitted_on_cells(study: Study) -> dict[str, list[str]]:
-    """Return what was fitted on cells before wells are compared: a sphering mixes numbers, and no later scale undoes it."""
-    found = {"the selection of features": study.fitted_on("select")}
-    if SPACES[OF_CELLS].sphered(study.config):
-        found["the sphering on DMSO wells"] = study.by_role("study")
-    return found
+    """Return what was fitted on cells before wells are compared."""
+    return {"the selection of features": study.fitted_on("select")}
 
 
 def critic_space(name: str, examples: str, critic: str) -> Space:
@@ -207,6 +204,55 @@ SPACES = {
 }
 MAIN = SPACES[OF_CELLS]  # in which actives are found and failed compounds are judged
 APART = [space.name for space in SPACES.values() if space.apart]  # a match there is not a match among cells' features
+
+
+def sphering_of(space: Space, config: dict) -> dict:
+    """Return what the profiles of a space that the section `sphering` names depend on beside the rest; {} of others."""
+    chosen = config["sphering"]
+    keys = ("method", "epsilon", "least_wells")
+    return {"sphering": {key: chosen[key] for key in keys}} if space.name in chosen["spaces"] else {}
+
+
+def is_sphered(space: Space, config: dict) -> bool:
+    """Return whether a map that is fitted on the real plates of `select` spheres the wells of a space."""
+    return space.sphered(config) or bool(sphering_of(space, config))
+
+
+def seen_of(study: Study, space: Space) -> dict[str, list[str]]:
+    """Return {what of a space was fitted on images: the plates of these}.
+
+    A sphering mixes numbers, and no later scale undoes how each plate was normalised before.
+    """
+    found = dict(space.seen(study))
+    if is_sphered(space, study.config):
+        every = space.by_plate(study.config)
+        found["the sphering on DMSO wells"] = study.by_role("study") if every else study.fitted_on("select")
+    return found
+
+
+def sphering_problems(study: Study) -> Iterator[str]:
+    """Say what is wrong with the spaces that are to be sphered on controls."""
+    for name in study.config["sphering"]["spaces"]:
+        if name not in SPACES:
+            yield f"sphering.spaces: no space is called {name}; there are: {', '.join(SPACES)}"
+            continue
+        space, plates = SPACES[name], study.fitted_on("select")
+        if not study.config["perturbations"]:
+            yield f"sphering.spaces: {name} is sphered on control wells, which need perturbations: true"
+        elif not space.arms(study):
+            yield (
+                f"sphering.spaces: the study does not plan {space.rule}, which makes the space {name}; ask for it, or leave "
+                f"{name} out"
+            )
+        elif space.sphered(study.config):
+            yield f"sphering.spaces: {name} is sphered already (profile.recipe: standard); leave it out, or set recipe: paper"
+        elif not plates:
+            yield "sphering: every study plate is tested by a fold, and none is left to fit on; set select.plates: all"
+        elif not set(plates) & set(space.plates(study, "real")):
+            yield (
+                f"sphering.spaces: {name} has no wells on the plates on which sphering is fitted ({', '.join(plates)}); leave it "
+                "out, or give select.plates: all"
+            )
 
 
 def profiled_arms(study: Study, space: Space) -> list[str]:

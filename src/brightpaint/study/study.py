@@ -58,7 +58,8 @@ class Study:
         filled["arms"], filled["translations"] = translations.split(filled["arms"])
         if isinstance(filled["active"]["targets"], str):
             filled["active"]["targets"] = read_names(Path(root) / filled["active"]["targets"], "config: active.targets")
-        plates = read_plates(Path(root) / filled["plates"], Path(schemas) / "plates.schema.yaml")
+        table = filled["plates"]
+        plates = read_plates(Path(root) / table, Path(schemas) / "plates.schema.yaml") if table is not None else {}
         study = cls(filled, plates)
         problems = [f"config: {problem}" for problem in problems_of(study)]
         if problems:
@@ -172,7 +173,7 @@ class Study:
         trained += [self.entry("classifiers", name) for name in guides if name in named["classifiers"]]
         crops, doses = self.config["crops"], self.config["doses"]
         return (
-            not (self.arms or self.translations)
+            bool(self.plates and not (self.arms or self.translations))
             or any(self._profiled(arm) and self.test_plates(arm) for arm in whole)
             or any(entry["subset"] == "active" or entry.get("examples") == "crops" for entry in trained)
             or bool(crops["size_um"] and "real" in crops["arms"])
@@ -204,7 +205,7 @@ class Study:
         if section == "embed":
             chosen = [arm for arm in chosen if self.kind_of(arm).varied]
         brightfield = ["brightfield"] if self.config["channels"]["input"] else []
-        alone = section == "embed" and not self.arms
+        alone = section == "embed" and not self.arms and self.plates
         return ["real", *brightfield, *chosen] if chosen or alone else []
 
     def seen_plates(self, arm: str) -> list[str]:

@@ -44,7 +44,7 @@ def anything_scored():
 
 def real_profiled():
     """Whether the real plates are measured and profiled: as reference of what is scored, or where nothing is painted."""
-    return anything_scored() or not STUDY.arms
+    return anything_scored() or bool(STUDY.plates and not STUDY.arms)
 
 
 def scored_arms():

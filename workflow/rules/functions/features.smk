@@ -167,6 +167,7 @@ def own_crops_options(wildcards):
     """Words of the command line that say how crops of one's own are read."""
     entry = STUDY.entry("own_crops", wildcards.own)
     keys = ("file", "index", "label", "group", "mask", "planes", "normalise", "size_px", "pixel_um")
+    keys += ("plate", "threshold", "threshold_channel")
     options = {key.replace("_", "-"): entry[key] for key in keys if entry[key] not in (None, "")}
     options["channels"] = ",".join(entry["channels"])
     return [f"--{key}={value}" for key, value in options.items()]

@@ -11,6 +11,11 @@ def where_profiled(files):
     return files if real_profiled() else []
 
 
+def where_plates(files):
+    """`files`, where the study has plates; none where it has crops of one's own alone."""
+    return files if STUDY.used_plates() else []
+
+
 def tested_plates():
     """Plates on which some arm is scored."""
     return [plate for plate in STUDY.plates if arms_testing(plate)]

@@ -44,9 +44,28 @@ def fitted_tables(section):
     return lambda wildcards: SPACES[getattr(wildcards, "space", MAIN.name)].tables("real", STUDY.fitted_on(section))
 
 
+def refuse_sphering():
+    """End with a sentence where the study asks for a sphering that it can't have."""
+    if problems := list(sphering_problems(STUDY)):
+        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+
+
+if CONFIG["sphering"]["spaces"]:
+    refuse_sphering()
+
+
 def sphering_tables(wildcards):
-    """The real tables on which the space's sphering is fitted, where it is sphered."""
-    return fitted_tables("select")(wildcards) if SPACES[wildcards.space].sphered(CONFIG) else []
+    """The tables on which the space's sphering is fitted, where it is sphered: real ones, of brightfield its own numbers."""
+    space, arm = SPACES[wildcards.space], "brightfield" if wildcards.arm == "brightfield" else "real"
+    if not is_sphered(space, CONFIG):
+        return []
+    return space.tables(arm, [plate for plate in STUDY.fitted_on("select") if plate in space.plates(STUDY, arm)])
+
+
+def profile_settings(wildcards):
+    """JSON of how a space's profiles are made."""
+    space = SPACES[wildcards.space]
+    return as_json({**space.settings(CONFIG), **unit_setting(), **sphering_of(space, CONFIG)})
 
 
 def selection_of(space):
@@ -93,9 +112,8 @@ def annotated_profiles():
 def described_profiles(wildcards):
     """JSON of what an AnnData says of its profiles: the channels of its features, and how it was made."""
     space = SPACES[wildcards.space]
-    made = {"profile": space.settings(CONFIG), "unit": CONFIG["unit"]} | (
-        {"select": CONFIG["select"]} if space.selected else {}
-    )
+    made = {"profile": space.settings(CONFIG), "unit": CONFIG["unit"], **sphering_of(space, CONFIG)}
+    made |= {"select": CONFIG["select"]} if space.selected else {}
     if wildcards.arm == LOOKUP:
         made["lookup"] = STUDY.lookup_plates()
     return as_json({"channels": CONFIG["channels"]["input"] + CONFIG["channels"]["target"], "made": made})

@@ -6,7 +6,8 @@ are no replicates. `chance` is what an answer gets that knows the classes' share
 cell: the largest share for accuracy, one over the number of classes for balanced accuracy, the share for recall.
 
 Where each treatment has one well a plate, a test well lies where a training well of its class lies on another plate:
-`same_position` is the share of a number's test wells of which that is so. Accuracy there may be the plate position's.
+`same_position` is the share of a number's test wells of which that is so, NaN where groups of cells are no wells of their
+plate (movies of one's own, say). Accuracy there may be the plate position's.
 """
 
 from __future__ import annotations
@@ -92,10 +93,17 @@ def same_positions(cells: pd.DataFrame, roles: np.ndarray, tested: np.ndarray) -
 
     Parameters
     ----------
-    cells : one row a cell: `group` (a plate and well joined by a stroke), `plate` and `name`
+    cells : one row a cell: `group` (of a well its plate and place joined by a stroke), `plate` and `name`
     roles, tested : of the cells, their wells' roles, and which are tested on
+
+    Returns
+    -------
+    Nothing where a group is no place on its plate
     """
-    place = cells["group"].str.rsplit("/", n=1).str[-1]
+    place = [group.removeprefix(f"{plate}/") for group, plate in zip(cells["group"], cells["plate"])]
+    if not all(len(own) < len(group) for own, group in zip(place, cells["group"])):
+        return {}
+    place = pd.Series(place, cells.index, dtype=object)
     known = set(zip(cells["name"][roles == TRAIN], place[roles == TRAIN]))
     wells = cells.assign(place=place)[tested].drop_duplicates(["group", "name"])
     wells["same"] = [pair in known for pair in zip(wells["name"], wells["place"])]
@@ -145,9 +153,13 @@ def main(argv=None) -> None:
                  for row in scores(counted, names, rng)]  # fmt: skip
     table = pd.DataFrame(rows)[COLUMNS]
     for row in table[table["class"] == ""].itertuples(index=False):
-        log.info("%s, %s: %s %.3f (%.3f to %.3f), chance %.3f, %d cells of %d wells, %.0f%% of these at a training well's place",
-                 row.arm, row.variant, row.metric, row.value, row.low, row.high, row.chance, row.cells, row.wells,
-                 100 * row.same_position)  # fmt: skip
+        same = (
+            ""
+            if np.isnan(row.same_position)
+            else f", {100 * row.same_position:.0f}% of these at a training well's place"
+        )
+        log.info("%s, %s: %s %.3f (%.3f to %.3f), chance %.3f, %d cells of %d wells%s", row.arm, row.variant, row.metric,
+                 row.value, row.low, row.high, row.chance, row.cells, row.wells, same)  # fmt: skip
     store.write_table(store.as_text(table), args.table)
     keys = pd.concat(
         [one.table([*store.CROP_KEYS, "group"]) for one in open_all(args.crops) if len(one)], ignore_index=True
