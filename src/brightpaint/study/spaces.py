@@ -99,11 +99,8 @@ def critic_space(name: str, examples: str, critic: str) -> Space:
         "table": f"<results>/medians/{{arm}}/{name}/{{plate}}.parquet",
         "plates": Study.profile_plates,
     }
-    of_fields = {
-        "rule": "critic",
-        "table": f"<results>/critic/{critic}/{{arm}}/{{plate}}.parquet",
-        "plates": Study.seen_plates,
-    }
+    table = f"<results>/critic/{critic}/{{arm}}/{{plate}}.parquet"
+    of_fields = {"rule": "critic", "table": table, "plates": Study.seen_plates}
     shown = "Untrained critic" if untrained else "Critic"
     return Space(
         name=name,
