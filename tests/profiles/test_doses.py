@@ -16,7 +16,7 @@ from brightpaint import store
 from brightpaint.profiles import doses
 from brightpaint.profiles.dose_layout import dose_places, in_words
 from brightpaint.profiles.half_interval import half_interval
-from brightpaint.profiles.hill import fit, hill
+from brightpaint.profiles.hill import fit, hill, interval_beyond
 from brightpaint.profiles.projection import centre, principal, products, score, whiten
 
 SETTINGS = {
@@ -159,6 +159,20 @@ def test_the_interval_holds_the_truth_and_single_wells_have_none():
     assert (told["half_low_um"] < told["half_um"] * 1.1).all() and len(points) == 12 * 24
     single = doses.curves(*plate(5, truths, each=1), SETTINGS)[0]
     assert single["half_low_um"].isna().all() and single["half_um"].notna().any()
+    assert not single["reason"].str.contains("interval").any()
+
+
+def test_a_half_effect_whose_interval_reaches_beyond_the_doses_says_so():
+    """What begins to act at the last doses may pass for a compound at its plateau; its interval knows."""
+    late = {"late": (10.0, 1.5, 10.0)}
+    table = pd.concat([doses.curves(*plate(seed, late, each=2), SETTINGS)[0] for seed in (1, 2, 4, 5)])
+    told = table[table["status"] == "fitted"]
+    above = told["half_high_um"] > told["dose_max_um"]
+    assert 0 < above.sum() and (told["reason"].str.contains("above the highest dose, 20 uM: half of") == above).all()
+    dose = np.array([0.1, 1.0, 10.0])
+    assert interval_beyond(0.1, 10.0, dose) == interval_beyond(np.nan, np.nan, dose) == ""
+    both = "; its interval reaches above the highest dose, 10 uM and below the lowest dose, 0.1 uM: half of the effect may lie"
+    assert interval_beyond(0.05, 11.0, dose) == f"{both} there"
 
 
 # --- what is marked -------------------------------------------------------------------------------

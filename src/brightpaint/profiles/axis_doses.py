@@ -25,7 +25,7 @@ from brightpaint.profiles.axis import mean_interval
 from brightpaint.profiles.dose_series import SERIES, completed
 from brightpaint.profiles.doses import RISE, comes_down
 from brightpaint.profiles.half_interval import profile_interval
-from brightpaint.profiles.hill import Fit, fit_free, free_losses, grid
+from brightpaint.profiles.hill import Fit, fit_free, free_losses, grid, interval_beyond
 from brightpaint.profiles.projection import Scores
 
 COLUMNS = ["Metadata_perturbation", *SERIES, "status", "reason", "half_um", "half_low_um", "half_high_um", "slope", "bottom", "top",
@@ -102,6 +102,7 @@ def fit_series(own: pd.DataFrame, noise: float, settings: Mapping, name: str) ->
             reason = "the change is too small against the noise to say at which of the doses half of it is reached"
             return found | {"status": "weak", "reason": reason}
         found |= {"half_um": curve.half, "half_low_um": low, "half_high_um": high}
+        found["reason"] += interval_beyond(low, high, dose)
     return found
 
 

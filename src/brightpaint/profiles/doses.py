@@ -25,7 +25,7 @@ from brightpaint.base import cli
 from brightpaint.profiles import dose_layout
 from brightpaint.profiles.dose_series import SERIES, Series, completed, measured, prepare_series, series_of
 from brightpaint.profiles.half_interval import half_interval
-from brightpaint.profiles.hill import Fit, fit, hill, rough_fit
+from brightpaint.profiles.hill import Fit, fit, hill, interval_beyond, rough_fit
 from brightpaint.profiles.projection import FEWEST_DMSO, Controls, Scores, centre, null_effects, score
 from brightpaint.study.spaces import SPACES
 
@@ -164,6 +164,7 @@ def fit_compound(
             low, high = half_interval(centred, plate, dose, weights, controls, scores, slopes=settings["slope"],
                                       draws=settings["bootstrap"], seed=seed)  # fmt: skip
             found |= {"half_um": curve.half, "half_low_um": low, "half_high_um": high}
+            found["reason"] += interval_beyond(low, high, dose)
     keys = wells[["Metadata_perturbation", *SERIES, "Metadata_Plate", "Metadata_Well"]]
     return found, keys.assign(dose_um=dose, score=scores.wells, noise=scores.noise, weight=weights)
 

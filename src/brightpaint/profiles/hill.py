@@ -85,6 +85,16 @@ def halves(chosen: Grid, means: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return chosen.half[_losses(chosen, means, weights)[0].argmin(axis=1)]
 
 
+def interval_beyond(low: float, high: float, dose: np.ndarray) -> str:
+    """Return words to end a reason with where a half effect's interval reaches beyond the doses (uM, > 0); "" where it does not.
+
+    A compound that begins to act at the last doses can pass for one that has come to its plateau; its interval tells.
+    """
+    ends = [f"above the highest dose, {dose.max():.3g} uM"] * bool(high > dose.max())
+    ends += [f"below the lowest dose, {dose.min():.3g} uM"] * bool(low < dose.min())
+    return f"; its interval reaches {' and '.join(ends)}: half of the effect may lie there" if ends else ""
+
+
 def _search(
     dose: np.ndarray, scores: np.ndarray, noise: np.ndarray, slopes: Sequence[float]
 ) -> tuple[Grid, np.ndarray, np.ndarray]:
