@@ -11,6 +11,7 @@ import hostile_features
 import hostile_images
 import hostile_models
 import hostile_tables
+import hostile_translation_scores
 import hostile_translations
 from hostile import check_before, refusal, write_before
 
@@ -22,6 +23,7 @@ TABLE = [
         hostile_images,
         hostile_models,
         hostile_translations,
+        hostile_translation_scores,
         hostile_features,
     )
     for case in module.CASES
