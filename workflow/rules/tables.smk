@@ -176,10 +176,7 @@ show(
 rule translation_page:
     """Write the page of a translation in a space: controls, references, what changes."""
     input:
-        metrics=[
-            "<results>/scores/translation/{arm}.parquet",
-            "<results>/scores/shifts/{space}/{arm}.parquet",
-        ],
+        metrics=translation_metrics,
         classes="<results>/scores/shifts/{space}/{arm}.classes.parquet",
         changes="<results>/scores/shifts/{space}/{arm}.changes.parquet",
         areas="<results>/scores/translation/{arm}.areas.parquet",
