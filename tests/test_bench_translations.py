@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import types
 from pathlib import Path
 
 import numpy as np
@@ -271,3 +272,11 @@ def test_a_finished_stage_is_not_begun_again_and_another_study_is(bench, tmp_pat
     assert again[0]["wall_s"] == first[0]["wall_s"] and json.loads((folder / "stages.json").read_text())["stages"]
     list(studies.run_stages(folder, {**study, "train": {"seed": 2}}, "", cores=1, last="plates"))
     assert made[-1] == ["plates"]
+
+
+def test_what_a_killed_run_left_is_in_the_way_of_nothing(bench, tmp_path, monkeypatch):
+    studies, asked = bench("studies"), []
+    done = types.SimpleNamespace(returncode=0)
+    monkeypatch.setattr(studies.subprocess, "run", lambda command, **_: asked.append(command) or done)
+    studies.make(tmp_path, {}, "", ["plates"])
+    assert {"--rerun-incomplete", "--nolock"} < set(asked[0]) and asked[0][-1] == "plates"
