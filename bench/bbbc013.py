@@ -23,7 +23,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from dose_series import RING_PX, SLOPES, half_effect, own_wells
+from dose_series import RING_PX, SLOPES, half_effect, own_wells, ratio_noise
 from scipy.ndimage import distance_transform_edt
 from scipy.ndimage import mean as mean_of
 from scipy.stats import spearmanr
@@ -150,8 +150,7 @@ def said(own: pd.DataFrame, zero: np.ndarray, half: Callable = half_effect) -> d
 
 def rough_half(dose: np.ndarray, ratio: np.ndarray, zero: np.ndarray) -> float:
     """Return `half_effect` to the 12% of its grid, in a hundredth of the time: for resamples."""
-    noise = np.full(len(dose), max(ratio.std() / 10, zero.std(ddof=1)))
-    return rough_fit(dose, ratio - zero.mean(), noise, slopes=SLOPES)[0]
+    return rough_fit(dose, ratio - zero.mean(), ratio_noise(ratio, zero), slopes=SLOPES)[0]
 
 
 def resampled(

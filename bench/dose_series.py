@@ -106,10 +106,14 @@ def ratios(results: Path) -> pd.DataFrame:
     return cells.groupby(keys, dropna=False)["ratio"].agg(["median", "count"]).reset_index()
 
 
+def ratio_noise(ratio: np.ndarray, dmso: np.ndarray) -> np.ndarray:
+    """Return the s.d. by which wells of a ratio are weighed, never 0."""
+    return np.full(len(ratio), max(ratio.std() / 10, dmso.std(ddof=1), 1e-6))
+
+
 def half_effect(dose: np.ndarray, ratio: np.ndarray, dmso: np.ndarray) -> float:
     """Return the half-effect dose of a ratio's Hill curve from DMSO's mean, micromolar."""
-    noise = np.full(len(dose), max(ratio.std() / 10, dmso.std(ddof=1)))
-    return fit(dose, ratio - dmso.mean(), noise, slopes=SLOPES).half
+    return fit(dose, ratio - dmso.mean(), ratio_noise(ratio, dmso), slopes=SLOPES).half
 
 
 def found(results: Path) -> list[dict]:

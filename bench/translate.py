@@ -12,7 +12,7 @@ environment of its own) a line says so and the peer's lines are missing.
 
 A JSON line a denoiser, way and number of steps:
 round_trip, round_trip_most      root mean square and largest difference of images and reconstructions, in s.d. of the images
-evaluations                      of the network, an image: up, and down once
+evaluations                      of the network, of all images at once: up (until the last of them rests), and down once
 latent_sd, latent_neighbour_r    of the latents: 1 and 0 for white noise
 latent_off, translation_off      largest distance from the exact flow's latent and from the exact translation (exact denoisers)
 """
@@ -67,9 +67,10 @@ def gaussian(y: torch.Tensor, gamma: float, condition: Condition) -> torch.Tenso
 def exact() -> dict:
     """Return what is inverted with the exact denoiser: 41 images of one pixel from -2 to 2 s.d. of their class."""
     z = torch.linspace(-2, 2, 41, dtype=torch.float64).reshape(-1, 1, 1, 1)
-    first = Schedule().path(1)[0]
-    return {"eps": gaussian, "images": MU[SOURCE] + S[SOURCE] * z, "labels": (SOURCE, TARGET), "schedule": Schedule(),
-            "translated": MU[TARGET] + S[TARGET] * z,
+    first, (images, translated) = Schedule().path(1)[0], (MU[k] + S[k] * z for k in (SOURCE, TARGET))
+    both = torch.stack([images, translated])
+    return {"eps": gaussian, "images": images, "labels": (SOURCE, TARGET), "schedule": Schedule(), "translated": translated,
+            "range": (float(both.min()), float(both.max())),
             "latents": math.sqrt(first) * MU[SOURCE] + torch.sqrt(first * S[SOURCE] ** 2 + 1 - first) * z}  # fmt: skip
 
 
@@ -88,15 +89,17 @@ def trained(study: Path, plate: str, fields: int, crop_px: int) -> dict:
     places = np.flatnonzero(rows["Metadata_perturbation"] == DMSO)[:fields]
     start = (stack.images.shape[-1] - crop_px) // 2
     chosen = stack.channel_indices(meta["channels"]["target"])
-    crops = [stack.images[row][chosen, start : start + crop_px, start : start + crop_px] for row in places]
-    images = torch.from_numpy(np.stack(crops).astype(np.float32))
+    window = (chosen, slice(start, start + crop_px), slice(start, start + crop_px))
+    whole = np.stack([stack.images[row][window] for row in range(len(rows))]).astype(np.float32)
+    images = torch.from_numpy(whole[places])
 
     def eps(y, gamma, condition):
         with torch.no_grad():
             return network(y[:, :0], y, torch.full((len(y),), gamma, dtype=torch.float64), condition)
 
     other = max(number for name, number in labels.items() if name != DMSO)
-    return {"eps": eps, "images": images, "labels": (labels[DMSO], other), "schedule": schedule_of(meta["settings"])}
+    return {"eps": eps, "images": images, "labels": (labels[DMSO], other), "schedule": schedule_of(meta["settings"]),
+            "range": (float(whole.min()), float(whole.max()))}  # fmt: skip
 
 
 def told(label: int, count: int) -> Condition:
@@ -159,7 +162,7 @@ def published(case: dict, steps: int, schedulers, *, clip: bool, reference: Path
     """
     schedule, denoise = case["schedule"], Counted(case["eps"])
     gammas, images, (source, target) = schedule.gammas, case["images"], case["labels"]
-    low, high = case.get("range", (float(images.min()), float(images.max())))
+    low, high = case["range"]  # of the images of all classes
     middle = (low + high) / 2
     scheduler = schedulers.DDIMScheduler(
         num_train_timesteps=schedule.levels, trained_betas=1 - gammas[1:] / gammas[:-1], prediction_type="epsilon",

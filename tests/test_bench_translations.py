@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import types
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from brightpaint import store
+from translation_fixture import scored_translation  # noqa: F401
 
 ROOT = Path(__file__).parent.parent
 
@@ -64,6 +68,83 @@ def test_half_effects_and_correlations_of_a_curve_are_found_with_intervals_that_
     assert abs(flat["spearman"]) < 0.5
 
 
+def write_arm(results: Path, arm: str, plate: str, rows: pd.DataFrame, ratios: list[float]) -> None:
+    """Write images and label images of one arm's plate: a nucleus a field, brighter than its ring by a known factor."""
+    folder = results / "images" / arm
+    with store.StackWriter(folder / f"{plate}.tif", (len(rows), 2, 64, 64), ["GFP", "DNA"], key="t") as writer:
+        labels = []
+        for n, ratio in enumerate(ratios):
+            gfp, label = np.zeros((64, 64)), np.zeros((64, 64), np.uint16)
+            place = 20 + 8 * (arm == "fresh_doses")  # fresh noise paints its nuclei elsewhere
+            gfp[10:50, 10:50], label[place : place + 10, 20:30] = 1.0, 1
+            gfp[label > 0] = ratio
+            writer.write(n, np.stack([gfp, label > 0]))
+            labels.append(label[None])
+    table = results / ("fields" if arm == "real" else f"images/{arm}") / f"{plate}.parquet"
+    store.write_table(rows, table)
+    store.write_masks(results / "masks" / arm / f"{plate}.tif", rows, labels, ["Nuclei"], (64, 64))
+
+
+def finished_seed(results: Path) -> set[str]:
+    """Write what `read_seed` reads of a finished study of one compound; return its dose wells."""
+    doses = np.array([0.001, 0.01, 0.1, 1.0])
+    placed = {"BBBC013_ABCEFG": "ABC", "BBBC013_DH": "DH"}
+    curve = lambda dose: 1 + (4 / (1 + 0.03 / dose) if dose else 0.0)  # noqa: E731
+
+    def field(plate, row, column, dose):
+        name = f"drug@{dose:.3g}uM" if dose else "DMSO"
+        return {"Metadata_Plate": plate, "Metadata_Well": f"{row}{column:02d}", "Metadata_Site": 1, "Metadata_Tile": 1,
+                "Metadata_perturbation": "drug" if dose else "DMSO", "Metadata_dose": dose or np.nan, "Metadata_treatment": name,
+                "Metadata_target": "", "Metadata_control_type": "" if dose else "negcon"}  # fmt: skip
+
+    wells_of = set()
+    for plate, rows in placed.items():
+        table = [field(plate, row, n + 1, dose) for row in rows for n, dose in enumerate([0.0, *doses])]
+        wells_of |= {entry["Metadata_Well"] for entry in table if entry["Metadata_perturbation"] == "drug"}
+        ratios = [curve(entry["Metadata_dose"] if entry["Metadata_perturbation"] == "drug" else 0.0) for entry in table]
+        write_arm(results, "real", plate, pd.DataFrame(table), ratios)
+    shown = [
+        (row, dose) for row in "DH" for dose in [0.0, *doses, 0.5]
+    ]  # 0.5: of a control well, no part of the series
+    base = [field("BBBC013_DH", row, 1, 0.0) for row, _ in shown]
+    painted = [f"drug@{dose:.3g}uM" if dose else "DMSO" for _, dose in shown]
+    table = pd.DataFrame(base).assign(Metadata_painted_as=painted, Metadata_draw=0)
+    write_arm(results, "doses", "BBBC013_DH", table, [curve(dose) for _, dose in shown])
+    write_arm(results, "fresh_doses", "BBBC013_DH", table, [2.0] * len(shown))
+    return wells_of
+
+
+def test_a_finished_seed_is_read_summed_up_and_drawn(bench, tmp_path):
+    bbbc013 = bench("bbbc013")
+    found = bbbc013.read_seed(tmp_path, 1, finished_seed(tmp_path))
+    ratios = found["wells"].set_index(["kind", "well", "class"])["ratio"]
+    assert (
+        ratios[("real", "A05", "drug@1uM")]
+        == pytest.approx(ratios[("translation", "D01", "drug@1uM")])
+        == pytest.approx(4.88, abs=0.01)
+    )
+    assert ratios[("translation", "H01", "DMSO")] == pytest.approx(1, abs=0.01) and set(found["wells"]["compound"]) == {
+        "drug",
+        "DMSO",
+    }
+    assert "drug@0.5uM" not in set(found["wells"]["class"]) | set(found["overlap"]["class"])
+    parts = {kind: own for kind, own in found["wells"].groupby("kind")}
+    real, moved, fresh = (
+        bbbc013.compound_rows(parts[kind], 1, resamples=20)[0] for kind in ("real", "translation", "fresh noise")
+    )
+    assert real["half_um"] == pytest.approx(0.03, rel=0.2) and moved["half_um"] == pytest.approx(
+        real["half_um"], rel=0.05
+    )
+    assert real["wells"] == 20 and moved["wells"] == 2 and not fresh["spearman"] > 0.5
+    overlap = bbbc013.overlap_row(found["overlap"], 1)
+    assert overlap["f1 translation"] == overlap["f1 reconstruction"] == 1 and overlap["f1 fresh noise"] == 0
+    line = {"seed": 1, "compounds": [moved, fresh], "overlap": overlap}
+    holds, words = bbbc013.claim([real], [line])
+    assert holds, words
+    bbbc013.save(bbbc013.figure(found["wells"], found["overlap"]), tmp_path / "figure.png", 40)
+    assert (tmp_path / "figure.png").read_bytes()[:4] == b"\x89PNG"
+
+
 def test_readme_may_claim_what_holds_in_every_seed_and_nothing_else(bench):
     bbbc013 = bench("bbbc013")
     real = [{"compound": "a", "half_um": 0.012}, {"compound": "b", "half_um": 5.0}]
@@ -95,6 +176,29 @@ def test_the_gain_of_overlap_is_of_the_same_wells(bench):
     row = bench("bbbc013").overlap_row(pd.DataFrame(rows), 1)
     assert row["f1 reconstruction"] == pytest.approx(0.9) and row["f1 translation"] == pytest.approx(0.675)
     assert (row["f1_gain"], row["f1_gain_low"], row["f1_gain_high"]) == pytest.approx((0.4, 0.4, 0.4))
+
+
+def test_a_finished_dose_study_is_summed_up(bench, shifts, tmp_path):
+    doses, folder = bench("dose_translations"), tmp_path / "scores" / "shifts" / "cellprofiler"
+    store.write_table(store.read_table(shifts / "arm.classes.parquet"), folder / "doses.classes.parquet")
+    store.write_table(store.read_table(shifts / "arm.parquet"), tmp_path / "metrics" / "doses.parquet")
+    line, found = doses.seed_line(tmp_path, 3, 61.0)
+    real = {row["metric"]: row for row in line["doses"]}["dose_r_real"]
+    assert real["value"] > real["joint_null_95"] > 0.3 and real["plate"] == "P"
+    assert (
+        line["controls"]["holds"] and line["controls"]["classes"] == 9 and set(found["cluster"]) == {"3/A/A", "3/inert"}
+    )
+    assert line["references"]["identity"]["kept"] == pytest.approx(1) and line["direction"]["value"] > 0.9
+    assert set(line["references"]) == {
+        "translation",
+        "identity",
+        "reconstruction",
+        "fresh noise",
+        "real training",
+        "real half",
+    }
+    text = doses.report([line], {"controls": doses.judged(found)})
+    assert "| joint_null_95 |" in text and "| all |" in text and "real training" in text
 
 
 def test_what_is_found_where_nothing_is_holds_up_to_its_sampling_error(bench):
@@ -168,3 +272,11 @@ def test_a_finished_stage_is_not_begun_again_and_another_study_is(bench, tmp_pat
     assert again[0]["wall_s"] == first[0]["wall_s"] and json.loads((folder / "stages.json").read_text())["stages"]
     list(studies.run_stages(folder, {**study, "train": {"seed": 2}}, "", cores=1, last="plates"))
     assert made[-1] == ["plates"]
+
+
+def test_what_a_killed_run_left_is_in_the_way_of_nothing(bench, tmp_path, monkeypatch):
+    studies, asked = bench("studies"), []
+    done = types.SimpleNamespace(returncode=0)
+    monkeypatch.setattr(studies.subprocess, "run", lambda command, **_: asked.append(command) or done)
+    studies.make(tmp_path, {}, "", ["plates"])
+    assert {"--rerun-incomplete", "--nolock"} < set(asked[0]) and asked[0][-1] == "plates"

@@ -12,6 +12,7 @@ import hostile_gan
 import hostile_images
 import hostile_models
 import hostile_tables
+import hostile_translation_scores
 import hostile_translations
 from hostile import check_before, refusal, write_before
 
@@ -24,6 +25,7 @@ TABLE = [
         hostile_models,
         hostile_gan,
         hostile_translations,
+        hostile_translation_scores,
         hostile_features,
     )
     for case in module.CASES

@@ -57,10 +57,15 @@ def write(folder, arm, rows, labels, images):
 
 @pytest.fixture(name="folder", scope="session")
 def translated_folder(tmp_path_factory):
-    """Real wells; an arm that keeps places, and loses a nucleus where the class is toxic; fresh noise, of other places."""
-    if "folder" in MADE:
-        return MADE["folder"]
-    folder = MADE["folder"] = tmp_path_factory.mktemp("translation")
+    """A plate as `write_plate` makes it, once."""
+    if "folder" not in MADE:
+        MADE["folder"] = tmp_path_factory.mktemp("translation")
+        write_plate(MADE["folder"])
+    return MADE["folder"]
+
+
+def write_plate(folder):
+    """Write real wells; an arm that keeps places, and loses a nucleus where the class is toxic; fresh noise, of other places."""
     names = [name for name, count in WELLS.items() for _ in range(count)]
     real = [field(name, well) for well, name in enumerate(names, start=1)]
     toxic = [name.startswith("toxic") for name in names]
@@ -75,7 +80,6 @@ def translated_folder(tmp_path_factory):
         ]
         gains = [3.0 if row["Metadata_painted_as"].startswith("toxic") else 1.0 for row in rows]
         write(folder, arm, rows, labels, [stains(*each) for each in zip(labels, range(100, 199), gains)])
-    return folder
 
 
 def score(folder, out, settings=SETTINGS, cells=True):

@@ -92,6 +92,29 @@ def test_a_study_that_measures_nothing_has_counts_a_warning_and_no_table(tmp_pat
     assert "<b>1</b> plates" in text and "&lt;b&gt;:" in text and 'data-page="results/tables/quality.html"' in text
 
 
+def test_translations_stand_on_the_first_page_and_a_control_that_is_found_is_warned_of(tmp_path):
+    store.write_table(
+        pd.DataFrame({"plate": ["P1"], "wells": [4], "fields": [4], "fields left out": [0]}), tmp_path / "missing.tsv"
+    )
+    store.write_table(pd.DataFrame({"plate": ["P1"], "left_out": [1], "kept": [3]}), tmp_path / "quality.tsv")
+    numbers = dict.fromkeys(["low", "high", "null", "null_bound", "floor"], np.nan)
+    place = {"arm": "doses", "subset": "full", "space": "cellprofiler", "plate": "P1", "n": 3, "channel": "all"}
+    values = {"class_distance": 1.25, "found_twin": 0.04, "found_inert": 0.3}
+    rows = [{**place, **numbers, "metric": metric, "value": value} for metric, value in values.items()]
+    store.write_table(pd.DataFrame(rows), tmp_path / "doses.parquet")
+    settings = {"channels": {}, "plate": "", "kinds": {}, "leaking": [], "simulated": False, "translations": ["doses"]}
+    given = [
+        f"--{name}={tmp_path / name}{end}" for name, end in (("missing", ".tsv"), ("quality", ".tsv"), ("html", ""))
+    ]
+    front.main(["--settings", json.dumps(settings), "--metrics", str(tmp_path / "doses.parquet"), *given])
+    text = (tmp_path / "html").read_text()
+    assert "<h2>Translations</h2>" in text and ">1.25<" in text and "translations alone are measured" in text
+    assert (
+        "Translation doses: found, inert, 30.0% of the numbers, where at most 5% are promised" in text
+        and "found, A/A, 4" not in text
+    )
+
+
 @pytest.mark.slow
 def test_the_page_of_a_study_pictures_one_field_and_names_pages_that_are_there(finished_study):
     text = (finished_study / "results/tables/front.html").read_text()

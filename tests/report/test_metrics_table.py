@@ -195,3 +195,34 @@ def test_embeddings_have_a_table_of_their_own_and_brightfield_is_a_reference():
     assert '<tr class="reference"><td>brightfield</td>' in table and "best" in table.split("good")[1].split("</tr>")[0]
     assert ">DINO MMD² ↓<" in table and ">0.456<" in table and ">0.123<" not in table  # each in its own space's table
     assert ">0.123<" in main and ">0.456<" not in main and ">DINO MMD² ↓<" not in main
+
+
+def translated(arm="doses", space="cellprofiler", **more):
+    rows = [
+        row(arm, "class_distance", 1.5, space=space, null=0.5, floor=3.0),
+        row(arm, "source_kept", 0.4, space=space, floor=0.05),
+    ]
+    return [*rows, row(arm, "found_inert", 0.02, space=space, null_bound=0.05)]
+
+
+def test_translations_have_tables_of_their_own_a_space_each_and_are_the_best_at_nothing_else():
+    rows = [*translated(), row("doses", "reconstruction_f1", 0.7), *translated(space="dino")]
+    whole = pd.concat([frame(), pd.DataFrame(rows)])
+    text = metrics_table.page(whole, ["real", "good", "weak", "doses"], roles={"translations": ["doses"]})
+    own, predicted = text.split("All perturbations")
+    assert (
+        "In what" not in own
+        and "What the translations are worth" in own
+        and "Translations, in the space of DINO" in own
+    )
+    tables = Page(text).tables
+    heads = [[cell[1].strip() for cell in table[0]] for table in tables]
+    (first,) = [table for table, head in zip(tables, heads) if "reconstruction, nuclei F1 ↑" in head]
+    assert [cells[0][1].strip() for cells in first] == ["arm", "doses"] and "floor 3.00" in first[1][1][1]
+    assert "doses" not in predicted.split("What the columns say")[0]
+    assert "share of numbers found" in predicted or "compounds known to do nothing" in predicted
+    alone = metrics_table.page(pd.DataFrame(rows), ["doses"], roles={"translations": ["doses"]})
+    assert (
+        "What the translations are worth" in alone and "Test plates: P1" in alone and "All perturbations" not in alone
+    )
+    assert "translations are worth" not in metrics_table.page(frame(), ["real", "good", "weak"])

@@ -17,7 +17,7 @@ from conftest import ROOT, TINY, write_study
 
 # Within a plate rows follow one another so; two subjects of spaces stand apart by what the spaces hold.
 ORDER = ["images", "counts", "distances", "objects", "frechet", "distances", "profiles", "translation", "shifts",
-         "failed"]  # fmt: skip
+         "class_frechet", "failed"]  # fmt: skip
 
 
 def study_of(folder, **changes):
@@ -81,3 +81,6 @@ def test_a_study_of_translations_asks_for_no_space_that_it_did_not_name(tmp_path
     study = Study.load(settings, ROOT / "workflow" / "schemas", ROOT)
     asked = {name for arm in ("doses", "real") for name in score_tables(study, arm)}
     assert any("/shifts/cellprofiler/" in name for name in asked) and not [name for name in asked if "cellnet" in name]
+    assert not [name for name in asked if "frechet" in name]
+    given = Study.load({**settings, "fid": {"weights": "x.safetensors"}}, ROOT / "workflow" / "schemas", ROOT)
+    assert "<results>/scores/class_frechet/doses.parquet" in score_tables(given, "doses")

@@ -46,7 +46,7 @@ rule inception:
     benchmark:
         "<benchmarks>/inception/{arm}/{plate}.tsv"
     wildcard_constraints:
-        arm="|".join(["real", "brightfield"] + STUDY.arms),
+        arm="|".join(["real", "brightfield"] + STUDY.arms + STUDY.translations),
     conda:
         "../../envs/brightpaint.yaml"
     threads: CONFIG["compute"]["torch_threads"]

@@ -241,6 +241,31 @@ rule score_shifts:
         " --real {input.real:q} --selection {input.selection:q} --truth {input.truth:q} --table {output.table:q} 2> {log:q}"
 
 
+rule score_class_frechet:
+    """Score how near a translation's images come to their target class: FID and KID, beside every reference."""
+    input:
+        translated=scored_files("<results>/inception/{arm}/{plate}.parquet"),
+        fresh=companion_files("<results>/inception/{arm}/{plate}.parquet"),
+        real=lambda wildcards: expand("<results>/inception/real/{plate}.parquet", plate=compared_plates(wildcards.arm)),
+        truth=translation_truth,
+    output:
+        table="<results>/scores/class_frechet/{arm}.parquet",
+        classes="<results>/scores/class_frechet/{arm}.classes.parquet",
+    log:
+        "<logs>/score_class_frechet/{arm}.log",
+    wildcard_constraints:
+        arm=either(TRANSLATED),
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=shift_settings,
+        plates=scored_plates,
+    shell:
+        "python -m brightpaint.scores.translation.score_class_frechet --settings {params.settings:q} --arm {wildcards.arm}"
+        " --plates {params.plates:q} --translated {input.translated:q} --fresh {input.fresh:q} --real {input.real:q}"
+        " --truth {input.truth:q} --table {output.table:q} 2> {log:q}"
+
+
 rule metrics:
     """Join an arm's scores into one table, and those of its single fields into another."""
     input:

@@ -30,7 +30,7 @@ show("tables", lambda: where_plates(["<results>/tables/missing.html"]))
 rule metrics_table:
     """Lay the metrics of every arm side by side."""
     input:
-        expand("<results>/metrics/{arm}.parquet", arm=scored_arms()),
+        expand("<results>/metrics/{arm}.parquet", arm=tabled_arms()),
     output:
         html=report(
             "<results>/tables/metrics.html",
@@ -45,7 +45,7 @@ rule metrics_table:
     conda:
         "../../envs/brightpaint.yaml"
     params:
-        arms=scored_arms(),
+        arms=tabled_arms(),
         leaking=leaking_arms(),
         roles=arm_roles(),
     shell:
@@ -54,7 +54,7 @@ rule metrics_table:
         " --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
 
 
-show("tables", lambda: where_scored(["<results>/tables/metrics.html"]))
+show("tables", lambda: ["<results>/tables/metrics.html"] if tabled_arms() else [])
 
 
 rule paper_table:
@@ -203,10 +203,7 @@ show(
 rule translation_page:
     """Write the page of a translation in a space: controls, references, what changes."""
     input:
-        metrics=[
-            "<results>/scores/translation/{arm}.parquet",
-            "<results>/scores/shifts/{space}/{arm}.parquet",
-        ],
+        metrics=translation_metrics,
         classes="<results>/scores/shifts/{space}/{arm}.classes.parquet",
         changes="<results>/scores/shifts/{space}/{arm}.changes.parquet",
         areas="<results>/scores/translation/{arm}.areas.parquet",
@@ -239,7 +236,7 @@ show("tables", translation_pages)
 rule front:
     """Write what the report opens on: the answer, one field, counts, what to beware of, and where to go on."""
     input:
-        metrics=where_scored(expand("<results>/metrics/{arm}.parquet", arm=scored_arms())),
+        metrics=expand("<results>/metrics/{arm}.parquet", arm=tabled_arms()),
         missing="<results>/tables/missing.tsv",
         quality="<results>/tables/quality.tsv",
         measures=expand("<results>/quality/{plate}.parquet", plate=STUDY.used_plates()),

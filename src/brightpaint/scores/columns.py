@@ -107,6 +107,11 @@ TRANSLATIONS = [
     Column("class_mmd2", "MMD² to the class", -1, 3,
            "squared maximum mean discrepancy from the real held-out fields of the class, unbiased by their number. "
            "Beside it as before"),
+    Column("class_fid", "FID to the class", -1, 1,
+           "FID of translated against real held-out fields of the class, mean over classes and channels; biased upwards by "
+           "few fields, so that equal counts alone can be compared. Beside it as before; one half has half the fields"),
+    Column("class_kid", "KID to the class", -1, 4,
+           "KID, unbiased by the number of fields; may fall below 0. Beside it as before"),
     Column("source_kept", "kept of the source", 1, 2,
            "mean over numbers and classes of the correlation across source fields between source and translation: 1 "
            "kept whole. Chance: real training fields of the class. Without translating: fresh noise"),

@@ -110,6 +110,7 @@ SUBJECTS = [
     Subject("cellnet", told_arms),
     Subject("translation", translated_arms),
     Subject("shifts", shifted_arms, spaces=lambda space: True),
+    Subject("class_frechet", lambda study: translated_arms(study) if study.config["fid"]["weights"] else []),
     Subject("failed", lambda study: profiled_arms(study, MAIN) if compounds_fail(study) else []),
 ]
 

@@ -111,9 +111,10 @@ def label_roles():
 
 
 def arm_roles():
-    """JSON: what every scored arm is shown (`label_roles`), what paints it (the role of its model's kind), and the unit."""
+    """JSON: what every scored arm is shown (`label_roles`), what paints it (the role of its model's kind), unit, translations."""
     kinds = {arm: STUDY.kind_of(arm).role for arm in STUDY.arms if STUDY.test_plates(arm)}
-    return json.dumps({"shown": label_roles(), "kinds": kinds, **unit_setting()})
+    translations = {"translations": TRANSLATED} if TRANSLATED else {}
+    return json.dumps({"shown": label_roles(), "kinds": kinds, **unit_setting(), **translations})
 
 
 def measured_to_score():

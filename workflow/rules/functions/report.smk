@@ -104,6 +104,11 @@ def paper_tables():
     return [1, 2] if finds_actives() else [1]
 
 
+def tabled_arms():
+    """Arms of the metrics table: what is scored, where anything is, then the translations."""
+    return where_scored(scored_arms()) + TRANSLATED
+
+
 def doubted_plates():
     """Plates of which a table says which wells not to trust."""
     return [plate for plate in STUDY.plates if network_arms(plate)]
@@ -120,14 +125,18 @@ def front_settings():
     kinds = {arm: STUDY.kind_of(arm).role for arm in STUDY.arms if STUDY.test_plates(arm)}
     chosen = {"channels": CONFIG["channels"], "plate": plate, "kinds": kinds, "leaking": leaking_arms()}
     pictured = {"pixel_size_um": STUDY.pixel_size_um(plate), "arms": STUDY.arms_of(plate)} if plate else {}
-    return as_json({**chosen, **pictured, "simulated": simulated()})
+    translations = {"translations": TRANSLATED} if TRANSLATED else {}
+    return as_json({**chosen, **pictured, **translations, "simulated": simulated()})
 
 
 def front_pages():
     """JSON: the pages to which the report's first one leads, [words, [[name, path], ...]]; of many plates the first few."""
     few = slice(0, 3)
     pages = {
-        "numbers": where_scored([["every arm", "tables/metrics.html"]]),
+        "numbers": [["every arm", "tables/metrics.html"]] if tabled_arms() else [],
+        "translations": [
+            [arm, f"tables/translations/{space}/{arm}.html"] for arm in TRANSLATED for space in translation_spaces(arm)
+        ][few],
         "montages": [[plate, f"figures/montage/{plate}.jpg"] for plate in pictured_plates()[few]],
         "wells not to trust": [[plate, f"tables/wells/{plate}.html"] for plate in doubted_plates()[few]],
         "images": [["quality", "tables/quality.html"], ["missing", "tables/missing.html"]],

@@ -72,6 +72,12 @@ def translation_plots(kind):
     return [f"<results>/figures/{kind}/{space}/{arm}.png" for arm, space in pairs]
 
 
+def translation_metrics(wildcards):
+    """Scores that the page of a translation in a space lists: of its images, of the space, FID and KID where there are any."""
+    scored = ["translation", f"shifts/{wildcards.space}", *(["class_frechet"] if CONFIG["fid"]["weights"] else [])]
+    return [f"<results>/scores/{subject}/{wildcards.arm}.parquet" for subject in scored]
+
+
 def translation_pages():
     """Pages of every translation, one a space."""
     pairs = [(arm, space) for arm in TRANSLATED for space in translation_spaces(arm)]
@@ -92,6 +98,8 @@ def kept_translation_scores():
     """Scores of every translation, subject by subject and joined."""
     kept = expand("<results>/metrics/{arm}{end}.parquet", arm=TRANSLATED, end=["", ".fields"])
     kept += expand("<results>/scores/translation/{arm}.{table}.parquet", arm=TRANSLATED, table=TRANSLATION_TABLES)
+    if CONFIG["fid"]["weights"]:
+        kept += expand("<results>/scores/class_frechet/{arm}.classes.parquet", arm=TRANSLATED)
     for arm in TRANSLATED:
         shifts = expand("<results>/scores/shifts/{space}/{{arm}}.{{table}}.parquet", space=translation_spaces(arm))
         kept += expand(shifts, arm=arm, table=SHIFT_TABLES)

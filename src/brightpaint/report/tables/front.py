@@ -1,4 +1,4 @@
-"""Write what the report opens on: which arm serves which purpose, one field, the counts, what to beware of, and where to go on.
+"""Write what the report opens on: which arm for which purpose, translations, one field, counts, what to beware of, where to go on.
 
 The page is a piece of HTML that `workflow/report/workflow.rst` takes into the report's first page, above the Methods. Its style
 reaches no further than itself, but for the two containers of Snakemake's page that hold it.
@@ -24,13 +24,18 @@ from brightpaint.report.figures.galleries import plate_views
 from brightpaint.report.figures.panels import draw_fields
 from brightpaint.report.style import STYLE
 from brightpaint.report.tables import purposes, quality_table
-from brightpaint.report.tables.metrics_table import scored_alike
+from brightpaint.report.tables.metrics_table import scored_alike, translation_tables
+from brightpaint.scores.columns import BY_KEY
+from brightpaint.scores.translation.well_shift import ALPHA
 
 DPI, QUALITY = 80, 85  # of a picture that a screen shows beside the report's menu
 SHORT = {"better than": "better", "worse than": "worse", "not told from": "not told apart", "is the best arm": "is the best",
          "no chance level": purposes.NONE_SUCH, purposes.NOT_MEASURED: purposes.NONE_SUCH}  # fmt: skip
 BESIDE = {"chance": "beside chance", "look-up, no image": "look-up", "regression, same network": "regression",
           "regression, pixel by pixel": "pixel by pixel", "real replicate plates": "real replicates"}  # fmt: skip
+TRANSLATED = [
+    BY_KEY[key] for key in ("class_distance", "source_kept", "dose_r_real", "direction", "found_twin", "found_inert")
+]
 LOOK, LOOKED_UP = "to look at: stains where they are", "look-up, no image"
 
 
@@ -93,7 +98,21 @@ def doubted(wells: Mapping[str, pd.DataFrame]) -> list[str]:
     return said
 
 
-def warnings(answers: pd.DataFrame, told: Sequence[str], plates: int, *, simulated: bool) -> list[str]:
+def found_wrongly(translated: pd.DataFrame) -> list[str]:
+    """Return a sentence for each translation that finds more than is promised in classes that differ by nothing."""
+    controls, said = translated[translated["metric"].isin(["found_twin", "found_inert"])], []
+    for (arm, metric), own in controls.groupby(["arm", "metric"], sort=False):
+        share = own["value"].mean()
+        if share > ALPHA:
+            found = f"{BY_KEY[metric].title}, {100 * share:.1f}% of the numbers"
+            promised = f"at most {100 * ALPHA:.0f}% are promised"
+            said.append(f"Translation {arm}: {found}, where {promised}: do not believe its table of changes.")
+    return said
+
+
+def warnings(
+    answers: pd.DataFrame, told: Sequence[str], plates: int, *, simulated: bool, translated: bool = False
+) -> list[str]:
     """Return what to beware of in the answers, in sentences.
 
     Parameters
@@ -102,10 +121,12 @@ def warnings(answers: pd.DataFrame, told: Sequence[str], plates: int, *, simulat
     told : arms that are shown the target in sampling
     plates : on which arms are tested
     simulated : whether the plates are brightpaint's own
+    translated : whether translations are measured, which predict nothing
     """
     said = ["The plates are simulated: nothing here speaks of real cells."] if simulated else []
     if answers.empty:
-        return [*said, "No plate with real stains was painted: nothing here measures the predictions."]
+        nothing = "translations alone are measured" if translated else "nothing here measures the predictions"
+        return [*said, f"No plate with real stains was painted: {nothing}."]
     for arm, own in answers.groupby("best arm", sort=False):
         chance = own.loc[own["chance"].str.startswith("within"), "purpose"]
         beaten = own.loc[own[LOOKED_UP].str.startswith(("worse", "not told")), "purpose"]
@@ -149,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--settings", type=json.loads, required=True,
-        help="JSON: channels, pixel_size_um, plate and arms (of the picture), kinds, leaking, simulated",
+        help="JSON: channels, pixel_size_um, plate and arms (of the picture), kinds, leaking, simulated, translations (arms)",
     )  # fmt: skip
     parser.add_argument("--pages", type=json.loads, default=[], help="JSON: [words, [[name, path], ...]] to go on to")
     parser.add_argument("--metrics", type=Path, nargs="*", default=[], help="metrics tables, one an arm")
@@ -163,12 +184,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--html", type=Path, required=True)
     args = parser.parse_args(argv)
     settings, answers, tested = args.settings, pd.DataFrame(), []
-    if args.metrics:
-        frame = scored_alike(pd.concat([store.read_table(path) for path in args.metrics], ignore_index=True))
+    metrics, translated = [store.read_table(path) for path in args.metrics], pd.DataFrame()
+    if shown := settings.get("translations"):
+        translated = pd.concat([table for table in metrics if table["arm"].isin(shown).any()], ignore_index=True)
+        metrics = [table for table in metrics if not table["arm"].isin(shown).any()]
+    if metrics:
+        frame = scored_alike(pd.concat(metrics, ignore_index=True))
         answers = purposes.answers(frame, settings["kinds"], settings["leaking"])
         tested = sorted(set(frame["plate"]))
     measures = {path.stem: store.read_table(path) for path in args.measures}
-    alerts = warnings(answers, settings["leaking"], len(tested), simulated=settings["simulated"])
+    alerts = warnings(
+        answers, settings["leaking"], len(tested), simulated=settings["simulated"], translated=bool(shown)
+    )
+    alerts += found_wrongly(translated) if shown else []
     alerts += quality_table.shared_images(measures) + quality_table.compare_plates(measures) if measures else []
     alerts += doubted({path.stem: store.read_table(path, ["arm", "reasons"]) for path in args.wells})
     picture, arm = "", ""
@@ -179,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     text = pages.render(
         "front.html", answers=answer_table(answers) if len(answers) else None, alerts=alerts, tested=tested,
         counts=counts(store.read_table(args.missing), store.read_table(args.quality)), picture=picture, arm=arm,
-        plate=settings["plate"], pages=args.pages,
+        plate=settings["plate"], pages=args.pages, translations=translation_tables(translated, shown, TRANSLATED) if shown else {},
     )  # fmt: skip
     with store.atomic(args.html) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -28,11 +28,12 @@ from brightpaint.scores.columns import (
     REFERENCES,
     SUBSETS,
     TARGET_METRICS,
+    TRANSLATIONS,
     UNCERTAINTY,
     WITHOUT_PREDICTION,
     Column,
 )
-from brightpaint.study.spaces import APART, SPACES
+from brightpaint.study.spaces import APART, MAIN, SPACES
 
 
 def over_plates(frame: pd.DataFrame) -> pd.Series:
@@ -147,6 +148,18 @@ def scored_alike(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["plate"].isin(predicted)] if predicted else frame
 
 
+def translation_tables(frame: pd.DataFrame, arms: Sequence[str], wanted: Sequence[Column] = TRANSLATIONS) -> dict:
+    """Return {heading: table} of translations, one a space; what is told of their images stands with the cells' features."""
+    own = frame[frame["arm"].isin(arms)]
+    others = [name for name in SPACES if name != MAIN.name and (own["space"] == name).any()]
+    parts = {"": own[~own["space"].isin(others)], **{SPACES[name].title: own[own["space"] == name] for name in others}}
+    tables = {
+        f"Translations{f', in the space of {title}' if title else ''}": arms_table(part, arms, [], wanted)
+        for title, part in parts.items()
+    }
+    return {heading: table for heading, table in tables.items() if table.rows}
+
+
 def page(
     frame: pd.DataFrame, arms: Sequence[str], leaking: Sequence[str] = (), roles: dict[str, dict] | None = None
 ) -> str:
@@ -158,10 +171,12 @@ def page(
     arms : in the order of the table
     leaking : those that are shown the target in sampling
     roles : {"shown": {arm: what it is shown}, for `label_words`; "kinds": {arm: what paints it}, for `purposes`; "unit" of the
-        profiles, where it is not the perturbation}
+        profiles, where it is not the perturbation; "translations": arms that predict nothing and have tables of their own}
     """
-    shown, roles = scored_alike(frame), roles or {}
-    sections = []
+    roles = roles or {}
+    translations = roles.get("translations", [])
+    translated, arms = frame[frame["arm"].isin(translations)], [arm for arm in arms if arm not in translations]
+    shown, sections = scored_alike(frame[~frame["arm"].isin(translations)]), []
     for subset, title in SUBSETS.items():
         part = shown[shown["subset"] == subset]
         if len(part):
@@ -177,8 +192,10 @@ def page(
             sections.append({"title": title, "tables": {name: table for name, table in tables.items() if table.rows}})
     apart = ", ".join(SPACES[name].short for name in APART if (shown["space"] == name).any())
     meanings = [c for c in [*COLUMNS, *UNCERTAINTY] if (shown["metric"] == c.key).any()]
+    meanings += [c for c in TRANSLATIONS if (translated["metric"] == c.key).any()]
     return pages.render(
-        "metrics.html", plates=", ".join(sorted(set(shown["plate"]))), leaking=LEAKING,
+        "metrics.html", plates=", ".join(sorted({*shown["plate"], *translated["plate"]})), leaking=LEAKING,
+        translations=translation_tables(translated, translations),
         told=bool(set(leaking) & set(shown["arm"])), sections=sections, unit=roles.get("unit", "perturbation"),
         purposes=purposes.table(shown, roles.get("kinds", {}), leaking),
         labels=label_words.sentences(shown, roles.get("shown", {})),
@@ -197,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         type=json.loads,
         default={},
         help="JSON: {shown: {arm: unlabelled, labelled, guided or swapped}, "
-        "kinds: {arm: network, regression, pixel or mean}}",
+        "kinds: {arm: network, regression, pixel or mean}, translations: [arm, ...]}",
     )
     parser.add_argument("--html", type=Path, required=True)
     parser.add_argument("--tsv", type=Path, required=True)
