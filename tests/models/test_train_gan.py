@@ -160,10 +160,10 @@ def test_crops_of_single_cells_are_learnt_too(tmp_path):
 def test_a_game_is_learnt_samples_come_near_the_real_images(tmp_path):
     made = plates(tmp_path, 24)
     changes = {
-        "images": 1200,
+        "images": 600,
         "batch": 8,
         "width": 8,
-        "validate_every_images": 600,
+        "validate_every_images": 300,
         "ema_images": 100,
         "learning_rate": 4e-3,
     }
@@ -171,7 +171,7 @@ def test_a_game_is_learnt_samples_come_near_the_real_images(tmp_path):
     looks = [line for line in lines(tmp_path / "weights") if "diversity" in line]
     untrained = lines(trained() / "weights")
     first = next(line for line in untrained if "diversity" in line)
-    assert looks[-1]["frechet_statistics"] < 0.5 * first["frechet_statistics"]
+    assert looks[-1]["frechet_statistics"] < 0.7 * first["frechet_statistics"]
     assert looks[-1]["frechet_statistics"] > looks[-1]["frechet_statistics_floor"]
     assert 0.3 < looks[-1]["diversity"] < 2
 

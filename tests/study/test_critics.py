@@ -7,6 +7,7 @@ import re
 import pytest
 import yaml
 
+from brightpaint import store
 from brightpaint.plan import costs, limits
 from brightpaint.plan.extent import extents
 from brightpaint.plan.painting import gan_flop, read_rates
@@ -14,6 +15,7 @@ from brightpaint.study import axes, critics
 from brightpaint.study.spaces import SPACES
 from brightpaint.study.study import Study
 from conftest import ROOT, planned, snakemake, write_study
+from models_fixture import make_plate
 
 GAN = {"preset": "small", "size_px": 64, "images": 1000}
 CROPS = {"size_um": 64, "size_px": 64, "arms": ["real", "pert"]}
@@ -70,6 +72,26 @@ def test_a_critic_trained_on_tested_plates_is_named_by_the_protocol(tmp_path):
         entry = {"normalise": "plate"}
         assert axes.protocol_name(["T2"], axes.seen_by(study, entry, SPACES["critic"])) == (name, seen)
         assert axes.protocol_name(["T2"], axes.seen_by(study, entry, SPACES["critic_untrained"])) == (axes.STRICT, "")
+
+
+@pytest.mark.slow
+def test_the_rules_train_a_critic_and_embed_a_plate(tmp_path):
+    """On stacks that are there: no other rule runs."""
+    gan = {**GAN, "width": 4, "images": 16, "batch": 8, "validate_every_images": 16}
+    study = load(tmp_path, {"gan": gan})
+    stacks, fields = (tmp_path / "results" / name for name in ("images/real", "fields"))
+    stacks.mkdir(parents=True), fields.mkdir()
+    for seed, plate in enumerate(("T1", "T2")):
+        channels = study.config["channels"]["input"] + study.config["channels"]["target"]
+        _, table = make_plate(stacks, plate, 6, seed, channels, 128)
+        table.rename(fields / table.name)
+    wanted = [f"results/critic/{critic}/real/T2.parquet" for critic in ("trained", "untrained")]
+    snakemake(tmp_path, "--cores", "1", *wanted, "--allowed-rules", "train_gan", "critic")
+    tables = [store.read_fields(tmp_path / path) for path in wanted]
+    assert all(len(table) == 6 and "Critic_511" in table for table in tables)
+    assert not tables[0]["Critic_000"].equals(tables[1]["Critic_000"])
+    files = {path.name for path in (tmp_path / "results" / "gan").iterdir()}
+    assert files >= {"weights.safetensors", "untrained.safetensors", "history.jsonl", "samples.png", "samples"}
 
 
 REFUSED = {
