@@ -48,6 +48,9 @@ def test_each_place_of_a_local_network_sees_a_patch_and_its_logit_is_the_sum_of_
     place = (0, slice(None), *(side // 2 for side in h.shape[2:]))
     (gradient,) = torch.autograd.grad(h[place].sum(), crops, retain_graph=True)
     seen = gradient[0].abs().sum(dim=(0, 1)).nonzero()
+    middle = (seen.max(dim=0).values + seen.min(dim=0).values) / 2
+    at = torch.tensor(h.shape[-2:]) // 2 * torch.tensor(model.strides_of()[1:])
+    torch.testing.assert_close(middle, at.float())  # where a map is laid when it is brought to the crop's size
     assert (seen.max(dim=0).values - seen.min(dim=0).values + 1).max() <= min(15, size[-1] // 2) and not gradient[
         1
     ].any()

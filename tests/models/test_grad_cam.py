@@ -39,7 +39,7 @@ def test_each_crop_of_a_batch_is_explained_by_its_own_class_as_by_the_definition
         torch.testing.assert_close(one.squeeze(0), naive(model, crop, number, layer).squeeze(0), atol=1e-6, rtol=1e-4)
     others = class_maps(model, crops, classes.roll(1), layer)
     assert not torch.allclose(found, others)
-    up = upsampled(found, size)
+    up = upsampled(found, size, model.strides_of(layer))
     assert up.shape == (4, *size) and up.min() >= 0
     torch.testing.assert_close(up.amax((1, 2, 3)) <= found.amax((1, 2, 3)) + 1e-6, torch.ones(4, dtype=torch.bool))
 
@@ -58,12 +58,20 @@ def test_a_class_without_evidence_has_a_map_of_zeros():
     assert class_maps(model, torch.randn(2, 2, 1, 16, 16), torch.tensor([1, 1])).abs().max() == 0
 
 
-def test_upsampling_keeps_a_constant_and_planes():
-    torch.testing.assert_close(upsampled(torch.full((2, 1, 8, 8), 0.3), (1, 33, 33)), torch.full((2, 1, 33, 33), 0.3))
+def test_upsampling_keeps_a_constant_and_puts_each_place_where_it_looks():
+    even = upsampled(torch.full((2, 1, 8, 8), 0.3), (1, 33, 33), (1, 4, 4))
+    torch.testing.assert_close(even, torch.full((2, 1, 33, 33), 0.3))
     rising = torch.stack([torch.full((8, 8), float(plane)) for plane in range(3)])[None]  # (1, 3, 8, 8)
-    lifted = upsampled(rising, (6, 9, 9))
+    lifted = upsampled(rising, (6, 9, 9), (2, 1, 1))
     assert lifted.shape == (1, 6, 9, 9)
-    torch.testing.assert_close(lifted[0, :, 4, 4], torch.tensor([0, 0.25, 0.75, 1.25, 1.75, 2]))
+    torch.testing.assert_close(lifted[0, :, 4, 4], torch.tensor([0, 0.5, 1, 1.5, 2, 2]))
+    spot = torch.zeros(1, 1, 8, 8)
+    spot[0, 0, 3, 5] = 1
+    found = upsampled(spot, (1, 32, 32), (1, 4, 4))[0, 0]
+    assert found[12, 20] == 1 and found[12, 18] == 0.5 and found[10, 20] == 0.5 and found.sum() == 16
+    model = network((1, 64, 64))
+    assert [model.strides_of(layer) for layer in (0, 1, 2, 5, -1)] == [(1, 2, 2), (1, 4, 4), *[(1, 8, 8)] * 3]
+    assert network((5, 16, 16)).strides_of(-1) == (1, 2, 2)
 
 
 def test_layers_that_are_not_there_or_too_coarse_and_classes_that_are_missing_are_refused():

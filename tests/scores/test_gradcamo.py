@@ -114,9 +114,8 @@ def test_each_cell_has_the_score_of_its_own_map_whatever_stands_beside_it():
             if known == UNKNOWN:
                 assert tables[what].loc[place, ["camo", "lift", "neighbours"]].isna().all()
                 continue
-            maps = upsampled(
-                class_maps(reader.trained.network, crops[:1], torch.tensor([known]), 2), (1, 16, 16)
-            ).numpy()
+            maps = class_maps(reader.trained.network, crops[:1], torch.tensor([known]), 2)
+            maps = upsampled(maps, (1, 16, 16), reader.trained.network.strides_of(2)).numpy()
             alone = camo_scores(maps, mask).iloc[0]
             np.testing.assert_allclose(
                 alone, tables[what].loc[place, ["camo", "area", "lift"]].astype(float), rtol=1e-3

@@ -1,10 +1,10 @@
 """Take the cell, or all but the cell, out of crops, to ask a network what it tells without it.
 
-Erased by its own mask a cell leaves its silhouette, and shape alone may tell classes apart. So the hole has the shape of
-another cell, the donor's, and is filled with pixels of the background that lies nearest, drawn one by one. It is widened alike
-for all cells, by so much that 19 of 20 are held; widened by what each cell needs, it would tell how far cell and donor
-differ, and with that the cell's shape. The twentieth's hole is widened further, and tells something of its size. What surrounds
-a cell is erased by the donor's background, its pixels drawn one by one: neither structure nor brightness of it is left.
+Erased by its own mask a cell leaves its silhouette, and shape alone may tell classes apart. So the hole is what this cell and a
+few others, the donors, would cover together if all stood in its place: which of the shapes is its own is not told. (A donor's
+mask alone would have to be widened until it holds the cell, and by how much tells how far the two differ.) It is filled with pixels
+of the background that lies nearest, drawn one by one. What surrounds a cell is erased by a donor's background, its pixels
+drawn one by one: neither structure nor brightness of it is left.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from brightpaint.models.crop_images import open_all
 
 CELL, BACKGROUND, BOTH = "cell", "background", "both"
 MARGIN_PX = 2  # beyond the cell, where its blurred edge still shines
-HELD = 0.95  # share of cells that the common widening holds
-MEASURED = 256  # cells by which it is found
+DONORS = 3  # whose shapes hide the cell's
 LEAST_POOL = 32  # pixels of the background from which a hole is filled, where there are so many
 
 
@@ -32,41 +31,32 @@ def cycle(count: int, *names: object) -> np.ndarray:
 
 
 def donors_of(numbers: Sequence[int], *names: object) -> np.ndarray:
-    """Return the donor of each of these crops, another of them where there is one, (n,)."""
+    """Return the donors of each of these crops, (n, DONORS): others where there are enough, each a donor as often as any."""
     numbers = np.asarray(numbers, np.int64)
-    order, found = cycle(len(numbers), *names), np.empty_like(numbers)
-    found[order] = numbers[np.roll(order, 1)]
+    order, found = cycle(len(numbers), *names), np.empty((len(numbers), DONORS), np.int64)
+    for place in range(DONORS):
+        found[order, place] = numbers[np.roll(order, place + 1)]
     return found
 
 
-def distance_from(other: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Return how far each position lies from another's mask once that is moved onto the middle of a cell, (D, H, W) px.
+def moved(other: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Return another cell's mask moved onto the middle of this one, (D, H, W) bool; what would leave the crop is cut off."""
+    if not other.any():
+        return np.zeros_like(own)
+    places, middle = np.nonzero(other), [place.mean() for place in np.nonzero(own)]
+    there = [place + round(at - place.mean()) for place, at in zip(places, middle)]
+    inside = np.logical_and.reduce([(place >= 0) & (place < side) for place, side in zip(there, own.shape)])
+    found = np.zeros_like(own)
+    found[tuple(place[inside] for place in there)] = True
+    return found
+
+
+def hole(own: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
+    """Return what is erased of a cell: its mask and others', moved onto its middle, and a margin about all of them.
 
     Parameters
     ----------
-    other, own : (D, H, W) bool; an `other` without pixels is the cell's middle alone, `own` has some
-    """
-    middle = np.array([place.mean() for place in np.nonzero(own)])
-    places = np.nonzero(other) if other.any() else tuple(np.round(middle)[:, None].astype(int))
-    step = np.round(middle - [place.mean() for place in places]).astype(int)
-    seed = np.zeros_like(own)
-    seed[tuple(np.clip(place + by, 0, side - 1) for place, by, side in zip(places, step, own.shape))] = True
-    return ndimage.distance_transform_edt(~seed)
-
-
-def widening(owns: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> float:
-    """Return by how many pixels donors' masks are widened so that HELD of the cells and their margin lie within; 0 of none."""
-    needed = [distance_from(other, own)[own].max() for own, other in zip(owns, others) if own.any()]
-    return float(np.quantile(needed, HELD, method="higher")) + MARGIN_PX if needed else 0.0
-
-
-def hole(own: np.ndarray, other: np.ndarray, wide: float = 0.0) -> np.ndarray:
-    """Return what is erased of a cell: another's mask, moved onto its middle and widened, further where the cell still reaches out.
-
-    Parameters
-    ----------
-    own, other : (D, H, W) bool
-    wide : pixels, from `widening`
+    own, others : (D, H, W) bool each
 
     Returns
     -------
@@ -74,8 +64,8 @@ def hole(own: np.ndarray, other: np.ndarray, wide: float = 0.0) -> np.ndarray:
     """
     if not own.any():
         return np.zeros_like(own)
-    away = distance_from(other, own)
-    return away <= max(away[own].max() + MARGIN_PX, wide)
+    covered = np.logical_or.reduce([own, *(moved(other, own) for other in others)])
+    return ndimage.distance_transform_edt(~covered) <= MARGIN_PX
 
 
 def cell_erased(image: np.ndarray, cells: np.ndarray, gone: np.ndarray, rng) -> np.ndarray:
@@ -124,21 +114,22 @@ class Erasing:
 
     def __init__(self, what: str, paths: Sequence[Path], channels: Sequence[str], numbers: Sequence[int]):
         self.what, self._source = what, store.CropBatches(open_all(paths), channels=channels)
-        numbers, donors = np.asarray(numbers, np.int64), donors_of(numbers, what)
-        self._donors = dict(zip(numbers.tolist(), donors.tolist()))
-        some = cycle(len(numbers), what)[:MEASURED] if what == CELL else []
-        pairs = [self._source.take(side[some])[1][:, 0] > 0 for side in (numbers, donors)]
-        self.wide = widening(*pairs)
+        self._donors = dict(zip(np.asarray(numbers).tolist(), donors_of(numbers, what)))
 
     def __call__(self, images: np.ndarray, masks: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         """Return (n, C, D, H, W) with what is to be erased; `masks` (n, 2, D, H, W) lie as the images do."""
-        donors, donor_masks = self._source.take([self._donors[number] for number in numbers.tolist()])
-        parts = zip(images, masks > 0, donors, donor_masks > 0, numbers.tolist())
-        return np.stack([self._one(*part) for part in parts]) if len(images) else images
+        if not len(images):
+            return images
+        donors = np.stack([self._donors[number] for number in numbers.tolist()])  # (n, DONORS)
+        theirs, masks_of = self._source.take(donors.ravel())
+        theirs, masks_of = (side.reshape(*donors.shape, *side.shape[1:]) for side in (theirs, masks_of > 0))
+        parts = zip(images, masks > 0, theirs, masks_of, numbers.tolist())
+        return np.stack([self._one(*part) for part in parts])
 
-    def _one(self, image: np.ndarray, masks: np.ndarray, donor: np.ndarray, theirs: np.ndarray, number: int):
+    def _one(self, image: np.ndarray, masks: np.ndarray, donors: np.ndarray, theirs: np.ndarray, number: int):
+        """Change one crop: its masks (2, D, H, W), and those of its donors (DONORS, 2, D, H, W)."""
         rng = np.random.default_rng(seed_of("erased", self.what, number))
         if self.what == CELL:
-            return cell_erased(image, masks[1], hole(masks[0], theirs[0], self.wide), rng)
+            return cell_erased(image, masks[1], hole(masks[0], theirs[:, 0]), rng)
         kept = masks[0] if self.what == BACKGROUND else np.zeros_like(masks[0])
-        return surroundings_erased(image, kept, background_of(donor, *theirs), rng)
+        return surroundings_erased(image, kept, background_of(donors[0], *theirs[0]), rng)

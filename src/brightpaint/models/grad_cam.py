@@ -7,7 +7,6 @@ others. The network normalises no crop by another, so that the gradient of the s
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 
 from brightpaint.models.networks.cell_network import CellNetwork
 
@@ -70,8 +69,24 @@ def class_maps(network: CellNetwork, crops: torch.Tensor, classes: torch.Tensor,
     return found[:, None] if network.axes == 2 else found
 
 
-def upsampled(maps: torch.Tensor, size: tuple[int, int, int]) -> torch.Tensor:
-    """Bring maps to the size of the crops by (tri)linear interpolation, never scaled: (B, d, h, w) -> (B, D, H, W)."""
-    if maps.shape[1] == size[0] == 1:
-        return F.interpolate(maps, size=size[1:], mode="bilinear", align_corners=False)
-    return F.interpolate(maps[:, None], size=size, mode="trilinear", align_corners=False)[:, 0]
+def along(positions: int, stride: int, side: int) -> torch.Tensor:
+    """Return (side, positions), what each pixel takes of each position: linear between positions, whose middles are `stride` apart.
+
+    A convolution that halves looks about every other pixel from the first on, so that position i lies at pixel i * stride;
+    taken for the middle of a block of pixels, it would lie up to half a stride further.
+    """
+    at = (torch.arange(side, dtype=torch.float32) / stride).clamp(max=positions - 1)[:, None]
+    return (1 - (at - torch.arange(positions, dtype=torch.float32)).abs()).clamp(min=0)
+
+
+def upsampled(maps: torch.Tensor, size: tuple[int, int, int], strides: tuple[int, int, int]) -> torch.Tensor:
+    """Bring maps to the size of the crops by (tri)linear interpolation, never scaled: (B, d, h, w) -> (B, D, H, W).
+
+    Parameters
+    ----------
+    strides : pixels from one position to the next along depth, height and width, `CellNetwork.strides_of` of the layer
+    """
+    for axis, (stride, side) in enumerate(zip(strides, size), start=1):
+        weights = along(maps.shape[axis], stride, side).to(maps)
+        maps = torch.tensordot(maps.movedim(axis, -1), weights, dims=([-1], [1])).movedim(-1, axis)
+    return maps

@@ -15,6 +15,8 @@ Grad-CAM at the head divides it exactly (as in Brendel & Bethge 2019).
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -174,6 +176,11 @@ class CellNetwork(nn.Module):
         for part in self.layers[: range(len(self.layers))[layer] + 1]:
             h = part(h)
         return h
+
+    def strides_of(self, layer: int = -1) -> tuple[int, int, int]:
+        """Return by how many pixels of the crop neighbouring places of a layer's map lie apart, along depth, height and width."""
+        number = min(range(len(self.layers))[layer], len(self.layers) - 2)  # the head halves nothing
+        return tuple(math.prod(steps) for steps in zip(*cell_strides(self.size)[: number + 1]))
 
     def after(self, h: torch.Tensor, layer: int = -1) -> torch.Tensor:
         """Return (B, K) logits, float32, from what `maps` returns for the same layer."""

@@ -109,7 +109,7 @@ def scores_figure(cells: pd.DataFrame, arm: str) -> plt.Figure:
     columns = min(3, len(names))
     lines = -(-len(names) // columns)
     figure, axes = plt.subplots(lines, columns, figsize=(3.4 * columns, 2.4 * lines + 0.9), squeeze=False,
-                                layout="constrained", sharex=True)  # fmt: skip
+                                layout="constrained")  # fmt: skip
     for panel, name in zip(axes.flat, names):
         own = cells[cells["class"] == name] if name else cells
         known = own["camo"].dropna()
@@ -119,12 +119,13 @@ def scores_figure(cells: pd.DataFrame, arm: str) -> plt.Figure:
         panel.set_title(
             f"{as_text(name or 'all classes', 24)}: {above}, {own['camo'].isna().mean():.0%} without a map", fontsize=8
         )
+        panel.set_xlim(0, 1)
         panel.legend(fontsize=7, frameon=False)
     for panel in axes.flat[len(names) :]:
         panel.set_visible(False)
     for panel in axes[:, 0]:
         panel.set_ylabel("cells", fontsize=8)
-    for panel in axes[-1]:
+    for panel in axes.flat[max(0, len(names) - columns) : len(names)]:
         panel.set_xlabel("share of the attention on the cell", fontsize=8)
     figure.suptitle(f"Grad-CAMO of cells of {as_text(arm)}\n{PUBLISHED}", fontsize=9)
     return figure

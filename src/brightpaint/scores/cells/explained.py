@@ -49,7 +49,8 @@ def scored(maps: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
 def maps_of(reader: CellReader, crops: torch.Tensor, classes: torch.Tensor, layer: int, count: int) -> np.ndarray:
     """Return the maps of the first `count` crops at the crops' size, (count, D, H, W) float32."""
     network = reader.trained.network
-    return upsampled(class_maps(network, crops, classes, layer), network.size)[:count].cpu().numpy()
+    maps = class_maps(network, crops, classes, layer)[:count]
+    return upsampled(maps, network.size, network.strides_of(layer)).cpu().numpy()
 
 
 def explain(reader: CellReader, cells: Sequence[int], truth: Sequence[int], layer: int) -> dict[str, pd.DataFrame]:
