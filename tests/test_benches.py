@@ -243,3 +243,43 @@ def test_gradcamo_plants_evidence_in_cells_or_behind_them_and_never_both(monkeyp
     np.testing.assert_array_equal(plain[1], striped[1])
     np.testing.assert_array_equal(plain[0][:, 0, inside], striped[0][:, 0, inside])
     assert (plain[0][:, 0, ~inside] != striped[0][:, 0, ~inside]).any() and (plain[0] != treated[0]).any()
+
+
+@pytest.fixture
+def mitocheck(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    return importlib.import_module("mitocheck")
+
+
+def test_mitocheck_asks_machines_that_saw_no_movie_of_the_fold(mitocheck):
+    cells = pd.DataFrame({"fold": ["fold0"] * 4 + ["fold1"] * 4, "class": list("aaabbbba"), "movie": list("11223344")})
+    answers = mitocheck.answers_of(np.zeros((8, 1)), cells, mitocheck.majority)
+    assert answers.tolist() == list("bbbbaaaa")  # each the largest class of the other fold
+    line = mitocheck.summary("majority", cells, answers)
+    assert line["accuracy"][0] == 0.25 and line["balanced_accuracy"][0] == 0.25 and line["movies"] == 4
+    assert line["accuracy"][1] <= 0.25 <= line["accuracy"][2] and line["recall"]["a"][0] == 0.25
+    told = cells["class"].to_numpy(object)
+    assert mitocheck.gained(cells, told, told)["accuracy"] == [0, 0, 0]
+    value, low, high = mitocheck.gained(cells, told, answers)["accuracy"]
+    assert value == 0.75 and low <= value <= high and low > 0
+    apart = mitocheck.regression(np.array([[0.0], [0], [0], [9], [9], [9], [9], [0]]), told, np.arange(8) < 4)
+    assert apart.tolist() == told.tolist()
+
+
+def test_mitocheck_says_why_the_probe_is_skipped_and_mixes_no_settings(mitocheck, tmp_path):
+    args = argparse.Namespace(lite0=None, packages=None, folder=tmp_path, cores=1)
+    assert mitocheck.unavailable(args) == "--lite0 names no weights"
+    args.lite0 = tmp_path / "lite0.pth"
+    assert mitocheck.unavailable(args) == f"{args.lite0} is not there"
+    args.lite0.touch()
+    assert "no package efficientnet_lite_pytorch; give --packages" in mitocheck.unavailable(args)
+    (tmp_path / "efficientnet_lite_pytorch.py").touch()
+    args.packages = tmp_path
+    assert mitocheck.unavailable(args) == ""
+    (tmp_path / "cells.csv").touch()
+    cells = pd.DataFrame({"fold": [], "class": [], "movie": [], "number": []})
+    kept = tmp_path / "seed1" / "settings.json"
+    kept.parent.mkdir()
+    kept.write_text('{"images": 7}')
+    with pytest.raises(SystemExit, match="made with other settings or crops; delete the folder to begin anew"):
+        mitocheck.seed_answers(args, {"images": 8}, 1, cells)

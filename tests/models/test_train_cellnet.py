@@ -7,10 +7,13 @@ import pytest
 import torch
 
 from brightpaint import store
+from brightpaint.base.seeds import seed_of
+from brightpaint.features import own_volumes
 from brightpaint.models import train_cellnet
 from brightpaint.models.crop_images import CropImages
 from brightpaint.models.fit import fit
 from brightpaint.models.networks.cell_network import build_cell_network
+from brightpaint.models.see_cells import CellReader, read_network
 from brightpaint.models.trained import read_model
 from cells_fixture import arguments, learnt, plate_wells, plates, write_cells
 
@@ -100,6 +103,40 @@ def test_stacks_are_learnt_by_a_network_of_three_axes(tmp_path):
     tensors, meta = read_model(tmp_path / "weights.safetensors", ("cellnet",))
     assert meta["settings"]["size"] == [5, 16, 16] and tensors["layers.0.0.weight"].ndim == 5
     assert meta["channels"] == {"input": [], "target": ["DNA", "RNA"]} and meta["label_map"] == {"a": 1, "b": 2}
+
+
+def test_the_20_real_nuclei_of_a_stack_become_crops_and_go_through_a_step_of_a_network_of_three_axes(
+    real_data, tmp_path
+):
+    """cells3d names no classes: large and small nuclei stand for them, each a group of its own."""
+    folder, path = real_data / "images" / "nuclei3d_cells3d", tmp_path / "cells3d.tif"
+    image = f"DNA={folder / 'nuclei_z00-29.tif'},{folder / 'nuclei_z30-59.tif'}"
+    own_volumes.main(["--image", image, "--labels", str(folder / "labels.tif"), "--size-um", "12.48", "--pixel-um", "0.26",
+                      "--planes", "24", "--border", "pad", "--plate", "cells3d", "--crops", str(path)])  # fmt: skip
+    crops = store.open_crops(path)
+    size = crops.masks[:, 0].sum(axis=(1, 2, 3))
+    table = crops.table().assign(Metadata_label=np.where(size > np.median(size), "large", "small"))
+    store.write_table(
+        table.assign(group=[f"cells3d/{number}" for number in table["ObjectNumber"]]), path.with_suffix(".parquet")
+    )
+    step = {"label": "label", "images": 8, "batch": 8, "validation_share": 0.0, "learning_rate": 1e-2}
+    train_cellnet.main(arguments(tmp_path, [path], **step))
+    trained = read_network(tmp_path / "weights.safetensors", torch.device("cpu"))
+    assert (
+        trained.settings["size"] == [24, 48, 48]
+        and trained.network.axes == 3
+        and trained.labels == {"large": 1, "small": 2}
+    )
+    reader = CellReader([path], trained)
+    activations = reader.activations(range(20))
+    assert activations.shape == (20, 32) and np.isfinite(activations).all() and activations.std(axis=0).min() > 0
+    with torch.inference_mode():
+        maps = trained.network.maps(torch.from_numpy(reader.crops.take([0, 1])))
+    assert maps.ndim == 5 and min(maps.shape[3:]) >= 8
+    torch.manual_seed(seed_of(0, "weights"))
+    untrained = build_cell_network(trained.settings, {"target": ["DNA"]}, 2).state_dict()
+    moved = [name for name, value in trained.network.state_dict().items() if not torch.equal(value, untrained[name])]
+    assert "layers.0.0.weight" in moved and "out.weight" in moved  # the step reached the first layer and the last
 
 
 def test_what_cannot_be_learnt_is_refused(tmp_path):

@@ -15,7 +15,7 @@ from brightpaint.study.study import Study
 from conftest import ROOT
 
 TEXTS = sorted(path.name for path in (ROOT / "workflow" / "report").glob("*.rst"))
-CONFIGS = ["config", "demo", "pilot", "predict", "real_field", "single_cells"]
+CONFIGS = ["config", "demo", "pilot", "predict", "real_field"]
 
 
 @pytest.fixture(autouse=True)
@@ -270,6 +270,12 @@ def test_a_study_of_ones_own_crops_speaks_of_no_plate(monkeypatch, real_data):
 
 def test_methods_speak_of_sphering_where_a_space_is_sphered():
     assert "**Sphering.**" not in rendered("workflow.rst", config("demo"))
+    body, stream = rendered("workflow.rst", config("single_cells")), io.StringIO()
+    publish_parts(
+        body, writer_name="html", settings_overrides={"warning_stream": stream, "report_level": 1, "halt_level": 5}
+    )
+    assert stream.getvalue() == "" and "Wells of cellnet were sphered" in body and "None" not in body
+    assert "Nothing is painted in this study." in body and "trained or painted" not in body
     words = rendered("workflow.rst", config("demo", sphering={"spaces": ["cellprofiler"], "method": "PCA"}))
     assert "**Sphering.** Wells of cellprofiler were sphered by pycytominer (PCA, epsilon 1e-06)" in words
     assert "(those that no fold tests)" in words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 import yaml
@@ -110,6 +111,17 @@ def test_a_study_of_ones_own_crops_needs_no_plates(tmp_path):
     load(tmp_path, {**ALONE, "own_crops": [OWN], "cellnet": TOLD})
     done = snakemake(tmp_path, "-n")
     assert planned(done.stdout) == {"own_crops": 1, "own_crops_table": 1, "train_cellnet": 2, "cellnet_accuracy": 1}
+
+
+def test_the_shipped_study_of_single_cells_plans_the_space_of_its_classifier(tmp_path):
+    (tmp_path / "config").mkdir()
+    shutil.copy(ROOT / "config" / "single_cells_plates.tsv", tmp_path / "config")
+    shutil.copy(ROOT / "config" / "single_cells.yaml", tmp_path / "config.yaml")
+    done = snakemake(tmp_path, "-n", "-p")
+    jobs = planned(done.stdout)
+    assert (jobs["crops"], jobs["train_cellnet"], jobs["cellnet"], jobs["cellnet_accuracy"]) == (3, 2, 3, 1)
+    profile = next(line for line in done.stdout.splitlines() if "profiles.profile --space cellnet" in line)
+    assert "--reference results/single_cells/medians/real/cellnet/CELL001.parquet" in profile and '"least_wells": 4' in profile
 
 
 NOTHING = {
