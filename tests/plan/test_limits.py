@@ -32,7 +32,9 @@ def shipped(monkeypatch, tmp_path):
     rows = ["plate,well,site,channel,file", *(f"MyPlate,a1,1,{channel},{channel}.tif" for channel in channels)]
     (tmp_path / "images.csv").write_text("\n".join(rows) + "\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BRIGHTPAINT_REAL_DATA", "/nowhere")
+    (tmp_path / "data" / "images" / "mitocheck_cells").mkdir(parents=True)  # crops of one's own are looked for at once
+    (tmp_path / "data" / "images" / "mitocheck_cells" / "cells.csv").write_text("phenotype,plate,position\n")
+    monkeypatch.setenv("BRIGHTPAINT_REAL_DATA", str(tmp_path / "data"))
     return lambda name: Study.load(yaml.safe_load((ROOT / "config" / name).read_text()), SCHEMAS)
 
 
