@@ -17,7 +17,7 @@ from brightpaint import store
 from brightpaint.plan import __main__, checks, costs, painting
 from brightpaint.plan.extent import extents
 from brightpaint.study.study import Study
-from conftest import ROOT, TINY, child_seconds, planned, snakemake, write_study
+from conftest import BY_CELLPROFILER, ROOT, TINY, child_seconds, planned, snakemake, write_study
 
 SCHEMAS = ROOT / "workflow" / "schemas"
 RATES = painting.read_rates(ROOT / "resources" / "rates.tsv")
@@ -25,7 +25,7 @@ RATES = painting.read_rates(ROOT / "resources" / "rates.tsv")
 
 def study_in(folder: Path, changes: dict | None = None) -> Study:
     """Return the tiny study on simulated plates, with sections replaced."""
-    write_study(folder, {"source": {"layout": "simulated"}, **(changes or {})})
+    write_study(folder, {"source": {"layout": "simulated"}, **BY_CELLPROFILER, **(changes or {})})
     return Study.load(yaml.safe_load((folder / "config.yaml").read_text()), SCHEMAS, folder)
 
 
@@ -234,7 +234,7 @@ def test_further_planes_cost_in_every_stage_that_reads_them(tmp_path):
 
 
 def test_a_study_without_models_is_priced_and_needs_cellprofiler(tmp_path, monkeypatch):
-    changes = {"source": {"layout": "simulated"}, "models": [], "arms": [], "folds": []}
+    changes = {"source": {"layout": "simulated"}, "models": [], "arms": [], "folds": [], **BY_CELLPROFILER}
     write_study(tmp_path, changes, "plate\trole\nT1\tstudy\n")
     study = Study.load(yaml.safe_load((tmp_path / "config.yaml").read_text()), SCHEMAS, tmp_path)
     found = costs.costs(study, sizes_of(study, tmp_path), RATES)
