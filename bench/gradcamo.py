@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--size-px", type=int, default=64)
     parser.add_argument("--wells", type=int, default=8, help="of each treatment on each of two plates")
     parser.add_argument("--width", type=int, default=8)
-    parser.add_argument("--images", type=int, default=6000)
+    parser.add_argument("--images", type=int, default=14000)
     parser.add_argument("--floor", action="store_true", help="train on erased cells too")
     parser.add_argument("--folder", type=Path, required=True)
     args = parser.parse_args()
