@@ -32,7 +32,7 @@ EFFECTS = [
     {"actin_fibres": 8.0},
 ]  # scores of a cell, by class; an untreated one has 0 in each
 PERIODS_UM = [8.5, 13.0, 19.0]  # of the classes' stripes: the names are chosen by what the simulator draws for them
-PIXEL_UM, FIELD_PX, CELLS, SITES = 1.0, 288, 9, 2
+PIXEL_UM, FIELD_PX, CELLS, SITES = 1.5, 192, 9, 2
 SETTINGS = {
     "label": "perturbation", "test_share": 0.25, "test_plates": [], "validation_share": 0.15, "masked": False,
     "brightness": 0.0, "class_weights": "balanced", "blocks": 1, "dropout": 0.1, "batch": 32, "learning_rate": 4e-3,
@@ -151,10 +151,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--layers", type=int, nargs="+", default=[-1])
-    parser.add_argument("--size-px", type=int, default=96)
-    parser.add_argument("--wells", type=int, default=6, help="of each treatment on each of two plates")
+    parser.add_argument("--size-px", type=int, default=64)
+    parser.add_argument("--wells", type=int, default=8, help="of each treatment on each of two plates")
     parser.add_argument("--width", type=int, default=8)
-    parser.add_argument("--images", type=int, default=6000)
+    parser.add_argument("--images", type=int, default=14000)
     parser.add_argument("--floor", action="store_true", help="train on erased cells too")
     parser.add_argument("--folder", type=Path, required=True)
     args = parser.parse_args()

@@ -234,7 +234,8 @@ def test_half_effects_are_judged_by_the_truth_and_what_is_not_fitted_counts_as_m
 def test_gradcamo_plants_evidence_in_cells_or_behind_them_and_never_both(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "bench"))
     bench = importlib.import_module("gradcamo")
-    monkeypatch.setattr(bench, "FIELD_PX", 64)
+    monkeypatch.setattr(bench, "FIELD_PX", 96)
+    monkeypatch.setattr(bench, "CELLS", 1)
     names = bench.treatments(0)
     assert len(names) == 3 and list(names.values()) == bench.EFFECTS
     plain, treated, striped = (bench.field(name, study, "P1", "A01", 1, 0) for name, study in
