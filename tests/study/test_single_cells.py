@@ -94,7 +94,10 @@ def test_the_shipped_study_of_single_cells_plans_the_space_of_its_classifier(tmp
     jobs = planned(done.stdout)
     assert (jobs["crops"], jobs["train_cellnet"], jobs["cellnet"], jobs["cellnet_accuracy"]) == (3, 2, 3, 1)
     profile = next(line for line in done.stdout.splitlines() if "profiles.profile --space cellnet" in line)
-    assert "--reference results/single_cells/medians/real/cellnet/CELL001.parquet" in profile and '"least_wells": 4' in profile
+    assert (
+        "--reference results/single_cells/medians/real/cellnet/CELL001.parquet" in profile
+        and '"least_wells": 4' in profile
+    )
 
 
 NOTHING = {
