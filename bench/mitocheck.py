@@ -296,12 +296,16 @@ def main(argv=None) -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--cores", type=int, default=2, help="trainings at once")
-    parser.add_argument("--images", type=int, help="crops seen by a training, in place of the config's")
+    parser.add_argument(
+        "--changed", type=json.loads, default={}, help="JSON: settings of cellnet in place of the config's"
+    )
     parser.add_argument("--lite0", type=Path, help="weights of EfficientNet-Lite0")
     parser.add_argument("--packages", type=Path, help="folder that holds efficientnet_lite_pytorch")
     args = parser.parse_args(argv)
     settings, entry = study()
-    settings |= {"images": args.images} if args.images else {}
+    if unknown := sorted(set(args.changed) - set(settings)):
+        raise SystemExit(f"--changed: cellnet has no {', '.join(unknown)}; it has {', '.join(settings)}")
+    settings |= args.changed
     args.folder.mkdir(parents=True, exist_ok=True)
     crops = bring_in(args.folder, entry, args.folds)
     table = crops.table(["Metadata_Plate", "Metadata_label", "group", "ObjectNumber"])
@@ -322,7 +326,7 @@ def main(argv=None) -> None:
         line = summary("network", cells, answers)
         above = all(line[name][1] > floor[name][0] for name in ("accuracy", "macro_f1"))
         seconds = [float(path.read_text()) for path in sorted((args.folder / f"seed{seed}").glob("*.seconds"))]
-        say(seed=seed, **line, images=settings["images"], seconds=round(sum(seconds)), above_trivial=above,
+        say(seed=seed, **line, images=settings["images"], changed=args.changed, seconds=round(sum(seconds)), above_trivial=above,
             gained=gained(cells, answers, trivial))  # fmt: skip
 
 
