@@ -22,7 +22,7 @@ from brightpaint.features import crops, loaded_objects
 from brightpaint.scores.cells.object_overlap import overlap
 from brightpaint.study.study import Study
 from cellpose_fixture import cell_field, stains, train_model
-from conftest import ROOT, TINY, planned, snakemake, write_study
+from conftest import BY_CELLPROFILER, ROOT, TINY, planned, snakemake, write_study
 from features_fixture import annotated, read, rows_of, write_images
 
 SETTINGS = {
@@ -78,7 +78,7 @@ def test_diameters_are_scaled_to_prepared_pixels():
 
 
 def test_rules_of_cellpose_are_planned_where_it_is_asked_for_alone(tmp_path):
-    done = snakemake(write_study(tmp_path / "a", SIMULATED), "-n", "-p")
+    done = snakemake(write_study(tmp_path / "a", {**SIMULATED, **BY_CELLPROFILER}), "-n", "-p")
     plain = planned(done.stdout)
     assert "cellpose" not in plain and "parts/labels" not in done.stdout
     chosen = {"cellprofiler": {"pipeline": "slim", "parts": 2, "segmentation": "cellpose"}}

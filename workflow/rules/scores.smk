@@ -153,7 +153,7 @@ rule score_cellnet:
         subset=subset_painted,
     shell:
         "python -m brightpaint.scores.cells.score_cellnet --arm {wildcards.arm} --plates {params.plates:q}"
-        " --subset {params.subset} --cells {input.cells:q} --looked {input.looked:q} --table {output:q} 2> {log:q}"
+        " --subset {params.subset:q} --cells {input.cells:q} --looked {input.looked:q} --table {output:q} 2> {log:q}"
 
 
 rule score_failed:

@@ -93,11 +93,11 @@ def read_schema(path: Path) -> dict:
 
     Sections that lie in files of their own are put in, and the names of the kinds of model, which have a registry.
     """
-    schema = yaml.load(path.read_text(), LOADER)
+    schema = LOADER(path.read_text()).get_single_data()
     for sections in (schema["properties"], schema.get("$defs", {})):
         for name, section in sections.items():
             if (file := section.get("$ref", "")).endswith(".yaml"):
-                sections[name] = yaml.load((path.parent / file).read_text(), LOADER)
+                sections[name] = LOADER((path.parent / file).read_text()).get_single_data()
     if kind := schema.get("$defs", {}).get("kind"):
         kind["enum"] = list(KINDS)
     return schema
