@@ -289,4 +289,5 @@ def test_one_part_is_measured_by_one_job(finished):
     """export, engine and cells_part are a group in the profile: one wait in the queue, one start."""
     comments = cluster.jobs(finished["resumed"])["Comment"]
     assert not comments.str.contains("rule_export|rule_engine|rule_cells_part").any()
-    assert comments.str.contains("measure").sum() == 3  # T1 and T2 real, T2 painted
+    measured = len(list((finished["folder"] / "results" / "cells").glob("*/*.parquet")))
+    assert comments.str.contains("measure").sum() == measured > 1
