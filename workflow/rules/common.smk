@@ -102,6 +102,11 @@ def as_json(chosen):
     return json.dumps(chosen, sort_keys=True)
 
 
+def scale_of_stains():
+    """On what scale predicted stains are: their cut-off, and whether each is brought to s.d. 1 again."""
+    return {"cutoff": CONFIG["prepare"]["cutoff"], "renormalise": CONFIG["prepare"]["normalise"] == "image"}
+
+
 def pick(section, *keys):
     """The named keys of one config section."""
     return {key: CONFIG[section][key] for key in keys}

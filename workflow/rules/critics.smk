@@ -29,8 +29,8 @@ rule train_gan:
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=CONFIG["compute"]["gpus"],
-        mem_mb=by_attempt(gan_mb()),
-        runtime=by_attempt(gan_minutes()),
+        mem_mb=by_attempt(limits.gan_mb(STUDY)),
+        runtime=by_attempt(limits.gan_minutes(STUDY, RATES)),
     params:
         settings=gan_settings(),
     shell:

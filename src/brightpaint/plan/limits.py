@@ -85,9 +85,13 @@ def _minutes(study: Study, flop_of: Callable, name: str, rates: dict, fields: in
     except ValueError:  # given weights that cannot be read: the job ends at once and says so
         return LEAST_MIN
     flop = samples * math.ceil(fields / parts / batch) * batch * once  # the last batch is padded
+    return max(LEAST_MIN, round(SLACK * flop / _rate(study, rates) / 60))
+
+
+def _rate(study: Study, rates: dict[str, float], cores: int = 1) -> float:
+    """Return the operations a second of the study's device: a GPU, or so many cores."""
     on_cpu = study.config["compute"]["device"] == "cpu"
-    rate = rates["cpu_gflops"] * 1e9 if on_cpu else rates["gpu_tflops"] * 1e12
-    return max(LEAST_MIN, round(SLACK * flop / rate / 60))
+    return rates["cpu_gflops"] * 1e9 * cores if on_cpu else rates["gpu_tflops"] * 1e12
 
 
 def training_mb(config: dict) -> int:
@@ -108,10 +112,7 @@ def gan_minutes(study: Study, rates: dict[str, float]) -> int:
     """Return the time limit of a generator's and critic's training, which goes on where it was after it: 120 to 2,880 minutes."""
     if not is_trained(study):
         return LEAST_MIN
-    on_cpu = study.config["compute"]["device"] == "cpu"
-    rate = (
-        rates["cpu_gflops"] * 1e9 * study.config["compute"]["torch_threads"] if on_cpu else rates["gpu_tflops"] * 1e12
-    )
+    rate = _rate(study, rates, cores=study.config["compute"]["torch_threads"])
     seconds = study.config["gan"]["images"] * gan_flop(study)["training"] / rate
     return max(LEAST_MIN, min(TRAINING_MIN, round(SLACK * seconds / 60)))
 

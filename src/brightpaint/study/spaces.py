@@ -88,19 +88,36 @@ def fitted_on_cells(study: Study) -> dict[str, list[str]]:
     return {"the selection of features": study.fitted_on("select")}
 
 
-def critic_space(name: str, examples: str, critic: str) -> Space:
-    """Return the space of a critic, trained or not, of fields or of cells."""
-    untrained = critic == critics.UNTRAINED
-    of_cells = {
+def median_activations(name: str) -> dict:
+    """Return what is alike in spaces of the median activations of a field's cells."""
+    return {
         "holds": "cells",
-        "rule": "critic_cells",
         "profiler": "brightpaint.profiles.median_activations",
         "distances": "brightpaint.scores.profiles.activation_distance",
         "table": f"<results>/medians/{{arm}}/{name}/{{plate}}.parquet",
-        "plates": Study.profile_plates,
+        "seed": f"/{name}",
     }
+
+
+def classifier_space(name: str, **own: object) -> Space:
+    """Return a space of the last activations of the classifier of cells."""
+    return Space(
+        name=name,
+        prefixes=("CellNet_",),
+        plates=embedded_plates,
+        settings=lambda config: {"normalise": config["cellnet"]["normalise"]},
+        looked_up=lambda config: config["cellnet"]["wells"] == "all",
+        **median_activations(name),
+        **own,
+    )
+
+
+def critic_space(name: str, examples: str, critic: str) -> Space:
+    """Return the space of a critic, trained or not, of fields or of cells."""
+    untrained = critic == critics.UNTRAINED
+    of_cells = {"rule": "critic_cells", "plates": Study.profile_plates, **median_activations(name)}
     table = f"<results>/critic/{critic}/{{arm}}/{{plate}}.parquet"
-    of_fields = {"rule": "critic", "table": table, "plates": Study.seen_plates}
+    of_fields = {"rule": "critic", "table": table, "plates": Study.seen_plates, "seed": f"/{name}"}
     shown = "Untrained critic" if untrained else "Critic"
     return Space(
         name=name,
@@ -112,7 +129,6 @@ def critic_space(name: str, examples: str, critic: str) -> Space:
         by_plate=lambda config: config["gan"]["normalise"] == "plate",
         looked_up=critics.sees_stains,
         seen=lambda study: {} if untrained else critics.training_images(study),
-        seed=f"/{name}",
         critic=critic,
         apart="By a critic that was never trained" if untrained else "By the critic, trained without labels",
         **(of_cells if examples == critics.CROPS else of_fields),
@@ -157,21 +173,12 @@ SPACES = {
             seed="/dino",
             apart="By DINO, which segments no cell",
         ),
-        Space(
-            name="cellnet",
+        classifier_space(
+            "cellnet",
             short="CellNet",
             title="the last activations of the classifier of cells",
             rule="cellnet",
-            table="<results>/medians/{arm}/cellnet/{plate}.parquet",
-            prefixes=("CellNet_",),
             arms=embedded_arms,
-            plates=embedded_plates,
-            settings=lambda config: {"normalise": config["cellnet"]["normalise"]},
-            holds="cells",
-            profiler="brightpaint.profiles.median_activations",
-            distances="brightpaint.scores.profiles.activation_distance",
-            looked_up=lambda config: config["cellnet"]["wells"] == "all",
-            seed="/cellnet",
             apart="By the classifier of cells",
             note="Cells are those of wells that the classifier was not trained on, unless cellnet.wells is all.",
         ),
@@ -179,21 +186,12 @@ SPACES = {
         critic_space("critic_untrained", critics.FIELDS, critics.UNTRAINED),
         critic_space("critic_cells", critics.CROPS, critics.TRAINED),
         critic_space("critic_cells_untrained", critics.CROPS, critics.UNTRAINED),
-        Space(
-            name="cellnet_lifted",
+        classifier_space(
+            "cellnet_lifted",
             short="CellNet, cells looked at",
             title="the last activations of the cells that their classifier looks at",
             rule="lifted",
-            table="<results>/medians/{arm}/cellnet_lifted/{plate}.parquet",
-            prefixes=("CellNet_",),
             arms=lifted_arms,
-            plates=embedded_plates,
-            settings=lambda config: {"normalise": config["cellnet"]["normalise"]},
-            holds="cells",
-            profiler="brightpaint.profiles.median_activations",
-            distances="brightpaint.scores.profiles.activation_distance",
-            looked_up=lambda config: config["cellnet"]["wells"] == "all",
-            seed="/cellnet_lifted",
             apart="By the classifier of cells, of cells that it looks at",
             note="Cells are those whose lift, for the class answered, is cellnet.least_lift or more.",
         ),

@@ -34,20 +34,9 @@ def gan_files(*names):
     return [f"<results>/gan/{name}" for name in names] if critics.is_trained(STUDY) else []
 
 
-def gan_minutes():
-    """Time limit of the training, which goes on where it was after it."""
-    return limits.gan_minutes(STUDY, RATES)
-
-
-def gan_mb():
-    """Memory of the training."""
-    return limits.gan_mb(STUDY)
-
-
 def critic_settings():
     """What a critic's numbers of fields depend on beside its weights."""
-    scale = {"cutoff": CONFIG["prepare"]["cutoff"], "renormalise": CONFIG["prepare"]["normalise"] == "image"}
-    return {**scale, "channels": CONFIG["channels"]}
+    return {**scale_of_stains(), "channels": CONFIG["channels"]}
 
 
 def critic_weights(wildcards):

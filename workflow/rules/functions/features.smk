@@ -102,8 +102,7 @@ def grey_levels(plate):
         "window": CONFIG["cellprofiler"]["window"],
         "channels": CONFIG["channels"]["target"],
         "pixel_size_um": STUDY.pixel_size_um(plate),
-        "cutoff": CONFIG["prepare"]["cutoff"],
-        "renormalise": CONFIG["prepare"]["normalise"] == "image",
+        **scale_of_stains(),
         **painted_planes(),
     }
 
@@ -136,12 +135,11 @@ def export_settings(wildcards):
 def crop_settings(wildcards):
     """JSON of how crops are cut: of which size and channels, about what, and on which scale predicted stains are."""
     keys = ("size_um", "size_px", "border", "objects", "max_per_field")
-    scale = {"cutoff": CONFIG["prepare"]["cutoff"], "renormalise": CONFIG["prepare"]["normalise"] == "image"}
     pixel_um = STUDY.pixel_size_um(wildcards.plate)
     return as_json(
         {
             **pick("crops", *keys),
-            **scale,
+            **scale_of_stains(),
             **painted_planes(),
             "channels": cropped_channels(CONFIG),
             "pixel_size_um": pixel_um,

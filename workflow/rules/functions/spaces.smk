@@ -17,8 +17,7 @@ def seen_rows(wildcards):
 def seen_settings(section):
     """What an embedding depends on: weights, windows, and the z-scores that are shown."""
     seen = pick(section, "weights", "window", "brightfield_window")
-    scale = {"cutoff": CONFIG["prepare"]["cutoff"], "renormalise": CONFIG["prepare"]["normalise"] == "image"}
-    return {**seen, **scale, "channels": CONFIG["channels"]}
+    return {**seen, **scale_of_stains(), "channels": CONFIG["channels"]}
 
 
 def kept_embeddings():

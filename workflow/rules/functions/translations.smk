@@ -41,8 +41,9 @@ def translation_truth(wildcards):
 
 def translation_settings(wildcards):
     """JSON: what changes the scores of a translation's images."""
-    scale = {"cutoff": CONFIG["prepare"]["cutoff"], "renormalise": CONFIG["prepare"]["normalise"] == "image"}
-    return as_json({"label": STUDY.model_of(wildcards.arm)["label"], "channels": CONFIG["channels"], **scale})
+    return as_json(
+        {"label": STUDY.model_of(wildcards.arm)["label"], "channels": CONFIG["channels"], **scale_of_stains()}
+    )
 
 
 def shift_settings(wildcards):

@@ -15,6 +15,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
+from brightpaint.features.middle_objects import middle_of
 from brightpaint.report import pages
 
 ALL = "all"
@@ -23,7 +24,7 @@ AT_ONCE = 4096  # crops whose middles are read at once
 
 def off_the_middle(crops: store.Crops) -> np.ndarray:
     """Tell of which crops the middle pixel lies beside the mask of their cell, (N,) bool."""
-    middle = tuple(side // 2 for side in crops.masks.shape[2:])
+    middle = middle_of(crops.masks.shape[2:])
     parts = [crops.masks[(slice(first, first + AT_ONCE), 0, *middle)] for first in range(0, len(crops), AT_ONCE)]
     return np.concatenate([np.zeros(0, np.uint8), *parts]) == 0
 

@@ -26,7 +26,7 @@ from brightpaint import store
 from brightpaint.base import cli, resampling
 from brightpaint.base.device import pick_device
 from brightpaint.models.cell_split import TEST, TRAIN
-from brightpaint.models.crop_images import open_all
+from brightpaint.models.crop_images import open_all, rows_of
 from brightpaint.models.see_cells import CellReader, read_network
 from brightpaint.models.train_cellnet import labelled_cells, roles_of
 
@@ -111,16 +111,28 @@ def same_positions(cells: pd.DataFrame, roles: np.ndarray, tested: np.ndarray) -
 
 
 def tested_cells(args: argparse.Namespace, numbers: dict[str, int]) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Return an arm's cells, their wells' roles, and which test: of test wells, and of a class that was learnt."""
+    """Return an arm's cells, their wells' roles, and which test: of test wells, and of a class that was learnt.
+
+    Raises
+    ------
+    ValueError
+        where none of them tests
+    """
     cells = labelled_cells(args.crops, args.settings["label"])
     roles = roles_of(cells, store.read_table(args.split, required=["group", "role"]))
-    return cells, roles, (roles == TEST) & cells["name"].isin(numbers).to_numpy()
+    tested = (roles == TEST) & cells["name"].isin(numbers).to_numpy()
+    if not tested.any():
+        raise ValueError(
+            f"{args.split}: none of the {len(cells)} cells of arm {args.arm} lies in a test well of a class that was learnt; "
+            "give cellnet.test_plates that the arm paints, or a larger cellnet.test_share"
+        )
+    return cells, roles, tested
 
 
-def main(argv=None) -> None:
-    """Score the classifier of single cells."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: label")
+def networks_parser(does: str | None, settings: str, written: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the command line of what asks networks about an arm's cells; `settings` says which keys, `written` what is made."""
+    parser = argparse.ArgumentParser(description=does)
+    parser.add_argument("--settings", type=json.loads, required=True, help=f"JSON: {settings}")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--arm", required=True)
@@ -128,19 +140,19 @@ def main(argv=None) -> None:
         "--variants", nargs="+", required=True, help="names of the networks, in the order of their weights"
     )
     parser.add_argument("--weights", type=Path, nargs="+", required=True)
-    for name in ("split", "table", "cells"):
+    for name in ("split", *written):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--crops", type=Path, nargs="+", required=True)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv=None) -> None:
+    """Score the classifier of single cells."""
+    args = networks_parser(main.__doc__, "label", ["table", "cells"]).parse_args(argv)
     torch.set_num_threads(args.threads)
     networks = [read_network(path, pick_device(args.device)) for path in args.weights]
     numbers = networks[0].labels
     cells, roles, tested = tested_cells(args, numbers)
-    if not tested.any():
-        raise ValueError(
-            f"{args.split}: none of the {len(cells)} cells of arm {args.arm} lies in a test well of a class that was learnt; "
-            "give cellnet.test_plates that the arm paints, or a larger cellnet.test_share"
-        )
     chosen, names = np.flatnonzero(tested), sorted(numbers, key=numbers.get)
     truth = cells["name"].iloc[chosen].map(numbers).to_numpy() - 1
     known, rows, answers = same_positions(cells, roles, tested), [], {}
@@ -161,9 +173,7 @@ def main(argv=None) -> None:
         log.info("%s, %s: %s %.3f (%.3f to %.3f), chance %.3f, %d cells of %d wells%s", row.arm, row.variant, row.metric,
                  row.value, row.low, row.high, row.chance, row.cells, row.wells, same)  # fmt: skip
     store.write_table(store.as_text(table), args.table)
-    keys = pd.concat(
-        [one.table([*store.CROP_KEYS, "group"]) for one in open_all(args.crops) if len(one)], ignore_index=True
-    )
+    keys = rows_of(open_all(args.crops), [*store.CROP_KEYS, "group"])
     frame = keys.iloc[chosen].reset_index(drop=True).assign(**{"class": cells["name"].to_numpy()[chosen]}, **answers)
     store.write_table(frame, args.cells)
 

@@ -10,7 +10,6 @@ little by itself. Erasure is the second opinion (`erasure`), and `verdicts` says
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from brightpaint.models.grad_cam import layer_number
 from brightpaint.models.see_cells import CellReader, TrainedCells, read_network
 from brightpaint.scores.cells import erasure, verdicts
 from brightpaint.scores.cells.camo import camo_table
-from brightpaint.scores.cells.cellnet_accuracy import tested_cells
+from brightpaint.scores.cells.cellnet_accuracy import networks_parser, tested_cells
 from brightpaint.scores.cells.explained import (
     OTHER_CELL,
     OWN,
@@ -107,45 +106,18 @@ def erased_answers(args: argparse.Namespace, networks: dict, floor: TrainedCells
 
 
 def chosen_cells(args: argparse.Namespace, labels: dict[str, int]) -> pd.DataFrame:
-    """Return the cells that are explained: `number`, `truth`, `tested`, `group`.
-
-    Raises
-    ------
-    ValueError
-        where none of them tests
-    """
+    """Return the cells that are explained: `number`, `truth`, `tested`, `group`; an error where none of them tests."""
     cells, roles, tested = tested_cells(args, labels)
-    if not tested.any():
-        raise ValueError(
-            f"{args.split}: none of the {len(cells)} cells of arm {args.arm} lies in a test well of a class that was learnt; "
-            "give cellnet.test_plates that the arm paints, or a larger cellnet.test_share"
-        )
     truth = cells["name"].map(labels).fillna(UNKNOWN + 1).astype(np.int64).to_numpy() - 1
     table = pd.DataFrame({"number": np.arange(len(cells)), "truth": truth, "tested": tested, "group": cells["group"]})
     every = args.settings["wells"] == "all"
     return table[every | np.isin(roles.astype(str), HELD_OUT)].reset_index(drop=True)
 
 
-def parsed(argv=None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: label, layer, wells")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--arm", required=True)
-    parser.add_argument(
-        "--variants", nargs="+", required=True, help="names of the networks, in the order of their weights"
-    )
-    parser.add_argument("--weights", type=Path, nargs="+", required=True)
-    for name in ("split", "table", "erased", "verdicts", "cells"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--crops", type=Path, nargs="+", required=True)
-    return parser.parse_args(argv)
-
-
 def main(argv=None) -> None:
     """Say where the classifier of single cells looks."""
-    args = parsed(argv)
+    written = ["table", "erased", "verdicts", "cells"]
+    args = networks_parser(main.__doc__, "label, layer, wells", written).parse_args(argv)
     torch.set_num_threads(args.threads)
     device = pick_device(args.device)
     networks = {name: read_network(path, device) for name, path in zip(args.variants, args.weights)}

@@ -16,7 +16,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base import resampling
 from brightpaint.base.cli import run
-from brightpaint.scores.cells.cellnet_accuracy import confusions, metrics_of
+from brightpaint.scores.cells.cellnet_accuracy import confusions, scores
 from brightpaint.scores.rows import parser, write_rows
 from brightpaint.study.single_cells import CELLS
 
@@ -28,13 +28,10 @@ def told_row(cells: pd.DataFrame, seed: str) -> dict:
     names = sorted(set(cells["class"]) | set(cells[f"answer_{CELLS}"]))
     truth, answer = (cells[name].map(names.index).to_numpy() for name in ("class", f"answer_{CELLS}"))
     counted = confusions(truth, answer, cells["Metadata_Well"], len(names))
-    value = metrics_of(counted.sum(axis=0))["balanced_accuracy"]
-    low = high = np.nan
-    if len(counted) > 1:
-        drawn = resampling.resample_counts(len(counted), resampling.seeded("cell_told", seed))
-        low, high = resampling.interval(metrics_of(np.einsum("rw,wij->rij", drawn, counted))["balanced_accuracy"])
-    return {"metric": "cell_told", "value": float(value), "low": low, "high": high,
-            "null": 1 / cells["class"].nunique(), "n": len(cells)}  # fmt: skip
+    rows = scores(counted, names, resampling.seeded("cell_told", seed))
+    row = next(row for row in rows if row["metric"] == "balanced_accuracy")
+    return {"metric": "cell_told", **{key: row[key] for key in ("value", "low", "high")}, "null": row["chance"],
+            "n": row["cells"]}  # fmt: skip
 
 
 def lift_row(cells: pd.DataFrame, seed: str) -> dict:
