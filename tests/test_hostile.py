@@ -9,6 +9,7 @@ import pytest
 import hostile_config
 import hostile_features
 import hostile_gan
+import hostile_given
 import hostile_images
 import hostile_models
 import hostile_tables
@@ -24,6 +25,7 @@ TABLE = [
         hostile_images,
         hostile_models,
         hostile_gan,
+        hostile_given,
         hostile_translations,
         hostile_translation_scores,
         hostile_features,

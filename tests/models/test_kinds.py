@@ -79,6 +79,9 @@ def test_trained_and_sampled_through_the_commands(kind, tmp_path):
 def test_every_kind_has_its_module_and_what_the_module_needs():
     for kind in KINDS.values():
         module = kinds.of(kind.name)
+        if kind.given:  # it is read, and neither trained nor painted
+            assert callable(module.main)
+            continue
         assert callable(module.train) and callable(module.painter)
         assert kind.stepwise or callable(module.tensor_problems)
         assert set(kind.needed) <= {"preset", "objective", "label"}
@@ -92,7 +95,7 @@ def test_the_config_knows_the_kinds_that_paint():
 def test_passes_of_the_network():
     arm = {"sampler": "heun", "steps": 10, "label_scale": 2, "mean_of": 3}
     found = {name: KINDS[name].passes(arm) for name in KINDS}
-    assert found == {"diffusion": 2 * 19 * 3, "regression": 1, "mean": 0, "pixel": 0}
+    assert found == {"diffusion": 2 * 19 * 3, "regression": 1, "mean": 0, "pixel": 0, "residual_noise": 3, "given": 0}
 
 
 @pytest.mark.parametrize("inputs", [[], ["BF"]])

@@ -46,7 +46,9 @@ def either(names):
     return "|".join(names) or "(?!)"
 
 
-PAINTED = either(STUDY.arms + SWEPT + STUDY.translations)
+GIVEN_ARMS = [arm for arm in STUDY.arms if STUDY.kind_of(arm).given]  # painted elsewhere
+OWN_ARMS = [arm for arm in STUDY.arms if arm not in GIVEN_ARMS]
+PAINTED = either(OWN_ARMS + SWEPT + STUDY.translations + STUDY.drawn)
 
 
 def for_prefix(chosen):
@@ -86,7 +88,7 @@ shell.prefix(
 
 wildcard_constraints:
     plate=either(STUDY.plates),
-    arm="|".join(["real"] + STUDY.arms + SWEPT + STUDY.translations),
+    arm="|".join(["real"] + STUDY.arms + SWEPT + STUDY.translations + STUDY.drawn),
     space="|".join(SPACES),
     network="embed|fid",
     model=either(model["name"] for model in CONFIG["models"]),
@@ -191,7 +193,9 @@ def parts(section):
 def trained():
     """(model, fold) pairs that the arms need trained here."""
     arms = STUDY.arms + STUDY.translations
-    pairs = [(STUDY.model_of(arm), fold) for arm in arms for fold in STUDY.entry("arms", arm)["folds"]]
+    pairs = [
+        (each, fold) for arm in arms for fold in STUDY.entry("arms", arm)["folds"] for each in STUDY.models_behind(arm)
+    ]
     pairs = [(model["name"], fold) for model, fold in pairs if KINDS[model["kind"]].stepwise and not model["weights"]]
     return list(dict.fromkeys(pairs))
 

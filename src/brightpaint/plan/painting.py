@@ -53,6 +53,7 @@ def network_of(model: dict) -> dict:
     from brightpaint import store  # not before it is needed: it loads pandas
 
     own = store.read_weights(path, tensors=False)[1].get("settings", {})
+    own = own.get("base", {}).get("settings", own)  # its network is the one that it stands on
     return {key: own.get(key) for key in ("kind", "preset", "width")}
 
 
@@ -86,15 +87,15 @@ def source_count(arm: dict, plate_fields: float) -> float:
 
 def sampling_flop(study: Study, name: str) -> float:
     """Floating-point operations to paint one field by an arm; 0 for the closed-form floors."""
-    arm, model = study.entry("arms", name), study.model_of(name)
+    arm, model = study.entry("arms", name), study.models_behind(name)[-1]
     model = {**model, **network_of(model)}
     size_px = study.config["prepare"]["size_px"]
-    passes = KINDS[model["kind"]].passes(arm)
+    passes = KINDS[model["kind"]].passes(arm) * (arm["mean_of"] if study.kind_of(name).noises else 1)
     if not passes:
         return 0.0
     total = passes * network_flop(study, model, size_px)
     if (
-        KINDS[model["kind"]].noise and arm["classifier"] and arm["guidance_scale"]
+        KINDS[model["kind"]].walks and arm["classifier"] and arm["guidance_scale"]
     ):  # one pass forward, and back to its input
         entry = study.entry("classifiers", arm["classifier"])
         total += TRAINING_PASSES * steps_walked(arm) * classifier_flop(study, entry, size_px)

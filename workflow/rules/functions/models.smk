@@ -4,6 +4,7 @@ import math
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.plan import limits
 from brightpaint.plan.painting import read_rates
+from brightpaint.study import certain_bases
 from brightpaint.study.kinds import CLASSIFIER, KINDS
 from brightpaint.study.samplers import walked_share
 
@@ -39,6 +40,14 @@ def active_of(section, key):
     return active
 
 
+def weights_of_base(wildcards):
+    """Weights of the model of the same fold on which a model stands; none where it stands by itself."""
+    base = certain_bases.base_of(CONFIG, STUDY.entry("models", wildcards.model))
+    if base is None:
+        return []
+    return base["weights"] or f"<results>/models/{base['name']}/{wildcards.fold}/weights.safetensors"
+
+
 def weights_of(wildcards):
     """Weights from which an arm predicts a plate: trained here, or given by path."""
     model = STUDY.model_of(wildcards.arm)
@@ -54,17 +63,22 @@ def classifier_of(wildcards):
 
 
 def fields_of(wildcards):
-    """Table of the fields that an arm is to paint: a plate's, those drawn for the sweep, or a translation's rows."""
+    """Table of the fields that an arm is to paint: a plate's, those drawn for the sweep, a translation's rows, or samples."""
     if wildcards.arm in STUDY.translations:
         return "<results>/sources/{arm}/{plate}.parquet"
+    if wildcards.arm in STUDY.drawn:
+        return "<results>/draws/{arm}/{plate}.parquet"
     drawn = "<results>/sweep/fields/{plate}.parquet"
     return drawn if wildcards.arm in SWEPT else "<results>/fields/{plate}.parquet"
 
 
 def active_of_arm(wildcards):
-    """The table of actives where the arm predicts the active subset only; a translation's rows are chosen already."""
-    if wildcards.arm in STUDY.translations:
-        return []
+    """The table of actives where the arm predicts the active subset only; rows of translations and samples are chosen already."""
+    return [] if wildcards.arm in STUDY.translations + STUDY.drawn else active_of_drawn(wildcards)
+
+
+def active_of_drawn(wildcards):
+    """The table of actives where the arm's model is of the active subset."""
     subset = STUDY.model_of(wildcards.arm)["subset"]
     return "<results>/active/perturbations.tsv" if subset == "active" else []
 
@@ -78,6 +92,7 @@ def sweep_active(wildcards):
 def sampling_parts(arm):
     """Part numbers of an arm's painting jobs on a plate; where few fields are drawn, no more jobs than full batches."""
     drawn = CONFIG["sweep"]["fields"] if arm in SWEPT else None
+    drawn = CONFIG["calibration"]["fields"] * CONFIG["calibration"]["samples"] if arm in STUDY.drawn else drawn
     if arm in STUDY.translations:
         drawn = STUDY.entry("arms", arm)["translate"]["fields"]
     if not isinstance(drawn, int):
@@ -126,9 +141,34 @@ def spread_minutes(wildcards):
     return painting_minutes(wildcards, STUDY.entry("arms", wildcards.arm)["samples"] - 1)
 
 
+def given_table(wildcards):
+    """The CSV that lists a plate's images of an arm that was painted elsewhere."""
+    return str(given_images.table_of(STUDY.model_of(wildcards.arm)["given"], wildcards.plate))
+
+
+def given_settings(wildcards):
+    """JSON of how such images become z-scores."""
+    entry = STUDY.model_of(wildcards.arm)["given"]
+    chosen = {"pixels": entry["pixels"], "window": entry["window"] or CONFIG["cellprofiler"]["window"]}
+    return as_json({**chosen, "channels": CONFIG["channels"]["target"], "cutoff": CONFIG["prepare"]["cutoff"]})
+
+
+def refuse_given_images():
+    """End with a sentence where images that were painted elsewhere are not there, or not what they are said to be."""
+    if problems := list(given_images.problems(STUDY)):
+        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+
+
+if GIVEN_ARMS:
+    from brightpaint.plates import given_images  # loads pandas, which no job needs for its plan
+
+    if workflow.is_main_process:
+        refuse_given_images()
+
+
 def trained_files(section, key):
     """Weights and histories of the entries of `section` that arms name by `key` and that are trained here."""
-    given = [entry["name"] for entry in CONFIG[section] if entry.get("weights")]
+    given = [entry["name"] for entry in CONFIG[section] if entry.get("weights") or entry.get("given")]
     arms = [arm for arm in CONFIG["arms"] + CONFIG["translations"] if arm[key] and arm[key] not in given]
     made = [f"{section}/{arm[key]}/{fold}" for arm in arms for fold in arm["folds"]]
     return expand("<results>/{made}/{file}", made=made, file=["weights.safetensors", "history.jsonl"])
@@ -140,7 +180,7 @@ def painted_files():
     made = [f"images/{arm}/{plate}" for arm, plate in arms]
     made += [f"uncertainty/{arm}/{plate}" for arm, plate in arms if STUDY.entry("arms", arm)["samples"] > 1]
     made += [f"images/{point}/{STUDY.sweep_plate}" for point in SWEPT]
-    made += [f"images/{arm}/{plate}" for arm in STUDY.translations for plate in STUDY.test_plates(arm)]
+    made += [f"images/{arm}/{plate}" for arm in STUDY.translations + STUDY.drawn for plate in STUDY.test_plates(arm)]
     return expand("<results>/{made}{end}", made=made, end=[".tif", ".parquet", ".seconds.tsv"])
 
 
@@ -159,12 +199,14 @@ def special(entry):
 def training(section, key, *own):
     """Params function: JSON of these keys of an entry of `section`, and of how and on what it is trained."""
 
-    def chosen(wildcards):
+    def chosen(wildcards, input):
         entry, fold = STUDY.entry(section, wildcards[key]), STUDY.entry("folds", wildcards.fold)
         channels = {**CONFIG["channels"], "input": STUDY.inputs(entry)}
         shared = {**CONFIG["train"], "channels": channels, "held_out": fold["held_out"]}
         clipped = cutoff_unless_default() if section == "models" else {}  # a classifier clips nothing
-        chosen = {name: entry[name] for name in own} | special(entry)
+        base = getattr(input, "base", None)
+        stands = {"stands_on": {"base": str(base)}} if base else {}
+        chosen = {name: entry[name] for name in own} | special(entry) | stands
         return as_json(chosen | shared | clipped)
 
     return chosen
@@ -178,7 +220,8 @@ def sampling(arm):
     chosen |= {"mean_of": entry["mean_of"]} if entry["mean_of"] > 1 else {}
     inputs = STUDY.inputs(STUDY.model_of(arm))
     chosen |= {"inputs": inputs} if inputs != CONFIG["channels"]["input"] else {}
-    chosen |= {**cutoff_unless_default(), "subset": STUDY.model_of(arm)["subset"]}
+    subset = "all" if arm in STUDY.drawn else STUDY.model_of(arm)["subset"]  # samples are listed already
+    chosen |= {**cutoff_unless_default(), "subset": subset}
     return {**chosen, "batch": CONFIG["sample"]["batch"]}
 
 

@@ -46,6 +46,13 @@ def gather(parts: list[Path], rows: pd.DataFrame, path: Path) -> None:
             writer.write(number, image)
 
 
+def described_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the table that lies beside an arm's stack: keys and annotations of its rows."""
+    described = ["Metadata_Source", "Metadata_Batch", *ANNOTATIONS]
+    columns = store.row_keys(rows) + [name for name in described if name in rows.columns]
+    return rows[columns].reset_index(drop=True)
+
+
 def main(argv=None) -> None:
     """Join the parts of a plate."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -59,10 +66,8 @@ def main(argv=None) -> None:
     args = parser.parse_args(argv)
     fields = store.read_fields(args.fields)
     rows = fields.iloc[selected_fields(fields, args.active, "active" if args.active else "all")]
-    described = ["Metadata_Source", "Metadata_Batch", *ANNOTATIONS]
-    columns = store.row_keys(rows) + [name for name in described if name in fields.columns]
     gather(args.parts, rows, args.stack)
-    store.write_table(rows[columns].reset_index(drop=True), args.rows)
+    store.write_table(described_rows(rows), args.rows)
     store.write_table(pd.concat([store.read_table(path) for path in args.part_seconds]), args.seconds)
     log.info("%d fields from %d parts", len(rows), len(args.parts))
 
