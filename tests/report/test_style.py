@@ -61,6 +61,8 @@ def test_a_name_is_one_line_of_so_many_letters_and_no_mathematics():
             assert len(words.replace(r"\$", "$")) <= max(most, 2)
     assert style.in_lines("short", 10) == "short" and style.in_lines("abcdefgh", 5) == "abcde\nfgh"
     assert [len(part) for part in style.in_lines("n" * 99, 8).splitlines()] == [8, 8]
+    assert style.in_lines("wortmannin@0.00977uM", 12) == "wortmannin\n@0.00977uM"
+    assert style.in_lines("a b c d e f", 6) == "a b c\nd e f" and style.in_lines("@abcdef", 6) == "@abcde\nf"
     assert style.letters_in(1, 10) == 12 and style.letters_in(0.01, 10) == 1
 
 

@@ -42,9 +42,16 @@ def letters_in(inches: float, points: float) -> int:
 
 
 def in_lines(name: object, most: int) -> str:
-    """Return a name of at most `most` letters as it is, a longer one in two lines of so many."""
+    """Return a name of at most `most` letters as it is, a longer one in two lines of so many.
+
+    The second begins at a name's own break, the last that fits (a dose's @, a blank, _ or -), where there is one.
+    """
     words = as_text(name, 2 * most).replace(r"\$", "$")
-    return "\n".join(as_text(part, most) for part in (words[:most], words[most:]) if part)
+    if len(words) <= most:
+        return as_text(words, most)
+    breaks = [place for place in range(len(words) - most, most + 1) if place and words[place] in "@ _-"]
+    cut = breaks[-1] if breaks else most
+    return "\n".join(as_text(part, most) for part in (words[:cut], words[cut:]))
 
 
 def save(figure: plt.Figure, path: Path, dpi: int) -> None:
