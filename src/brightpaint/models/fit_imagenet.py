@@ -24,7 +24,7 @@ from brightpaint.models.unlabelled import check_data, fixed_images, open_images,
 from brightpaint.study.kinds import IMAGENET
 from brightpaint.study.presets import IMAGENET_FEATURES, PICTURE_PX
 
-IMAGES = 512  # from which the axes of channels are found, at most
+IMAGES, SAMPLED_PX = 512, 64  # from which the axes of channels are found, and of how many pixels along a side, at most
 SD = 2.0  # on either side of grey that become black and white, along an axis
 KEY = "gan.imagenet"
 
@@ -105,8 +105,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings, data = args.settings | {"kind": IMAGENET.name}, open_images(args)
     tensors = read_network(args.network)
     check_data(data, settings)
-    images = fixed_images(data, settings["size_px"], IMAGES)
-    axes, grey = channel_axes(Scale(settings["windows"]).shown(torch.from_numpy(images)).numpy())
+    scale, every = Scale(settings["windows"]), max(1, settings["size_px"] // SAMPLED_PX)
+    images = [image[:, ::every, ::every] for image in fixed_images(data, settings["size_px"], IMAGES)]
+    axes, grey = channel_axes(scale.shown(torch.from_numpy(np.stack(images))).numpy())
     added = {"colours": torch.from_numpy(axes).float(), "grey": torch.from_numpy(grey).float()}
     described = describe(settings, {})
     store.write_weights(args.weights, tensors, described)

@@ -78,8 +78,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     settings, data = args.settings | {"kind": POOLED.name}, open_images(args)
     check_data(data, settings)
-    images = Scale(settings["windows"]).shown(torch.from_numpy(fixed_images(data, settings["size_px"], IMAGES)))
-    mean, axes = components(pooled(images).double().numpy())
+    scale, images = Scale(settings["windows"]), fixed_images(data, settings["size_px"], IMAGES)
+    rows = [pooled(scale.shown(torch.from_numpy(image[None])))[0].double().numpy() for image in images]
+    mean, axes = components(np.stack(rows))
     tensors = {"mean": torch.from_numpy(mean).float(), "axes": torch.from_numpy(axes).float()}
     store.write_weights(args.weights, tensors, describe(settings, {}))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +39,10 @@ def open_images(args: argparse.Namespace) -> TrainingImages | TrainingCrops:
     return TrainingImages(args.stacks, args.fields, **chosen)
 
 
-def fixed_images(data: TrainingImages | TrainingCrops, size_px: int, most: int) -> np.ndarray:
-    """Return so many images of all plates at most, the same every time: (n, C, size_px, size_px) float32 z-scores."""
-    numbers = np.unique(np.linspace(0, len(data) - 1, min(most, len(data))).astype(int))
-    return np.stack([data.fixed(int(number), size_px)[1] for number in numbers]).astype(np.float32)
+def fixed_images(data: TrainingImages | TrainingCrops, size_px: int, most: int) -> Iterator[np.ndarray]:
+    """Yield so many images of all plates at most, the same every time: (C, size_px, size_px) float32 z-scores."""
+    for number in np.unique(np.linspace(0, len(data) - 1, min(most, len(data))).astype(int)):
+        yield data.fixed(int(number), size_px)[1].astype(np.float32)
 
 
 def check_image(image: np.ndarray, where: str, settings: dict) -> None:

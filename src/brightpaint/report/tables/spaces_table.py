@@ -49,7 +49,9 @@ def accuracy_of(wells: pd.DataFrame) -> float:
 
 
 def auc_of(wells: pd.DataFrame) -> float:
-    """Return the probability that a well of + lies further along the axis than one of -."""
+    """Return the probability that a well of + lies further along the axis than one of -; NaN where there is no axis."""
+    if not np.isfinite(wells["on"].astype(float)).all():
+        return float("nan")
     return auc((wells["class"] == "+").to_numpy().astype(int), wells["on"].to_numpy())
 
 
@@ -61,7 +63,7 @@ def tested_wells(path: Path, groups: str) -> pd.DataFrame:
     wells = wells.assign(group=group_names(wells, groups))
     for name in ("class", "called"):
         wells[name] = wells[name].fillna("").astype(str)
-    return wells[(wells["tested"].astype(int) == 1) & np.isfinite(wells["on"].astype(float))].set_index(store.WELL_KEYS)
+    return wells[wells["tested"].astype(int) == 1].set_index(store.WELL_KEYS)
 
 
 def gained(
