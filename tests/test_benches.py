@@ -284,3 +284,88 @@ def test_mitocheck_says_why_the_probe_is_skipped_and_mixes_no_settings(mitocheck
     kept.write_text('{"images": 7}')
     with pytest.raises(SystemExit, match="made with other settings or crops; delete the folder to begin anew"):
         mitocheck.seed_answers(args, {"images": 8}, 1, cells)
+
+
+# --- bench/critics.py: what it says of numbers whose truth is known, without a training ---
+
+
+@pytest.fixture
+def critic_studies(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    return importlib.import_module("critic_studies")
+
+
+def layout() -> pd.DataFrame:
+    """Return the plate of BBBC013: rows are compounds, columns doses, in opposite directions for its top doses."""
+    rows = []
+    for row, column in itertools.product("ABCDEFGH", range(1, 13)):
+        first = row in "ABCD"
+        top, compound = (12, "wortmannin") if first else (1, "LY294002")
+        untreated = column in (1, 2) if first else column in (2, 12)
+        um = (
+            0.0
+            if untreated
+            else (0.15 if first else 80.0)
+            if column == top
+            else (9.765625e-4 if first else 0.3125) * 2 ** (column - 3)
+        )
+        role = "positive_control" if column == top else "negative_control" if untreated else "dose"
+        rows.append(
+            {"well": f"{row}{column:02d}", "compound": compound, "um": um, "role": role, "row": row, "column": column}
+        )
+    return pd.DataFrame(rows).set_index("well")
+
+
+def values_of(critic_studies, info, number):
+    wells = pd.DataFrame(
+        {"Metadata_Well": info.index, "x": number, "noise": np.random.default_rng(0).normal(size=len(info))}
+    )
+    return critic_studies.matrix(wells, info)
+
+
+def test_the_column_control_tells_a_dose_from_a_place_on_the_plate(critic_studies):
+    info = layout()
+    treated = values_of(critic_studies, info, (info["um"] > 0) * 5.0)
+    place = values_of(critic_studies, info, info["column"].to_numpy() * 2.0)
+    questions = list(critic_studies.QUESTIONS)
+    both, opposed = (critic_studies.QUESTIONS[name] for name in questions[2:])
+    assert critic_studies.auc_of(both(*treated)) == 1.0 and len(both(*treated)) == 12
+    assert critic_studies.auc_of(opposed(*place)) == 0.0 and len(opposed(*place)) == 8
+    assert set(both(*place)["row"]) == set("EFGH")
+
+
+def test_a_low_dose_is_read_on_the_axis_of_the_controls(critic_studies):
+    info = layout()
+    half = info["um"] / (info["um"] + info["compound"].map({"wortmannin": 0.012, "LY294002": 5.0}))
+    for question in list(critic_studies.QUESTIONS)[:2]:
+        wells = critic_studies.QUESTIONS[question](*values_of(critic_studies, info, half * 20))
+        assert (wells["class"] == "+").sum() == 4 and (wells["class"] == "-").sum() == 16
+        assert critic_studies.auc_of(wells) > 0.9
+
+
+def test_a_rate_is_measured_once_and_kept(critic_studies, tmp_path):
+    rates = iter([2.0, 50.0])
+    path = tmp_path / "rate.json"
+    assert critic_studies.images_for(path, 0.5, lambda: next(rates), 16) == critic_studies.images_for(
+        path, 0.5, lambda: next(rates), 16
+    )
+    assert critic_studies.images_for(path, 10, None, 16) == 1200 and critic_studies.images_for(path, 0, None, 16) == 64
+
+
+def test_nothing_is_claimed_of_a_critic_whose_interval_does_not_say_so_in_every_seed(critic_studies):
+    critics = importlib.import_module("critics")
+    row = {
+        "data": "d",
+        "question": "q",
+        "metric": "auc",
+        "space": "critic_untrained",
+        "value": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+    }
+    sure, unsure = {"gain": 0.2, "gain_low": 0.1, "gain_high": 0.3}, {"gain": 0.2, "gain_low": -0.1, "gain_high": 0.5}
+    both = critics.one_table([{**row, "seed": 1, **sure}, {**row, "seed": 2, **sure}])
+    assert critics.claims(both) == ["d, q (auc): the critic is better than Untrained critic."]
+    once = critics.one_table([{**row, "seed": 1, **sure}, {**row, "seed": 2, **unsure}])
+    assert critics.claims(once) == ["d, q (auc): the critic is told from no other space."]
+    assert critics.figure(once).axes

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.study.kinds import CLASSIFIER, KINDS, TRAINED
+from brightpaint.study.kinds import CLASSIFIER, TRAINED
 
 
-def _paints(kind: str) -> bool:
-    return kind in KINDS or not TRAINED[kind].labels  # a generator paints images of its own
+def _painted(kind: str, channels: str) -> str:
+    if kind not in TRAINED or TRAINED[kind].paints:
+        return channels
+    return "nothing: it names labels" if TRAINED[kind].labels else f"nothing: it turns {channels} into numbers"
 
 
 def describe(path: Path) -> str:
@@ -27,9 +29,7 @@ def describe(path: Path) -> str:
     lines = {
         "kind": f"{kind}: {TRAINED[kind].title}" if kind in TRAINED else kind,
         "sees": ", ".join(meta["channels"]["input"]) or "no brightfield",
-        "paints": "nothing: it names labels"
-        if kind in TRAINED and not _paints(kind)
-        else ", ".join(meta["channels"]["target"]),
+        "paints": _painted(kind, ", ".join(meta["channels"]["target"])),
         "parameters": f"{sum(tensor.numel() for tensor in tensors.values()):,}",
         "label": settings.get("label", "none") + (f", {len(labels)} of them: {', '.join(labels)}" if labels else ""),
         "settings": ", ".join(

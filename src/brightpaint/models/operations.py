@@ -138,6 +138,24 @@ def critic_flop(spec: GanSpec, channels: int, size_px: int) -> int:
     return total + conv(widths[-1] + 1, widths[-1], sides[-1]) + 2 * CRITIC_FEATURES * (maps + 1)
 
 
+def autoencoder_flop(spec: GanSpec, channels: int, size_px: int) -> int:
+    """Return the operations of one image through the autoencoder: the critic's blocks, the code, and blocks up again."""
+    sides = gan_sides(size_px)
+    widths = [spec.channels(side) for side in sides]
+    maps = widths[0] * sides[0] ** 2
+    total = critic_flop(spec, channels, size_px) - conv(widths[0] + 1, widths[0], sides[0]) - 2 * CRITIC_FEATURES
+    total += 2 * CRITIC_FEATURES * maps + conv(widths[-1], channels, sides[-1], 1)
+    return total + sum(conv(inputs, outputs, side) for inputs, outputs, side in zip(widths[:-1], widths[1:], sides[1:]))
+
+
+LITE_FLOP, LITE_PX = 0.8e9, 224  # of EfficientNet-Lite0, as published (407 million multiplications)
+
+
+def lite_flop(size_px: int) -> float:
+    """Return the operations of one picture through EfficientNet-Lite0."""
+    return LITE_FLOP * (size_px / LITE_PX) ** 2
+
+
 # A step of an image: the critic sees a real and a painted one (forward and twice that backward), the generator paints for it;
 # then it paints again, is judged, and both pass backward. R1 of every 16th and path length of every 4th step, on half a batch,
 # take a backward pass of a backward pass each.

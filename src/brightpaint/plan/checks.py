@@ -139,7 +139,10 @@ def slurm() -> Check | None:
 
 
 def weights(study: Study, root: Path) -> Iterator[Check]:
-    """Check that weights which models name by path are there, and were trained on images cut off as the study's are."""
+    """Check that weights named by path are there, and that models' were trained on images cut off as the study's are."""
+    if (path := study.config["gan"]["imagenet"]) and study.config["gan"]["preset"]:
+        there = (root / path).is_file()
+        yield Check("weights of ImageNet", there, path if there else f"{path} is not there; correct gan.imagenet")
     here = study.config["prepare"]["cutoff"]
     for model in study.config["models"]:
         if path := model["weights"]:

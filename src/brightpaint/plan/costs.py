@@ -28,11 +28,10 @@ from brightpaint.plan.painting import (
 )
 from brightpaint.study import single_cells
 from brightpaint.study.cell_engines import FAST
-from brightpaint.study.critics import is_trained
+from brightpaint.study.critics import ENCODERS, is_trained, seen_channels
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.object_stains import SHIPPED
 from brightpaint.study.planes import cropped_channels
-from brightpaint.study.presets import CRITIC_FEATURES
 from brightpaint.study.spaces import SPACES
 from brightpaint.study.study import Study
 
@@ -200,17 +199,23 @@ def _cropped(found: Costs, study: Study, arm: str, plate: str, extent: Extent, r
 
 
 def _criticised(found: Costs, study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> None:
-    """Add the training of a generator and its critic, and what critics make of fields or crops."""
+    """Add the trainings of a critic and an autoencoder, and what they and the other baselines make of fields or crops."""
     flop, side, size_px = gan_flop(study), study.config["prepare"]["size_px"], study.config["gan"]["size_px"]
     found.flop["train_gan"] += flop["training"] * study.config["gan"]["images"]
+    if study.config["gan"]["autoencoder"]:
+        found.flop["train_autoencoder"] += flop["autoencoder"] * study.config["gan"]["images"]
+    channels = len(seen_channels(study))
     cells = min(side**2 / 1e6 * rates["cells_per_megapixel"], study.config["crops"]["max_per_field"] or math.inf)
-    for space in [space for space in SPACES.values() if space.critic]:
+    for space in [space for space in SPACES.values() if space.encoder]:
         images = cells if space.holds == "cells" else (side // size_px) ** 2
+        encoder = ENCODERS[space.encoder]
+        one, numbers = encoder.passes * flop["critic"], encoder.numbers(channels)
+        one += encoder.pictures(channels) * flop["picture"]
         for arm in space.arms(study):
             share = share_of(study, arm, rates) if arm in study.arms else 1.0
             fields = sum(extents[plate].tiles for plate in space.plates(study, arm)) * share
-            found.flop[space.rule] += fields * images * flop["critic"]
-            found.kept += 4 * fields * CRITIC_FEATURES * (1 + images * (space.holds == "cells"))
+            found.flop[space.rule] += fields * images * one
+            found.kept += 4 * fields * numbers * (1 + images * (space.holds == "cells"))
 
 
 def _told_apart(found: Costs, study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> None:

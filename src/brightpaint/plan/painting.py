@@ -11,7 +11,7 @@ from pathlib import Path
 from brightpaint.models import operations
 from brightpaint.study.critics import seen_channels
 from brightpaint.study.kinds import KINDS
-from brightpaint.study.presets import classifier_spec, gan_spec, spec_of
+from brightpaint.study.presets import PICTURE_PX, classifier_spec, gan_spec, spec_of
 from brightpaint.study.samplers import asked_at_once, steps_inverted, steps_walked, walked_share
 from brightpaint.study.study import Study
 
@@ -39,10 +39,19 @@ def classifier_flop(study: Study, entry: dict, size_px: int) -> int:
 
 
 def gan_flop(study: Study) -> dict[str, float]:
-    """Floating-point operations of one image: `training` of generator and critic, and `critic`, one look of it."""
+    """Floating-point operations of one image: `training` of generator and critic, `autoencoder`, that of one, and one look of the
+    `critic`, or at a `picture` by the network trained on photographs."""
     chosen = study.config["gan"]
     sizes = gan_spec(chosen["preset"], chosen["width"]), len(seen_channels(study)), chosen["size_px"]
-    return {"training": operations.gan_training_flop(*sizes), "critic": float(operations.critic_flop(*sizes))}
+    critic = float(operations.critic_flop(*sizes))
+    autoencoder = TRAINING_PASSES * operations.autoencoder_flop(*sizes)
+    picture = operations.lite_flop(min(max(chosen["size_px"], PICTURE_PX[0]), PICTURE_PX[1]))
+    return {
+        "training": operations.gan_training_flop(*sizes),
+        "autoencoder": autoencoder,
+        "critic": critic,
+        "picture": picture,
+    }
 
 
 def network_of(model: dict) -> dict:

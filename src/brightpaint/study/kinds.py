@@ -30,9 +30,11 @@ class Kind:
     brightfield : paints from nothing but brightfield, and needs a plane of it at least
     varied : paints other fields differently: an embedding and a gallery of its worst fields tell something
     cells : paints cells, which can be measured
+    paints : makes images at all; else it names labels or turns images into numbers
     delivered : paints what a user takes away: plates of role predict are delivered, and their wells judged
     passes : evaluations of its network that painting one field takes, by an entry of `arms`
     needed : {setting: its choices} without which its weights cannot be read
+    encoder : dotted path of what builds it as an encoder of images (`models.image_encoders`); "" where it is none
     """
 
     name: str
@@ -47,9 +49,11 @@ class Kind:
     brightfield: bool = False
     varied: bool = True
     cells: bool = True
+    paints: bool = True
     delivered: bool = False
     passes: Callable[[dict], int] = lambda arm: 0
     needed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    encoder: str = ""
 
 
 MODULES = "brightpaint.models.kinds"
@@ -73,16 +77,32 @@ KINDS = {
 # It guides and does not paint: no kind of `models`, but weights may hold it.
 CLASSIFIER = Kind(
     "classifier", "classifier of noised images", "brightpaint.models.train_classifier", "classifier",
-    stepwise=True, gpu=True, labels=True, varied=False, cells=False,
+    stepwise=True, gpu=True, labels=True, varied=False, cells=False, paints=False,
 )  # fmt: skip
 # It tells single cells apart, for profiles.
 CELLNET = Kind(
     "cellnet", "classifier of single cells", "brightpaint.models.train_cellnet", "cellnet",
-    stepwise=True, gpu=True, labels=True, varied=False, cells=False,
+    stepwise=True, gpu=True, labels=True, varied=False, cells=False, paints=False,
 )  # fmt: skip
 # It learns images without labels, for the numbers of its critic.
 GAN = Kind(
     "gan", "generator and critic, learnt without labels", "brightpaint.models.train_gan", "gan",
     stepwise=True, gpu=True, varied=False, cells=False, needed={"preset": tuple(GAN_PRESETS)},
+    encoder="brightpaint.models.see_critic",
 )  # fmt: skip
-TRAINED = {**KINDS, CLASSIFIER.name: CLASSIFIER, CELLNET.name: CELLNET, GAN.name: GAN}
+# What a critic must beat: encoders of images, learnt without labels or elsewhere.
+AUTOENCODER = Kind(
+    "autoencoder", "convolutional autoencoder", "brightpaint.models.train_autoencoder", "autoencoder",
+    stepwise=True, gpu=True, varied=False, cells=False, paints=False, needed={"preset": tuple(GAN_PRESETS)},
+    encoder="brightpaint.models.train_autoencoder",
+)  # fmt: skip
+POOLED = Kind(
+    "pooled", "principal components of pooled pixels", "brightpaint.models.fit_pixels", "pooled",
+    stepwise=True, varied=False, cells=False, paints=False, encoder="brightpaint.models.fit_pixels",
+)  # fmt: skip
+IMAGENET = Kind(
+    "imagenet", "features of a network trained on ImageNet", "brightpaint.models.fit_imagenet", "imagenet",
+    stepwise=True, gpu=True, varied=False, cells=False, paints=False, encoder="brightpaint.models.fit_imagenet",
+)  # fmt: skip
+TRAINED = {**KINDS, **{kind.name: kind for kind in (CLASSIFIER, CELLNET, GAN, AUTOENCODER, POOLED, IMAGENET)}}
+ENCODER_KINDS = tuple(kind.name for kind in TRAINED.values() if kind.encoder)

@@ -74,6 +74,8 @@ def classifier_spec(width: int | None) -> Spec:
 
 
 LATENT = 512  # numbers of z, and of a style w
+IMAGENET_FEATURES = 1280  # of the network trained on photographs
+PICTURE_PX = (112, 224)  # least and largest side of what it is shown
 CRITIC_FEATURES = 512  # of the critic's layer before its last
 FIRST_SIDE = 4  # of a generator's first maps, and of a critic's last
 

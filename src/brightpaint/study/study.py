@@ -43,9 +43,9 @@ class Study:
                 entry[key] = expand(entry[key], f"config: own_crops.{entry['name']}.{key}")
         for entry in filled["zero_shot"]:
             entry["study"] = expand(entry["study"], f"config: zero_shot.{entry['name']}.study")
-        for section in ("embed", "fid"):
-            if filled[section]["weights"]:
-                filled[section]["weights"] = expand(filled[section]["weights"], f"config: {section}.weights")
+        for section, key in (("embed", "weights"), ("fid", "weights"), ("gan", "imagenet")):
+            if filled[section][key]:
+                filled[section][key] = expand(filled[section][key], f"config: {section}.{key}")
         for key in ("nuclei", "cells"):
             filled["cellpose"][key] = expand(filled["cellpose"][key], f"config: cellpose.{key}")
         for model in filled["models"]:
