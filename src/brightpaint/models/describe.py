@@ -10,11 +10,24 @@ from pathlib import Path
 
 from brightpaint import store
 from brightpaint.base.cli import run
+from brightpaint.models.paint.class_choice import listed
+from brightpaint.study.conditions import CONDITIONS, ordered
 from brightpaint.study.kinds import CLASSIFIER, KINDS, TRAINED
 
 
 def _paints(kind: str) -> bool:
     return kind in KINDS or not TRAINED[kind].labels  # a generator paints images of its own
+
+
+def told(name: str, kept: dict) -> str:
+    """Return in words what a model knows of a condition."""
+    if "values" in kept:
+        return f"{name}, {listed(kept['values'])}"
+    if "low" in kept:
+        lows, highs = ([10**v if CONDITIONS[name].logarithmic else v for v in kept[key]] for key in ("low", "high"))
+        ranges = (f"{low:.4g} to {high:.4g}" for low, high in zip(lows, highs))
+        return f"{name}, {' and '.join(ranges)}{CONDITIONS[name].unit}"
+    return f"{name}, {len(kept['molecules'])} molecules by {kept['encoder']}"
 
 
 def describe(path: Path) -> str:
@@ -32,6 +45,11 @@ def describe(path: Path) -> str:
         else ", ".join(meta["channels"]["target"]),
         "parameters": f"{sum(tensor.numel() for tensor in tensors.values()):,}",
         "label": settings.get("label", "none") + (f", {len(labels)} of them: {', '.join(labels)}" if labels else ""),
+        **(
+            {"conditions": "; ".join(told(name, meta["conditions"][name]) for name in ordered(meta["conditions"]))}
+            if meta.get("conditions")
+            else {}
+        ),
         "settings": ", ".join(
             f"{key} {value}" for key, value in sorted(settings.items()) if not isinstance(value, dict)
         ),
