@@ -10,6 +10,7 @@ rule train:
         stacks=training_stacks,
         fields=training_fields,
         active=active_of("models", "model"),
+        vectors=trained_vectors,
     output:
         weights="<results>/models/{model}/{fold}/weights.safetensors",
         history="<results>/models/{model}/{fold}/history.jsonl",
@@ -18,7 +19,7 @@ rule train:
     benchmark:
         "<benchmarks>/train/{model}/{fold}.tsv"
     conda:
-        "../../envs/brightpaint.yaml"
+        training_environment
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
@@ -98,6 +99,7 @@ rule sample:
         stack="<results>/images/real/{plate}.tif",
         fields=fields_of,
         active=active_of_arm,
+        vectors=painted_vectors,
     output:
         stack=temp("<results>/parts/images/{arm}/{plate}/{part}.tif"),
         seconds=temp("<results>/parts/images/{arm}/{plate}/{part}.tsv"),
@@ -108,7 +110,7 @@ rule sample:
     wildcard_constraints:
         arm=either(STUDY.arms + SWEPT),
     conda:
-        "../../envs/brightpaint.yaml"
+        painting_environment
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
@@ -152,6 +154,7 @@ rule translate:
         weights=weights_of,
         stack="<results>/images/real/{plate}.tif",
         rows="<results>/sources/{arm}/{plate}.parquet",
+        vectors=painted_vectors,
     output:
         stack=temp("<results>/parts/images/{arm}/{plate}/{part}.tif"),
         seconds=temp("<results>/parts/images/{arm}/{plate}/{part}.tsv"),
@@ -163,7 +166,7 @@ rule translate:
     wildcard_constraints:
         arm=either(STUDY.translations),
     conda:
-        "../../envs/brightpaint.yaml"
+        painting_environment
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
@@ -193,6 +196,7 @@ rule uncertainty:
         active=active_of_arm,
         drawn="<results>/images/{arm}/{plate}.tif",
         rows="<results>/images/{arm}/{plate}.parquet",
+        vectors=painted_vectors,
     output:
         stack=temp("<results>/parts/uncertainty/{arm}/{plate}/{part}.tif"),
         seconds=temp("<results>/parts/uncertainty/{arm}/{plate}/{part}.tsv"),
@@ -201,7 +205,7 @@ rule uncertainty:
     benchmark:
         "<benchmarks>/uncertainty/{arm}/{plate}/{part}.tsv"
     conda:
-        "../../envs/brightpaint.yaml"
+        painting_environment
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,

@@ -13,6 +13,7 @@ import torch
 from brightpaint import store
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.models import kinds
+from brightpaint.models.conditions import vocabulary
 from brightpaint.study.annotations import is_label
 from brightpaint.study.kinds import KINDS, TRAINED
 
@@ -73,6 +74,7 @@ def problems(tensors: dict, meta: dict, expected: tuple[str, ...]):
     if type(cutoff) not in (int, float) or not (cutoff > 0 and math.isfinite(cutoff)):
         yield f"its cutoff is {cutoff!r}; expected a number of s.d. above 0"
     yield from channel_problems(channels, TRAINED[kind].brightfield)
+    yield from vocabulary.problems(meta.get("conditions", {}), settings.get("conditions", {}))
     if sorted(map(str, labels.values())) != sorted(str(n) for n in range(1, len(labels) + 1)):
         yield f"its label_map numbers {len(labels)} labels {sorted(map(str, labels.values()))[:8]}; expected 1 to n, each once"
     for name, tensor in sorted(tensors.items()):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brightpaint.study import simulation, sweep_points, translations
+from brightpaint.study import conditions, simulation, sweep_points, translations
 from brightpaint.study.annotations import GIVEN
 from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
 from brightpaint.study.critics import gan_problems
@@ -33,6 +33,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _unpainted(study)
     yield from _arm_problems(study)
     yield from translations.problems(study)
+    yield from conditions.problems(study)
     yield from _region_problems(study)
     yield from _cellpose_problems(study)
     yield from stain_problems(study)

@@ -50,6 +50,9 @@ class Study:
             filled["cellpose"][key] = expand(filled["cellpose"][key], f"config: cellpose.{key}")
         for model in filled["models"]:
             model["objective"] = model["objective"] or PRESETS[model["preset"]].objective
+            if (model["conditions"].get("molecule") or {}).get("vectors"):
+                where = f"config: models.{model['name']}.conditions.molecule.vectors"
+                model["conditions"]["molecule"]["vectors"] = expand(model["conditions"]["molecule"]["vectors"], where)
             if model["weights"]:
                 model["weights"] = expand(model["weights"], f"config: models.{model['name']}.weights")
         for fold in filled["folds"]:

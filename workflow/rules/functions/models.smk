@@ -4,6 +4,7 @@ import math
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.plan import limits
 from brightpaint.plan.painting import read_rates
+from brightpaint.study import conditions
 from brightpaint.study.kinds import CLASSIFIER, KINDS
 from brightpaint.study.samplers import walked_share
 
@@ -152,8 +153,47 @@ def cutoff_unless_default():
 
 def special(entry):
     """What a model is trained with beyond the ordinary; nothing of what is not asked for, so that old studies' params stay."""
-    usual = {"terminal_snr": "small", "examples": "fields", "twin": False}
+    usual = {"terminal_snr": "small", "examples": "fields", "twin": False, "conditions": {}}
     return {key: entry[key] for key, value in usual.items() if entry.get(key, value) != value}
+
+
+def trained_vectors(wildcards):
+    """The table of molecules' vectors that a model reads, where it is told any by such a table."""
+    return vectors_of(STUDY.entry("models", wildcards.model)) or []
+
+
+def painted_vectors(wildcards):
+    """The same of the model that paints an arm."""
+    return vectors_of(STUDY.model_of(wildcards.arm)) or []
+
+
+def vectors_of(model):
+    """Path of the molecules' vectors of a model's config, if any."""
+    return model["conditions"].get("molecule", {}).get("vectors")
+
+
+def environment_of(model):
+    """The list of packages that a model is trained and painted with: RDKit is in it where it is told molecules."""
+    return f"../../envs/{'molecules' if conditions.needs_rdkit(model) else 'brightpaint'}.yaml"
+
+
+def training_environment(wildcards):
+    """The environment of a model's training."""
+    return environment_of(STUDY.entry("models", wildcards.model))
+
+
+def painting_environment(wildcards):
+    """The environment in which an arm is painted."""
+    return environment_of(STUDY.model_of(wildcards.arm))
+
+
+def told(arm):
+    """What an arm sets and amplifies of its model's conditions; nothing of what is not asked for."""
+    entry, model = STUDY.entry("arms", arm), STUDY.model_of(arm)
+    chosen = {key: entry[key] for key in ("conditions", "condition_scales")}
+    chosen["vectors"] = vectors_of(model)
+    chosen["model_conditions"] = model["conditions"] if model["weights"] else {}
+    return {key: value for key, value in chosen.items() if value}
 
 
 def training(section, key, *own):
@@ -178,6 +218,7 @@ def sampling(arm):
     chosen |= {"mean_of": entry["mean_of"]} if entry["mean_of"] > 1 else {}
     inputs = STUDY.inputs(STUDY.model_of(arm))
     chosen |= {"inputs": inputs} if inputs != CONFIG["channels"]["input"] else {}
+    chosen |= told(arm)
     chosen |= {**cutoff_unless_default(), "subset": STUDY.model_of(arm)["subset"]}
     return {**chosen, "batch": CONFIG["sample"]["batch"]}
 
@@ -216,6 +257,30 @@ def refuse_translations():
 
 if STUDY.translations and workflow.is_main_process:
     refuse_translations()
+
+
+def refuse_conditions():
+    """End with a sentence where fields can't be told what a model is told, as far as the wells of its plates are known."""
+    from brightpaint.plan import conditioned  # loads pandas, which no job needs for its plan
+
+    if problems := list(conditioned.problems(STUDY)):
+        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+
+
+if any(model["conditions"] for model in CONFIG["models"]) and workflow.is_main_process:
+    refuse_conditions()
+
+
+def refuse_conditions():
+    """End with a sentence where fields can't be told what a model is told, as far as the wells of its plates are known."""
+    from brightpaint.plan import conditioned  # loads pandas, which no job needs for its plan
+
+    if problems := list(conditioned.problems(STUDY)):
+        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+
+
+if any(model["conditions"] for model in CONFIG["models"]) and workflow.is_main_process:
+    refuse_conditions()
 
 
 def several_samples(wildcards):

@@ -25,6 +25,7 @@ from brightpaint.base.device import pick_device
 from brightpaint.models import kinds
 from brightpaint.models.compute import Compute
 from brightpaint.models.conditions.labels import active_rows
+from brightpaint.models.conditions.shown import check_conditions
 from brightpaint.models.data import check_rows
 from brightpaint.models.paint.parts import rows_digest
 from brightpaint.models.trained import check_cutoff, read_model
@@ -147,6 +148,7 @@ def paint_part(args: argparse.Namespace, wrap: Callable | None = None, made_of: 
     tensors, meta = read_model(args.weights)
     check_channels(meta["channels"], stack, args.weights, settings.get("inputs"))
     check_cutoff(meta["settings"], settings, args.weights)
+    check_conditions(meta, settings, args.weights)
     how = computing(args, meta["settings"]["kind"])
     chosen = selected_fields(fields, args.active, settings["subset"])
     rows = chosen[store.part_rows(len(chosen), args.part, args.parts)]
@@ -154,7 +156,8 @@ def paint_part(args: argparse.Namespace, wrap: Callable | None = None, made_of: 
     made_from = [store.fingerprint(path) for path in (args.weights, *args.classifier, args.stack)]
     shape = (len(rows), len(targets), *stack.images.shape[-2:])
     key = store.digest(settings, made_from, keys, str(how), *made_of)  # a part is painted in one precision
-    with store.StackWriter(args.predicted, shape, targets, key=key, meta={"rows": keys}) as writer:
+    shown = {"shown": settings["conditions"]} if settings.get("conditions") else {}
+    with store.StackWriter(args.predicted, shape, targets, key=key, meta={"rows": keys, **shown}) as writer:
         paint = painter(args, tensors, meta, fields, how)
         log.info("%d of %d fields", len(rows), len(chosen))
         paint = wrap(paint, fields) if wrap else paint
