@@ -30,15 +30,18 @@ from brightpaint.study.kinds import CLASSIFIER
 log = logging.getLogger(__name__)
 
 
+def objectives(settings: dict, inputs: int) -> list[Denoising]:
+    """Return what trains, and what validates, in which every label is shown."""
+    how = settings["objective"], settings["loss"]
+    return [Denoising(inputs, *how, share, schedule_of(settings)) for share in (settings["label_dropout"], 0.0)]
+
+
 def train(args: argparse.Namespace, data: TrainingImages) -> None:
-    """Train the denoiser; in validation every label is shown."""
+    """Train the denoiser."""
     settings = args.settings
     torch.manual_seed(seed_of(settings["seed"], "weights"))
     model = build_denoiser(settings, settings["channels"], len(data.labels))
-    shares = (settings["label_dropout"], 0.0)
-    how = settings["objective"], settings["loss"]
-    objectives = [Denoising(data.inputs, *how, share, schedule_of(settings)) for share in shares]
-    train_network(args, data, model, *objectives)
+    train_network(args, data, model, *objectives(settings, data.inputs))
 
 
 def load_guide(
@@ -90,7 +93,7 @@ def translator(args: argparse.Namespace, tensors: dict, meta: dict, how: Compute
     path = sampling_path(settings, trained)[settings["steps"] - settings["walked"] :]
     told = walk.at_levels(denoiser, path, how.device)
     return Translator(
-        told, guide_all(told, None, [], settings), path, settings, numbers, how.place(codec_of(trained)),
+        told, guide_all(told, None, [], settings), path, settings, numbers, how.place(codec_of(trained, tensors)),
         cutoff_of(trained), how,
     )  # fmt: skip
 
@@ -104,7 +107,7 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     labels = shown_indices(fields, trained["label"], numbers, settings["sampling_label"])
     if trained["label"] != "none" and settings["sampling_label"] != "none":
         log.info("%d of %d fields have no label that was seen in training: null", (labels == 0).sum(), len(fields))
-    condition, codec = Condition.of_labels(torch.from_numpy(labels)), how.place(codec_of(trained))
+    condition, codec = Condition.of_labels(torch.from_numpy(labels)), how.place(codec_of(trained, tensors))
     _, painted = codec.channels(len(channels["input"]), len(channels["target"]))
     path = sampling_path(settings, trained)
     guide = load_guide(args.classifier, settings, path, channels, fields, how)

@@ -34,7 +34,7 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     regressor = build_regressor(trained, meta["channels"], len(numbers))
     regressor = how.painting(load_module(args.weights, regressor, tensors, how.device))
     labels = shown_indices(fields, trained["label"], numbers, args.settings["sampling_label"])
-    condition, codec = Condition.of_labels(torch.from_numpy(labels)), how.place(codec_of(trained))
+    condition, codec = Condition.of_labels(torch.from_numpy(labels)), how.place(codec_of(trained, tensors))
 
     def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
         seen = how.coded(codec.see, how.send(torch.from_numpy(x)))
