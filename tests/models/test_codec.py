@@ -72,7 +72,7 @@ def test_the_identity_hands_on_the_pixels_themselves():
 
 
 def test_an_unknown_codec_and_images_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="codec 'vae': expected one of identity, folded"):
+    with pytest.raises(ValueError, match="codec 'vae': expected one of identity, kl, folded"):
         codec_of({"codec": "vae"})
     with pytest.raises(ValueError, match="images of 16 x 15 px: the codec needs multiples of 2; set train.crop_px"):
         Folded().split(torch.zeros(1, 3, 16, 15), 1)

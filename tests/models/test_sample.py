@@ -353,7 +353,9 @@ def test_foreign_and_unfit_weights_are_refused(tmp_path):
     store.write_weights(foreign, tensors, {**meta, "settings": {**meta["settings"], "width": 16}})
     with pytest.raises(ValueError, match="do not fit its own settings"):
         painted(tmp_path / "a.tif", weights=foreign)
-    with pytest.raises(ValueError, match="kind classifier; expected diffusion or regression or mean or pixel"):
+    with pytest.raises(
+        ValueError, match="kind classifier; expected diffusion or control or regression or mean or pixel or codec"
+    ):
         painted(tmp_path / "a.tif", weights=classifier_weights())
     with pytest.raises(ValueError, match="kind diffusion; expected classifier"):
         painted(tmp_path / "a.tif", classifier=[labelled_weights()])

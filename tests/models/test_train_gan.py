@@ -281,6 +281,7 @@ def test_samples_that_are_not_finite_stop_the_training(tmp_path):
 
 def test_a_loss_that_is_not_finite_names_the_section(tmp_path):
     with pytest.raises(
-        ValueError, match=r"not finite by image \d+; lower learning_rate or set clip_norm .*\(train, cellnet or gan\)"
+        ValueError,
+        match=r"not finite by image \d+; lower learning_rate or set clip_norm .*\(train, codecs, cellnet or gan\)",
     ):
         train_gan.main(arguments(tmp_path, plates(tmp_path), learning_rate=1e20))

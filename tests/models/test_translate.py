@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+from argparse import Namespace
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,15 @@ import torch
 
 from brightpaint import store
 from brightpaint.models import train
+from brightpaint.models.compute import Compute
 from brightpaint.models.conditions.condition import Condition
+from brightpaint.models.kinds import diffusion
 from brightpaint.models.objectives.denoiser import loss
 from brightpaint.models.objectives.losses import build_denoiser, noise
 from brightpaint.models.paint import gather, source_fields, translate
 from brightpaint.models.trained import load_module, read_model
+from codec_fixture import latent_weights
+from codec_fixture import trained as trained_codec
 from models_fixture import (
     CHANNELS,
     SAMPLING,
@@ -283,3 +288,20 @@ def test_a_wrong_label_gives_a_larger_loss():
             for shown in (own, 3 - own)
         )
     assert wrong > 1.1 * right
+
+
+def test_a_source_is_translated_by_way_of_its_latents(tmp_path):
+    """The translator walks among latents and decodes at the end: the reconstruction is what the codec makes of its source."""
+
+    weights = latent_weights(inputs=0)
+    tensors, meta = read_model(weights)
+    settings = {**SAMPLING, **HOW, "steps": 10, "walked": 10}
+    translator = diffusion.translator(Namespace(weights=weights, settings=settings), tensors, meta, Compute())
+    stack = store.open_stack(trained_codec() / "P3.tif")
+    y = np.array(stack.images[:2], np.float32)[:, 2:]
+    fields = store.read_fields(trained_codec() / "P3.parquet").iloc[:2]
+    latents, report = translator.up(y[:, :0], y, "DMSO", fields)
+    assert latents.shape == (2, 4, 8, 8) and (report["iterations"] > 0).all()
+    back, other = (translator.down(y[:, :0], latents, name) for name in ("DMSO", "cpd1"))
+    coded = translator.codec.decode(translator.codec.encode(torch.from_numpy(y))).numpy()
+    assert np.abs(back - coded).mean() < 0.3 * np.abs(back - y).mean() and not np.array_equal(back, other)

@@ -191,8 +191,10 @@ def parts(section):
 def trained():
     """(model, fold) pairs that the arms need trained here."""
     arms = STUDY.arms + STUDY.translations
-    pairs = [(STUDY.model_of(arm), fold) for arm in arms for fold in STUDY.entry("arms", arm)["folds"]]
-    pairs = [(model["name"], fold) for model, fold in pairs if KINDS[model["kind"]].stepwise and not model["weights"]]
+    pairs = [
+        (model, fold) for arm in arms for fold in STUDY.entry("arms", arm)["folds"] for model in STUDY.trained_for(arm)
+    ]
+    pairs = [(model["name"], fold) for model, fold in pairs if KINDS[model["kind"]].stepwise]
     return list(dict.fromkeys(pairs))
 
 

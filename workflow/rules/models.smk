@@ -11,6 +11,8 @@ rule train:
         fields=training_fields,
         active=active_of("models", "model"),
         vectors=trained_vectors,
+        codec=standing_on("codec"),
+        base=standing_on("base"),
     output:
         weights="<results>/models/{model}/{fold}/weights.safetensors",
         history="<results>/models/{model}/{fold}/history.jsonl",
@@ -18,13 +20,15 @@ rule train:
         "<logs>/train/{model}/{fold}.log",
     benchmark:
         "<benchmarks>/train/{model}/{fold}.tsv"
+    wildcard_constraints:
+        model=either(trained_by("models")),
     conda:
         training_environment
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
-        mem_mb=by_attempt(limits.training_mb(CONFIG)),
-        runtime=limits.training_minutes(CONFIG),
+        mem_mb=by_attempt(training_mb),
+        runtime=training_minutes,
     params:
         settings=training("models", "model", "kind", "label", "preset", "width", "objective", "loss", "subset"),
     shell:
@@ -35,6 +39,36 @@ rule train:
 
 
 keep("models", lambda: trained_files("models", "model"))
+
+
+rule train_codec:
+    """Train a codec of the stains on every study plate that the fold does not test."""
+    input:
+        stacks=training_stacks,
+        fields=training_fields,
+    output:
+        weights="<results>/models/{model}/{fold}/weights.safetensors",
+        history="<results>/models/{model}/{fold}/history.jsonl",
+    log:
+        "<logs>/train_codec/{model}/{fold}.log",
+    benchmark:
+        "<benchmarks>/train_codec/{model}/{fold}.tsv"
+    wildcard_constraints:
+        model=either(trained_by("codecs")),
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=gpus,
+        mem_mb=by_attempt(codec_mb),
+        runtime=codec_minutes,
+    params:
+        settings=codec_training,
+    shell:
+        "exec $(launch {resources.gpu}) brightpaint.models.train_codec --settings {params.settings:q}"
+        ' --device $BRIGHTPAINT_DEVICE --compute "$BRIGHTPAINT_COMPUTE"'
+        " --threads {threads} --stacks {input.stacks:q} --fields {input.fields:q}"
+        " --weights {output.weights:q} --history {output.history:q} 2> {log:q}"
 
 
 rule train_classifier:

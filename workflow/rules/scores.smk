@@ -31,6 +31,37 @@ rule score_images:
         " --table {output.table:q} --by-field {output.by_field:q} 2> {log:q}"
 
 
+rule score_codec:
+    """Score what a codec loses of the stains, and what its latents hold."""
+    input:
+        weights=codec_weights,
+        real=scored_files("<results>/images/real/{plate}.tif"),
+        predicted=stacks_to_score,
+        fields=scored_files("<results>/fields/{plate}.parquet"),
+        active=active_table,
+    output:
+        "<results>/scores/codec/{arm}.parquet",
+    log:
+        "<logs>/score_codec/{arm}.log",
+    wildcard_constraints:
+        arm=either(coded_arms()),
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=1,
+        mem_mb=by_attempt(8000),
+        runtime=by_attempt(240),
+    params:
+        settings=as_json({"channels": CONFIG["channels"]}),
+        plates=scored_plates,
+    shell:
+        "python -m brightpaint.scores.images.score_codec --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        " --threads {threads} --arm {wildcards.arm} --plates {params.plates:q} --weights {input.weights:q}"
+        " --real {input.real:q} --predicted {input.predicted:q} --fields {input.fields:q} --active {input.active:q}"
+        " --table {output:q} 2> {log:q}"
+
+
 rule score_frechet:
     """Score how far an arm's images, taken together, lie from the real ones: FID and KID."""
     input:

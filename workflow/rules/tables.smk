@@ -57,6 +57,34 @@ rule metrics_table:
 show("tables", lambda: ["<results>/tables/metrics.html"] if tabled_arms() else [])
 
 
+rule codec_table:
+    """Lay codecs side by side, each above the arms that stand on it, with the real stains beside them."""
+    input:
+        metrics=codec_metrics(),
+        seconds=codec_seconds(),
+    output:
+        html=report(
+            "<results>/tables/codecs.html",
+            category="Metrics",
+            subcategory="Tables",
+            caption="../report/codec_table.rst",
+            labels={"table": "codecs"},
+        ),
+        tsv="<results>/tables/codecs.tsv",
+    log:
+        "<logs>/codec_table.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        arms=codec_arms_described(),
+    shell:
+        "python -m brightpaint.report.tables.codec_table --arms {params.arms:q} --metrics {input.metrics:q}"
+        " --seconds {input.seconds:q} --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+show("tables", lambda: ["<results>/tables/codecs.html"] if coded_arms() else [])
+
+
 rule paper_table:
     """Lay the arms out as one of the paper's two tables."""
     input:

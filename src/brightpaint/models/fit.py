@@ -162,7 +162,7 @@ def train_networks(
         raise ValueError(f"train.batch {settings['batch']}: expected {compute.world()} or more, one image a process")
     made_from = made_of(settings, data)
     shown, held = data.split(settings["validation_share"])
-    codec = codec_of(settings)
+    codec = codec_of(settings, args.stands)
     validation = Validation(held, blind, settings, how, codec) if len(held) else None
     log.info("%d fields to train on, %d to validate, %d classes, %d parameters", len(shown), len(held),
              len(data.labels), sum(map(parameter_count, networks.values())))  # fmt: skip
@@ -171,5 +171,6 @@ def train_networks(
         fit(training, shown, validation, args.weights, made_from)
     if compute.first():
         store.write_json_lines(training.history, args.history)
-        store.write_weights(args.weights, training.weights(), describe(settings, data.labels, how, data.vocabulary))
+        described = describe(settings, data.labels, how, data.vocabulary)
+        store.write_weights(args.weights, {**training.weights(), **args.stands}, described)
         finish(args.weights)

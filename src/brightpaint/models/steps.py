@@ -187,7 +187,7 @@ class Training:
     def _finite_losses(self) -> dict[str, list[list[float]]]:
         losses = {word: [[float(loss), images] for loss, images in values] for word, values in self.losses.items()}
         if any(not abs(loss) < float("inf") for values in losses.values() for loss, _ in values):
-            mend = "lower learning_rate or set clip_norm in the section that trains it (train, cellnet or gan)"
+            mend = "lower learning_rate or set clip_norm in the section that trains it (train, codecs, cellnet or gan)"
             raise ValueError(f"the loss is not finite by image {self.seen}; {mend}")
         return losses
 

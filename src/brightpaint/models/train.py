@@ -16,6 +16,7 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.models import compute, kinds
 from brightpaint.models.fit import open_data
+from brightpaint.models.standing import stand
 
 
 def parse(description: str, argv) -> argparse.Namespace:
@@ -32,6 +33,7 @@ def parse(description: str, argv) -> argparse.Namespace:
     parser.add_argument("--history", type=Path, required=True)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
+    args.stands = {}  # tensors of what the model stands on
     return args
 
 
@@ -39,6 +41,7 @@ def main(argv=None) -> None:
     """Train a model."""
     args = parse(main.__doc__, argv)
     with store.locked(args.weights) if compute.first() else contextlib.nullcontext():
+        args.settings, args.stands = stand(args.settings)
         kinds.of(args.settings["kind"]).train(args, open_data(args))
 
 

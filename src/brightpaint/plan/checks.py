@@ -18,6 +18,7 @@ from brightpaint.features.cellprofiler import find_command
 from brightpaint.plates import own_table
 from brightpaint.plates.tiles import check_size
 from brightpaint.study.cell_engines import FAST
+from brightpaint.study.kinds import KINDS
 from brightpaint.study.study import Study
 
 REMEMBERED_S = 200  # the plugin looks after 180 s at the latest
@@ -147,7 +148,7 @@ def weights(study: Study, root: Path) -> Iterator[Check]:
     for model in study.config["models"]:
         if path := model["weights"]:
             problem = weights_problem(root / path, here)
-            said = f"{path} {problem} models.{model['name']}.weights" if problem else path
+            said = f"{path} {problem} {KINDS[model['kind']].section}.{model['name']}.weights" if problem else path
             yield Check(f"weights of {model['name']}", not problem, said)
 
 

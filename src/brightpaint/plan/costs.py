@@ -18,15 +18,18 @@ from brightpaint.plan.limits import training_px
 from brightpaint.plan.painting import (
     TRAINING_PASSES,
     classifier_flop,
+    codec_training_flop,
+    coding_flop,
     gan_flop,
     network_flop,
     read_rates,
     sampling_flop,
+    scoring_flop,
     source_count,
     translated_rows,
     translating_flop,
 )
-from brightpaint.study import single_cells
+from brightpaint.study import codecs, single_cells
 from brightpaint.study.cell_engines import FAST
 from brightpaint.study.critics import ENCODERS, is_trained, seen_channels
 from brightpaint.study.kinds import KINDS
@@ -114,15 +117,22 @@ def _training(found: Costs, study: Study, extents: dict[str, Extent]) -> None:
     for arm in study.arms + study.translations:
         model, classifier = study.model_of(arm), study.entry("arms", arm)["classifier"]
         for fold in study.entry("arms", arm)["folds"]:
-            if KINDS[model["kind"]].stepwise and not model["weights"]:
-                wanted.add(("train", model["name"], fold))
+            for each in study.trained_for(arm) if KINDS[model["kind"]].stepwise else ():
+                wanted.add(("train_codec" if KINDS[each["kind"]].stains else "train", each["name"], fold))
             if classifier:
                 wanted.add(("train_classifier", classifier, fold))
     validated = VALIDATION_IMAGES * train["images"] / train["validate_every_images"]
     validated *= bool(train["validation_share"])
     for rule, name, _ in sorted(wanted):
+        model = study.entry("models", name) if rule != "train_classifier" else {}
+        if rule == "train_codec":
+            images = codecs.training(study, model)["images"]
+            found.flop[rule] += images * codec_training_flop(study, model, size_px)
+            found.flop[rule] += validated * images / train["images"] * network_flop(study, model, size_px)
+            continue
         if rule == "train":
-            one = network_flop(study, study.entry("models", name), size_px)
+            one = network_flop(study, model, size_px)
+            found.flop[rule] += (train["images"] + validated) * coding_flop(study, model, size_px)[0]
         else:
             one = classifier_flop(study, study.entry("classifiers", name), size_px)
         found.flop[rule] += one * (TRAINING_PASSES * train["images"] + validated)
@@ -140,6 +150,7 @@ def _predicted(found: Costs, study: Study, arm: str, plate: str, extent: Extent,
     further, once = study.entry("arms", arm)["samples"] - 1, fields * sampling_flop(study, arm)
     found.flop["sample"] += once
     found.flop["uncertainty"] += further * once
+    found.flop["score_codec"] += fields * scoring_flop(study, arm) * (plate in study.test_plates(arm))
     found.kept += stack * (2 if further else 1)
     found.between += stack
     if plate not in study.test_plates(arm):

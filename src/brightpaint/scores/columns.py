@@ -146,10 +146,19 @@ TRANSLATIONS = [
            "share of classes and stains of which real wells and translations conclude the same of the stained area. "
            "Chance: two sides that conclude as often what they do, of other classes"),
 ]  # fmt: skip
+CODECS = [
+    Column("l1", "L1", -1, 3, "mean absolute difference of decoded and real stains in z-scores, the loss that the codec is "
+           "trained on. Chance: another well's real image"),
+    Column("kl_element", "KL per element", 0, 3, "KL divergence of a latent's element from the standard normal, in nats, the "
+           "mean over all of a field's: 0 tells nothing of the image"),
+    Column("latents_active", "active latents", 0, 2, "share of the latent's elements (a channel at a place) whose mean varies over "
+           "fields, by more than 0.01 where the prior's variance is 1 (Burda et al. 2016)"),
+    Column("channels_active", "active channels", 0, 1, "channels of the latent that vary so over fields and places"),
+]  # fmt: skip
 COLUMNS = [*IMAGES, *CELLS, *PROFILES]
-BY_KEY = {column.key: column for column in [*COLUMNS, *UNCERTAINTY, *TRANSLATIONS]}
+BY_KEY = {column.key: column for column in [*COLUMNS, *UNCERTAINTY, *CODECS, *TRANSLATIONS]}
 # One table each, so that none is wider than a screen.
-GROUPS = {"Images": IMAGES, "Cells": CELLS, "Profiles": PROFILES, "Uncertainty": UNCERTAINTY}
+GROUPS = {"Images": IMAGES, "Cells": CELLS, "Profiles": PROFILES, "Uncertainty": UNCERTAINTY, "Codecs": CODECS}
 ARROWS = {1: " ↑", -1: " ↓", 0: ""}
 SUBSETS = {
     "full": "All perturbations (as the paper's Table 1)",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from brightpaint.study.presets import GAN_PRESETS, PRESETS
+from brightpaint.study.presets import CODEC_PRESETS, GAN_PRESETS, PRESETS
 from brightpaint.study.samplers import evaluations
 
 
@@ -32,6 +32,11 @@ class Kind:
     cells : paints cells, which can be measured
     paints : makes images at all; else it names labels or turns images into numbers
     delivered : paints what a user takes away: plates of role predict are delivered, and their wells judged
+    stains : is shown a field's own stains in place of brightfield, and paints them again: no plate of role predict
+    latent : its network may see the latents of a codec in place of pixels
+    bears : a model that tells it of brightfield may stand on it
+    based : stands on such a model, its `base`, whose label, network and codec it takes
+    section : of the config, which lists the models of this kind
     passes : evaluations of its network that painting one field takes, by an entry of `arms`
     needed : {setting: its choices} without which its weights cannot be read
     encoder : dotted path of what builds it as an encoder of images (`models.image_encoders`); "" where it is none
@@ -51,20 +56,35 @@ class Kind:
     cells: bool = True
     paints: bool = True
     delivered: bool = False
+    stains: bool = False
+    latent: bool = False
+    bears: bool = False
+    based: bool = False
+    section: str = "models"
     passes: Callable[[dict], int] = lambda arm: 0
     needed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     encoder: str = ""
 
 
 MODULES = "brightpaint.models.kinds"
-NETWORK = {"stepwise": True, "gpu": True, "labels": True, "delivered": True}
+NETWORK = {"stepwise": True, "gpu": True, "labels": True, "delivered": True, "latent": True}
 UNET = {"preset": tuple(PRESETS)}
+# It paints a field's stains from their own latents: the ceiling of what is painted by way of them.
+CODEC = Kind(
+    "codec", "autoencoder of the stains", "brightpaint.models.train_codec", "codec",
+    stepwise=True, gpu=True, stains=True, section="codecs", passes=lambda arm: 1, needed={"preset": tuple(CODEC_PRESETS)},
+)  # fmt: skip
 KINDS = {
     kind.name: kind
     for kind in (
         Kind(
             "diffusion", "U-Net that walks from noise to stains", f"{MODULES}.diffusion", "network",
-            **NETWORK, noise=True, translates=True, passes=evaluations, needed={**UNET, "objective": ("eps", "v")},
+            **NETWORK, noise=True, translates=True, bears=True, passes=evaluations, needed={**UNET, "objective": ("eps", "v")},
+        ),
+        Kind(
+            "control", "ControlNet: a frozen diffusion model, told of brightfield by a copy", f"{MODULES}.control", "network",
+            **{**NETWORK, "latent": False}, noise=True, translates=True, brightfield=True, based=True, passes=evaluations,
+            needed={**UNET, "objective": ("eps", "v")},
         ),
         Kind(
             "regression", "the same U-Net without noise, in one pass", f"{MODULES}.regression", "regression",
@@ -72,6 +92,7 @@ KINDS = {
         ),
         Kind("mean", "mean training image", f"{MODULES}.mean", "mean", varied=False, cells=False),
         Kind("pixel", "ridge regression on each pixel", f"{MODULES}.pixel", "pixel", brightfield=True),
+        CODEC,
     )
 }  # fmt: skip
 # It guides and does not paint: no kind of `models`, but weights may hold it.

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from brightpaint.study import critics, sweep_points, translations
+from brightpaint.study import bases, codecs, critics, sweep_points, translations
 from brightpaint.study.kinds import KINDS, Kind
 from brightpaint.study.plate_table import read_names, read_plates
 from brightpaint.study.presets import PRESETS
 from brightpaint.study.problems import problems_of
-from brightpaint.study.schema import README, expand, validate
+from brightpaint.study.schema import README, defaults, expand, validate
 
 OF_CELLS = "cellprofiler"  # the space of measured cells, as study/spaces.py registers it
 
@@ -48,8 +48,12 @@ class Study:
                 filled[section][key] = expand(filled[section][key], f"config: {section}.{key}")
         for key in ("nuclei", "cells"):
             filled["cellpose"][key] = expand(filled["cellpose"][key], f"config: cellpose.{key}")
+        usual = defaults(Path(schemas) / "config.schema.yaml", "models")
+        conflicts = list(bases.inherit(filled["models"], usual))
         for model in filled["models"]:
             model["objective"] = model["objective"] or PRESETS[model["preset"]].objective
+        filled["models"] += [codecs.as_model(entry, usual) for entry in filled["codecs"]]
+        for model in filled["models"]:
             if (model["conditions"].get("molecule") or {}).get("vectors"):
                 where = f"config: models.{model['name']}.conditions.molecule.vectors"
                 model["conditions"]["molecule"]["vectors"] = expand(model["conditions"]["molecule"]["vectors"], where)
@@ -64,7 +68,7 @@ class Study:
         table = filled["plates"]
         plates = read_plates(Path(root) / table, Path(schemas) / "plates.schema.yaml") if table is not None else {}
         study = cls(filled, plates)
-        problems = [f"config: {problem}" for problem in problems_of(study)]
+        problems = [f"config: {problem}" for problem in [*conflicts, *problems_of(study)]]
         if problems:
             raise ValueError("\n".join(problems) + f"\n{README}.")
         return study
@@ -111,6 +115,10 @@ class Study:
     def model_of(self, arm: str) -> dict:
         return self.entry("models", self.entry("arms", arm)["model"])
 
+    def trained_for(self, arm: str) -> list[dict]:
+        """Return the models that are trained for an arm, in the order of training: what its model stands on, then itself."""
+        return codecs.trained_for(self, self.model_of(arm))
+
     def kind_of(self, arm: str) -> Kind:
         """Return what is known of the kind of model that paints `arm`."""
         return KINDS[self.model_of(arm)["kind"]]
@@ -149,6 +157,8 @@ class Study:
 
     def predict_plates(self, arm: str) -> list[str]:
         """Return the plates of role predict that `arm` predicts."""
+        if self.kind_of(arm).stains:
+            return []  # such a plate has none to show it
         return [plate for name in self.entry("arms", arm)["folds"] for plate in self.entry("folds", name)["predict"]]
 
     def arms_of(self, plate: str) -> list[str]:

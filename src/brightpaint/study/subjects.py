@@ -99,8 +99,14 @@ def told_arms(study: Study) -> list[str]:
     return [] if study.config["cellnet"]["own_crops"] else tested_arms_of_cells(study)
 
 
+def coded_arms(study: Study) -> list[str]:
+    """Return the arms that show real stains again, encoded and decoded."""
+    return [arm for arm in tested_arms(study) if study.kind_of(arm).stains]
+
+
 SUBJECTS = [
     Subject("images", lambda study: ["real", *tested_arms(study)], by_field=True),
+    Subject("codec", coded_arms),
     Subject("counts", counted_arms),
     Subject("distances", distanced_arms, spaces=lambda space: space.holds == "cells"),
     Subject("objects", counted_arms, by_field=True),

@@ -3,8 +3,8 @@ import math
 
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.plan import limits
-from brightpaint.plan.painting import read_rates
-from brightpaint.study import conditions
+from brightpaint.plan.painting import latent_share, read_rates
+from brightpaint.study import codecs, conditions
 from brightpaint.study.kinds import CLASSIFIER, KINDS
 from brightpaint.study.samplers import walked_share
 
@@ -45,6 +45,50 @@ def weights_of(wildcards):
     model = STUDY.model_of(wildcards.arm)
     fold = STUDY.fold_of(wildcards.arm, wildcards.plate)
     return model["weights"] or f"<results>/models/{model['name']}/{fold}/weights.safetensors"
+
+
+def trained_by(section):
+    """Names of the models of kinds that a section of the config lists: each has a rule that trains it."""
+    return [model["name"] for model in CONFIG["models"] if KINDS[model["kind"]].section == section]
+
+
+def standing_on(what):
+    """Input function: weights of the codec or the base that a model is trained on, of its own fold or given by path; or none."""
+
+    def weights(wildcards):
+        entry = codecs.stood_on(STUDY, STUDY.entry("models", wildcards.model)).get(what)
+        made = f"<results>/models/{entry['name']}/{wildcards.fold}/weights.safetensors" if entry else []
+        return (entry["weights"] or made) if entry else []
+
+    return weights
+
+
+def codec_training(wildcards):
+    """Params function: JSON of how and on what a codec is trained."""
+    fold = STUDY.entry("folds", wildcards.fold)
+    chosen = codecs.training(STUDY, STUDY.entry("models", wildcards.model))
+    return as_json({**chosen, "held_out": fold["held_out"], **cutoff_unless_default()})
+
+
+def training_minutes(wildcards):
+    """Time limit of a model's training."""
+    share = latent_share(STUDY, STUDY.entry("models", wildcards.model))
+    return limits.training_minutes(CONFIG, share)
+
+
+def training_mb(wildcards):
+    """Memory of a model's training."""
+    return limits.training_mb(CONFIG, codecs.stride_px(STUDY, STUDY.entry("models", wildcards.model)))
+
+
+def codec_minutes(wildcards):
+    """Time limit of a codec's training."""
+    return limits.codec_minutes(STUDY, STUDY.entry("models", wildcards.model), RATES)
+
+
+def codec_mb(wildcards):
+    """Memory of a codec's training."""
+    return limits.codec_mb(STUDY, STUDY.entry("models", wildcards.model))
 
 
 def classifier_of(wildcards):
@@ -113,7 +157,9 @@ def painting_minutes(wildcards, samples=1):
 
 def painting_mb(wildcards):
     """Memory of one part of an arm's painting."""
-    return limits.painting_mb(CONFIG, STUDY.entry("arms", wildcards.arm))
+    return limits.painting_mb(
+        CONFIG, STUDY.entry("arms", wildcards.arm), codecs.stride_px(STUDY, STUDY.model_of(wildcards.arm))
+    )
 
 
 def translating_minutes(wildcards):
@@ -129,10 +175,13 @@ def spread_minutes(wildcards):
 
 def trained_files(section, key):
     """Weights and histories of the entries of `section` that arms name by `key` and that are trained here."""
-    given = [entry["name"] for entry in CONFIG[section] if entry.get("weights")]
-    arms = [arm for arm in CONFIG["arms"] + CONFIG["translations"] if arm[key] and arm[key] not in given]
-    made = [f"{section}/{arm[key]}/{fold}" for arm in arms for fold in arm["folds"]]
-    return expand("<results>/{made}/{file}", made=made, file=["weights.safetensors", "history.jsonl"])
+    made = []
+    for arm in [arm for arm in CONFIG["arms"] + CONFIG["translations"] if arm[key]]:
+        entries = STUDY.trained_for(arm["name"]) if section == "models" else [STUDY.entry(section, arm[key])]
+        made += [f"{section}/{entry['name']}/{fold}" for fold in arm["folds"] for entry in entries]
+    return expand(
+        "<results>/{made}/{file}", made=list(dict.fromkeys(made)), file=["weights.safetensors", "history.jsonl"]
+    )
 
 
 def painted_files():
@@ -199,12 +248,14 @@ def told(arm):
 def training(section, key, *own):
     """Params function: JSON of these keys of an entry of `section`, and of how and on what it is trained."""
 
-    def chosen(wildcards):
+    def chosen(wildcards, input):
         entry, fold = STUDY.entry(section, wildcards[key]), STUDY.entry("folds", wildcards.fold)
         channels = {**CONFIG["channels"], "input": STUDY.inputs(entry)}
         shared = {**CONFIG["train"], "channels": channels, "held_out": fold["held_out"]}
         clipped = cutoff_unless_default() if section == "models" else {}  # a classifier clips nothing
         chosen = {name: entry[name] for name in own} | special(entry)
+        if stands_on := {what: str(path) for what in ("base", "codec") if (path := getattr(input, what, None))}:
+            chosen["stands_on"] = stands_on
         return as_json(chosen | shared | clipped)
 
     return chosen
@@ -271,16 +322,16 @@ if any(model["conditions"] for model in CONFIG["models"]) and workflow.is_main_p
     refuse_conditions()
 
 
-def refuse_conditions():
-    """End with a sentence where fields can't be told what a model is told, as far as the wells of its plates are known."""
-    from brightpaint.plan import conditioned  # loads pandas, which no job needs for its plan
+def refuse_standing():
+    """End with a sentence where given weights are none that the study's models can stand on."""
+    from brightpaint.plan import standing_weights
 
-    if problems := list(conditioned.problems(STUDY)):
+    if problems := list(standing_weights.problems(STUDY)):
         raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
 
 
-if any(model["conditions"] for model in CONFIG["models"]) and workflow.is_main_process:
-    refuse_conditions()
+if workflow.is_main_process and any(model["weights"] for model in CONFIG["models"]):
+    refuse_standing()
 
 
 def several_samples(wildcards):

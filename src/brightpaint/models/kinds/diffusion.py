@@ -30,15 +30,19 @@ from brightpaint.study.conditions import shares as dropout_shares
 from brightpaint.study.kinds import CLASSIFIER
 
 
+def objectives(settings: dict, inputs: int) -> list[Denoising]:
+    """Return what trains, and what validates, in which every label and condition is shown."""
+    dropped = (settings["label_dropout"], dropout_shares(settings.get("conditions", {}))), (0.0, ())
+    how = settings["objective"], settings["loss"]
+    return [Denoising(inputs, *how, share, schedule_of(settings), others) for share, others in dropped]
+
+
 def train(args: argparse.Namespace, data: TrainingImages) -> None:
-    """Train the denoiser; in validation every label and condition is shown."""
+    """Train the denoiser."""
     settings = args.settings
     torch.manual_seed(seed_of(settings["seed"], "weights"))
     model = build_denoiser(settings, settings["channels"], len(data.labels), vocabulary.parts(data.vocabulary))
-    dropped = (settings["label_dropout"], dropout_shares(settings.get("conditions", {}))), (0.0, ())
-    how = settings["objective"], settings["loss"]
-    objectives = [Denoising(data.inputs, *how, share, schedule_of(settings), others) for share, others in dropped]
-    train_network(args, data, model, *objectives)
+    train_network(args, data, model, *objectives(settings, data.inputs))
 
 
 def load_guide(
@@ -94,7 +98,7 @@ def translator(args: argparse.Namespace, tensors: dict, meta: dict, how: Compute
         return parts_shown(rows, meta, settings, own=own)
 
     return Translator(
-        told, guide_all(told, None, [], settings), path, settings, numbers, others, how.place(codec_of(trained)),
+        told, guide_all(told, None, [], settings), path, settings, numbers, others, how.place(codec_of(trained, tensors)),
         cutoff_of(trained), how,
     )  # fmt: skip
 
@@ -105,7 +109,7 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     channels, parts = meta["channels"], vocabulary.parts(meta.get("conditions", {}))
     denoiser = build_denoiser(trained, channels, len(meta["label_map"]), parts)
     denoiser = how.painting(load_module(args.weights, denoiser, tensors, how.device))
-    condition, codec = condition_shown(fields, meta, settings), how.place(codec_of(trained))
+    condition, codec = condition_shown(fields, meta, settings), how.place(codec_of(trained, tensors))
     _, painted = codec.channels(len(channels["input"]), len(channels["target"]))
     path = sampling_path(settings, trained)
     guide = load_guide(args.classifier, settings, path, channels, fields, how)

@@ -35,7 +35,7 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     trained, parts, cutoff = meta["settings"], vocabulary.parts(meta.get("conditions", {})), cutoff_of(meta["settings"])
     regressor = build_regressor(trained, meta["channels"], len(meta["label_map"]), parts)
     regressor = how.painting(load_module(args.weights, regressor, tensors, how.device))
-    condition, codec = condition_shown(fields, meta, args.settings), how.place(codec_of(trained))
+    condition, codec = condition_shown(fields, meta, args.settings), how.place(codec_of(trained, tensors))
 
     def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
         seen = how.coded(codec.see, how.send(torch.from_numpy(x)))

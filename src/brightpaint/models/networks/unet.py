@@ -164,10 +164,16 @@ class Encoder(nn.Module):
         if keep:
             self.skips.append(channels)
 
-    def forward(self, images: torch.Tensor, gamma: torch.Tensor, condition: Condition):
-        """Return the deepest activation, the skipped ones and the embedding; `images` is (B, C, H, W)."""
+    def forward(
+        self, images: torch.Tensor, gamma: torch.Tensor, condition: Condition, hint: torch.Tensor | None = None
+    ):
+        """Return the deepest activation, the skipped ones and the embedding; `images` is (B, C, H, W).
+
+        `hint` is added to the first activation.
+        """
         embedding = self.condition(self.noise(gamma), condition)
         h = self.first(F.pixel_unshuffle(padded(images, self.spec.stride_px), self.spec.patch_px))
+        h = h if hint is None else h + hint
         skipped = [h] if self.spec.residual_resampling else []
         for stage, keep in zip(self.stages, self.kept):
             h = stage(h, embedding)
@@ -232,12 +238,16 @@ class UNet(nn.Module):
         -------
         (B, C_target, H, W) float32
         """
-        h, skipped, embedding = self.encoder(torch.cat([x, y], dim=1), gamma, condition)
+        return self.upward(*self.encoder(torch.cat([x, y], dim=1), gamma, condition), y.shape)
+
+    def upward(self, h: torch.Tensor, skipped: list[torch.Tensor], embedding: torch.Tensor, shape) -> torch.Tensor:
+        """Return the output, of stains of this shape, from what the encoder gave."""
+        skipped = list(skipped)
         for stage, join in zip(self.stages, self.joined):
             h = stage(torch.cat([h, skipped.pop()], dim=1) if join else h, embedding)
         with unreduced(h):
             out = F.pixel_shuffle(self.last(F.silu(self.norm(h.float()))), self.spec.patch_px)
-        return out[..., : y.shape[-2], : y.shape[-1]]
+        return out[..., : shape[-2], : shape[-1]]
 
 
 def parameter_count(network: nn.Module) -> int:

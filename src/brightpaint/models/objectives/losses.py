@@ -15,6 +15,7 @@ from torch import nn
 
 from brightpaint.models.codecs.codec import codec_of
 from brightpaint.models.conditions.condition import Condition
+from brightpaint.models.networks.control_net import ControlNet
 from brightpaint.models.networks.unet import UNet
 from brightpaint.models.objectives import denoiser
 from brightpaint.models.objectives.updates import OneNetwork
@@ -125,9 +126,13 @@ def build_unet(settings: dict, channels: dict, labels: int, parts: Mapping[str, 
 def build_denoiser(
     settings: dict, channels: dict, labels: int, parts: Mapping[str, Part] | None = None
 ) -> denoiser.Denoiser:
-    """Build the denoiser that training settings describe."""
+    """Build the denoiser that training settings describe; one with a `base` sees brightfield by a ControlNet."""
     output = "preconditioned" if settings["preset"] == "fast" or settings["objective"] == "v" else "eps"
-    return denoiser.Denoiser(build_unet(settings, channels, labels, parts), output)
+    if "base" not in settings:
+        return denoiser.Denoiser(build_unet(settings, channels, labels, parts), output)
+    inputs, _ = codec_of(settings).channels(len(channels["input"]), len(channels["target"]))
+    base = build_unet(settings, {**channels, "input": []}, labels, parts)
+    return denoiser.Denoiser(ControlNet(base, inputs), output)
 
 
 def build_regressor(settings: dict, channels: dict, labels: int, parts: Mapping[str, Part] | None = None) -> Regressor:

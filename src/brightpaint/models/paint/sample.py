@@ -88,7 +88,7 @@ def paint_rows(
     -------
     what the painting took, start-up and reading excluded: `fields` painted (the repeated ones too), `wall_s`, `cpu_s`
     """
-    planes = stack.channel_indices(inputs)
+    planes = stack.channel_indices(inputs)  # of brightfield, or for a codec of the stains
     left = [place for place in range(len(rows)) if not writer.done[place]]
     cost = {"fields": 0, "wall_s": 0.0, "cpu_s": 0.0}
     with tqdm(total=len(rows), initial=len(rows) - len(left), disable=None, unit="field") as bar:
@@ -161,7 +161,8 @@ def paint_part(args: argparse.Namespace, wrap: Callable | None = None, made_of: 
         paint = painter(args, tensors, meta, fields, how)
         log.info("%d of %d fields", len(rows), len(chosen))
         paint = wrap(paint, fields) if wrap else paint
-        cost = paint_rows(paint, stack, meta["channels"]["input"], rows, writer, settings["batch"])
+        shown = meta["channels"]["target" if KINDS[meta["settings"]["kind"]].stains else "input"]
+        cost = paint_rows(paint, stack, shown, rows, writer, settings["batch"])
         store.write_table(pd.DataFrame([{"part": args.part, **cost, "computed": str(how)}]), args.seconds)
 
 
