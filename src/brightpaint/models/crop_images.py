@@ -23,6 +23,16 @@ def open_all(paths: Sequence[str | Path]) -> list[store.Crops]:
     return [store.open_crops(path) for path in sorted(map(Path, paths))]
 
 
+def with_masks(paths: Sequence[str | Path], what: str) -> None:
+    """Refuse crops of one's own that came without masks, whose masks are 1 everywhere; `what` asks for them."""
+    for one in open_all(paths):
+        if not one.meta.get("masks", True):
+            raise ValueError(
+                f"{one.path}: its crops have no masks, and {what} asks where their cells are; give own_crops.mask or "
+                "own_crops.threshold, or leave it out"
+            )
+
+
 def rows_of(crops: Sequence[store.Crops], columns: Sequence[str]) -> pd.DataFrame:
     """Return these columns of the crops' tables, one row a crop, counted through all files."""
     tables = [one.table(list(dict.fromkeys(columns))) for one in crops if len(one)]

@@ -125,9 +125,18 @@ def _explaining_problems(study: Study) -> Iterable[str]:
         yield "cellnet.least_lift: profiles are compared with real cells', and cellnet.arms lacks real; add it"
     if chosen["least_lift"] is not None and chosen["own_crops"]:
         yield "cellnet.least_lift: crops of one's own have no profiles; leave it out"
+    for name in unmasked_crops(study):
+        yield (
+            f"cellnet.gradcamo: {name} of own_crops has no masks, so that attention lies on no cell; give own_crops.mask or "
+            "own_crops.threshold"
+        )
+
+
+def unmasked_crops(study: Study) -> list[str]:
+    """Return the names of own_crops that the classifier sees and whose cells have no mask, neither given nor found."""
     entries = {entry["name"]: entry for entry in study.config["own_crops"]}
-    for name in [name for name in chosen["own_crops"] if name in entries and not entries[name]["mask"]]:
-        yield f"cellnet.gradcamo: {name} of own_crops has no masks, so that attention lies on no cell; give own_crops.mask"
+    named = [entries[name] for name in study.config["cellnet"]["own_crops"] if name in entries]
+    return [entry["name"] for entry in named if not (entry["mask"] or entry["threshold"])]
 
 
 def _own_problems(study: Study) -> Iterable[str]:
