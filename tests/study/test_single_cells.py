@@ -52,6 +52,14 @@ def test_grad_camo_is_planned_where_it_is_asked_for(tmp_path):
     assert single_cells.explained_variants(alone) == single_cells.explained_arms(alone) == []
 
 
+def test_attention_changes_the_training_only_where_it_is_pulled(tmp_path):
+    told, pulled = {"label": "treatment", "layer": 4}, {"attention_weight": 0.5}
+    plain, weighed = (load(tmp_path, {"crops": CROPS, "cellnet": told | more}) for more in ({}, pulled))
+    assert set(single_cells.training_settings(plain)) == set(single_cells.TRAINING)
+    added = {"attention_weight": 0.5, "layer": 4}
+    assert single_cells.training_settings(weighed) == single_cells.training_settings(plain) | added
+
+
 def test_crops_of_ones_own_stand_for_plates(tmp_path):
     chosen = {"label": "label", "own_crops": ["movies"]}
     study = load(tmp_path, {"own_crops": [OWN], "cellnet": chosen})
@@ -84,6 +92,11 @@ REFUSED = {
     "own with a limit": (
         {"gradcamo": True, "least_lift": 1.0, "own_crops": ["movies"], "label": "label"}, "crops of one's own have no profiles",
     ),
+    "pulled, masked": ({"attention_weight": 1, "masked": True}, "cellnet.attention_weight: a network that sees nothing but"),
+    "pulled without masks": (
+        {"attention_weight": 1, "own_crops": ["movies"], "label": "label"}, "cellnet.attention_weight: movies of own_crops has no",
+    ),
+    "pushed": ({"attention_weight": -1}, "cellnet.attention_weight: -1 is less than the minimum of 0"),
     "layer": ({"gradcamo": True, "layer": 6}, "cellnet.layer: 6 is greater than the maximum of 5"),
     "share": ({"test_share": 0.7}, "cellnet.test_share: 0.7 is greater than the maximum of 0.5"),
 }  # fmt: skip
