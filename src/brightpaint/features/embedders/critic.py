@@ -18,6 +18,7 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.device import pick_device
 from brightpaint.features.embedders import vectors
+from brightpaint.features.embedders.seer import Seer
 from brightpaint.models.see_critic import NAMES, TrainedCritic, read_critic
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,13 @@ def embedder(critic: TrainedCritic) -> Callable[[np.ndarray], np.ndarray]:
         return found.astype(np.float64).mean(0, keepdims=True).astype(np.float32)
 
     return see
+
+
+def seer(weights: Path, settings: dict, device: torch.device) -> Seer:
+    """Return the critic as what makes its space of fields."""
+    critic = read_critic(weights, device, settings)
+    see = embedder(critic)
+    return Seer(critic.channels, lambda images: np.concatenate([see(image[:, 0]) for image in images]))
 
 
 def main(argv=None) -> None:
