@@ -244,6 +244,84 @@ def test_gradcamo_plants_evidence_in_cells_or_behind_them_and_never_both(monkeyp
     np.testing.assert_array_equal(plain[1], striped[1])
     np.testing.assert_array_equal(plain[0][:, 0, inside], striped[0][:, 0, inside])
     assert (plain[0][:, 0, ~inside] != striped[0][:, 0, ~inside]).any() and (plain[0] != treated[0]).any()
+    both = bench.field(list(names)[1], "both", "P1", "A01", 1, 0)
+    cell = treated[1][0] > 0
+    np.testing.assert_array_equal(both[0][:, 0, cell], treated[0][:, 0, cell])
+    assert (both[0][:, 0, ~cell] != treated[0][:, 0, ~cell]).any()
+
+
+def gradcamo_line(arm, shown, accuracy, lifts, verdict, exempt=""):
+    one = {"told_cell_erased": 0.1, "told_background_erased": 0.9}
+    classes = {
+        name: {**one, "lift": lift, "verdict": verdict, "exempt": name == exempt} for name, lift in lifts.items()
+    }
+    told = {"whole": accuracy, "cell erased": 0.4, "background erased": 0.8}
+    return {"seed": 0, "arm": arm, "shown": shown, "layer": -1, "accuracy": told, "classes": classes,
+            "lift": float(np.mean(list(lifts.values())))}  # fmt: skip
+
+
+def test_gradcamo_says_what_holds_and_names_the_classes_that_are_exempt(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    bench = importlib.import_module("gradcamo")
+    lines = [
+        gradcamo_line("clean", "clean", 0.98, {"a": 0.4, "b": 2.0}, "looks at the cell", "a"),
+        gradcamo_line("confounded", "confounded", 0.97, {"a": 0.45, "b": 0.55}, "looks elsewhere"),
+        gradcamo_line("both", "both", 0.99, {"a": 0.6, "b": 0.7}, "can't be said"),
+        gradcamo_line("both", "clean", 0.5, {"a": 0.8, "b": 0.9}, "can't be said"),
+        gradcamo_line(bench.PULLED, bench.PULLED, 0.99, {"a": 2.0, "b": 2.0}, "looks at the cell"),
+        gradcamo_line(bench.PULLED, "clean", 0.9, {"a": 2.0, "b": 2.0}, "looks at the cell"),
+    ]
+    held = bench.judged(lines)
+    assert [name for name, holds in held.items() if not holds] == ["confounded: lift below 0.5"]
+    text = bench.report(lines, {0: held})
+    assert "| confounded: lift below 0.5 | **does not hold** |" in text and "| clean: lift above 1.5 | holds |" in text
+    assert "(0.40), 2.00" in text and "Exempt, answered for crops with nothing left: a (seed 0, clean)." in text
+    assert "both, attention pulled, stripes gone" in text
+    assert [label.get_text() for label in bench.figure(lines).axes[0].get_yticklabels()][3] == "both, stripes gone"
+    lines[0]["classes"]["b"]["exempt"] = True
+    assert bench.judged(lines)["clean: lift above 1.5"] is None
+    worse = [*lines[:5], gradcamo_line(bench.PULLED, "clean", 0.5, {"a": 2.0, "b": 2.0}, "looks at the cell")]
+    assert bench.judged(worse)["pulled: accuracy without stripes higher"] is False
+
+
+@pytest.mark.long
+def test_gradcamo_goes_on_from_what_a_killed_run_has_made_and_mixes_no_settings(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    bench = importlib.import_module("gradcamo")
+    monkeypatch.setattr(bench, "FIELD_PX", 128)
+    words = [
+        "--seeds",
+        "0",
+        "--wells",
+        "3",
+        "--width",
+        "4",
+        "--images",
+        "64",
+        "--size-px",
+        "32",
+        "--folder",
+        str(tmp_path),
+    ]
+    bench.main(words)
+    first = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["arm"], line["shown"]) for line in first] == [
+        ("clean", "clean"), ("confounded", "confounded"), ("both", "both"), ("both", "clean"),
+        (bench.PULLED, bench.PULLED), (bench.PULLED, "clean"),
+    ]  # fmt: skip
+    assert "attention_outside" in (tmp_path / "seed0" / "both_attention_pulled" / "cells.jsonl").read_text()
+    kept = json.loads((tmp_path / "gradcamo.json").read_text())
+    assert set(kept["held"]) == {"0"} and (tmp_path / "gradcamo.md").exists() and (tmp_path / "gradcamo.png").exists()
+    (tmp_path / "seed0" / "both" / "cells.safetensors").unlink()
+    monkeypatch.setattr(bench, "write_plate", lambda *more: pytest.fail("drawn again"))
+    bench.main(words)
+    again = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    spent = ("wall_s", "cpu_s")
+    assert [{key: value for key, value in line.items() if key not in spent} for line in again] == [
+        {key: value for key, value in line.items() if key not in spent} for line in first
+    ]
+    with pytest.raises(SystemExit, match="made with other settings"):
+        bench.main([*words, "--images", "65"])
 
 
 @pytest.fixture

@@ -136,6 +136,41 @@ rule gradcamo:
 keep("scores", gradcamo_files)
 
 
+rule score_erased:
+    """Score how far a space's numbers move without the cell and without all but the cell, and how alike its channels are."""
+    input:
+        images=shown_erased(["<results>/crops/{arm}/{plate}.tif"], ["<results>/images/{arm}/{plate}.tif"]),
+        beside=shown_erased(["<results>/crops/{arm}/{plate}.masks.tif", "<results>/crops/{arm}/{plate}.parquet"]),
+        rows=erased_rows,
+        labels=shown_erased(fields=["<results>/masks/{arm}/{plate}.tif"]),
+        weights=seeing_weights,
+        split=seeing_split,
+    output:
+        table="<results>/scores/erased/{space}/{arm}.parquet",
+        channels="<results>/scores/erased/{space}/{arm}.channels.tsv",
+    log:
+        "<logs>/score_erased/{space}/{arm}.log",
+    benchmark:
+        "<benchmarks>/score_erased/{space}/{arm}.tsv"
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=1,
+        mem_mb=by_attempt(8000),
+        runtime=by_attempt(240),
+    params:
+        settings=erased_settings,
+        plates=erased_plates,
+        subset=subset_painted,
+        network=seeing_network,
+    shell:
+        "python -m brightpaint.scores.cells.score_erased --space {wildcards.space} --settings {params.settings:q}"
+        " --device $BRIGHTPAINT_DEVICE --threads {threads} --arm {wildcards.arm} --plates {params.plates:q}"
+        " --subset {params.subset:q} --weights {params.network:q} --images {input.images:q} --rows {input.rows:q}"
+        " --labels {input.labels:q} --split {input.split:q} --table {output.table:q} --channels {output.channels:q} 2> {log:q}"
+
+
 rule lifted:
     """Join Grad-CAMO to a plate's cells, and take every field's median of those that the classifier looks at."""
     input:

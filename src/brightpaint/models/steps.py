@@ -137,26 +137,25 @@ class Training:
         drawn = self.objective.draw((count, *y.shape[1:]), generator)
         batch = x, y, condition.to(self.how.device, non_blocking=True), *(values[part] for values in drawn)
         number, rate = self.seen // settings["batch"], learning_rate(settings, self.seen + count)
-        losses = {
-            update.word: self._update(update, batch, weight, rate)
-            for update in self.objective.updates
-            if number % update.every == 0
-        }
+        losses = {}
+        for update in self.objective.updates:
+            if number % update.every == 0:
+                losses |= self._update(update, batch, weight, rate)
         self.seen += count
         self._average(ema_decay(settings, self.seen, count))
         self._record(losses, count, weight, rate)
 
-    def _update(self, update: Update, batch: tuple, weight: float, rate: float) -> torch.Tensor:
-        """Move one network by a loss at a learning rate, and return the loss."""
+    def _update(self, update: Update, batch: tuple, weight: float, rate: float) -> dict[str, torch.Tensor]:
+        """Move one network by a loss at a learning rate, and return its terms by their words."""
         free, optimiser, several = self._free[update.network], self.optimisers[update.network], len(self.optimisers) > 1
         for name, network in self.networks.items():
             network.train(name in self.optimisers)
             for value in self._free[name] if several else ():  # only the moved one gathers gradients
                 value.requires_grad_(name == update.network)
         with self.how.autocast():
-            loss = update.loss(self._called, *batch)
+            terms = update.terms(self._called, *batch)
         optimiser.zero_grad()
-        (loss * (weight * update.scale)).backward()
+        (update.whole(terms) * (weight * update.scale)).backward()
         # By hand: DistributedDataParallel refuses a loss that leaves a weight out, as R1 does the last bias.
         if several:
             compute.average([value.grad for value in free if value.grad is not None])
@@ -165,7 +164,7 @@ class Training:
         for group in optimiser.param_groups:
             group["lr"] = rate * self._share[update.network]
         optimiser.step()
-        return loss.detach()
+        return {word: term.detach() for word, term in terms.items()}
 
     def _average(self, decay: float) -> None:
         with torch.no_grad():

@@ -88,6 +88,12 @@ PROFILES = [
     Column("cell_told", "cells told", 1, 2, "balanced accuracy of the classifier of real cells on this arm's cells, of wells that "
            "it was not trained on: whether the class is in painted cells as it is in real ones, whose row says what can be "
            "reached. Chance: one over the classes"),
+    Column("shift_no_cell", "moved without the cell", 0, 2, "how far an image's numbers move when its cell is erased (in a field: "
+           "all cells), in mean distances of images of different wells. Chance: as many pixels erased half an image away"),
+    Column("shift_no_background", "without all else", 0, 2, "the same when all but the cell is erased: a space that looks at cells "
+           "moves less by this than without the cell. Chance: as many pixels kept half an image away"),
+    Column("channels_alike", "channels alike", 0, 2, "mean correlation, across images, of a space's numbers of one channel alone "
+           "with those of another alone: near 1 the channels say the same. Chance: another image's"),
     Column("cell_lift", "lift", 0, 2, "Grad-CAMO: attention on the cell over what even attention would lay there, mean over those "
            "cells. Chance: 1"),
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from brightpaint.study.erased import erased_arms
 from brightpaint.study.single_cells import tested_arms_of_cells
 from brightpaint.study.spaces import LOOKUP, MAIN, SPACES, Space, measured_arms, painted_arms, profiled_arms
 from brightpaint.study.study import Study
@@ -114,6 +115,7 @@ SUBJECTS = [
     Subject("distances", distanced_arms, spaces=lambda space: space.holds == "fields"),
     Subject("profiles", profiled_arms, spaces=lambda space: True),
     Subject("cellnet", told_arms),
+    Subject("erased", erased_arms, spaces=lambda space: True),
     Subject("translation", translated_arms),
     Subject("shifts", shifted_arms, spaces=lambda space: True),
     Subject("class_frechet", lambda study: translated_arms(study) if study.config["fid"]["weights"] else []),

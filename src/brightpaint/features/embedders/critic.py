@@ -21,6 +21,7 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.device import pick_device
 from brightpaint.features.embedders import vectors
+from brightpaint.features.embedders.seer import Seer
 from brightpaint.models.image_encoders import ImageEncoder, read_encoder
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,13 @@ def embedder(critic: ImageEncoder) -> Callable[[np.ndarray], np.ndarray]:
         return found.astype(np.float64).mean(0, keepdims=True).astype(np.float32)
 
     return see
+
+
+def seer(weights: Path, settings: dict, device: torch.device) -> Seer:
+    """Return the critic as what makes its space of fields."""
+    critic = read_encoder(weights, device, settings)
+    see = embedder(critic)
+    return Seer(critic.channels, lambda images: np.concatenate([see(image[:, 0]) for image in images]))
 
 
 def main(argv=None) -> None:

@@ -18,6 +18,7 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.device import pick_device
 from brightpaint.features.embedders.cellnet import medians_of_plate, write_cells
+from brightpaint.features.embedders.seer import Seer
 from brightpaint.models.crop_images import CropImages
 from brightpaint.models.image_encoders import ImageEncoder, read_encoder
 
@@ -46,6 +47,12 @@ class CropReader:
     def activations(self, numbers: Sequence[int]) -> np.ndarray:
         """Return the numbers of these cells, (n, F) float32."""
         return self.trained.numbers(self.crops.take(numbers)[:, :, 0])
+
+
+def seer(weights: Path, settings: dict, device: torch.device) -> Seer:
+    """Return the critic as what makes its space of cells."""
+    critic = read_encoder(weights, device)
+    return Seer(critic.channels, lambda images: critic.numbers(images[:, :, 0]))
 
 
 def main(argv=None) -> None:
