@@ -14,14 +14,8 @@ from pathlib import Path
 from brightpaint.features import own_crops
 from brightpaint.plan.cell_networks import shown_flop, training_flop
 from brightpaint.plan.extent import Extent, extents
-from brightpaint.plan.limits import training_px
 from brightpaint.plan.painting import (
-    TRAINING_PASSES,
-    classifier_flop,
-    codec_training_flop,
-    coding_flop,
     gan_flop,
-    network_flop,
     read_rates,
     sampling_flop,
     scoring_flop,
@@ -29,17 +23,16 @@ from brightpaint.plan.painting import (
     translated_rows,
     translating_flop,
 )
-from brightpaint.study import codecs, single_cells
+from brightpaint.plan.trainings import trainings_flop
+from brightpaint.study import single_cells
 from brightpaint.study.cell_engines import FAST
 from brightpaint.study.critics import ENCODERS, is_trained, seen_channels
-from brightpaint.study.kinds import KINDS
 from brightpaint.study.object_stains import SHIPPED
 from brightpaint.study.planes import cropped_channels
 from brightpaint.study.spaces import SPACES
 from brightpaint.study.study import Study
 
 RATED_STAINS = 5  # of the fields by which scoring and CellProfiler were timed
-VALIDATION_IMAGES = 128  # passes of one validation, see models/validation.py
 
 
 @dataclass
@@ -64,7 +57,8 @@ def costs(study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> 
     found = Costs()
     for plate, extent in extents.items():
         _plate(found, study, plate, extent, rates)
-    _training(found, study, extents)
+    for rule, flop in trainings_flop(study).items():
+        found.flop[rule] += flop
     for arm in study.arms:
         for plate in study.test_plates(arm) + study.predict_plates(arm):
             _predicted(found, study, arm, plate, extents[plate], rates)
@@ -108,34 +102,6 @@ def _plate(found: Costs, study: Study, plate: str, extent: Extent, rates: dict[s
         found.cpu_s[rule] += rates[rule] * megapixels
     found.raw += extent.raw_bytes
     found.kept += _stack_bytes(study, extent.tiles, extent.channels)
-
-
-def _training(found: Costs, study: Study, extents: dict[str, Extent]) -> None:
-    """Add every training that the arms need, once a fold."""
-    train, wanted = study.config["train"], set()
-    size_px = training_px(study.config)
-    for arm in study.arms + study.translations:
-        model, classifier = study.model_of(arm), study.entry("arms", arm)["classifier"]
-        for fold in study.entry("arms", arm)["folds"]:
-            for each in study.trained_for(arm) if KINDS[model["kind"]].stepwise else ():
-                wanted.add(("train_codec" if KINDS[each["kind"]].stains else "train", each["name"], fold))
-            if classifier:
-                wanted.add(("train_classifier", classifier, fold))
-    validated = VALIDATION_IMAGES * train["images"] / train["validate_every_images"]
-    validated *= bool(train["validation_share"])
-    for rule, name, _ in sorted(wanted):
-        model = study.entry("models", name) if rule != "train_classifier" else {}
-        if rule == "train_codec":
-            images = codecs.training(study, model)["images"]
-            found.flop[rule] += images * codec_training_flop(study, model, size_px)
-            found.flop[rule] += validated * images / train["images"] * network_flop(study, model, size_px)
-            continue
-        if rule == "train":
-            one = network_flop(study, model, size_px)
-            found.flop[rule] += (train["images"] + validated) * coding_flop(study, model, size_px)[0]
-        else:
-            one = classifier_flop(study, study.entry("classifiers", name), size_px)
-        found.flop[rule] += one * (TRAINING_PASSES * train["images"] + validated)
 
 
 def share_of(study: Study, name: str, rates: dict[str, float]) -> float:
