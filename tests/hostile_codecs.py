@@ -62,7 +62,7 @@ def lost(tensors: dict) -> None:
 
 coding = functools.partial(training, train_codec.main)
 OF_CODEC = {**MODEL, "stands_on": {"codec": "codec.safetensors"}}
-OF_BASE = {**MODEL, "kind": "control", "stands_on": {"base": "seeing.safetensors"}}
+OF_BASE = {**MODEL, "kind": "controlnet", "stands_on": {"base": "seeing.safetensors"}}
 CASES = [
     Case("training of a codec", "squares that its stride does not divide", coding({**SETTINGS, "crop_px": 18}),
          ("images of 18 x 18 px: the codec needs multiples of 4", "set train.crop_px")),

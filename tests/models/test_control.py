@@ -23,7 +23,7 @@ from codec_fixture import latent_weights, plate
 from models_fixture import CHANNELS, SETTINGS, made, sample_arguments, train_arguments
 
 PLANES = len(CHANNELS["input"])
-CONTROL = {**SETTINGS, "kind": "control", "label": "perturbation", "images": 16, "crop_px": None}
+CONTROL = {**SETTINGS, "kind": "controlnet", "label": "perturbation", "images": 16, "crop_px": None}
 
 
 def awake(network, seed=5):
@@ -155,4 +155,4 @@ def test_bases_that_do_not_fit_are_refused_with_the_difference_named(tmp_path):
         controlled(tmp_path, pixel_base(), channels={**CHANNELS, "target": ["ER", "DNA"]})
     with pytest.raises(ValueError, match=r"told of 2 classes .* told of 1: the base lacks none, this model \['cpd1'\]"):
         controlled(tmp_path, pixel_base(), held_out=["cpd1"])
-    assert json.loads(json.dumps(CONTROL))["kind"] == "control"
+    assert json.loads(json.dumps(CONTROL))["kind"] == "controlnet"

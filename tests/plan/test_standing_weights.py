@@ -14,7 +14,7 @@ from conftest import ROOT, TINY, TINY_PLATES
 
 STAINS = ["DNA", "RNA", "ER", "AGP", "Mito"]
 MODELS = [{"name": "latent", "codec": "kl"}, {"name": "base", "inputs": [], "weights": "base.safetensors"},
-          {"name": "led", "kind": "control", "base": "base"}]  # fmt: skip
+          {"name": "led", "kind": "controlnet", "base": "base"}]  # fmt: skip
 
 
 @pytest.fixture

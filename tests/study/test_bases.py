@@ -11,7 +11,7 @@ from brightpaint.study.study import Study
 from conftest import ROOT, TINY, TINY_PLATES
 
 BASE = {"name": "base", "preset": "phendiff", "width": 16, "label": "perturbation", "inputs": [], "codec": "kl"}
-CONTROL = {"name": "led", "kind": "control", "base": "base"}
+CONTROL = {"name": "led", "kind": "controlnet", "base": "base"}
 
 
 @pytest.fixture
@@ -41,15 +41,15 @@ def test_it_takes_its_bases_label_network_and_codec_and_is_trained_behind_both(l
 
 
 @pytest.mark.parametrize(("base", "control", "said"), [
-    ({}, {"base": None}, "model led: kind control stands on a model without brightfield; name it in base"),
+    ({}, {"base": None}, "model led: kind controlnet stands on a model without brightfield; name it in base"),
     ({}, {"base": "bass"}, "model led: there is no model bass to stand on; there are: base, led, kl"),
-    ({}, {"base": "led"}, "model led: its base led is of kind control; expected diffusion"),
+    ({}, {"base": "led"}, "model led: its base led is of kind controlnet; expected diffusion"),
     ({}, {"base": "kl"}, "model led: its base kl is of kind codec; expected diffusion"),
     ({"inputs": None}, {}, "model led: its base base sees brightfield itself; give the base inputs: []"),
     ({}, {"label": "target"}, "model led: label target, but its base base has perturbation, which it takes; leave it out"),
-    ({}, {"kind": "diffusion"}, "model led: base base, but kind diffusion stands on none; leave it out, or take kind control"),
+    ({}, {"kind": "diffusion"}, "model led: base base, but kind diffusion stands on none; leave it out, or take kind controlnet"),
     ({}, {"weights": "w.safetensors"}, "model led: its weights are given, and hold the base that they were trained on"),
-    ({}, {"inputs": []}, "model led: kind control paints from brightfield and is given none"),
+    ({}, {"inputs": []}, "model led: kind controlnet paints from brightfield and is given none"),
 ])  # fmt: skip
 def test_what_does_not_fit_is_said_before_anything_runs(loaded, base, control, said):
     with pytest.raises(ValueError) as refused:

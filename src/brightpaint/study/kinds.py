@@ -78,7 +78,7 @@ KINDS = {
             **NETWORK, noise=True, translates=True, bears=True, passes=evaluations, needed={**UNET, "objective": ("eps", "v")},
         ),
         Kind(
-            "control", "ControlNet: a frozen diffusion model, told of brightfield by a copy", f"{MODULES}.control", "network",
+            "controlnet", "ControlNet: a frozen diffusion model, told of brightfield by a copy", f"{MODULES}.control", "network",
             **{**NETWORK, "latent": False}, noise=True, translates=True, brightfield=True, based=True, passes=evaluations,
             needed={**UNET, "objective": ("eps", "v")},
         ),
