@@ -92,7 +92,14 @@ def test_the_config_knows_the_kinds_that_paint():
 def test_passes_of_the_network():
     arm = {"sampler": "heun", "steps": 10, "label_scale": 2, "mean_of": 3}
     found = {name: KINDS[name].passes(arm) for name in KINDS}
-    assert found == {"diffusion": 2 * 19 * 3, "control": 2 * 19 * 3, "regression": 1, "mean": 0, "pixel": 0, "codec": 1}
+    assert found == {
+        "diffusion": 2 * 19 * 3,
+        "controlnet": 2 * 19 * 3,
+        "regression": 1,
+        "mean": 0,
+        "pixel": 0,
+        "codec": 1,
+    }
 
 
 @pytest.mark.parametrize("inputs", [[], ["BF"]])

@@ -98,3 +98,17 @@ def test_a_fields_size_that_the_codec_cannot_code_is_refused_before_it_is_traine
     settings = standing_on(trained() / "codec.safetensors", crop_px=18)
     with pytest.raises(ValueError, match="images of 18 x 18 px: the codec needs multiples of 4; set train.crop_px"):
         train.main(train_arguments(tmp_path, [plate("P1")], settings))
+
+
+def test_the_identity_gives_the_bytes_of_a_model_of_pixels(tmp_path):
+    """Named or not, trained and painted: the settings alone differ, and the workflow names it in none (test_codecs)."""
+    settings = {key: value for key, value in standing_on("", images=8).items() if key != "stands_on"}
+    for name, codec in (("plain", {}), ("named", {"codec": "identity"})):
+        (tmp_path / name).mkdir()
+        train.main(train_arguments(tmp_path / name, [plate("P1")], {**settings, **codec}))
+        sample.main(sample_arguments(tmp_path / name / "weights.safetensors", plate(), tmp_path / name / "painted.tif"))
+    one, other = (store.read_weights(tmp_path / name / "weights.safetensors")[0] for name in ("plain", "named"))
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    history = [(tmp_path / name / "weights.jsonl").read_bytes() for name in ("plain", "named")]
+    assert history[0] == history[1]
+    np.testing.assert_array_equal(*(painted(tmp_path / name / "painted.tif") for name in ("plain", "named")))

@@ -7,6 +7,7 @@ decodes at the end. A codec is frozen here: no gradient reaches its weights. A m
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -151,7 +152,8 @@ def codec_of(settings: Mapping, tensors: Mapping[str, torch.Tensor] | None = Non
     described = {"codec": described} if isinstance(described, str) else described
     if described["codec"] not in CODECS:
         raise ValueError(f"codec {described['codec']!r}: expected one of {', '.join(CODECS)}")
-    codec = CODECS[described["codec"]].built(described)
+    with nullcontext() if tensors is not None else torch.device("meta"):  # its sizes need no weights, and draw nothing
+        codec = CODECS[described["codec"]].built(described)
     if tensors is not None:
         try:
             codec.load_state_dict(kept(tensors))
