@@ -52,6 +52,18 @@ def test_grad_camo_is_planned_where_it_is_asked_for(tmp_path):
     assert single_cells.explained_variants(alone) == single_cells.explained_arms(alone) == []
 
 
+def test_pictures_along_the_training_are_planned_at_the_points_that_are_named(tmp_path):
+    (tmp_path / "cells.csv").write_text("file,index,label,group\n")
+    study = load(tmp_path, {**ALONE, "own_crops": [OWN], "cellnet": TOLD | {"umap_at": [0, 640], "shuffled": False}})
+    assert single_cells.training_settings(study)["umap_at"] == [0, 640] and single_cells.mapped_arms(study) == ["real"]
+    done = snakemake(tmp_path, "-n", "-p")
+    assert planned(done.stdout)["cellnet_umap"] == 1
+    line = next(line for line in done.stdout.splitlines() if "figures.cellnet_umap --settings" in line)
+    points = "results/cellnet/cells/weights.at_0.safetensors results/cellnet/cells/weights.at_640.safetensors"
+    assert f"--points {points} --weights results/cellnet/cells/weights.safetensors" in line
+    assert "at_0" not in next(line for line in done.stdout.splitlines() if "models.train_cellnet --settings" in line)
+
+
 def test_attention_changes_the_training_only_where_it_is_pulled(tmp_path):
     told, pulled = {"label": "treatment", "layer": 4}, {"attention_weight": 0.5}
     plain, weighed = (load(tmp_path, {"crops": CROPS, "cellnet": told | more}) for more in ({}, pulled))
@@ -97,6 +109,7 @@ REFUSED = {
         {"attention_weight": 1, "own_crops": ["movies"], "label": "label"}, "cellnet.attention_weight: movies of own_crops has no",
     ),
     "pushed": ({"attention_weight": -1}, "cellnet.attention_weight: -1 is less than the minimum of 0"),
+    "points": ({"umap_at": [0, 2000000]}, "cellnet.umap_at: 2000000 crops, and the training sees 1000000 (cellnet.images)"),
     "layer": ({"gradcamo": True, "layer": 6}, "cellnet.layer: 6 is greater than the maximum of 5"),
     "share": ({"test_share": 0.7}, "cellnet.test_share: 0.7 is greater than the maximum of 0.5"),
 }  # fmt: skip

@@ -16,6 +16,7 @@ rule train_cellnet:
         weights="<results>/cellnet/{variant}/weights.safetensors",
         history="<results>/cellnet/{variant}/history.jsonl",
         split="<results>/cellnet/{variant}/split.tsv",
+        points=points_of("{{variant}}"),
     log:
         "<logs>/train_cellnet/{variant}.log",
     benchmark:
@@ -251,3 +252,38 @@ rule gradcamo_table:
 
 
 show("figures", gradcamo_figures)
+
+
+rule cellnet_umap:
+    """Lay test cells out by UMAP at points of their classifier's training, with same-class retrieval beside each."""
+    input:
+        crops=crops_of_arm,
+        beside=beside_crops(crops_of_arm),
+        points=points_of(single_cells.CELLS),
+        weights=f"<results>/cellnet/{single_cells.CELLS}/weights.safetensors",
+        split=f"<results>/cellnet/{single_cells.CELLS}/split.tsv",
+    output:
+        figure=report(
+            "<results>/figures/cellnet_umap/{arm}.png",
+            category="Single cells",
+            subcategory="Along the training",
+            caption="../report/cellnet_umap.rst",
+            labels={"figure": "UMAP of test cells", "arm": "{arm}"},
+        ),
+        table="<results>/scores/cellnet_umap/{arm}.tsv",
+    log:
+        "<logs>/cellnet_umap/{arm}.log",
+    benchmark:
+        "<benchmarks>/cellnet_umap/{arm}.tsv"
+    conda:
+        "../../envs/umap.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    params:
+        settings=as_json({**pick("cellnet", "label", "normalise", "umap_at", "seed"), **pick("figures", "dpi")}),
+    shell:
+        "python -m brightpaint.report.figures.cellnet_umap --settings {params.settings:q} --device cpu --threads {threads}"
+        " --arm {wildcards.arm} --crops {input.crops:q} --points {input.points:q} --weights {input.weights:q}"
+        " --split {input.split:q} --figure {output.figure:q} --table {output.table:q} 2> {log:q}"
+
+
+show("figures", umap_files)

@@ -8,7 +8,7 @@ Progress is counted in images seen. Every random number comes from the seed and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -56,6 +56,7 @@ class Training:
     how : on what it is computed
     codec : what lies between the pixels and the networks
     adam : {network: options of its optimiser}, where they are not torch's; `lr` is a share of the settings' rate
+    keep_at : numbers of images after which the running means are kept for looking at, 0 before the first
 
     Attributes
     ----------
@@ -63,6 +64,7 @@ class Training:
     mean : running mean of the weights; where several networks are trained each name begins with its network's
     best : the mean with the least validation loss yet, None before the first validation
     best_loss : that loss
+    kept : {number of images: the mean then}, of `keep_at`
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Training:
         *,
         codec: Codec | None = None,
         adam: Mapping[str, dict] | None = None,
+        keep_at: Sequence[int] = (),
     ):
         self.how = how or Compute()
         self.networks = {name: self.how.place(network) for name, network in networks.items()}
@@ -97,6 +100,13 @@ class Training:
         self.mean = {name: value.detach().clone() for name, value in self._weights().items()}
         self.best, self.best_loss = None, None
         self.seen, self.history, self.losses = 0, [], {}
+        self._keep_at, self.kept = sorted(keep_at), {}
+        self._keep(-1)
+
+    def _keep(self, before: int) -> None:
+        """Keep the running means where a wanted number of images was reached since `before`."""
+        for images in [images for images in self._keep_at if before < images <= self.seen]:
+            self.kept[images] = {name: value.clone() for name, value in self.mean.items()}
 
     def _weights(self) -> dict[str, torch.Tensor]:
         return {
@@ -143,6 +153,7 @@ class Training:
                 losses |= self._update(update, batch, weight, rate)
         self.seen += count
         self._average(ema_decay(settings, self.seen, count))
+        self._keep(self.seen - count)
         self._record(losses, count, weight, rate)
 
     def _update(self, update: Update, batch: tuple, weight: float, rate: float) -> dict[str, torch.Tensor]:
@@ -217,6 +228,7 @@ class Training:
     def state(self) -> tuple[dict, dict]:
         """Return everything that a continued training needs, as tensors and as JSON."""
         kinds = {"model": self._weights(), "mean": self.mean, "best": self.best or {}}
+        kinds |= {f"at {images}": values for images, values in self.kept.items()}
         tensors = {f"{kind}.{name}": value for kind, values in kinds.items() for name, value in values.items()}
         steps = {}
         for network, optimiser in self.optimisers.items():
@@ -233,7 +245,8 @@ class Training:
         now = self._weights()
         if not 0 <= meta["seen"] <= self.settings["images"]:
             raise ValueError(f"it has seen {meta['seen']} images of {self.settings['images']}")
-        chosen = {kind: {} for kind in ("model", "mean", "best", "first", "second")}
+        wanted = {f"at {images}": images for images in self._keep_at}
+        chosen = {kind: {} for kind in ("model", "mean", "best", "first", "second", *wanted)}
         for key, value in tensors.items():
             kind, name = key.split(".", 1)
             if value.shape != now[name].shape or not torch.isfinite(value).all():
@@ -250,6 +263,7 @@ class Training:
             self._restore_optimiser(network, chosen, steps)
         self.mean, self.best, self.best_loss = chosen["mean"], chosen["best"] or None, meta["best_loss"]
         self.seen, self.history = meta["seen"], meta["history"]
+        self.kept = {images: chosen[kind] for kind, images in wanted.items() if chosen[kind]}
         losses = meta["losses"] if isinstance(meta["losses"], dict) else {"loss": meta["losses"]}
         self.losses = losses if compute.first() else {}  # the others' share of this line is not kept
 

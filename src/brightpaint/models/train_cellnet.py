@@ -141,12 +141,15 @@ def train(args: argparse.Namespace) -> None:
     log.info("%d classes; wells that train %d, validate %d, test %d, have no class that is told %d; %d cells to train on, "
              "%d parameters", len(numbers), *counted.values(), len(data), parameter_count(network))  # fmt: skip
     with compute.together(how.device):
-        training = Training({MODEL: network}, objective, settings, how)
+        training = Training({MODEL: network}, objective, settings, how, keep_at=settings.get("umap_at", ()))
         fit(training, data, validation, args.weights, made_of(settings, args.crops, cells, roles))
     if compute.first():
         store.write_table(split, args.split)
         store.write_json_lines(training.history, args.history)
-        store.write_weights(args.weights, training.weights(), describe(settings, numbers, how))
+        described = describe(settings, numbers, how)
+        for images, weights in training.kept.items():
+            store.write_weights(args.weights.with_suffix(f".at_{images}.safetensors"), weights, described)
+        store.write_weights(args.weights, training.weights(), described)
         finish(args.weights)
 
 

@@ -27,7 +27,8 @@ def training_settings(study: Study) -> dict:
     """Return the settings that change a training; later keys only where they are not the default: nothing is trained again."""
     chosen = study.config["cellnet"]
     pulled = {key: chosen[key] for key in ("attention_weight", "layer")} if chosen["attention_weight"] else {}
-    return {key: chosen[key] for key in TRAINING} | ({"local": True} if chosen["local"] else {}) | pulled
+    later = {key: chosen[key] for key in ("local", "umap_at") if chosen[key]}
+    return {key: chosen[key] for key in TRAINING} | later | pulled
 
 
 def trained_variants(study: Study) -> list[str]:
@@ -52,6 +53,11 @@ def lifted_arms(study: Study) -> list[str]:
     if study.config["cellnet"]["least_lift"] is None or not explained_arms(study):
         return []
     return [arm for arm in embedded_arms(study) if arm in explained_arms(study)]
+
+
+def mapped_arms(study: Study) -> list[str]:
+    """Return the arms whose test cells are laid out at points of training; none where no point is named."""
+    return tested_arms_of_cells(study) if study.config["cellnet"]["umap_at"] else []
 
 
 def seen_crops(study: Study, arm: str = "real") -> list[str]:
@@ -89,6 +95,8 @@ def cellnet_problems(study: Study) -> Iterable[str]:
     if not chosen["label"]:
         return
     yield from _explaining_problems(study)
+    for images in [images for images in chosen["umap_at"] if images > chosen["images"]]:
+        yield f"cellnet.umap_at: {images} crops, and the training sees {chosen['images']} (cellnet.images); name fewer"
     if chosen["label"] == "none":
         yield "cellnet.label: none tells no classes apart; name an annotation, or write null to train nothing"
     if chosen["own_crops"]:

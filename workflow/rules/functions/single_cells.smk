@@ -36,6 +36,17 @@ def explained_weights(wildcards):
     return expand("<results>/cellnet/{variant}/weights.safetensors", variant=single_cells.explained_variants(STUDY))
 
 
+def points_of(variant):
+    """Weights of a network of cells at the points of its training at which it is looked at."""
+    return expand(f"<results>/cellnet/{variant}/weights.at_{{images}}.safetensors", images=CONFIG["cellnet"]["umap_at"])
+
+
+def umap_files():
+    """Pictures of test cells along the training, and the numbers beside them."""
+    files = ["<results>/figures/cellnet_umap/{arm}.png", "<results>/scores/cellnet_umap/{arm}.tsv"]
+    return expand(files, arm=single_cells.mapped_arms(STUDY))
+
+
 def looked_cells(wildcards):
     """Where the classifier looks in an arm's cells, where that is asked for."""
     asked = wildcards.arm in single_cells.explained_arms(STUDY)
