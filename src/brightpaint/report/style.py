@@ -5,6 +5,8 @@ The same input gives the same bytes: no dates and no versions go into the files.
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -45,6 +47,12 @@ def in_lines(name: object, most: int) -> str:
     """Return a name of at most `most` letters as it is, a longer one in two lines of so many."""
     words = as_text(name, 2 * most).replace(r"\$", "$")
     return "\n".join(as_text(part, most) for part in (words[:most], words[most:]) if part)
+
+
+def headed(figure: plt.Figure, lines: Sequence[str], points: float = 10) -> None:
+    """Write the title of a figure; a line that is wider than the figure goes on below."""
+    letters = letters_in(figure.get_size_inches()[0], points)
+    figure.suptitle("\n".join(part for line in lines for part in textwrap.wrap(line, letters) or [""]), fontsize=points)
 
 
 def save(figure: plt.Figure, path: Path, dpi: int) -> None:
