@@ -196,8 +196,8 @@ def curve_rows(results: Path, space: str, truth: pd.DataFrame) -> list[dict]:
     curves = curves.join(truth, on="Metadata_perturbation", how="inner", rsuffix="_true")
     curved = (curves["status"] == "fitted").to_numpy()
     inert, rows = (curves["kind"] == "inert").to_numpy(), []
-    known = curved & ~inert & (curves["censored"].astype(int) == 0).to_numpy()
-    fold = np.abs(np.log2(curves["half_um"].astype(float) / curves["half_um_true"])).to_numpy()
+    known = curved & ~inert & (curves["censored"].astype(float) == 0).to_numpy()
+    fold = np.abs(np.log2(curves["half_um"].astype(float) / curves["half_um_true"].astype(float))).to_numpy()
     for metric, hits in (("active with a curve", curved[~inert]), ("inert with a curve", curved[inert]),
                          ("half effect within a factor of two", fold[known] <= 1)):  # fmt: skip
         rows.append(

@@ -211,7 +211,9 @@ def mitocheck_rows(args: argparse.Namespace) -> Iterator[dict]:
 
 def one_table(rows: Sequence[dict]) -> pd.DataFrame:
     """Return all rows; a space that no seed changes has the same value in each, and another gain of the critic over it."""
-    return pd.DataFrame(list(rows)).reindex(columns=COLUMNS)
+    table = pd.DataFrame(list(rows)).reindex(columns=COLUMNS)
+    numbers = COLUMNS[COLUMNS.index("value") :]
+    return table.assign(**{name: pd.to_numeric(table[name]) for name in numbers})
 
 
 def claims(table: pd.DataFrame) -> list[str]:

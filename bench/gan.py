@@ -172,7 +172,7 @@ class Peer:
         images, styles = self.paint()
         half = slice(0, (self.batch + 1) // 2)
         lengths = self.code.calc_pl_lengths(styles, images)[half]
-        self.path_mean += 0.01 * (float(lengths.mean()) - self.path_mean)
+        self.path_mean += 0.01 * (float(lengths.detach().mean()) - self.path_mean)
         return (lengths - self.path_mean).square().mean()
 
     @staticmethod

@@ -132,6 +132,16 @@ def test_replicates_are_found_where_they_lie_together(table):
     )
 
 
+def test_what_a_plate_adds_to_all_of_its_treatments_changes_nothing():
+    own = {plate: frame.set_index("Metadata_perturbation") for plate, frame in profiles(2.0).groupby("Metadata_Plate")}
+    plain, _ = found_again(own, "x")
+    features = [name for name in own["P1"] if name.startswith("x")]
+    moved = own["P1"].assign(**{name: 9 + 3 * own["P1"][name] for name in features})
+    shifted, _ = found_again({**own, "P1": moved}, "x")
+    np.testing.assert_allclose(shifted, plain)
+    assert 0.3 < plain.mean() < 1
+
+
 def test_treatments_of_one_plate_are_not_asked():
     values, null = found_again({"P1": profiles(0.1).set_index("Metadata_perturbation").iloc[:12]}, "x")
     assert not len(values) and not len(null)

@@ -5,6 +5,8 @@ The same input gives the same bytes: no dates and no versions go into the files.
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -52,6 +54,12 @@ def in_lines(name: object, most: int) -> str:
     breaks = [place for place in range(len(words) - most, most + 1) if place and words[place] in "@ _-"]
     cut = breaks[-1] if breaks else most
     return "\n".join(as_text(part, most) for part in (words[:cut], words[cut:]))
+
+
+def headed(figure: plt.Figure, lines: Sequence[str], points: float = 10) -> None:
+    """Write the title of a figure; a line that is wider than the figure goes on below."""
+    letters = letters_in(figure.get_size_inches()[0], points)
+    figure.suptitle("\n".join(part for line in lines for part in textwrap.wrap(line, letters) or [""]), fontsize=points)
 
 
 def save(figure: plt.Figure, path: Path, dpi: int) -> None:

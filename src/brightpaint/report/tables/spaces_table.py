@@ -29,6 +29,7 @@ COLUMNS = ["question", "arm", "space", "metric", "value", "low", "high", "shuffl
            "wells", "protocol"]  # fmt: skip
 ALL_LINES, FITTED = "", "all wells"
 DRAWS = 1000
+Wells = Mapping[str, np.ndarray]  # class (+ or -), called, and place on the axis, by their column's name
 SHOWN = ("accuracy", "auc")
 REPLICATES = "replicates found on other plates"
 
@@ -43,16 +44,16 @@ def is_critic(space: str) -> bool:
     return SPACES[space].encoder == TRAINED
 
 
-def accuracy_of(wells: pd.DataFrame) -> float:
+def accuracy_of(wells: Wells) -> float:
     """Return the share of wells that are called what they are; NaN of none."""
-    return float((wells["called"] == wells["class"]).mean()) if len(wells) else float("nan")
+    right = np.asarray(wells["called"]) == np.asarray(wells["class"])
+    return float(right.mean()) if len(right) else float("nan")
 
 
-def auc_of(wells: pd.DataFrame) -> float:
+def auc_of(wells: Wells) -> float:
     """Return the probability that a well of + lies further along the axis than one of -; NaN where there is no axis."""
-    if not np.isfinite(wells["on"].astype(float)).all():
-        return float("nan")
-    return auc((wells["class"] == "+").to_numpy().astype(int), wells["on"].to_numpy())
+    on = np.asarray(wells["on"], np.float64)
+    return auc((np.asarray(wells["class"]) == "+").astype(int), on) if np.isfinite(on).all() else float("nan")
 
 
 def tested_wells(path: Path, groups: str) -> pd.DataFrame:
@@ -67,25 +68,28 @@ def tested_wells(path: Path, groups: str) -> pd.DataFrame:
 
 
 def gained(
-    critic: pd.DataFrame, other: pd.DataFrame, measure: Callable[[pd.DataFrame], float], seed: str
+    critic: pd.DataFrame, other: pd.DataFrame, measure: Callable[[Wells], float], seed: str
 ) -> tuple[float, float, float]:
     """Return a critic's number less another space's on the wells of both, and its 95% interval over groups.
 
     Groups are drawn within their class (their first well's), so that no draw lacks one.
     """
     shared = critic.index.intersection(other.index)
-    sides = [frame.loc[shared].reset_index(drop=True) for frame in (critic, other)]
-    if sides[0]["class"].nunique() < 2:
+    known = [name for name in ("class", "called", "on") if name in critic]
+    sides = [{name: frame.loc[shared, name].to_numpy() for name in known} for frame in (critic, other)]
+    classes, groups = sides[0]["class"], critic.loc[shared, "group"].to_numpy(str)
+    if len(set(classes)) < 2:
         return (float("nan"),) * 3
-    rows = sides[0].groupby("group", sort=True).indices
-    first = {group: sides[0]["class"].iloc[places[0]] for group, places in rows.items()}
-    pools = [[group for group in rows if first[group] == name] for name in sorted(set(first.values()))]
-    rng, draws = resampling.seeded(seed, "gain"), []
-    for _ in range(DRAWS):
+    _, first, member = np.unique(groups, return_index=True, return_inverse=True)
+    rows = [np.flatnonzero(member == number) for number in range(len(first))]
+    pools = [np.flatnonzero(classes[first] == name) for name in sorted(set(classes[first]))]
+    rng, draws = resampling.seeded(seed, "gain"), np.full(DRAWS, np.nan)
+    for number in range(DRAWS):
         drawn = np.concatenate([rows[group] for pool in pools for group in rng.choice(pool, len(pool))])
-        one, two = (side.iloc[drawn] for side in sides)
-        draws.append(measure(one) - measure(two) if one["class"].nunique() > 1 else np.nan)
-    return (measure(sides[0]) - measure(sides[1]), *resampling.interval(np.array(draws)))
+        if len(set(classes[drawn])) > 1:
+            one, two = (measure({name: values[drawn] for name, values in side.items()}) for side in sides)
+            draws[number] = one - two
+    return (measure(sides[0]) - measure(sides[1]), *resampling.interval(draws))
 
 
 def axis_rows(accuracies: Sequence[Path], wells: Sequence[Path], groups: Mapping[str, str]) -> list[dict]:

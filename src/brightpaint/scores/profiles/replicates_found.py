@@ -1,6 +1,7 @@
 """How early treatments are found again on other real plates, over all plates at once, and how two spaces differ in it.
 
-The average precision is `retrieval`'s; a plate is asked of the plates that follow it, as `score_profiles` does.
+The average precision is `retrieval`'s; a plate is asked of the plates that follow it, as `score_profiles` does. Each number is
+brought to mean 0 and s.d. 1 over the treatments of its plate first: a space may be normalised by plate or not, and plates differ.
 """
 
 from __future__ import annotations
@@ -18,6 +19,15 @@ from brightpaint.scores.profiles.score_profiles import next_plates
 SHUFFLES = 100
 
 
+def standardised(profiles: pd.DataFrame) -> pd.DataFrame:
+    """Bring each feature to mean 0 and s.d. 1 over the rows of a plate; a constant one becomes 0."""
+    names = feature_names(profiles)
+    values = profiles[names].to_numpy(np.float64)
+    sd = values.std(axis=0)
+    scaled = (values - values.mean(axis=0)) / np.where(sd > 1e-12, sd, 1.0)
+    return pd.DataFrame(scaled, columns=names, index=profiles.index)
+
+
 def found_again(profiles: dict[str, pd.DataFrame], seed: str) -> tuple[pd.Series, np.ndarray]:
     """Return the average precision of each treatment by plate and name, and the mean of each of SHUFFLES shuffles of names.
 
@@ -25,10 +35,10 @@ def found_again(profiles: dict[str, pd.DataFrame], seed: str) -> tuple[pd.Series
     ----------
     profiles : {plate: treated profiles, indexed by name}
     """
-    parts, null = [], []
+    profiles, parts, null = {plate: standardised(own) for plate, own in profiles.items() if len(own)}, [], []
     for plate, own in profiles.items():
-        gallery = [profiles[name] for name in next_plates(plate, list(profiles)) if len(profiles[name])]
-        if not gallery or not len(own):
+        gallery = [profiles[name] for name in next_plates(plate, list(profiles))]
+        if not gallery:
             continue
         common = [name for name in feature_names(gallery[0]) if all(name in frame for frame in gallery)]
         others = pd.concat([frame[common] for frame in gallery])
