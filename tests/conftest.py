@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,12 +121,13 @@ def snakemake_command(folder: Path, *arguments: str, root: Path = ROOT) -> tuple
 
 
 @functools.cache
-def warm_python(*modules: str) -> warm.Warm:
-    """A Python that has `modules` loaded, until this process ends."""
-    server = warm.Warm(Path(tempfile.mkdtemp(prefix="warm-")) / "server", modules)
-    atexit.register(shutil.rmtree, Path(server.address).parent.parent)
-    atexit.register(server.close)
-    return server
+def warm_python(*modules: str, seed: str = "") -> warm.Warm:
+    """A Python that has `modules` loaded, one of all workers (one more for each `seed`), until the tests end."""
+    name = f"warm-{zlib.crc32(' '.join([seed, *modules]).encode()):08x}"
+    folder = made_in(
+        Path(os.environ["BRIGHTPAINT_TESTS_SHARED"]), name, lambda folder: warm.start(folder, modules, whole_run().pid)
+    )
+    return warm.Warm(folder)
 
 
 # Snakemake 9.27 looks for jobs to start once a second for *each* time that it has started some, and each time the solver
@@ -134,12 +136,12 @@ QUICK = ["--scheduler", "greedy", "--max-jobs-per-timespan", "100000/1h"]
 
 
 def snakemake(
-    folder: Path, *arguments: str, check: bool = True, fresh: bool = False, root: Path = ROOT
+    folder: Path, *arguments: str, check: bool = True, fresh: bool = False, root: Path = ROOT, seed: str = ""
 ) -> subprocess.CompletedProcess:
     """Run the workflow in `folder`, by the code in `root`; all output is in `.stdout`.
 
     Snakemake and the `python` of its jobs are forks of processes that have their libraries loaded (warm.py), or, if
-    `fresh`, started as a user's are.
+    `fresh`, started as a user's are. Another `seed`: by other processes, in which sets have another order.
     """
     command, environment = snakemake_command(folder, *arguments, root=root)
     if root != ROOT:
@@ -148,10 +150,10 @@ def snakemake(
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     else:
         if not {"-n", "--touch", "--unlock", "--report"} & set(arguments):
-            jobs = warm_python(*warm.WORKING).program.parent
+            jobs = warm_python(*warm.WORKING, seed=seed).program.parent
             environment["PATH"] = f"{jobs}:{environment['PATH']}"
             command[3:3] = QUICK
-        done = warm_python(*warm.PLANNING).run(command[1:], environment)
+        done = warm_python(*warm.PLANNING, seed=seed).run(command[1:], environment)
     if check and done.returncode:
         raise AssertionError(f"{' '.join(command[2:])}\n{done.stdout[-6000:]}")
     return done
