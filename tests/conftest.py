@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import psutil
@@ -75,12 +75,20 @@ BY_CELLPROFILER = {"cellprofiler": {**TINY["cellprofiler"], "engine": "cellprofi
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long files first, so that no worker idles at the end; --dist loadfile keeps a file's tests in one worker.
 
+    One file makes the finished study; what else reads it comes later, so that no second worker waits for it meanwhile.
     By file, not by group: pytest 9.2 ignores how xdist 3.8 names groups, and tests on SLURM would start several clusters.
     """
     if "PYTEST_XDIST_WORKER" in os.environ:
         rank = {"test_slurm": 0, "test_workflow": 1}
         studies = {item.path for item in items if "finished_study" in item.fixturenames}
-        items.sort(key=lambda item: rank.get(item.path.stem, 2 if item.path in studies else 3))
+        long = {item.path for item in items if item.path.parent.name == "models" or item.get_closest_marker("long")}
+        order = lambda path: 3 if path in studies else 2 if path in long else 4  # noqa: E731
+        items.sort(key=lambda item: rank.get(item.path.stem, order(item.path)))
+
+
+def swept(values: Iterable, kept: Collection) -> list:
+    """Return the parameters of a sweep: those `kept` are of every run, the others of `make test-all` alone."""
+    return [value if value in kept else pytest.param(value, marks=pytest.mark.exhaustive) for value in values]
 
 
 def cellprofiler_command() -> str | None:
@@ -231,6 +239,17 @@ def plain_planning_s(tmp_path_factory) -> float:
     return child_seconds(run)[1]
 
 
+def code_of_a_fork(work: Callable[[], object]) -> int:
+    """Return the exit code of a process of its own that does `work`, and that nothing tidies up after."""
+    process = os.fork()
+    if not process:
+        try:
+            work()
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
 def made_in(root: Path, name: str, make: Callable[[Path], object]) -> Path:
     """Return the folder `name` of `root` that `make(folder)` filled, in the first process that asked for it."""
     with open(root / f"{name}.lock", "w") as lock:
@@ -314,7 +333,9 @@ def finished_study(tmp_path_factory, s3_server) -> Path:
         points = [{"sampler": "ddpm", "steps": 4}, {"sampler": "dpmpp", "steps": 2, "spacing": "karras"}]
         sweep, embed = {"fields": 3, "points": points}, {"weights": "weights/tiny"}
         write_study(folder, {"source": source, "arms": arms, "sweep": sweep, "embed": embed})
-        (folder / "run.txt").write_text(snakemake(folder, "--cores", "2", "--show-failed-logs").stdout)
+        # One engine at a time: on a clean checkout two would compile the same functions, of 20 CPU-s each.
+        one = ("--set-threads", "engine=2", "--show-failed-logs")
+        (folder / "run.txt").write_text(snakemake(folder, "--cores", "2", *one).stdout)
 
     return made_once(tmp_path_factory, "study", finish)
 
