@@ -76,7 +76,7 @@ def test_a_disk_that_is_full_or_read_only_stops_the_study_and_loses_nothing(fini
         assert checksums(folder) == checksums(finished_study), "what stood there before is still there"
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_a_full_temporary_folder_is_an_error_or_no_matter(tmp_path, cellprofiler, monkeypatch):
     """CellProfiler is the one that writes to it."""
     from brightpaint.features.cellprofiler import measure

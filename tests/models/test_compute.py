@@ -115,6 +115,7 @@ def test_channels_last_state_goes_on_where_it_was(tmp_path, plates):
         assert torch.equal(run.mean[name], other.mean[name])
 
 
+@pytest.mark.long
 def test_compiled_network_has_the_same_weights_by_the_same_names(tmp_path, plates):
     plain, _ = trained(tmp_path, plates, images=12)
     compiled, _ = trained(tmp_path, plates, "compiled", {"compile": True}, images=12)

@@ -126,6 +126,7 @@ def test_label_changes_the_output_for_the_same_noise_and_null_stands_for_unseen(
     assert (without != base).any()
 
 
+@pytest.mark.long
 def test_classifier_guidance_pulls_towards_the_label(tmp_path):
     """Without a label of its own, the denoiser is pulled towards the sign of ER that the label stands for."""
     stack = np.array(store.open_stack(labelled_plates()[2][0]).images).astype(float)

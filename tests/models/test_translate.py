@@ -127,6 +127,7 @@ def test_the_source_class_comes_back_and_the_target_class_has_its_level_and_the_
     assert inversion["round_trip_DNA"].max() < 0.01 and (inversion["latent_sd"] - 1).abs().max() < 0.6
 
 
+@pytest.mark.long
 def test_plain_inversion_and_iterations_that_are_too_few_say_what_they_leave(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     _, _, plain = translated(tmp_path / "plain", inner=0, steps=10)
