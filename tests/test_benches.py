@@ -30,6 +30,7 @@ def lines(*command: str) -> list[dict]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.long
 def test_models_prints_a_line_for_the_network_and_two_for_its_training():
     found = lines(
         "bench/models.py", "--width", "8", "--size", "32", "--steps", "2", "--repeats", "1", "--device", "cpu"
@@ -42,6 +43,7 @@ def test_models_prints_a_line_for_the_network_and_two_for_its_training():
     assert all(line["training_images_per_s"] > 0 for line in trainings)
 
 
+@pytest.mark.long
 def test_crops_are_drawn_beside_what_numpy_takes_for_the_same_bytes(tmp_path):
     """The rate on one core is ten thousand a second of 5 x 96 px; here that it is near NumPy's plain gathering is enough."""
     (found,) = lines("bench/crops.py", "--cells", "300", "--batches", "12", "--folder", str(tmp_path))
@@ -186,6 +188,7 @@ def test_presets_continues_gains_that_shrink(presets, values, end):
     assert presets.continued(values) == (end if end is None else pytest.approx(end))
 
 
+@pytest.mark.long
 def test_presets_cools_a_copy_of_a_training(presets):
     torch.manual_seed(1)
     model = build_denoiser({"preset": "fast", "width": 8, "objective": "v"}, presets.CHANNELS, 0)

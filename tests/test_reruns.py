@@ -77,6 +77,7 @@ def test_a_changed_environment_reruns_its_jobs_with_conda_and_turning_conda_on_r
     assert planned(changed := run("-n", *with_conda)) == both and why in changed
 
 
+@pytest.mark.long
 def test_a_changed_environment_reruns_nothing_without_conda(clone, tmp_path):
     folder = write_study(tmp_path / "study", {"source": {"layout": "simulated"}})
     yaml, run = clone / "envs" / "brightpaint.yaml", partial(run_clone, clone, folder)

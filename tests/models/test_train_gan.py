@@ -115,7 +115,7 @@ def test_a_stopped_training_goes_on_to_the_same_bytes_however_it_is_computed(tmp
     assert not (tmp_path / "again" / "weights.safetensors.partial").exists()
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_two_processes_train_nearly_the_same(tmp_path):
     """Groups of the spread are of each process's own images: alike in the first step but for R1's and logits' company."""
     made = plates(tmp_path)

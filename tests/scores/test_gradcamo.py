@@ -86,6 +86,7 @@ def test_attention_and_erasure_agree_where_the_evidence_was_planted(tmp_path):
             assert verdicts.loc["b", "verdict"] == "looks elsewhere"
 
 
+@pytest.mark.long
 def test_where_labels_were_shuffled_nothing_can_be_said_and_the_nulls_stand_beside(tmp_path):
     table, erased, verdicts, cells = run(tmp_path, "inside", ("cells", "shuffled", "floor"))
     value = table["value"]
