@@ -112,3 +112,10 @@ def test_the_identity_gives_the_bytes_of_a_model_of_pixels(tmp_path):
     history = [(tmp_path / name / "weights.jsonl").read_bytes() for name in ("plain", "named")]
     assert history[0] == history[1]
     np.testing.assert_array_equal(*(painted(tmp_path / name / "painted.tif") for name in ("plain", "named")))
+
+
+def test_a_classifier_of_pixels_cannot_guide_among_latents(tmp_path):
+    classifier = [trained() / "codec.safetensors"]  # whatever it holds
+    words = sample_arguments(latent_weights(), plate(), tmp_path / "x.tif", classifier=classifier)
+    with pytest.raises(ValueError, match="walks among latents, and .* leave the arm's classifier out"):
+        sample.main(words)

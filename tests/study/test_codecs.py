@@ -48,7 +48,7 @@ def test_a_codec_is_a_model_and_is_trained_before_what_stands_on_it(loaded):
     )
     assert codecs.stride_px(study, study.entry("models", "latent")) == 4
     given = study.entry("models", "kl") | {"weights": "kl.safetensors"}
-    assert codecs.stood_on(study, {**given, "codec": "identity"}) == []
+    assert codecs.stood_on(study, given) == {} and codecs.trained_for(study, given) == []
 
 
 def test_every_preset_codes_the_sizes_that_the_schema_allows():
@@ -109,7 +109,7 @@ def test_limits_follow_the_latent_and_the_codec(loaded):
     assert limits.training_mb(config, 8) < limits.training_mb(config)
     assert limits.painting_mb(config, ARMS[1] | {"label_scale": 1}, 8) == 6039
     assert limits.codec_mb(study, {**model, "batch": 2}) > limits.codec_mb(study, {**model, "batch": 1}) > 2000
-    quick, slow = ({**RATES, "cpu_gflops": rate} for rate in (1e9, 1e5))
+    quick, slow = ({**RATES, "cpu_gflops": rate} for rate in (1e9, 300))
     assert limits.codec_minutes(study, model, quick) == 120 < limits.codec_minutes(study, model, slow) <= 2880
     config["compute"]["device"] = "cuda"
     assert limits.training_minutes(config, 0.1) == round(0.1 * limits.training_minutes(config))

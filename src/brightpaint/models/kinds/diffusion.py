@@ -112,6 +112,11 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     condition, codec = condition_shown(fields, meta, settings), how.place(codec_of(trained, tensors))
     _, painted = codec.channels(len(channels["input"]), len(channels["target"]))
     path = sampling_path(settings, trained)
+    if args.classifier and codec.stride_px > 1:
+        raise ValueError(
+            f"{args.weights} walks among latents, and {args.classifier[0]} tells labels of noised pixels; leave the arm's "
+            "classifier out"
+        )
     guide = load_guide(args.classifier, settings, path, channels, fields, how)
     told = walk.at_levels(denoiser, path, how.device)
 
