@@ -30,7 +30,7 @@ def lines(*command: str) -> list[dict]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_models_prints_a_line_for_the_network_and_two_for_its_training():
     found = lines(
         "bench/models.py", "--width", "8", "--size", "32", "--steps", "2", "--repeats", "1", "--device", "cpu"
@@ -57,7 +57,7 @@ def presets(monkeypatch):
     return importlib.import_module("presets")
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_a_study_is_made_by_the_python_that_runs_the_bench(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "bench"))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")  # no environment is activated

@@ -190,7 +190,7 @@ def test_two_processes_take_the_step_of_one(tmp_path, plates, monkeypatch):
     assert left == {"gradient0", "gradient1", "weights.safetensors", "weights.jsonl"}
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_two_processes_told_to_stop_save_one_state_and_go_on(tmp_path, plates, caplog):
     settings = {**SETTINGS, "images": 80, "validation_share": 0.2, "validate_every_images": 40}
