@@ -99,6 +99,15 @@ def test_real_replicates_give_the_matrix_of_a_perfect_model_and_shuffled_conditi
     assert abs(dealt.loc["dose", "value"]) < 0.3
 
 
+def test_strata_are_of_the_factors_that_cross_and_a_missing_value_is_one_of_its_own():
+    design = grid().assign(plate=lambda table: table["batch"] + "_p")
+    design.loc[::5, "dose"] = np.nan
+    features = gaussian(design.fillna({"dose": 0.0}), 1)
+    (found,) = real_changes(features, design, "batch")  # although no plate has both batches
+    assert (found.before, found.after) == ("b1", "b2") and len(found.changed) == 4
+    assert len(real_changes(features[design["dose"].notna()], design.dropna(), "dose")) == 3
+
+
 def test_nested_factors_are_left_grey_with_the_reason():
     design = grid().assign(plate=lambda table: table["batch"] + "_p")
     features = gaussian(design, 0)

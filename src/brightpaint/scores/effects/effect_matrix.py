@@ -80,7 +80,9 @@ class Probe:
         return ((features - self.mean) / self.sd) @ self.weights + self.offset
 
 
-def fit_probe(features: np.ndarray, values: pd.Series, groups: Sequence) -> Probe:
+def fit_probe(
+    features: np.ndarray, values: pd.Series, groups: Sequence, *, scaled_by: np.ndarray | None = None
+) -> Probe:
     """Fit a ridge regression of a factor on features of real images.
 
     Parameters
@@ -88,6 +90,8 @@ def fit_probe(features: np.ndarray, values: pd.Series, groups: Sequence) -> Prob
     features : (N, D) float64, finite
     values : (N,) of the factor
     groups : (N,) what is left out together to judge the skill: wells
+    scaled_by : (M, D) the images by which features are scaled, `features` by default. Where these show less than those that are
+        read (one batch of several), a feature that does not vary in them would weigh too much in others
 
     Raises
     ------
@@ -98,7 +102,8 @@ def fit_probe(features: np.ndarray, values: pd.Series, groups: Sequence) -> Prob
     if values.nunique() < 2:
         raise ValueError(f"factor {values.name}: one value alone ({values.iloc[0]}), which nothing can be read against")
     wanted, groups = coding(values), np.asarray(groups)
-    mean, sd = features.mean(axis=0), features.std(axis=0)
+    every = features if scaled_by is None else scaled_by
+    mean, sd = every.mean(axis=0), every.std(axis=0)
     sd = np.where(sd > 1e-12, sd, np.inf)
     scaled = (features - mean) / sd
     whole = RidgeCV(alphas=PENALTIES).fit(scaled, wanted)
@@ -135,7 +140,10 @@ class Change:
 
 def crossed(one: pd.Series, other: pd.Series) -> bool:
     """Tell whether two factors cross in a design: neither's value decides the other's, and both vary."""
-    table = pd.crosstab(one.astype(str), other.astype(str)).to_numpy() > 0
+    known = (one.notna() & other.notna()).to_numpy()
+    table = pd.crosstab(one[known].astype(str), other[known].astype(str)).to_numpy() > 0
+    if not table.size:
+        return False
     return min(table.shape) > 1 and bool((table.sum(axis=0) > 1).any() and (table.sum(axis=1) > 1).any())
 
 
@@ -144,12 +152,16 @@ def _asked(coding: Coding, changes: Sequence[Change]) -> np.ndarray:
     return np.array([(coding([each.after]) - coding([each.before]))[0] for each in changes])
 
 
-def _sizes(moved: Sequence[np.ndarray], asked: np.ndarray, unit: float, own: bool) -> float:
-    """Return the slope of mean moves on what was asked, for the factor's own column; else their root mean square, by `unit`."""
-    means = np.array([each.mean(axis=0) for each in moved])  # P of (n, K) -> (P, K)
+def _sizes(means: np.ndarray, asked: np.ndarray, unit: float, own: bool) -> np.ndarray:
+    """Return the slope of mean moves on what was asked, for the factor's own column; else their root mean square, by `unit`.
+
+    Parameters
+    ----------
+    means : (..., P, K) of P changes
+    """
     if own:
-        return float((means * asked).sum() / (asked**2).sum())
-    return float(np.sqrt((means**2).sum(axis=1).mean()) / unit)
+        return (means * asked).sum(axis=(-2, -1)) / (asked**2).sum()
+    return np.sqrt((means**2).sum(axis=-1).mean(axis=-1)) / unit
 
 
 def effect_matrix(
@@ -181,11 +193,10 @@ def effect_matrix(
                 moved = [probe.read(each.changed) - probe.read(each.unchanged) for each in own]
                 asked = _asked(probe.coding, own) if read == name else np.zeros(0)
                 unit = _unit(probe.coding, design[read])
-                row["value"] = _sizes(moved, asked, unit, read == name)
-                drawn = []
-                for _ in range(SWAPS):
-                    signs = [rng.choice([-1.0, 1.0], size=(len(each), 1)) for each in moved]
-                    drawn.append(_sizes([sign * each for sign, each in zip(signs, moved)], asked, unit, read == name))
+                row["value"] = float(_sizes(np.array([each.mean(axis=0) for each in moved]), asked, unit, read == name))
+                signs = [rng.choice([-1.0, 1.0], size=(SWAPS, len(each))) for each in moved]
+                means = np.stack([sign @ each / len(each) for sign, each in zip(signs, moved)], axis=1)  # (SWAPS, P, K)
+                drawn = _sizes(means, asked, unit, read == name)
                 row |= {"null": float(np.mean(drawn)), "null_bound": float(np.quantile(drawn, 0.95))}
             rows.append(row)
     return pd.DataFrame(rows)
@@ -201,7 +212,7 @@ def _unread(name: str, read: str, design: pd.DataFrame, probe: Probe) -> str:
 
 def _unit(coding: Coding, values: pd.Series) -> float:
     """Return the root mean square distance between two different values of a factor, as they occur in the design."""
-    codes = coding(sorted(set(values)))
+    codes = coding(sorted(set(values.dropna())))
     gaps = ((codes[:, None] - codes[None]) ** 2).sum(axis=-1)
     return float(np.sqrt(gaps[~np.eye(len(codes), dtype=bool)].mean()))
 
@@ -220,7 +231,7 @@ def diagonal_shares(matrix: pd.DataFrame) -> dict[str, float]:
 
 
 def real_changes(features: np.ndarray, design: pd.DataFrame, factor: str) -> list[Change]:
-    """Return the changes of a factor between real images that share all other factors: what a perfect model would paint.
+    """Return the changes of a factor between real images that share all factors that cross it: what a perfect model would paint.
 
     Images of one value in one stratum of the others are averaged; a pair of values is a change where a stratum has both.
 
@@ -229,9 +240,9 @@ def real_changes(features: np.ndarray, design: pd.DataFrame, factor: str) -> lis
     features : (N, D)
     design : (N,) rows, a column a factor
     """
-    others = [name for name in design if name != factor]
+    others = [name for name in design if name != factor and crossed(design[name], design[factor])]
     frame = pd.DataFrame(features).assign(_value=design[factor].to_numpy())
-    strata = design[others].astype(str).agg("|".join, axis=1).to_numpy() if others else np.full(len(design), "")
+    strata = np.array(["|".join(map(str, row)) for row in design[others].to_numpy(object)], dtype=object)
     means = frame.groupby([strata, "_value"], sort=True).mean()
     values, found = sorted(set(design[factor])), []
     for place, before in enumerate(values):
