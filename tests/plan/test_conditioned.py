@@ -42,7 +42,7 @@ def test_what_fits_is_not_spoken_of_and_a_batch_that_is_held_out_is_missing(tmp_
         ({"lines": ("U2OS", "A549")}, "arm own: plate T2, well A01: cell_line A549 was not trained on; the model knows U2OS"),
         ({"arm": {"conditions": {"batch": "B2"}}}, "arm own: plate T2, well A01: batch B2 was not trained on; the model knows B1"),
         ({"arm": {"conditions": {"dose": 40}}}, "dose 40.0 uM lies outside what was trained on, 0.1 to 10 uM"),
-        ({"simulate": {"molecules": False}}, "model told, fold A: the field table has no column Metadata_smiles"),
+        ({"simulate": {"molecules": False}}, "model told, fold A: condition molecule: the field table has no column"),
         ({"arm": {"conditions": {"molecule": "C1CC"}}}, "arm own: plate T2, well .*: the SMILES 'C1CC' is no SMILES"),
         ({"conditions": {"time": {}}}, r"condition time: no training field has one \(Metadata_time_h\)"),
     ],
@@ -62,7 +62,7 @@ def test_guidance_by_a_condition_is_paid_for(tmp_path):
 
 
 @pytest.mark.slow
-def test_snakemake_refuses_before_anything_runs(tmp_path):
+def test_snakemake_refuses_before_anything_runs_and_plans_what_fits(tmp_path):
     changes = {
         "source": {"layout": "simulated"}, "folds": [{"name": "A", "test": ["T2"]}],
         "simulate": {**TINY["simulate"], "molecules": True, "doses": {}, "columns": 12},
@@ -76,3 +76,13 @@ def test_snakemake_refuses_before_anything_runs(tmp_path):
     assert done.returncode and expected in done.stdout
     (tmp_path / "plates.tsv").write_text(PLATES.format("U2OS", "U2OS"))
     assert planned(snakemake(tmp_path, "-n").stdout)["train"] == 2
+    arms = [
+        {"name": f"as_{name}", "model": "told", "folds": ["A"], "steps": 3, "conditions": {"batch": name}}
+        for name in ("B1", "B3")
+    ]
+    effects = [{"name": "e", "arms": ["as_B1", "as_B3"], "spaces": ["cellprofiler"], "factors": ["cell_line"]}]
+    models = [{"name": "told", "width": 8, "conditions": {"batch": {}}}]
+    more = PLATES.format("U2OS", "U2OS") + "T3\tstudy\ts\ts0\tB3\tU2OS\n"
+    write_study(tmp_path, {**changes, "models": models, "arms": arms, "effects": effects}, more)
+    jobs = planned(snakemake(tmp_path, "-n").stdout)
+    assert jobs["effects"] == jobs["effect_figure"] == 1 and jobs["train"] == 1

@@ -95,6 +95,7 @@ wildcard_constraints:
     fold=either(fold["name"] for fold in CONFIG["folds"]),
     part=r"\d{3}",
     own=either(entry["name"] for entry in CONFIG["own_crops"]),
+    effect=either(entry["name"] for entry in CONFIG["effects"]),
     axis=either(entry["name"] for entry in CONFIG["axes"] + CONFIG["zero_shot"]),
 
 

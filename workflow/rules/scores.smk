@@ -344,3 +344,25 @@ rule sweep:
 
 
 keep("scores", lambda: [f"<results>/sweep/{STUDY.sweep_plate}.parquet"] if SWEPT else [])
+
+
+rule effects:
+    """Measure what each condition does to what is painted, by linear probes of real fields."""
+    input:
+        painted=effect_tables,
+        real=lambda wildcards: SPACES[wildcards.space].tables("real", effect_plates(wildcards)["real"]),
+        fields=lambda wildcards: expand("<results>/fields/{plate}.parquet", plate=effect_plates(wildcards)["real"]),
+    output:
+        "<results>/effects/{effect}/{space}.tsv",
+    log:
+        "<logs>/effects/{effect}/{space}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=effect_settings,
+    shell:
+        "python -m brightpaint.scores.effects.effects --settings {params.settings:q} --space {wildcards.space}"
+        " --real {input.real:q} --fields {input.fields:q} --painted {input.painted:q} --table {output:q} 2> {log:q}"
+
+
+keep("scores", lambda: effect_files("<results>/effects/{name}/{space}.tsv"))
