@@ -171,14 +171,20 @@ def judged(lines: list[dict]) -> dict[str, bool | None]:
         kept = [one for one in of[arm, arm]["classes"].values() if not one["exempt"]]
         return all(map(holds, kept)) if kept else None
 
+    def background_less_cell(arm: str) -> float:
+        accuracy = of[arm, arm]["accuracy"]
+        return accuracy["cell erased"] - accuracy["background erased"]
+
     plain, pulled = ((of[arm, arm], of[arm, CLEAN]) for arm in (BOTH, PULLED))
     return {
         "clean: accuracy above 0.9": told(CLEAN),
         "clean: lift above 1.5": classes(CLEAN, lambda one: one["lift"] > LEAST_LIFT),
-        "clean: erasure agrees": classes(CLEAN, lambda one: one["verdict"] == AT),
+        "clean: erasure agrees, over all classes": background_less_cell(CLEAN) < 0,
+        "clean: erasure agrees, each class": classes(CLEAN, lambda one: one["verdict"] == AT),
         "confounded: accuracy above 0.9": told(CONFOUNDED),
         "confounded: lift below 0.5": classes(CONFOUNDED, lambda one: one["lift"] < MOST_LIFT),
-        "confounded: erasure agrees": classes(CONFOUNDED, lambda one: one["verdict"] == AWAY),
+        "confounded: erasure agrees, over all classes": background_less_cell(CONFOUNDED) > 0,
+        "confounded: erasure agrees, each class": classes(CONFOUNDED, lambda one: one["verdict"] == AWAY),
         "pulled: lift higher": pulled[0]["lift"] > plain[0]["lift"],
         "pulled: accuracy without stripes higher": pulled[1]["accuracy"]["whole"] > plain[1]["accuracy"]["whole"],
     }

@@ -275,7 +275,8 @@ def test_gradcamo_says_what_holds_and_names_the_classes_that_are_exempt(monkeypa
         gradcamo_line(bench.PULLED, "clean", 0.9, {"a": 2.0, "b": 2.0}, "looks at the cell"),
     ]
     held = bench.judged(lines)
-    assert [name for name, holds in held.items() if not holds] == ["confounded: lift below 0.5"]
+    failed = ["confounded: lift below 0.5", "confounded: erasure agrees, over all classes"]
+    assert [name for name, holds in held.items() if not holds] == failed
     text = bench.report(lines, {0: held})
     assert "| confounded: lift below 0.5 | **does not hold** |" in text and "| clean: lift above 1.5 | holds |" in text
     assert "(0.40), 2.00" in text and "Exempt, answered for crops with nothing left: a (seed 0, clean)." in text
