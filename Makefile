@@ -7,7 +7,8 @@ RUN := env PATH="$(CURDIR)/.venv/bin:$(PATH)"
 CONFIG ?= config/config.yaml
 # A core a worker of the tests, and one worker more where they run on SLURM, which wait for it more than they work.
 WORKERS ?= $(shell echo $$(( $(CORES) + $(if $(filter 1 try,$(BRIGHTPAINT_SLURM)),1,0) )))
-PYTEST := $(RUN) python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
+# With bytecode on the disk, where the environment forbids it: else each worker writes all assertions anew (10 CPU-s).
+PYTEST := $(RUN) env -u PYTHONDONTWRITEBYTECODE python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
 
 .PHONY: demo plan rulegraph test test-slurm demo-slurm lint environments cellpose-environment clean-demo help
 
@@ -18,7 +19,7 @@ help:
 	@echo "make test-slurm    the tests on a real single-node SLURM (root on Debian)"
 	@echo "make demo-slurm    the demo through the SLURM profile, on the cluster that sbatch finds here"
 	@echo "make rulegraph     draw docs/rulegraph.md again"
-	@echo "make test-all      the same, the long tests that CI runs too, and thirty kills of a study in every rule"
+	@echo "make test-all      the same, the long tests that CI runs too, sweeps in full, and thirty kills of a study in every rule"
 	@echo "make environments  build .venv and .envs/cellprofiler, once"
 	@echo "make cellpose-environment  build .envs/cellpose, for cellprofiler.segmentation: cellpose alone"
 	@echo "make clean-demo    forget the demo's results and plates"

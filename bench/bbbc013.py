@@ -259,7 +259,7 @@ def figure(wells: pd.DataFrame, overlap: pd.DataFrame) -> plt.Figure:
     axes[-1].axhline(overlap.loc[overlap["reference"] == RECONSTRUCTION, "f1"].mean(), color="0.3", linestyle=":", linewidth=1,
                      label=RECONSTRUCTION)  # fmt: skip
     axes[-1].set(xscale="log", xlabel="dose (µM)", ylabel="nuclei F1 with the source", ylim=(0, 1))
-    axes[-1].legend(fontsize=7, frameon=False)
+    axes[-1].legend(fontsize=7, frameon=False, loc="center", bbox_to_anchor=(0.5, 0.3))
     return drawn
 
 

@@ -47,8 +47,16 @@ def spent() -> np.ndarray:
     return np.array([time.monotonic(), sum(each.ru_utime + each.ru_stime for each in used)])
 
 
-def run_stages(folder: Path, study: dict, plates: str, *, cores: int, last: str = "report") -> Iterator[dict]:
-    """Make a study up to one of STAGES; yield a line a stage: `stage, wall_s, cpu_s, kept` (finished by an earlier call).
+def run_stages(
+    folder: Path,
+    study: dict,
+    plates: str,
+    *,
+    cores: int,
+    last: str = "report",
+    stages: dict[str, list[str]] | None = None,
+) -> Iterator[dict]:
+    """Make a study up to one of STAGES, or of other `stages`; yield a line a stage: `stage, wall_s, cpu_s, kept` (finished before).
 
     Snakemake itself goes on where it was within a stage. A study of other settings is begun at its first stage again, of which
     Snakemake reruns what they change.
@@ -56,12 +64,13 @@ def run_stages(folder: Path, study: dict, plates: str, *, cores: int, last: str 
     key, path = store.digest(study, plates), folder / DONE
     done = json.loads(path.read_text()) if path.exists() else {}
     done = done if done.get("key") == key else {"key": key, "stages": {}}
-    names = {"model": study["models"][0]["name"], "fold": study["folds"][0]["name"]}
-    for stage in list(STAGES)[: list(STAGES).index(last) + 1]:
+    names = {"model": study["models"][0]["name"], "fold": study["folds"][0]["name"]} if study["models"] else {}
+    stages = stages or STAGES
+    for stage in list(stages)[: list(stages).index(last) + 1]:
         kept = stage in done["stages"]
         if not kept:
             before = spent()
-            make(folder, study, plates, [target.format(**names) for target in STAGES[stage]], cores=cores)
+            make(folder, study, plates, [target.format(**names) for target in stages[stage]], cores=cores)
             wall, cpu = spent() - before
             done["stages"][stage] = {"wall_s": round(wall, 1), "cpu_s": round(cpu, 1)}
             path.write_text(json.dumps(done))

@@ -113,8 +113,8 @@ build_oracle() {
 
 case ${1:-} in
     check) check ;;
-    main) check && build_main envs/brightpaint.txt envs/formats.txt envs/engine.txt envs/brightpaint-test.txt && link_sources ;;
-    runtime) check && build_main envs/brightpaint.txt envs/formats.txt envs/engine.txt && link_sources ;;
+    main) check && build_main envs/brightpaint.txt envs/formats.txt envs/engine.txt envs/umap.txt envs/molecules.txt envs/brightpaint-test.txt && link_sources ;;
+    runtime) check && build_main envs/brightpaint.txt envs/formats.txt envs/engine.txt envs/umap.txt envs/molecules.txt && link_sources ;;
     cellprofiler) check && build_cellprofiler ;;
     cellpose) build_cellpose ;;
     oracle) build_oracle ;;

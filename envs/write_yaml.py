@@ -52,5 +52,7 @@ if __name__ == "__main__":
     write("brightpaint", ["brightpaint"], "3.11", [])
     write("formats", ["brightpaint", "formats"], "3.11", [])
     write("engine", ["brightpaint", "engine"], "3.11", [])
+    write("molecules", ["brightpaint", "molecules"], "3.11", [])
+    write("umap", ["brightpaint", "engine", "umap"], "3.11", [])
     write("cellpose", ["cellpose"], "3.11", [])
     write("cellprofiler", ["cellprofiler-py39"], "3.9", COMPILERS, AFTER)

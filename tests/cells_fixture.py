@@ -29,14 +29,18 @@ def cell_masks(count: int, rng: np.random.Generator, size=(1, SIDE, SIDE)) -> np
 
 
 def cell_images(masks: np.ndarray, classes: np.ndarray, where: str, rng: np.random.Generator) -> np.ndarray:
-    """Return (count, 2, D, H, W) crops: class 1 has stripes in the cell (`inside`), in its surroundings (`outside`), or none."""
+    """Return (count, 2, D, H, W) crops: class 1 has stripes in the cell (`inside`), in its surroundings (`outside`), or none.
+
+    With `both` it has those in the cell, and others, of another direction and channel, around it.
+    """
     count, _, depth, height, width = masks.shape
     images = rng.normal(0, 0.3, (count, 2, depth, height, width)) + masks[:, :1]
     stripes = np.where(np.arange(width) % 4 < 2, 1.5, -1.5)
-    place = {"inside": masks[:, 0] == 1, "outside": masks[:, 0] == 0, "nowhere": np.zeros_like(masks[:, 0], bool)}[
-        where
-    ]
-    images[:, 1] += np.where(place & (classes == 1)[:, None, None, None], stripes, 0)
+    inside, shown = masks[:, 0] == 1, (classes == 1)[:, None, None, None]
+    place = {"inside": inside, "both": inside, "outside": ~inside, "nowhere": np.zeros_like(inside)}[where]
+    images[:, 1] += np.where(place & shown, stripes, 0)
+    if where == "both":
+        images[:, 0] += np.where(~inside & shown, np.where(np.arange(height) % 6 < 3, 1.0, -1.0)[:, None], 0)
     return images
 
 

@@ -18,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import psutil
@@ -74,12 +75,20 @@ BY_CELLPROFILER = {"cellprofiler": {**TINY["cellprofiler"], "engine": "cellprofi
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long files first, so that no worker idles at the end; --dist loadfile keeps a file's tests in one worker.
 
+    One file makes the finished study; what else reads it comes later, so that no second worker waits for it meanwhile.
     By file, not by group: pytest 9.2 ignores how xdist 3.8 names groups, and tests on SLURM would start several clusters.
     """
     if "PYTEST_XDIST_WORKER" in os.environ:
         rank = {"test_slurm": 0, "test_workflow": 1}
         studies = {item.path for item in items if "finished_study" in item.fixturenames}
-        items.sort(key=lambda item: rank.get(item.path.stem, 2 if item.path in studies else 3))
+        long = {item.path for item in items if item.path.parent.name == "models" or item.get_closest_marker("long")}
+        order = lambda path: 3 if path in studies else 2 if path in long else 4  # noqa: E731
+        items.sort(key=lambda item: rank.get(item.path.stem, order(item.path)))
+
+
+def swept(values: Iterable, kept: Collection) -> list:
+    """Return the parameters of a sweep: those `kept` are of every run, the others of `make test-all` alone."""
+    return [value if value in kept else pytest.param(value, marks=pytest.mark.exhaustive) for value in values]
 
 
 def cellprofiler_command() -> str | None:
@@ -120,12 +129,13 @@ def snakemake_command(folder: Path, *arguments: str, root: Path = ROOT) -> tuple
 
 
 @functools.cache
-def warm_python(*modules: str) -> warm.Warm:
-    """A Python that has `modules` loaded, until this process ends."""
-    server = warm.Warm(Path(tempfile.mkdtemp(prefix="warm-")) / "server", modules)
-    atexit.register(shutil.rmtree, Path(server.address).parent.parent)
-    atexit.register(server.close)
-    return server
+def warm_python(*modules: str, seed: str = "") -> warm.Warm:
+    """A Python that has `modules` loaded, one of all workers (one more for each `seed`), until the tests end."""
+    name = f"warm-{zlib.crc32(' '.join([seed, *modules]).encode()):08x}"
+    folder = made_in(
+        Path(os.environ["BRIGHTPAINT_TESTS_SHARED"]), name, lambda folder: warm.start(folder, modules, whole_run().pid)
+    )
+    return warm.Warm(folder)
 
 
 # Snakemake 9.27 looks for jobs to start once a second for *each* time that it has started some, and each time the solver
@@ -134,12 +144,12 @@ QUICK = ["--scheduler", "greedy", "--max-jobs-per-timespan", "100000/1h"]
 
 
 def snakemake(
-    folder: Path, *arguments: str, check: bool = True, fresh: bool = False, root: Path = ROOT
+    folder: Path, *arguments: str, check: bool = True, fresh: bool = False, root: Path = ROOT, seed: str = ""
 ) -> subprocess.CompletedProcess:
     """Run the workflow in `folder`, by the code in `root`; all output is in `.stdout`.
 
     Snakemake and the `python` of its jobs are forks of processes that have their libraries loaded (warm.py), or, if
-    `fresh`, started as a user's are.
+    `fresh`, started as a user's are. Another `seed`: by other processes, in which sets have another order.
     """
     command, environment = snakemake_command(folder, *arguments, root=root)
     if root != ROOT:
@@ -148,10 +158,10 @@ def snakemake(
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     else:
         if not {"-n", "--touch", "--unlock", "--report"} & set(arguments):
-            jobs = warm_python(*warm.WORKING).program.parent
+            jobs = warm_python(*warm.WORKING, seed=seed).program.parent
             environment["PATH"] = f"{jobs}:{environment['PATH']}"
             command[3:3] = QUICK
-        done = warm_python(*warm.PLANNING).run(command[1:], environment)
+        done = warm_python(*warm.PLANNING, seed=seed).run(command[1:], environment)
     if check and done.returncode:
         raise AssertionError(f"{' '.join(command[2:])}\n{done.stdout[-6000:]}")
     return done
@@ -227,6 +237,17 @@ def plain_planning_s(tmp_path_factory) -> float:
     command = [sys.executable, "-m", "snakemake", "--directory", str(folder), "--snakefile", str(folder / "Snakefile")]
     run = lambda: subprocess.run([*command, "-n", "--quiet", "rules"], check=True, capture_output=True)  # noqa: E731
     return child_seconds(run)[1]
+
+
+def code_of_a_fork(work: Callable[[], object]) -> int:
+    """Return the exit code of a process of its own that does `work`, and that nothing tidies up after."""
+    process = os.fork()
+    if not process:
+        try:
+            work()
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def made_in(root: Path, name: str, make: Callable[[Path], object]) -> Path:
@@ -312,7 +333,9 @@ def finished_study(tmp_path_factory, s3_server) -> Path:
         points = [{"sampler": "ddpm", "steps": 4}, {"sampler": "dpmpp", "steps": 2, "spacing": "karras"}]
         sweep, embed = {"fields": 3, "points": points}, {"weights": "weights/tiny"}
         write_study(folder, {"source": source, "arms": arms, "sweep": sweep, "embed": embed})
-        (folder / "run.txt").write_text(snakemake(folder, "--cores", "2", "--show-failed-logs").stdout)
+        # One engine at a time: on a clean checkout two would compile the same functions, of 20 CPU-s each.
+        one = ("--set-threads", "engine=2", "--show-failed-logs")
+        (folder / "run.txt").write_text(snakemake(folder, "--cores", "2", *one).stdout)
 
     return made_once(tmp_path_factory, "study", finish)
 

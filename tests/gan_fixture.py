@@ -38,6 +38,14 @@ def arguments(
     return [str(word) for word in [*words, "--picture", folder / name / "samples.png"]]
 
 
+def words_of(plates: list[tuple[Path, Path]], **changes) -> list[str]:
+    """Return what every command line of an encoder of these images begins with."""
+    seen = {key: SETTINGS[key] for key in ("size_px", "examples", "channels", "windows")}
+    stacks, tables = zip(*plates)
+    words = ["--settings", json.dumps({**seen, **changes}), "--device", "cpu", "--stacks", *stacks, "--fields", *tables]
+    return [str(word) for word in words]
+
+
 def trained() -> Path:
     """Return a folder with two plates and the weights that were trained on them a little, in `weights`."""
     return made("gan", lambda folder: train_gan.main(arguments(folder, plates(folder))))

@@ -6,13 +6,16 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
+from safetensors.torch import save_file
 
 from brightpaint import store
 from brightpaint.features.embedders import critic
-from brightpaint.models import fit, train_gan
+from brightpaint.models import fit, fit_imagenet, fit_pixels, train_autoencoder, train_gan
 from brightpaint.models.objectives.losses import build_denoiser
 from cells_fixture import plate_wells, write_cells
-from gan_fixture import arguments
+from gan_fixture import SETTINGS as GAN_SETTINGS
+from gan_fixture import arguments, words_of
 from hostile import Case, copied
 from hostile_models import write_stack
 from models_fixture import CHANNELS, SETTINGS, make_plate
@@ -76,6 +79,34 @@ def of_crops(what: str, *words: str, **more) -> Case:
     return Case("training of a critic", what, prepared, words)
 
 
+def baseline(module, what: str, spoil, *words: str, written=("weights",), more=()) -> Case:
+    """Return a case of what a critic must beat, on a plate that was spoilt."""
+
+    def prepared(folder):
+        copied(plate, folder)
+        spoil(folder)
+        files = [folder / "out" / f"{name}.x" for name in written]
+        line = [*words_of([(folder / "P1.tif", folder / "P1.parquet")], **OWN), *more]
+        line += [word for name, file in zip(written, files) for word in (f"--{name}", str(file))]
+        (folder / "out").mkdir(exist_ok=True)
+        return module.main, [str(folder / word[1:]) if word.startswith("@") else word for word in line], files
+
+    return Case("baseline of a critic", what, prepared, words)
+
+
+def not_lite0(folder: Path) -> None:
+    save_file(build_denoiser(SETTINGS, CHANNELS, 0).state_dict(), str(folder / "lite0.safetensors"))
+
+
+def pickled(folder: Path) -> None:
+    torch.save({"_conv_stem.weight": torch.zeros(1)}, folder / "lite0.safetensors")
+
+
+OWN = {key: GAN_SETTINGS[key] for key in ("preset", "width", "images", "batch", "learning_rate", "clip_norm", "ema_images",
+                                          "validate_every_images", "seed")}  # fmt: skip
+LITE0 = {"written": ("weights", "collapsed"), "more": ("--network", "@lite0.safetensors")}
+
+
 def embedding_by_a_denoiser(folder: Path):
     copied(plate, folder)
     tensors = build_denoiser(SETTINGS, CHANNELS, 0).state_dict()
@@ -107,6 +138,13 @@ CASES = [
             channels={"input": [], "target": ["DNA", "GFP"]}),
     of_crops("crops that are not square", "crops of 16 x 24 px, expected 16 x 16 exactly", "a power of two", size=(1, 16, 24)),
     of_crops("crops of several planes", "P1.tif: crops of 3 planes, expected one", "crops.channels", cells=2, size=(3, 16, 16)),
+    baseline(train_autoencoder, "nan in a field", respoilt(nan), "plate P1, well A03, site 1", "channel DNA: not finite",
+             written=("weights", "history")),
+    baseline(fit_pixels, "a channel that never changes", respoilt(constant), "channel ER is constant (0.25) in all 9 fields"),
+    baseline(fit_pixels, "one field", one_field, "P1.tif: 1 fields to train on, expected 8 at least"),
+    baseline(fit_imagenet, "weights of another network", not_lite0, "gan.imagenet: ", "lite0.safetensors lacks ",
+             "expected EfficientNet-Lite0's weights", **LITE0),
+    baseline(fit_imagenet, "a pickle", pickled, "gan.imagenet: ", "expected safetensors, found something else", **LITE0),
     Case("critic", "the weights of a denoiser", embedding_by_a_denoiser,
          ("weights.safetensors: it holds a model of kind diffusion; expected gan", "train it again")),
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterable
 
 import boto3
 import numpy as np
@@ -17,7 +18,7 @@ from brightpaint.plates import fetch, flag, illumination, index, patience, prepa
 from brightpaint.plates.folder import FolderSource
 from brightpaint.plates.s3 import S3Source
 from brightpaint.study.schema import validate
-from conftest import ROOT, TINY
+from conftest import ROOT, TINY, swept
 from faulty_s3 import Proxy, serve_bucket
 from plates_fixture import (
     CHANNELS,
@@ -166,6 +167,17 @@ def assert_whole(run, undisturbed) -> None:
             assert one[name] == other[name], name
 
 
+def places(faults: Iterable[str], on_s3: str) -> pytest.MarkDecorator:
+    """Each fault in the folder, and `on_s3` on the server; the others on the server in `make test-all`."""
+    cases = [
+        pytest.param(place, fault, id=f"{place}-{fault}",
+                     marks=() if place == "folder" or fault == on_s3 else pytest.mark.exhaustive)
+        for place in ("folder", "s3") for fault in faults
+    ]  # fmt: skip
+    assert on_s3 in faults
+    return pytest.mark.parametrize(("place", "fault"), cases, indirect=["place"])
+
+
 # --- what the index refuses ---
 
 
@@ -193,7 +205,7 @@ LISTED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", LISTED)
+@places(LISTED, on_s3="a row twice")
 def test_what_the_index_refuses_leaves_all_that_was_made(place, mirror, undisturbed, tmp_path, fault):
     key, spoil, words = LISTED[fault]
     run = Run(tmp_path / "plate", place.settings)
@@ -224,7 +236,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("fault", BROKEN)
+@places(BROKEN, on_s3="truncated")
 def test_a_file_broken_at_its_source_is_refused_and_the_others_kept(place, mirror, undisturbed, tmp_path, fault):
     spoil, words = BROKEN[fault]
     good = (mirror / KEY).read_bytes()
@@ -285,7 +297,7 @@ def proxy(server, monkeypatch):
         yield made
 
 
-@pytest.mark.parametrize("fault", ANSWERS)
+@pytest.mark.parametrize("fault", swept(ANSWERS, ["cut", "wrong"]))
 def test_what_the_server_refuses_or_spoils_is_named_and_the_rest_kept(proxy, undisturbed, tmp_path, fault):
     run = Run(tmp_path / "plate", source("s3://gallery", endpoint_url=proxy.url))
     run.index()
@@ -324,11 +336,11 @@ IMAGES_OF_ANOTHER_KIND = {
 }
 
 
-@pytest.mark.parametrize("kind", IMAGES_OF_ANOTHER_KIND)
+@places(IMAGES_OF_ANOTHER_KIND, on_s3="NaN")
 def test_an_image_of_another_kind_is_refused_and_what_is_prepared_kept(
-    place, mirror, undisturbed, tmp_path, kind, monkeypatch
+    place, mirror, undisturbed, tmp_path, fault, monkeypatch
 ):
-    image, keywords, words = IMAGES_OF_ANOTHER_KIND[kind]
+    image, keywords, words = IMAGES_OF_ANOTHER_KIND[fault]
     good = (mirror / KEY).read_bytes()
     tifffile.imwrite(tmp_path / "bad.tif", image, **keywords)
     place.put(KEY, (tmp_path / "bad.tif").read_bytes())
@@ -341,7 +353,7 @@ def test_an_image_of_another_kind_is_refused_and_what_is_prepared_kept(
     refused(run.prepare, *expected)
     sums = np.frombuffer((run.folder / "stack.tif.partial.done").read_bytes()[64:], "<u4")
     assert np.count_nonzero(sums) == 3  # every field before it
-    if kind != "a wrong size":
+    if fault != "a wrong size":
         refused(run.quality, *expected)
     (run.folder / "raw" / "B02_s1_RNA.tif").write_bytes(good)
     prepared, real = [], prepare.prepare_field

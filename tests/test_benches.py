@@ -30,6 +30,7 @@ def lines(*command: str) -> list[dict]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.exhaustive
 def test_models_prints_a_line_for_the_network_and_two_for_its_training():
     found = lines(
         "bench/models.py", "--width", "8", "--size", "32", "--steps", "2", "--repeats", "1", "--device", "cpu"
@@ -42,6 +43,7 @@ def test_models_prints_a_line_for_the_network_and_two_for_its_training():
     assert all(line["training_images_per_s"] > 0 for line in trainings)
 
 
+@pytest.mark.long
 def test_crops_are_drawn_beside_what_numpy_takes_for_the_same_bytes(tmp_path):
     """The rate on one core is ten thousand a second of 5 x 96 px; here that it is near NumPy's plain gathering is enough."""
     (found,) = lines("bench/crops.py", "--cells", "300", "--batches", "12", "--folder", str(tmp_path))
@@ -55,7 +57,7 @@ def presets(monkeypatch):
     return importlib.import_module("presets")
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_a_study_is_made_by_the_python_that_runs_the_bench(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "bench"))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")  # no environment is activated
@@ -186,6 +188,7 @@ def test_presets_continues_gains_that_shrink(presets, values, end):
     assert presets.continued(values) == (end if end is None else pytest.approx(end))
 
 
+@pytest.mark.long
 def test_presets_cools_a_copy_of_a_training(presets):
     torch.manual_seed(1)
     model = build_denoiser({"preset": "fast", "width": 8, "objective": "v"}, presets.CHANNELS, 0)
@@ -244,6 +247,85 @@ def test_gradcamo_plants_evidence_in_cells_or_behind_them_and_never_both(monkeyp
     np.testing.assert_array_equal(plain[1], striped[1])
     np.testing.assert_array_equal(plain[0][:, 0, inside], striped[0][:, 0, inside])
     assert (plain[0][:, 0, ~inside] != striped[0][:, 0, ~inside]).any() and (plain[0] != treated[0]).any()
+    both = bench.field(list(names)[1], "both", "P1", "A01", 1, 0)
+    cell = treated[1][0] > 0
+    np.testing.assert_array_equal(both[0][:, 0, cell], treated[0][:, 0, cell])
+    assert (both[0][:, 0, ~cell] != treated[0][:, 0, ~cell]).any()
+
+
+def gradcamo_line(arm, shown, accuracy, lifts, verdict, exempt=""):
+    one = {"told_cell_erased": 0.1, "told_background_erased": 0.9}
+    classes = {
+        name: {**one, "lift": lift, "verdict": verdict, "exempt": name == exempt} for name, lift in lifts.items()
+    }
+    told = {"whole": accuracy, "cell erased": 0.4, "background erased": 0.8}
+    return {"seed": 0, "arm": arm, "shown": shown, "layer": -1, "accuracy": told, "classes": classes,
+            "lift": float(np.mean(list(lifts.values())))}  # fmt: skip
+
+
+def test_gradcamo_says_what_holds_and_names_the_classes_that_are_exempt(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    bench = importlib.import_module("gradcamo")
+    lines = [
+        gradcamo_line("clean", "clean", 0.98, {"a": 0.4, "b": 2.0}, "looks at the cell", "a"),
+        gradcamo_line("confounded", "confounded", 0.97, {"a": 0.45, "b": 0.55}, "looks elsewhere"),
+        gradcamo_line("both", "both", 0.99, {"a": 0.6, "b": 0.7}, "can't be said"),
+        gradcamo_line("both", "clean", 0.5, {"a": 0.8, "b": 0.9}, "can't be said"),
+        gradcamo_line(bench.PULLED, bench.PULLED, 0.99, {"a": 2.0, "b": 2.0}, "looks at the cell"),
+        gradcamo_line(bench.PULLED, "clean", 0.9, {"a": 2.0, "b": 2.0}, "looks at the cell"),
+    ]
+    held = bench.judged(lines)
+    failed = ["confounded: lift below 0.5", "confounded: erasure agrees, over all classes"]
+    assert [name for name, holds in held.items() if not holds] == failed
+    text = bench.report(lines, {0: held})
+    assert "| confounded: lift below 0.5 | **does not hold** |" in text and "| clean: lift above 1.5 | holds |" in text
+    assert "(0.40), 2.00" in text and "Exempt, answered for crops with nothing left: a (seed 0, clean)." in text
+    assert "both, attention pulled, stripes gone" in text
+    assert [label.get_text() for label in bench.figure(lines).axes[0].get_yticklabels()][3] == "both, stripes gone"
+    lines[0]["classes"]["b"]["exempt"] = True
+    assert bench.judged(lines)["clean: lift above 1.5"] is None
+    worse = [*lines[:5], gradcamo_line(bench.PULLED, "clean", 0.5, {"a": 2.0, "b": 2.0}, "looks at the cell")]
+    assert bench.judged(worse)["pulled: accuracy without stripes higher"] is False
+
+
+@pytest.mark.long
+def test_gradcamo_goes_on_from_what_a_killed_run_has_made_and_mixes_no_settings(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    bench = importlib.import_module("gradcamo")
+    monkeypatch.setattr(bench, "FIELD_PX", 128)
+    words = [
+        "--seeds",
+        "0",
+        "--wells",
+        "3",
+        "--width",
+        "4",
+        "--images",
+        "64",
+        "--size-px",
+        "32",
+        "--folder",
+        str(tmp_path),
+    ]
+    bench.main(words)
+    first = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["arm"], line["shown"]) for line in first] == [
+        ("clean", "clean"), ("confounded", "confounded"), ("both", "both"), ("both", "clean"),
+        (bench.PULLED, bench.PULLED), (bench.PULLED, "clean"),
+    ]  # fmt: skip
+    assert "attention_outside" in (tmp_path / "seed0" / "both_attention_pulled" / "cells.jsonl").read_text()
+    kept = json.loads((tmp_path / "gradcamo.json").read_text())
+    assert set(kept["held"]) == {"0"} and (tmp_path / "gradcamo.md").exists() and (tmp_path / "gradcamo.png").exists()
+    (tmp_path / "seed0" / "both" / "cells.safetensors").unlink()
+    monkeypatch.setattr(bench, "write_plate", lambda *more: pytest.fail("drawn again"))
+    bench.main(words)
+    again = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    spent = ("wall_s", "cpu_s")
+    assert [{key: value for key, value in line.items() if key not in spent} for line in again] == [
+        {key: value for key, value in line.items() if key not in spent} for line in first
+    ]
+    with pytest.raises(SystemExit, match="made with other settings"):
+        bench.main([*words, "--images", "65"])
 
 
 @pytest.fixture
@@ -284,3 +366,88 @@ def test_mitocheck_says_why_the_probe_is_skipped_and_mixes_no_settings(mitocheck
     kept.write_text('{"images": 7}')
     with pytest.raises(SystemExit, match="made with other settings or crops; delete the folder to begin anew"):
         mitocheck.seed_answers(args, {"images": 8}, 1, cells)
+
+
+# --- bench/critics.py: what it says of numbers whose truth is known, without a training ---
+
+
+@pytest.fixture
+def critic_studies(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    return importlib.import_module("critic_studies")
+
+
+def layout() -> pd.DataFrame:
+    """Return the plate of BBBC013: rows are compounds, columns doses, in opposite directions for its top doses."""
+    rows = []
+    for row, column in itertools.product("ABCDEFGH", range(1, 13)):
+        first = row in "ABCD"
+        top, compound = (12, "wortmannin") if first else (1, "LY294002")
+        untreated = column in (1, 2) if first else column in (2, 12)
+        um = (
+            0.0
+            if untreated
+            else (0.15 if first else 80.0)
+            if column == top
+            else (9.765625e-4 if first else 0.3125) * 2 ** (column - 3)
+        )
+        role = "positive_control" if column == top else "negative_control" if untreated else "dose"
+        rows.append(
+            {"well": f"{row}{column:02d}", "compound": compound, "um": um, "role": role, "row": row, "column": column}
+        )
+    return pd.DataFrame(rows).set_index("well")
+
+
+def values_of(critic_studies, info, number):
+    wells = pd.DataFrame(
+        {"Metadata_Well": info.index, "x": number, "noise": np.random.default_rng(0).normal(size=len(info))}
+    )
+    return critic_studies.matrix(wells, info)
+
+
+def test_the_column_control_tells_a_dose_from_a_place_on_the_plate(critic_studies):
+    info = layout()
+    treated = values_of(critic_studies, info, (info["um"] > 0) * 5.0)
+    place = values_of(critic_studies, info, info["column"].to_numpy() * 2.0)
+    questions = list(critic_studies.QUESTIONS)
+    both, opposed = (critic_studies.QUESTIONS[name] for name in questions[2:])
+    assert critic_studies.auc_of(both(*treated)) == 1.0 and len(both(*treated)) == 12
+    assert critic_studies.auc_of(opposed(*place)) == 0.0 and len(opposed(*place)) == 8
+    assert set(both(*place)["row"]) == set("EFGH")
+
+
+def test_a_low_dose_is_read_on_the_axis_of_the_controls(critic_studies):
+    info = layout()
+    half = info["um"] / (info["um"] + info["compound"].map({"wortmannin": 0.012, "LY294002": 5.0}))
+    for question in list(critic_studies.QUESTIONS)[:2]:
+        wells = critic_studies.QUESTIONS[question](*values_of(critic_studies, info, half * 20))
+        assert (wells["class"] == "+").sum() == 4 and (wells["class"] == "-").sum() == 16
+        assert critic_studies.auc_of(wells) > 0.9
+
+
+def test_a_rate_is_measured_once_and_kept(critic_studies, tmp_path):
+    rates = iter([2.0, 50.0])
+    path = tmp_path / "rate.json"
+    assert critic_studies.images_for(path, 0.5, lambda: next(rates), 16) == critic_studies.images_for(
+        path, 0.5, lambda: next(rates), 16
+    )
+    assert critic_studies.images_for(path, 10, None, 16) == 1200 and critic_studies.images_for(path, 0, None, 16) == 64
+
+
+def test_nothing_is_claimed_of_a_critic_whose_interval_does_not_say_so_in_every_seed(critic_studies):
+    critics = importlib.import_module("critics")
+    row = {
+        "data": "d",
+        "question": "q",
+        "metric": "auc",
+        "space": "critic_untrained",
+        "value": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+    }
+    sure, unsure = {"gain": 0.2, "gain_low": 0.1, "gain_high": 0.3}, {"gain": 0.2, "gain_low": -0.1, "gain_high": 0.5}
+    both = critics.one_table([{**row, "seed": 1, **sure}, {**row, "seed": 2, **sure}])
+    assert critics.claims(both) == ["d, q (auc): the critic is better than Untrained critic."]
+    once = critics.one_table([{**row, "seed": 1, **sure}, {**row, "seed": 2, **unsure}])
+    assert critics.claims(once) == ["d, q (auc): the critic is told from no other space."]
+    assert critics.figure(once).axes

@@ -28,6 +28,7 @@ def report(finished_study, tmp_path_factory):
     return path
 
 
+@pytest.mark.long
 def test_the_report_names_every_result_and_fills_the_methods_in(report):
     text = report.read_text()
     assert report.stat().st_size < 30e6
@@ -92,6 +93,7 @@ def asked(page: str, script: str, folder: Path) -> dict:
     return json.loads(html.unescape(re.search(r"<title>(.*?)</title>", dom, re.DOTALL)[1]))
 
 
+@pytest.mark.long
 @needs_chromium
 def test_the_first_screen_shows_the_answer_and_a_picture_and_its_links_open_pages(report, tmp_path):
     script = """

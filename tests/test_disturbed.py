@@ -10,7 +10,7 @@ from faulty_s3 import Proxy, serve_bucket
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_a_disturbed_plate_ends_byte_for_byte_as_an_undisturbed_one(tmp_path):
     disturbed.write_mirror(tmp_path / "mirror", rows=4, columns=6, sites=1)
     with serve_bucket(tmp_path / "mirror") as url, Proxy(url) as proxy:

@@ -53,31 +53,35 @@ def brought_by(requirements: list[str]) -> set[str]:
 @MADE_BY_MAKE
 def test_what_runs_what_writes_other_formats_and_what_tests_stand_in_lists_of_their_own_without_a_package_too_many():
     runs = brought_by(PROJECT["dependencies"])
-    extras = ("formats", "engine", "test")
-    formats, engine, tests = (brought_by(PROJECT["optional-dependencies"][extra]) for extra in extras)
+    extras = ("formats", "engine", "umap", "molecules", "test")
+    formats, engine, umap, structures, tests = (brought_by(PROJECT["optional-dependencies"][extra]) for extra in extras)
     assert listed_names(ENVS / "brightpaint.txt") == runs - UNPINNED
     assert listed_names(ENVS / "formats.txt") == formats - runs
     assert listed_names(ENVS / "engine.txt") == engine - runs
-    assert listed_names(ENVS / "brightpaint-test.txt") == tests - runs - formats - engine
+    assert listed_names(ENVS / "umap.txt") == umap - runs - engine
+    assert listed_names(ENVS / "molecules.txt") == structures - runs
+    assert listed_names(ENVS / "brightpaint-test.txt") == tests - runs - formats - engine - umap - structures
 
 
 @MADE_BY_MAKE
 def test_the_pins_are_installed_and_new_enough():
-    lists = ("brightpaint", "formats", "engine", "brightpaint-test")
+    lists = ("brightpaint", "formats", "engine", "umap", "molecules", "brightpaint-test")
     pinned = pins([pin for name in lists for pin in (ENVS / f"{name}.txt").read_text().split()])
     found = {
         f"{plain(one.metadata['Name'])}=={one.version.split('+')[0]}" for one in importlib.metadata.distributions()
     }
     assert pinned <= found
     further = PROJECT["optional-dependencies"]
-    for text in PROJECT["dependencies"] + further["formats"] + further["engine"] + further["test"]:
+    for text in PROJECT["dependencies"] + [text for extra in further.values() for text in extra]:
         assert Requirement(text).specifier.contains(importlib.metadata.version(Requirement(text).name)), text
 
 
 @MADE_BY_MAKE
 def test_what_the_code_imports_is_declared():
     further = PROJECT["optional-dependencies"]
-    named = PROJECT["dependencies"] + further["formats"] + further["engine"]
+    named = PROJECT["dependencies"] + [
+        text for extra in ("formats", "engine", "umap", "molecules") for text in further[extra]
+    ]
     declared = {plain(Requirement(text).name) for text in named}
     imported = set()
     for path in (ENVS.parent / "src").rglob("*.py"):
@@ -101,6 +105,8 @@ def test_what_the_code_imports_is_declared():
         ("brightpaint", ["brightpaint"]),
         ("formats", ["brightpaint", "formats"]),
         ("engine", ["brightpaint", "engine"]),
+        ("molecules", ["brightpaint", "molecules"]),
+        ("umap", ["brightpaint", "engine", "umap"]),
         ("cellpose", ["cellpose"]),
         ("cellprofiler", ["cellprofiler-py39"]),
     ],
@@ -154,6 +160,8 @@ def test_the_container_is_built_from_the_same_lists_by_the_same_script():
         "brightpaint.txt",
         "formats.txt",
         "engine.txt",
+        "umap.txt",
+        "molecules.txt",
         "cellprofiler-py39.txt",
         "cellprofiler-py310.txt",
         "cellprofiler-build.txt",
@@ -168,14 +176,17 @@ def test_the_container_is_built_from_the_same_lists_by_the_same_script():
 @pytest.mark.parametrize(
     ("step", "lists"),
     [
-        ("main", ["brightpaint", "formats", "engine", "brightpaint-test"]),
-        ("runtime", ["brightpaint", "formats", "engine"]),
+        ("main", ["brightpaint", "formats", "engine", "umap", "molecules", "brightpaint-test"]),
+        ("runtime", ["brightpaint", "formats", "engine", "umap", "molecules"]),
     ],
 )
 def test_a_whole_environment_is_not_built_again_and_one_with_another_list_is(tmp_path, step, lists):
     """The stamp holds every list that was installed; pip stands in, so that nothing is."""
     (tmp_path / "envs").mkdir()
-    for name in ("build.sh", "brightpaint.txt", "formats.txt", "engine.txt", "brightpaint-test.txt"):
+    for name in (
+        "build.sh",
+        *(f"{each}.txt" for each in ("brightpaint", "formats", "engine", "umap", "molecules", "brightpaint-test")),
+    ):
         (tmp_path / "envs" / name).write_text((ENVS / name).read_text())
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)

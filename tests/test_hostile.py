@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import hostile_codecs
 import hostile_config
 import hostile_features
 import hostile_gan
@@ -26,6 +27,7 @@ TABLE = [
         hostile_models,
         hostile_gan,
         hostile_given,
+        hostile_codecs,
         hostile_translations,
         hostile_translation_scores,
         hostile_features,

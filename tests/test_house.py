@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import Counter
 from pathlib import Path
@@ -231,6 +232,7 @@ def constants_of(node: ast.AST) -> set[str]:
     return {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
 
 
+@functools.cache
 def comparisons(source: str) -> list[tuple[str, set[str]]]:
     """Return (text, strings) of every comparison, match and look-up in a dictionary written out in a piece of Python."""
     found = []

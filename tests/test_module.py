@@ -76,6 +76,7 @@ def test_another_workflow_plans_every_rule_under_a_prefix(outer):
     assert stopped["brightpaint_flag"] == 3 and not {"brightpaint_train", "count"} & set(stopped)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_its_jobs_run_in_the_outer_workflows_folder(outer):
     run(outer, "--cores", "2", "counted.txt")

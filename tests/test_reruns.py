@@ -77,6 +77,7 @@ def test_a_changed_environment_reruns_its_jobs_with_conda_and_turning_conda_on_r
     assert planned(changed := run("-n", *with_conda)) == both and why in changed
 
 
+@pytest.mark.long
 def test_a_changed_environment_reruns_nothing_without_conda(clone, tmp_path):
     folder = write_study(tmp_path / "study", {"source": {"layout": "simulated"}})
     yaml, run = clone / "envs" / "brightpaint.yaml", partial(run_clone, clone, folder)
@@ -85,7 +86,7 @@ def test_a_changed_environment_reruns_nothing_without_conda(clone, tmp_path):
     assert "Nothing to be done" in run("-n")
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_a_study_plate_less_trains_again_where_it_took_part_and_prepares_nothing(tmp_path):
     shared = {"source": {"layout": "simulated"}, "models": [{"name": "mean", "kind": "mean"}],
               "arms": [{"name": "mean", "model": "mean", "folds": ["A", "B"]}]}  # fmt: skip

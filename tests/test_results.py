@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from conftest import ROOT, copy_of, planned, snakemake, write_study
+from conftest import ROOT, copy_of, planned, snakemake, swept, write_study
 
 FLEETING = re.compile(r"^(results/parts|resources/raw)/")
 ARMS = [
@@ -68,7 +68,7 @@ def jobs_of(plan: str) -> list[tuple[str, list[str], list[str]]]:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, EVERYTHING, GIVEN, UNLABELLED, UNMEASURED],
+    swept([{}, EVERYTHING, GIVEN, UNLABELLED, UNMEASURED], [EVERYTHING, GIVEN]),
     ids=["tiny", "all stages", "predict", "no labels", "real cells alone"],
 )
 def test_no_job_is_needed_only_by_what_follows_it(tmp_path, changes):

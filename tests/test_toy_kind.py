@@ -51,7 +51,7 @@ def test_a_kind_is_a_module_and_an_entry_of_the_registry(tmp_path, finished_stud
     code, study = tmp_path / "code", tmp_path / "study"
     shutil.copytree(finished_study, study, symlinks=True, ignore=shutil.ignore_patterns("locks"))
     for name in ("src", "workflow", "resources", "envs"):
-        shutil.copytree(ROOT / name, code / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, code / name, ignore=shutil.ignore_patterns("*.pyc"))
     shutil.copy(ROOT / "Snakefile", code)
     (code / "src" / "brightpaint" / "models" / "kinds" / "toy.py").write_text(MODULE)
     registry = code / "src" / "brightpaint" / "study" / "kinds.py"

@@ -79,6 +79,7 @@ def repository_with_toy(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_toy_space_is_a_module_an_entry_and_a_rule(finished_study, tmp_path):
     root, study = repository_with_toy(tmp_path / "repository"), tmp_path / "study"

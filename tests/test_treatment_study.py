@@ -25,7 +25,7 @@ STUDY = {
 }  # fmt: skip
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_study_by_treatment_keeps_doses_apart_to_its_metrics(tmp_path):
     write_study(tmp_path, STUDY, PLATES)

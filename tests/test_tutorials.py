@@ -76,6 +76,7 @@ def test_from_a_folder_of_tiffs_to_a_report(tmp_path):
     assert store.read_raw(tmp_path / "single" / "MyPlate1" / "A02_s1_GFP.tif").max() == 1
 
 
+@pytest.mark.long
 def test_from_brightfield_alone_to_stains_in_fiji(tmp_path, given_weights):
     for well, plane in (("A01", 1), ("A01", 2), ("A01", 3)):
         image(tmp_path / "export" / "MyPlate" / f"MyPlate_{well}_T0001F001L01A06Z{plane:02d}C06.tif")

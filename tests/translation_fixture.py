@@ -18,6 +18,7 @@ from brightpaint.models.conditions.labels import label_names
 from brightpaint.scores.translation import score_shifts
 from brightpaint.scores.translation.well_shift import CLASS, well_means
 from brightpaint.study.annotations import treatment_name
+from conftest import made_once
 
 DOSES = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0]
 TWIN = "DMSO_twin"
@@ -128,15 +129,12 @@ class Plates:
                 *map(str, real), "--truth", str(folder / "truth/P.tsv"), "--table", str(folder / "scores/arm.parquet")]  # fmt: skip
 
 
-MADE: dict[str, Path] = {}  # a fixture that several modules import is made for each of them
-
-
 @pytest.fixture(name="shifts", scope="session")
 def scored_translation(tmp_path_factory):
     """Tables of a simulated translation, as `score_shifts` writes them: arm.parquet, arm.classes.parquet, ..."""
-    if "shifts" not in MADE:
-        folder = tmp_path_factory.mktemp("shifts")
+
+    def score(folder: Path) -> None:
         plates = Plates(3, training=2, target_wells=4, by_name=True, sources=10, features=45)
         score_shifts.main(plates.write(folder))
-        MADE["shifts"] = folder / "scores"
-    return MADE["shifts"]
+
+    return made_once(tmp_path_factory, "shifts", score) / "scores"

@@ -11,7 +11,8 @@ import torch
 from brightpaint import store
 from brightpaint.features.embedders import critic
 from brightpaint.features.embedders.vectors import vector_names
-from brightpaint.models.see_critic import NAMES, read_critic
+from brightpaint.models.image_encoders import read_encoder
+from brightpaint.models.see_critic import NAMES
 from brightpaint.profiles import embedding_profiles
 from brightpaint.study.spaces import SPACES
 from gan_fixture import SIZE, trained
@@ -58,7 +59,7 @@ def test_a_fields_numbers_are_the_mean_of_its_squares_and_know_no_company(tmp_pa
     plate = make_plate(tmp_path, "P1", 5)
     table = run(tmp_path, plate)
     assert vector_names(table.columns, SPACE.prefixes) == NAMES and len(table) == 5
-    seen = read_critic(trained() / "weights" / "weights.safetensors", torch.device("cpu"))
+    seen = read_encoder(trained() / "weights" / "weights.safetensors", torch.device("cpu"))
     stack = store.open_stack(plate[0])
     image = np.asarray(stack.images[2][stack.channel_indices(TARGETS)], np.float32)
     each = [seen.numbers(critic.squares(image, SIZE)[[number]])[0] for number in range(4)]
@@ -115,7 +116,7 @@ def test_weights_that_say_nonsense_of_themselves_are_refused(tmp_path, key, valu
     meta["settings"][key] = value
     store.write_weights(tmp_path / "x.safetensors", tensors, meta)
     with pytest.raises(ValueError, match=said):
-        read_critic(tmp_path / "x.safetensors", torch.device("cpu"))
+        read_encoder(tmp_path / "x.safetensors", torch.device("cpu"))
 
 
 def test_what_does_not_fit_the_critic_is_refused(tmp_path):

@@ -9,7 +9,8 @@ import torch
 from brightpaint import store
 from brightpaint.features.embedders import critic_cells
 from brightpaint.models import train_gan
-from brightpaint.models.see_critic import NAMES, read_critic
+from brightpaint.models.image_encoders import read_encoder
+from brightpaint.models.see_critic import NAMES
 from brightpaint.profiles import median_activations
 from brightpaint.study.spaces import SPACES
 from cells_fixture import plate_wells, write_cells
@@ -50,7 +51,7 @@ def test_each_cell_has_its_own_numbers_and_each_field_their_median(tmp_path):
     crops = learnt() / "P1.tif"
     cells, medians = run(tmp_path, crops)
     assert median_activations.numbers_of(list(medians.columns), SPACE) == NAMES
-    seen = read_critic(learnt() / "weights" / "weights.safetensors", torch.device("cpu"))
+    seen = read_encoder(learnt() / "weights" / "weights.safetensors", torch.device("cpu"))
     images = np.asarray(store.open_crops(crops).images[:, :, 0], np.float32)
     np.testing.assert_array_equal(cells[NAMES].to_numpy(np.float32), seen.numbers(images))
     assert len(medians) == 8 and (medians["Metadata_cells"] == 3).all() and "Metadata_cellnet_role" not in cells

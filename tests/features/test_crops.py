@@ -248,6 +248,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_bytes(tmp_path, mo
     assert [(tmp_path / name).read_bytes() for name in ("crops.tif", "crops.masks.tif")] == whole
 
 
+@pytest.mark.exhaustive
 def test_memory_does_not_grow_with_the_cells(tmp_path):
     """What a plate holds of each field (its keys, counts, places in the files) stays; of its cells, a field's at a time."""
     grid = {4 * row + column + 1: (8 + 8 * row, 8 + 8 * column, 3, 3) for row in range(4) for column in range(4)}

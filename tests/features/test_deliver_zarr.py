@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import json
 
-import ngio
 import numpy as np
 import pandas as pd
-import pydantic_zarr.v2
 import pytest
 import tifffile
-import zarr
-from ome_zarr_models.v04.hcs import HCS
-from ome_zarr_models.v04.image import Image
-from ome_zarr_models.v04.well import Well
 
 from brightpaint import store
 from brightpaint.base.colours import stain_colours
@@ -32,13 +28,32 @@ SETTINGS = {
 }
 
 
-for model in (Image, Well, HCS):  # pydantic 2.14 no longer finds by itself what their annotations name
-    model.model_rebuild(_types_namespace=vars(pydantic_zarr.v2))
+@pytest.fixture(scope="module")
+def ngio():
+    """The package, loaded where it is used: each worker of the tests reads this file, and it takes two CPU-seconds."""
+    return importlib.import_module("ngio")
 
 
-def validated(folder) -> HCS:
+@functools.cache
+def hcs():
+    """Return the format's own model of a plate."""
+    import pydantic_zarr.v2
+    from ome_zarr_models.v04 import hcs, image, well
+
+    for model in (
+        image.Image,
+        well.Well,
+        hcs.HCS,
+    ):  # pydantic 2.14 no longer finds by itself what their annotations name
+        model.model_rebuild(_types_namespace=vars(pydantic_zarr.v2))
+    return hcs.HCS
+
+
+def validated(folder):
     """Read a plate by the format's own models: plate, wells and images, all that OME-NGFF 0.4 asks of them."""
-    return HCS.from_zarr(zarr.open_group(folder, mode="r"))
+    import zarr
+
+    return hcs().from_zarr(zarr.open_group(folder, mode="r"))
 
 
 def run(folder, module=deliver_zarr, out="P1.ome.zarr", option="zarr", settings=SETTINGS):
@@ -59,7 +74,7 @@ def plate(tmp_path):
     return run(tmp_path)
 
 
-def test_the_plate_is_valid_and_holds_the_pixels_of_the_ome_tiffs(tmp_path, plate):
+def test_the_plate_is_valid_and_holds_the_pixels_of_the_ome_tiffs(tmp_path, plate, ngio):
     whole = validated(plate)
     assert [well.path for well in whole.attributes.plate.wells] == ["A/01", "B/02"]
     assert len(list(whole.well_groups)) == 2 and whole.attributes.plate.field_count == 1
@@ -94,7 +109,7 @@ def test_what_a_viewer_needs_stands_in_the_metadata(plate):
     assert told["window"] == [-5, 15] and told["inputs"] == ["Phase"]
 
 
-def test_lower_resolutions_are_means(tmp_path, plate):
+def test_lower_resolutions_are_means(tmp_path, plate, ngio):
     image = np.arange(2 * 300 * 260, dtype=np.uint16).reshape(2, 300, 260)
     channels = [ShownChannel("DNA", "#0080ff", 0, 9), ShownChannel("ER", "#00ff00", 0, 9)]
     write_plate_zarr(
@@ -119,7 +134,7 @@ def test_lower_resolutions_are_means(tmp_path, plate):
     ]
 
 
-def test_rows_and_sites_lie_in_the_order_of_the_plate(tmp_path):
+def test_rows_and_sites_lie_in_the_order_of_the_plate(tmp_path, ngio):
     rows = rows_of(["AA02", "Z11", "B01", "B01"]).assign(Metadata_Site=[3, 1, 1, 3])
     found = deliver_zarr.places(rows)
     assert found[0] == ("AA", 2, 1, "AA02_s3_t1") and [place.field for place in found] == [1, 0, 0, 1]

@@ -296,6 +296,7 @@ def around(text: str, number: int) -> tuple[str, int]:
     return "\n\n".join(blocks[at] for at in kept) + "\n", kept.index(number)
 
 
+@pytest.mark.exhaustive
 def test_a_setting_that_is_taken_changes_what_is_measured():
     """Each setting of the full pipeline is changed by itself; the numbers of the objects follow."""
     images, silent, shown = busy(), set(), set()

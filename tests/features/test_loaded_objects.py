@@ -193,6 +193,7 @@ def test_the_real_program_measures_the_objects_it_is_given_under_their_numbers(t
     assert f"Intensity_MeanIntensity_{FIVE[0]}" in " ".join(joined.columns)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.cellprofiler
 def test_the_real_program_takes_the_lowest_cell_of_a_full_field_for_background_and_is_found_out(tmp_path, cellprofiler):
     from brightpaint.features import cellprofiler as module

@@ -198,6 +198,7 @@ def test_a_way_that_gives_two_is_passed_over_for_a_surer_one_and_refused_where_t
         object_links.cell_links(tables(**two))
 
 
+@pytest.mark.long
 @pytest.mark.cellprofiler
 def test_the_real_program_measures_filtered_cells_and_they_are_joined_over_cytoplasm(
     tmp_path, cellprofiler, relabelling

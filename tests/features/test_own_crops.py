@@ -155,6 +155,7 @@ def test_a_table_without_rows_and_channels_of_one_name_are_refused(tmp_path):
         run(tmp_path)
 
 
+@pytest.mark.exhaustive
 def test_memory_does_not_grow_with_the_crops(tmp_path):
     peaks = []
     for count in (8, 40, 400, 400):

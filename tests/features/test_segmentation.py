@@ -144,6 +144,7 @@ def test_nuclei_and_cells_match_the_published_outlines(found, real_data, field):
 
 
 @pytest.mark.cellprofiler
+@pytest.mark.long
 def test_a_third_real_field_is_plausible_with_the_same_settings(found):
     nuclei, cells = found[SOURCE_1]
     um2 = (RAW_UM * RAW_PX / PREPARED_PX) ** 2

@@ -60,6 +60,7 @@ def test_a_truncated_tiff_passes_in_silence_black_has_no_rows_and_coarse_noise_h
         module.check_images(rows, FIVE)
 
 
+@pytest.mark.exhaustive
 def test_what_always_continue_leaves_blank_is_an_error(tmp_path, cellprofiler):
     program = tmp_path / "lenient"
     program.write_text(f'#!/bin/sh\nexec "{module.find_command(cellprofiler)}" "$@" --always-continue\n')
@@ -73,7 +74,7 @@ def test_what_always_continue_leaves_blank_is_an_error(tmp_path, cellprofiler):
         module.check_tables(tmp_path / "run" / "tables", read(images / "load_data.csv"), images, last)
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_missing_and_garbage_files_other_channels_absent_and_half_loaded_pipelines_end_with_an_error(
     tmp_path, cellprofiler
 ):

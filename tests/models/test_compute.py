@@ -15,6 +15,7 @@ from brightpaint.models import compute, steps, train
 from brightpaint.models.compute import Compute
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
+from conftest import swept
 from models_fixture import SETTINGS, make_plate, train_arguments
 
 SOURCE = Path(train.__file__).parents[2]
@@ -77,7 +78,7 @@ def test_precision_is_bfloat16_on_a_gpu_unless_told():
     assert Compute().layout(5) == torch.contiguous_format
 
 
-@pytest.mark.parametrize("preset", ["fast", "paper"])
+@pytest.mark.parametrize("preset", swept(["fast", "paper"], ["fast"]))
 def test_bfloat16_in_channels_last_learns_the_same_within_its_precision(tmp_path, plates, preset):
     changes = {"preset": preset, "validation_share": 0.2, "images": 12}
     (_, meta), plain = trained(tmp_path, plates, **changes)
@@ -114,6 +115,7 @@ def test_channels_last_state_goes_on_where_it_was(tmp_path, plates):
         assert torch.equal(run.mean[name], other.mean[name])
 
 
+@pytest.mark.long
 def test_compiled_network_has_the_same_weights_by_the_same_names(tmp_path, plates):
     plain, _ = trained(tmp_path, plates, images=12)
     compiled, _ = trained(tmp_path, plates, "compiled", {"compile": True}, images=12)
@@ -188,7 +190,7 @@ def test_two_processes_take_the_step_of_one(tmp_path, plates, monkeypatch):
     assert left == {"gradient0", "gradient1", "weights.safetensors", "weights.jsonl"}
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_two_processes_told_to_stop_save_one_state_and_go_on(tmp_path, plates, caplog):
     settings = {**SETTINGS, "images": 80, "validation_share": 0.2, "validate_every_images": 40}

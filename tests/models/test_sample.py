@@ -126,6 +126,7 @@ def test_label_changes_the_output_for_the_same_noise_and_null_stands_for_unseen(
     assert (without != base).any()
 
 
+@pytest.mark.long
 def test_classifier_guidance_pulls_towards_the_label(tmp_path):
     """Without a label of its own, the denoiser is pulled towards the sign of ER that the label stands for."""
     stack = np.array(store.open_stack(labelled_plates()[2][0]).images).astype(float)
@@ -170,9 +171,14 @@ def test_swapped_labels_need_a_second_target(tmp_path):
     )
 
 
+@pytest.fixture(scope="module")
+def fine(tmp_path_factory):
+    """The plate painted in many steps."""
+    return painted(tmp_path_factory.mktemp("fine") / "a.tif", steps=200).astype(float)
+
+
 @pytest.mark.parametrize("sampler", ["dpmpp", "heun"])
-def test_every_sampler_paints_from_the_same_weights(tmp_path, sampler):
-    fine = painted(tmp_path / "a.tif", steps=200).astype(float)
+def test_every_sampler_paints_from_the_same_weights(tmp_path, fine, sampler):
     few = painted(tmp_path / "b.tif", sampler=sampler, spacing="karras", steps=20).astype(float)
     assert np.corrcoef(fine.ravel(), few.ravel())[0, 1] > 0.98
 
@@ -258,7 +264,7 @@ def test_bfloat16_in_channels_last_paints_the_same_within_its_precision(tmp_path
     assert (half != plain).any() and np.abs(half.astype(float) - plain).mean() < 0.03  # of stains of s.d. 1
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_compiled_networks_paint_the_same(tmp_path):
     changes = {"classifier": [classifier_weights()], "sampler": "ddpm"}
     compiled = painted(tmp_path / "compiled.tif", how={"compile": True}, **changes)
@@ -353,7 +359,9 @@ def test_foreign_and_unfit_weights_are_refused(tmp_path):
     store.write_weights(foreign, tensors, {**meta, "settings": {**meta["settings"], "width": 16}})
     with pytest.raises(ValueError, match="do not fit its own settings"):
         painted(tmp_path / "a.tif", weights=foreign)
-    with pytest.raises(ValueError, match="kind classifier; expected diffusion or regression or mean or pixel"):
+    with pytest.raises(
+        ValueError, match="kind classifier; expected diffusion or controlnet or regression or mean or pixel or codec"
+    ):
         painted(tmp_path / "a.tif", weights=classifier_weights())
     with pytest.raises(ValueError, match="kind diffusion; expected classifier"):
         painted(tmp_path / "a.tif", classifier=[labelled_weights()])

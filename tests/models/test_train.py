@@ -19,6 +19,7 @@ from brightpaint.models.data import TrainingImages, augment, random_window
 from brightpaint.models.objectives import denoiser as diffusion
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.trained import load_module
+from conftest import swept
 from models_fixture import CHANNELS, SETTINGS, labelled_plates, labelled_weights, make_plate, train_arguments
 
 SOURCE = Path(train.__file__).parents[2]
@@ -233,7 +234,7 @@ def test_blank_and_constant_fields_train_without_trouble(tmp_path):
 # --- resuming ---
 
 
-@pytest.mark.parametrize("preset", ["fast", "paper"])
+@pytest.mark.parametrize("preset", swept(["fast", "paper"], ["fast"]))
 def test_same_command_same_bytes_and_nothing_left_behind(tmp_path, plates, preset):
     first = run(tmp_path, plates, "a", preset=preset)
     assert run(tmp_path, plates, "b", preset=preset) == first
@@ -264,7 +265,7 @@ def interrupted(process, partial, number, images):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("module", ["train", "train_classifier"])
+@pytest.mark.parametrize("module", swept(["train", "train_classifier"], ["train"]))
 def test_training_stopped_twice_goes_on_and_ends_with_the_same_bytes(tmp_path, module):
     """By SIGKILL and then by SIGTERM, at moments that no seed decides; the best weights so far come through too."""
     plates = [make_plate(tmp_path, name, 12, seed=number) for number, name in enumerate(("P1", "P2"))]

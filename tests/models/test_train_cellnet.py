@@ -97,6 +97,38 @@ def test_a_stopped_training_goes_on_to_the_same_bytes_however_it_is_computed(tmp
     assert not (tmp_path / "again.safetensors.partial").exists()
 
 
+def test_the_network_is_kept_at_points_of_its_training_whatever_stops_it(tmp_path, monkeypatch):
+    paths = plates(tmp_path, cells=4)
+    train_cellnet.main(arguments(tmp_path, paths))
+    how = {"umap_at": [0, 20, 64]}
+    train_cellnet.main(arguments(tmp_path, paths, name="kept", **how))
+    plain, kept = (store.read_weights(tmp_path / f"{name}.safetensors")[0] for name in ("weights", "kept"))
+    assert all(torch.equal(value, kept[name]) for name, value in plain.items())
+    assert (tmp_path / "weights.jsonl").read_bytes() == (tmp_path / "kept.jsonl").read_bytes()
+    points = {point: tmp_path / f"kept.at_{point}.safetensors" for point in how["umap_at"]}
+    trained = read_network(points[0], torch.device("cpu"))
+    torch.manual_seed(seed_of(0, "weights"))
+    untrained = build_cell_network(trained.settings, {"target": ["DNA", "RNA"]}, 2).state_dict()
+    assert all(torch.equal(value, untrained[name]) for name, value in trained.network.state_dict().items())
+    step = train_cellnet.Training.step
+
+    def stopping(training, *rest):
+        if training.seen == 48:
+            raise KeyboardInterrupt
+        step(training, *rest)
+
+    monkeypatch.setattr(train_cellnet.Training, "step", stopping)
+    stopped = {"name": "again", "how": {"save_every_s": 0}, **how}
+    with pytest.raises(KeyboardInterrupt):
+        train_cellnet.main(arguments(tmp_path, paths, **stopped))
+    assert not list(tmp_path.glob("again.at_*"))  # none stands before the training has ended
+    monkeypatch.undo()
+    train_cellnet.main(arguments(tmp_path, paths, name="again", **how))
+    for point, path in points.items():
+        assert (tmp_path / f"again.at_{point}.safetensors").read_bytes() == path.read_bytes()
+    assert len({path.read_bytes() for path in points.values()}) == 3
+
+
 def test_stacks_are_learnt_by_a_network_of_three_axes(tmp_path):
     path = write_cells(tmp_path / "P1.tif", wells=plate_wells(1), cells=3, size=(5, 16, 16))
     train_cellnet.main(arguments(tmp_path, [path], label="label"))

@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from brightpaint import store
-from brightpaint.models import fit, gan_watch, train_gan
+from brightpaint.models import fit, gan_watch, train_gan, unlabelled
 from brightpaint.models.compute import Compute
-from brightpaint.models.see_critic import part_of, read_critic, read_generator
+from brightpaint.models.image_encoders import read_encoder
+from brightpaint.models.see_critic import part_of, read_generator
 from brightpaint.models.trained import read_model
 from cells_fixture import plate_wells, write_cells
 from gan_fixture import SETTINGS, SIZE, arguments, plates, trained
@@ -80,7 +81,7 @@ def test_the_running_mean_is_what_samples_and_the_critic_is_as_it_stands(tmp_pat
 
 def test_the_critic_kept_has_the_mean_spread_of_training_images_and_the_untrained_one_that_of_its_own_game():
     folder = trained()
-    critics = [read_critic(folder / "weights" / f"{name}.safetensors", CPU) for name in ("weights", "untrained")]
+    critics = [read_encoder(folder / "weights" / f"{name}.safetensors", CPU) for name in ("weights", "untrained")]
     assert all(float(critic.network.spread) > 0 for critic in critics)
     assert any(not torch.equal(a, b) for a, b in zip(*(critic.network.parameters() for critic in critics)))
     images = np.random.default_rng(0).normal(size=(20, 2, SIZE, SIZE)).astype(np.float32)
@@ -114,7 +115,7 @@ def test_a_stopped_training_goes_on_to_the_same_bytes_however_it_is_computed(tmp
     assert not (tmp_path / "again" / "weights.safetensors.partial").exists()
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 def test_two_processes_train_nearly_the_same(tmp_path):
     """Groups of the spread are of each process's own images: alike in the first step but for R1's and logits' company."""
     made = plates(tmp_path)
@@ -154,7 +155,7 @@ def test_crops_of_single_cells_are_learnt_too(tmp_path):
     train_gan.main(
         arguments(tmp_path, [(path, path.with_suffix(".parquet"))], examples="crops", channels=channels, images=16)
     )
-    assert read_critic(tmp_path / "weights" / "weights.safetensors", CPU).channels == ["DNA", "RNA"]
+    assert read_encoder(tmp_path / "weights" / "weights.safetensors", CPU).channels == ["DNA", "RNA"]
 
 
 def test_a_game_is_learnt_samples_come_near_the_real_images(tmp_path):
@@ -264,8 +265,8 @@ def test_a_collapsed_generator_stops_the_training(tmp_path, monkeypatch):
 
 def test_samples_that_are_not_finite_stop_the_training(tmp_path):
     how, folder = Compute(), trained() / "weights"
-    judge, game = read_critic(folder / "weights.safetensors", CPU), read_generator(folder / "weights.safetensors", CPU)
-    data = train_gan.open_images(
+    judge, game = read_encoder(folder / "weights.safetensors", CPU), read_generator(folder / "weights.safetensors", CPU)
+    data = unlabelled.open_images(
         Namespace(settings=SETTINGS, stacks=[trained() / "P1.tif"], fields=[trained() / "P1.parquet"])
     )
     watch = gan_watch.Watch(data, SIZE, judge.scale, 0, how, tmp_path)
@@ -280,6 +281,7 @@ def test_samples_that_are_not_finite_stop_the_training(tmp_path):
 
 def test_a_loss_that_is_not_finite_names_the_section(tmp_path):
     with pytest.raises(
-        ValueError, match=r"not finite by image \d+; lower learning_rate or set clip_norm .*\(train, cellnet or gan\)"
+        ValueError,
+        match=r"not finite by image \d+; lower learning_rate or set clip_norm .*\(train, codecs, cellnet or gan\)",
     ):
         train_gan.main(arguments(tmp_path, plates(tmp_path), learning_rate=1e20))

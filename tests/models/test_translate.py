@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+from argparse import Namespace
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,16 @@ import torch
 
 from brightpaint import store
 from brightpaint.models import train
+from brightpaint.models.compute import Compute
 from brightpaint.models.conditions.condition import Condition
+from brightpaint.models.kinds import diffusion
 from brightpaint.models.objectives.denoiser import loss
 from brightpaint.models.objectives.losses import build_denoiser, noise
 from brightpaint.models.paint import gather, source_fields, translate
 from brightpaint.models.trained import load_module, read_model
+from codec_fixture import latent_weights
+from codec_fixture import trained as trained_codec
+from conftest import swept
 from models_fixture import (
     CHANNELS,
     SAMPLING,
@@ -126,6 +132,7 @@ def test_the_source_class_comes_back_and_the_target_class_has_its_level_and_the_
     assert inversion["round_trip_DNA"].max() < 0.01 and (inversion["latent_sd"] - 1).abs().max() < 0.6
 
 
+@pytest.mark.long
 def test_plain_inversion_and_iterations_that_are_too_few_say_what_they_leave(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     _, _, plain = translated(tmp_path / "plain", inner=0, steps=10)
@@ -144,7 +151,7 @@ def test_plain_inversion_and_iterations_that_are_too_few_say_what_they_leave(tmp
     assert (many["iterations"] > 10).all() and many["Metadata_Well"].tolist() == ["A01", "A03", "A05", "A07"]
 
 
-@pytest.mark.parametrize("parts", [2, 6])
+@pytest.mark.parametrize("parts", swept([2, 6], [6]))
 def test_parts_are_whole_fields_and_change_no_byte(tmp_path, parts):
     whole, _, inversion = translated(tmp_path, batch=3)
     plate, path = plates()[1], weights(48)
@@ -238,6 +245,7 @@ def test_less_strength_keeps_more_of_the_source(tmp_path):
     assert moved[0] < moved[1]
 
 
+@pytest.mark.long
 def test_guidance_goes_further_to_the_target_class_and_leaves_the_inversion_alone(tmp_path):
     plain, rows, first = translated(tmp_path / "a", weights(), steps=10)
     guided, _, second = translated(tmp_path / "b", weights(), steps=10, label_scale=2.0)
@@ -246,6 +254,7 @@ def test_guidance_goes_further_to_the_target_class_and_leaves_the_inversion_alon
     assert first["latent_sd"].tolist() == second["latent_sd"].tolist()
 
 
+@pytest.mark.long
 def test_brightfield_is_a_condition_on_both_ways_where_the_arm_says_so(tmp_path):
     """The stains of this very field under the other compound, which turns ER over: with its brightfield, that is known."""
     chosen, plate = {"inputs": CHANNELS["input"], "brightfield": True, "steps": 25, "inner": 20}, labelled_plates()[2]
@@ -283,3 +292,20 @@ def test_a_wrong_label_gives_a_larger_loss():
             for shown in (own, 3 - own)
         )
     assert wrong > 1.1 * right
+
+
+def test_a_source_is_translated_by_way_of_its_latents(tmp_path):
+    """The translator walks among latents and decodes at the end: the reconstruction is what the codec makes of its source."""
+
+    weights = latent_weights(inputs=0)
+    tensors, meta = read_model(weights)
+    settings = {**SAMPLING, **HOW, "steps": 10, "walked": 10}
+    translator = diffusion.translator(Namespace(weights=weights, settings=settings), tensors, meta, Compute())
+    stack = store.open_stack(trained_codec() / "P3.tif")
+    y = np.array(stack.images[:2], np.float32)[:, 2:]
+    fields = store.read_fields(trained_codec() / "P3.parquet").iloc[:2]
+    latents, report = translator.up(y[:, :0], y, "DMSO", fields)
+    assert latents.shape == (2, 4, 8, 8) and (report["iterations"] > 0).all()
+    back, other = (translator.down(y[:, :0], latents, name) for name in ("DMSO", "cpd1"))
+    coded = translator.codec.decode(translator.codec.encode(torch.from_numpy(y))).numpy()
+    assert np.abs(back - coded).mean() < 0.3 * np.abs(back - y).mean() and not np.array_equal(back, other)

@@ -239,16 +239,16 @@ def test_classifier_free_guidance_equals_guidance_by_the_exact_classifier():
     gamma, labels = 0.4, torch.tensor([2, 1, 0])
     told = Condition.of_labels(labels)
     for scale in (0.0, 1.0, 2.5):
-        eps = classifier_free(of_class, scale)(y, y, gamma, told)
+        eps = classifier_free(of_class, {"label": scale})(y, y, gamma, told)
         torch.testing.assert_close(eps, guided(mixture, classify, labels - 1, scale)(y, y, gamma, None))
-    assert torch.equal(classifier_free(of_class, 1.0)(y, y, gamma, told), of_class(y, y, gamma, told))
+    assert torch.equal(classifier_free(of_class, {"label": 1.0})(y, y, gamma, told), of_class(y, y, gamma, told))
 
 
 def test_more_classifier_free_guidance_goes_further_into_the_class():
     means = []
     for scale in (0.0, 1.0, 3.0):
         start = torch.randn(1000, 1, 1, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        denoise, path = classifier_free(of_class, scale), Schedule().path(100)
+        denoise, path = classifier_free(of_class, {"label": scale}), Schedule().path(100)
         condition = Condition.of_labels(torch.full((1000,), 2))
         means.append(float(walk(denoise, start, start, condition, path, sampler="ddim").mean()))
     assert means[0] == pytest.approx(0, abs=0.12) and means[1] == pytest.approx(CENTRES[1], abs=0.06)
@@ -299,7 +299,7 @@ def test_classifier_free_guidance_is_one_pass_of_both_halves_and_equals_two_pass
         return denoiser(x, y, gamma, condition)
 
     with torch.no_grad():
-        eps = classifier_free(at_levels(counted, [0.4], x.device), 2.5)(x, y, 0.4, told)
+        eps = classifier_free(at_levels(counted, [0.4], x.device), {"label": 2.5})(x, y, 0.4, told)
         gamma = torch.full((3,), 0.4, dtype=torch.float64)
         shown, null = denoiser(x, y, gamma, told), denoiser(x, y, gamma, told.null())
     assert calls == [(6, (6,), [1, 0, 3, 0, 0, 0])]
@@ -325,7 +325,7 @@ def test_no_step_waits_for_the_device_whatever_the_guidance(preset, sampler):
     denoiser, classifier = modules(preset)
     (x, y), path, labels = batch(), Schedule().path(4, "karras"), torch.tensor([1, 0, 3])
     told, judged = (at_levels(module, path, x.device) for module in (denoiser, classifier))
-    strong = guided(classifier_free(told, 2.0), judged, labels - 1, 1.5)
+    strong = guided(classifier_free(told, {"label": 2.0}), judged, labels - 1, 1.5)
     denoise = clipped(within(strong, told, 0.1, 10.0))
     with Watch():
         painted = walk(

@@ -415,7 +415,7 @@ def test_a_config_that_is_not_there_is_a_sentence(tmp_path):
         __main__.main(["--config", str(tmp_path / "none.yaml")])
 
 
-@pytest.mark.long
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_ten_plates_three_folds_and_seven_arms_are_planned_in_time(tmp_path, plain_planning_s):
     """2.9 times the plain plan when written; seconds alone would judge the machine and what else runs on it."""

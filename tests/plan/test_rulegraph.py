@@ -29,6 +29,7 @@ def test_a_text_without_edges_is_an_error():
         rulegraph.edges_of("Building DAG of jobs...")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_page_is_what_make_rulegraph_writes(tmp_path):
     rulegraph.main(["--page", str(tmp_path / "page.md")])

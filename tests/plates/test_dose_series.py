@@ -37,6 +37,7 @@ def written(bench, folder, real_data, wells, **changes):
     return images
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_real_dose_series_is_prepared_without_brightfield(tmp_path, real_data, bench):
     folder = written(bench, tmp_path, real_data, FEW, prepare={"size_px": 320})

@@ -14,6 +14,7 @@ from brightpaint.plates import fetch, index, own_table, sources
 from brightpaint.plates.folder import FolderSource
 from brightpaint.plates.keys import Entry
 from brightpaint.study import choice
+from conftest import swept
 from plates_fixture import COMPOUNDS, IMAGES, LOAD_DATA, PLATE, PLATEMAPS, index_settings
 
 CHANNELS = ["Brightfield_L", "Brightfield", "Brightfield_H", "DNA", "RNA", "ER", "AGP", "Mito"]
@@ -103,7 +104,7 @@ def peak_mb(root, kind: str, count: int, monkeypatch) -> float:
 KINDS = ["load_data.csv", "load_data.csv.gz", "load_data.parquet", "looked up by name", "own table"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", swept(KINDS, ["looked up by name", "own table"]))
 def test_memory_does_not_grow_with_the_plate(tmp_path, kind, monkeypatch):
     few, many = (peak_mb(tmp_path / str(count), kind, count, monkeypatch) for count in (FEW, MANY))
     assert many - few < BOUND_MB

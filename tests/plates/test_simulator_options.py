@@ -168,6 +168,7 @@ def measure(line: str, number: int) -> list[float]:
     return [np.log(count), np.log(np.median(areas[areas > 60])), np.log(longer), np.log(cells / count)]
 
 
+@pytest.mark.long
 def test_lines_are_told_apart_by_simple_measurements():
     lines = list(LINES)
     table = np.array([[measure(line, number) for number in range(4)] for line in lines])  # (lines, fields, numbers)

@@ -118,6 +118,7 @@ def test_opposite_effects_within_a_target_do_not_cancel():
     assert (table.loc[table["Metadata_perturbation"].isin(truth), "null_q"] <= 0.05).mean() >= 0.8
 
 
+@pytest.mark.long
 def test_plates_without_effects_yield_no_actives_where_clusters_alone_would():
     found, clustered = [], []
     for seed in range(10):

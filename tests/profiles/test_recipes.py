@@ -138,6 +138,7 @@ def as_fields(table):
     return pd.concat([fields, table[features].astype(float).reset_index(drop=True)], axis=1), features
 
 
+@pytest.mark.long
 def test_a_real_plates_wells_are_profiled_by_both_recipes(real_data):
     table = pd.read_parquet(real_data / "profiles" / "pccma_bulk" / "BR00147001_bulk_annotated.parquet")
     fields, features = as_fields(table)

@@ -134,6 +134,7 @@ def lincs(real_data) -> tuple[pd.DataFrame, list[str]]:
     return pd.concat([frame, wells[features]], axis=1).copy(), features
 
 
+@pytest.mark.long
 def test_on_the_real_dose_plate_distance_from_dmso_rises_with_the_dose(lincs, caplog):
     """338 treatments of 58 compounds; the median of each of six doses lies farther out than that of the dose below."""
     medians, features = lincs

@@ -56,6 +56,21 @@ def test_panels_name_the_half_effect_or_none_and_those_of_doses_stand_beside():
     plt.close(figure)
 
 
+def test_a_long_title_stays_on_the_picture_and_no_point_lies_off_its_panel():
+    table, means = tables()
+    means = means.assign(on=means["on"] * 7, on_low=-40.0, on_high=40.0)  # an axis of noise: intervals beyond all
+    space = "the features of a network trained on photographs, channels collapsed to colours"
+    figure = axis_dose_figure.axis_dose_figure(table, means, None, arm="real", space=space, name="effect")
+    figure.canvas.draw()
+    box, width = figure._suptitle.get_window_extent(), figure.bbox.width
+    assert 0 <= box.x0 and box.x1 <= width
+    for axes, name in zip(figure.axes, "ab"):
+        low, high = axes.get_ylim()
+        on = means.loc[means["Metadata_perturbation"] == name, "on"]
+        assert low < on.min() and on.max() < high and high - low < 20
+    plt.close(figure)
+
+
 def test_without_curves_beside_there_is_one_panel_a_compound_and_without_doses_none(tmp_path):
     table, means = tables()
     figure = axis_dose_figure.axis_dose_figure(table, means, None, arm="real", space="x", name="effect")

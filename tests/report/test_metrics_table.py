@@ -226,3 +226,17 @@ def test_translations_have_tables_of_their_own_a_space_each_and_are_the_best_at_
         "What the translations are worth" in alone and "Test plates: P1" in alone and "All perturbations" not in alone
     )
     assert "translations are worth" not in metrics_table.page(frame(), ["real", "good", "weak"])
+
+
+def test_an_arm_that_was_shown_the_real_stains_is_a_reference_and_never_the_best():
+    shown = [row("ceiling", "pcc", 0.99, channel=c) for c in ("all", "DNA")] + [row("ceiling", "l1", 0.2)]
+    roles = {"kinds": {"ceiling": "codec", "good": "network", "weak": "network"}}
+    text = metrics_table.page(
+        pd.concat([frame(), pd.DataFrame(shown)]), ["real", "ceiling", "good", "weak"], roles=roles
+    )
+    tables = [table for table in Page(text).tables if any(cells[0][1].strip() == "ceiling" for cells in table)]
+    assert len(tables) == 3  # images, codecs, and PCC by channel
+    for table in (tables[0], tables[2]):
+        marked = {cells[0][1].strip(): "best" in str(cells[1][0]) for cells in table[1:]}
+        assert marked["good"] and not marked["ceiling"]
+    assert "L1" in tables[1][0][1][1]

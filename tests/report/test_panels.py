@@ -1,5 +1,8 @@
 """Panels: images are painted linearly between their limits, and the scale bar is round."""
 
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -30,3 +33,15 @@ def test_without_brightfield_the_first_stain_bears_the_scale_bar(monkeypatch):
     assert titles == ["DNA", "composite"] and named == ["BF", "DNA", "composite"]
     assert "bar" in without[0][0] and "bar" not in without[1][0]
     assert "bar" in beside[0][0] and "bar" not in beside[0][1] and beside[1][0] is None
+
+
+def test_titles_of_doses_stand_beside_one_another():
+    names = [f"wortmannin@{dose:g}uM" for dose in (0.0009765, 0.0078125, 0.25, 1000)]
+    panel = {"image": np.zeros((64, 64)), "limits": (0.0, 1.0), "tint": "white"}
+    figure = panels.lay_out([[panel] * len(names)], names, [("", "real cells")], dpi=100)
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts if "@" in text.get_text()]
+    assert len(boxes) == len(names) and all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    assert (
+        min(box.y0 for box in boxes) >= figure.bbox.height - 48 and max(box.y1 for box in boxes) <= figure.bbox.height
+    )
+    plt.close(figure)

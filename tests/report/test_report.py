@@ -79,6 +79,21 @@ def test_methods_say_of_given_weights_no_more_than_is_known():
     assert "preset" not in line and "label" not in line and "objective" not in line
 
 
+def test_methods_name_codecs_what_stands_on_them_and_a_controlnets_base():
+    words = rendered("workflow.rst", config("latent"))
+    lines = {
+        line.split("``")[1]: line for line in words.splitlines() if line.startswith("- ``") and "model ``" not in line
+    }
+    assert (
+        "a codec, a variational autoencoder of the stains (preset small" in lines["kl"]
+        and "no prediction" in lines["kl"]
+    )
+    assert "0.001 times the KL divergence per latent element" in lines["kl"]
+    assert "on the latents of ``kl``" in lines["latent"] and "latents" not in lines["pixels"]
+    assert "a ControlNet (Zhang et al. 2023) on ``blind``, whose weights were frozen" in lines["led"]
+    assert "codec" not in rendered("workflow.rst", config("demo"))
+
+
 def test_methods_hold_the_settings_values():
     settings = config("demo")
     settings["train"]["images"], settings["prepare"]["size_px"], settings["active"]["alpha"] = 123456, 320, 0.07

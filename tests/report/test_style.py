@@ -42,7 +42,7 @@ from brightpaint.report.figures import (
     uncertainty_figure,
     zero_shot_figure,
 )
-from conftest import ROOT
+from conftest import ROOT, swept
 
 HOSTILE = {"mathematics": "$\\frac{a$ {b}_{c^ $x", "long": "y" * 60 + "_z" * 30, "both": "$a$" + "w" * 117}
 FIGURES = ROOT / "src" / "brightpaint" / "report" / "figures"
@@ -61,6 +61,8 @@ def test_a_name_is_one_line_of_so_many_letters_and_no_mathematics():
             assert len(words.replace(r"\$", "$")) <= max(most, 2)
     assert style.in_lines("short", 10) == "short" and style.in_lines("abcdefgh", 5) == "abcde\nfgh"
     assert [len(part) for part in style.in_lines("n" * 99, 8).splitlines()] == [8, 8]
+    assert style.in_lines("wortmannin@0.00977uM", 12) == "wortmannin\n@0.00977uM"
+    assert style.in_lines("a b c d e f", 6) == "a b c\nd e f" and style.in_lines("@abcdef", 6) == "@abcde\nf"
     assert style.letters_in(1, 10) == 12 and style.letters_in(0.01, 10) == 1
 
 
@@ -237,7 +239,7 @@ def laid_out(figure: plt.Figure) -> tuple[list[Text], list[float]]:
 
 
 @pytest.mark.filterwarnings("error::UserWarning")  # a layout that does not fit is a warning of matplotlib's
-@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("name", swept(HOSTILE.values(), [HOSTILE["both"]]), ids=HOSTILE)
 @pytest.mark.parametrize("kind", DRAWN)
 def test_every_kind_of_figure_draws_names_as_text_and_keeps_its_panels(kind, name, monkeypatch):
     monkeypatch.setattr(tsne, "SHUFFLES", 2)

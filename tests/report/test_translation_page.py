@@ -32,6 +32,9 @@ def test_the_command_writes_the_page_and_every_change(words, shifts, tmp_path):
         "distance: fresh noise",
         "drug@30uM",
         "Methods",
+        "Quoted from the paper, not run here",
+        "StarGAN",
+        "14.26",
     ):
         assert words_ in page
     assert page.count("<tr") > 100

@@ -8,14 +8,19 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import torch
 
 from brightpaint import store
 from brightpaint.base.device import pick_device
+from brightpaint.features import own_crops
+from brightpaint.models import train_cellnet
+from brightpaint.models.cell_split import split_groups
 from brightpaint.models.crop_images import CropImages
 from brightpaint.models.erasing import cycle
 from brightpaint.models.grad_cam import class_maps, upsampled
 from brightpaint.models.see_cells import CellReader, read_network
+from brightpaint.models.train_cellnet import SPLIT
 from brightpaint.scores.cells import gradcamo
 from brightpaint.scores.cells.camo import camo_scores
 from brightpaint.scores.cells.explained import (
@@ -28,17 +33,31 @@ from brightpaint.scores.cells.explained import (
     scored,
     spread_evenly,
 )
-from cells_fixture import LARGE, learnt, plate_wells, write_cells
+from cells_fixture import (
+    LARGE,
+    LEARNT,
+    LOCAL,
+    SETTINGS,
+    arguments,
+    cell_images,
+    cell_masks,
+    learnt,
+    plate_wells,
+    write_cells,
+)
 
 KEYS = {
     "table": ["variant", "explained", "class", "metric"], "erased": ["shown", "class", "metric"], "verdicts": ["class"],
 }  # fmt: skip
 
 
-def run(folder, where, variants=("cells",), layer=-1, wells="held_out", size=LARGE, crops=None, arm="real"):
-    weights = [learnt(variant, where, size) / "weights.safetensors" for variant in variants]
-    trained = learnt("cells", where, size)
-    settings = {"label": "perturbation", "layer": layer, "wells": wells}
+def run(
+    folder, where, variants=("cells",), layer=-1, wells="held_out", size=LARGE, crops=None, arm="real", label="perturbation",
+    trained=None,
+):  # fmt: skip
+    weights = [(trained or learnt(variant, where, size)) / "weights.safetensors" for variant in variants]
+    trained = trained or learnt("cells", where, size)
+    settings = {"label": label, "layer": layer, "wells": wells}
     words = ["--settings", json.dumps(settings), "--device", "cpu", "--arm", arm]
     words += ["--variants", *variants, "--weights", *weights, "--split", trained / "weights.tsv"]
     words += ["--crops", *(crops or sorted(trained.glob("P?.tif"))), "--cells", folder / "cells.parquet"]
@@ -67,6 +86,7 @@ def test_attention_and_erasure_agree_where_the_evidence_was_planted(tmp_path):
             assert verdicts.loc["b", "verdict"] == "looks elsewhere"
 
 
+@pytest.mark.long
 def test_where_labels_were_shuffled_nothing_can_be_said_and_the_nulls_stand_beside(tmp_path):
     table, erased, verdicts, cells = run(tmp_path, "inside", ("cells", "shuffled", "floor"))
     value = table["value"]
@@ -141,6 +161,67 @@ def test_attention_on_neighbours_is_a_number_of_its_own():
     assert table["neighbours"].tolist()[::2] == [1, 0] and np.isnan(table["neighbours"][1])
     assert table["neighbours_lift"][0] == pytest.approx(4) and np.isnan(table["neighbours_lift"][2])
     assert table["camo"].tolist()[::2] == [0, 0] and table["area"].tolist() == [0.5] * 3
+
+
+def test_cells_of_ones_own_are_asked_about_by_the_masks_that_a_threshold_finds(tmp_path):
+    """Counts without a mask, each with a brighter neighbour in its corner; one crop shows nothing at all."""
+    rng, classes = np.random.default_rng(5), np.tile(np.repeat([0, 1], 10), 10)  # 20 dishes of 10 cells
+    masks = cell_masks(200, rng, LARGE)
+    images = cell_images(masks, classes, "inside", rng)  # (200, 2, 1, 32, 32), the first channel bright in the cell
+    images[:, 0, :, :3, :3] = 3
+    rows = ["index,label,group,plate", *(f"{n},{'ab'[classes[n]]},dish {n // 10},P1" for n in range(200))]
+    (tmp_path / "cells.csv").write_text("\n".join(rows) + "\n")
+    said = [str(tmp_path), "--table", str(tmp_path / "cells.csv"), "--file", "cells.tif", "--channels", "DNA,RNA"]
+    path, how = tmp_path / "own.tif", {**LEARNT, **LOCAL, "images": 960, "label": "label"}
+    split = split_groups(pd.DataFrame({"group": [f"dish {n // 10}" for n in range(200)], "plate": "P1",
+                                       "name": np.array(["a", "b"])[classes]}),
+                         **{key: (SETTINGS | how)[key] for key in SPLIT})  # fmt: skip
+    empty = 10 * int(split.loc[split["role"] == "test", "group"].iloc[0].removeprefix("dish "))
+    images[empty] = 0
+    counts = np.round(1000 + 200 * images[:, :, 0]).astype(np.uint16).reshape(400, 32, 32)
+    tifffile.imwrite(tmp_path / "cells.tif", counts)
+    own_crops.main([*said, "--plate", "{plate}", "--threshold", "otsu", "--crops", str(path)])
+    found = store.open_crops(path).masks
+    union = (found[:, 0] | masks[:, 0]).sum((1, 2, 3))
+    overlap = (found[:, 0] & masks[:, 0]).sum((1, 2, 3)) / union
+    assert not found[empty].any() and np.sort(overlap)[1] > 0.8 and found[:, 1, :, :3, :3].sum() == 199 * 9
+    train_cellnet.main(arguments(tmp_path, [path], **how))
+    table, erased, verdicts, cells = run(tmp_path, "inside", crops=[path], trained=tmp_path, label="label")
+    blank = cells["area"] == 0
+    assert (
+        blank.sum() == 1
+        and cells.loc[blank, "lift"].isna().all()
+        and cells.loc[~blank, "neighbours"].notna().sum() > 20
+    )
+    assert table.loc["cells", "own", "b", "lift"]["low"] > 1.5
+    assert erased["value"]["background erased", "b", "told"] - erased["value"]["cell erased", "b", "told"] > 0.5
+    assert verdicts.loc["b", "verdict"] == "looks at the cell"
+    own_crops.main([*said, "--crops", str(tmp_path / "without.tif")])
+    with pytest.raises(
+        ValueError, match="without.tif: its crops have no masks, .* give own_crops.mask or own_crops.threshold"
+    ):
+        run(tmp_path, "inside", crops=[tmp_path / "without.tif"], trained=tmp_path, label="label")
+
+
+def test_real_cells_of_mitocheck_are_asked_about_by_the_masks_that_a_threshold_finds(real_data, tmp_path):
+    """Of two phenotypes; the network sees a few hundred crops, so that nothing is claimed of where it looks."""
+    folder, path = real_data / "images" / "mitocheck_cells", tmp_path / "own.tif"
+    lines = (folder / "cells.csv").read_text().splitlines()
+    column = lines[0].split(",").index("phenotype")
+    kept = [line for line in lines[1:] if line.split(",")[column] in ("Metaphase", "Folded")]
+    (tmp_path / "cells.csv").write_text("\n".join([lines[0], *kept]) + "\n")
+    own_crops.main([str(folder), "--table", str(tmp_path / "cells.csv"), "--file", "{phenotype}.tif", "--label", "{phenotype}",
+                    "--group", "{plate}/{position}", "--plate", "{plate}", "--channels", "DNA", "--threshold", "otsu",
+                    "--crops", str(path)])  # fmt: skip
+    how = {**LEARNT, **LOCAL, "images": 320, "label": "label", "validation_share": 0.0}
+    train_cellnet.main(arguments(tmp_path, [path], **how))
+    table, erased, verdicts, cells = run(tmp_path, "inside", crops=[path], trained=tmp_path, label="label")
+    assert set(verdicts.index) == {"Metaphase", "Folded"} and set(cells["class"]) == {"Metaphase", "Folded"}
+    assert cells["area"].between(0.01, 0.6).all() and cells["neighbours"].notna().mean() > 0.9
+    known = cells[cells["lift"].notna()]
+    np.testing.assert_allclose(known["lift"], known["camo"] / known["area"])
+    whole = erased["value"]["whole", "", "balanced_accuracy"]
+    assert whole > 0.5 and erased["value"]["background erased", "", "balanced_accuracy"] <= whole + 0.2
 
 
 def test_even_attention_has_the_area_for_score_in_2d_and_3d(tmp_path):

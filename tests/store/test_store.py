@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -14,7 +12,7 @@ import tifffile
 import torch
 
 from brightpaint import store
-from conftest import ROOT
+from conftest import code_of_a_fork
 
 SHAPE = (5, 2, 8, 6)
 NAMES = ["Brightfield", "DNA"]
@@ -176,14 +174,11 @@ def test_a_lock_keeps_others_out_and_goes_with_its_block(tmp_path):
 
 
 def test_a_lock_dies_with_its_process(tmp_path):
-    script = f"""
-import os, sys
-sys.path.insert(0, {str(ROOT / "src")!r})
-from brightpaint import store
-with store.locked({str(tmp_path / "x")!r}):
-    os._exit(9)
-"""
-    assert subprocess.run([sys.executable, "-c", script]).returncode == 9
+    def die():
+        with store.locked(tmp_path / "x"):
+            os._exit(9)
+
+    assert code_of_a_fork(die) == 9
     assert (tmp_path / "x.lock").exists()
     with store.locked(tmp_path / "x"):
         pass
@@ -314,23 +309,18 @@ def test_a_second_writer_is_refused_until_the_first_lets_go(tmp_path):
     write(tmp_path / "s.tif", key="k")
 
 
-KILLED = """
-import os, sys
-sys.path[:0] = [{src!r}, {tests!r}, {tests!r} + "/store"]
-import test_store
-from brightpaint import store
-writer = store.StackWriter({path!r}, test_store.SHAPE, test_store.NAMES, key="k")
-writer.write(0, test_store.field(0)); writer.write(3, test_store.field(3))
-os._exit(9)
-"""
-
-
 @pytest.fixture
 def killed(tmp_path):
     """The path of a stack whose writer was killed after fields 0 and 3."""
     path = tmp_path / "s.tif"
-    script = KILLED.format(src=str(ROOT / "src"), tests=str(ROOT / "tests"), path=str(path))
-    assert subprocess.run([sys.executable, "-c", script]).returncode == 9
+
+    def die():
+        writer = store.StackWriter(path, SHAPE, NAMES, key="k")
+        writer.write(0, field(0))
+        writer.write(3, field(3))
+        os._exit(9)
+
+    assert code_of_a_fork(die) == 9
     assert not path.exists() and (tmp_path / "s.tif.partial").exists()
     return path
 

@@ -60,6 +60,7 @@ def test_without_the_section_nothing_is_painted_more(load):
     ({"chosen": ["nobody"]}, "calibration.arms: nobody is no arm; those that can be judged so: pert, unet, blank"),
     ({"arms": [{**ARMS[0], "mean_of": 4}, ARMS[1]]}, "pert paints means of 4 samples, which are no samples; name an arm with"),
     ({"arms": [*ARMS, {**ARMS[0], "name": "draws_pert"}]}, "arm draws_pert: the name of what is painted to judge arm pert"),
+    ({"arms": [{**ARMS[0], "conditions": {"dose": 3.0}}, *ARMS[1:]]}, "pert sets conditions dose, so that fields show"),
     ({"fold": {"test": []}}, "calibration.arms: pert has no test plate, and samples are judged beside real stains"),
     ({"calibration": {"arms": ["pert"], "samples": 1}}, "calibration.samples: 1 is less than the minimum of 2"),
     ({"chosen": ["pert"], "arms": [*ARMS[1:], {**ARMS[0], "translate": {}}]}, "pert shows fields as other classes"),

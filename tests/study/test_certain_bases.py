@@ -28,8 +28,16 @@ def test_a_model_sees_what_its_base_sees_and_both_are_behind_its_arm(load):
     study = load()
     model = study.model_of("noised")
     assert study.inputs(model) == ["Brightfield"] and certain_bases.base_of(study.config, model)["name"] == "unet"
-    assert [entry["name"] for entry in study.models_behind("noised")] == ["unet", "noised"][::-1]
+    assert [entry["name"] for entry in study.trained_for("noised")] == ["unet", "noised"]
     assert study.kind_of("noised").noise and not study.kind_of("noised").walks
+
+
+def test_what_its_base_stands_on_is_trained_first_and_one_with_given_weights_stands_on_nothing(load):
+    study = load(base={"codec": "kl"}, codecs=[{"name": "kl"}])
+    assert [entry["name"] for entry in study.trained_for("noised")] == ["kl", "unet", "noised"]
+    assert study.model_of("noised")["codec"] == "identity"  # it takes nothing of its base's entry
+    given = load(model={"weights": "w.safetensors", "base": None})
+    assert given.trained_for("noised") == [] and certain_bases.base_of(given.config, given.model_of("noised")) is None
 
 
 def test_it_paints_samples_and_is_the_floor_of_other_arms(load):
@@ -51,8 +59,10 @@ def test_it_paints_samples_and_is_the_floor_of_other_arms(load):
     ({"model": {"base": "noised"}}, "model noised: base noised is of kind residual_noise, which does not paint one certain"),
     ({"model": {"label": "none"}}, "model noised: label none, but its base unet has perturbation; give it label: perturbation"),
     ({"model": {"subset": "active"}}, "model noised: subset active, but its base unet has all"),
+    ({"base": {"conditions": {"batch": {}}}}, "model noised: conditions {}, but its base unet has {'batch': {'dropout': 0.1}}"),
+    ({"model": {"codec": "kl"}, "codecs": [{"name": "kl"}]}, "model noised: codec kl: kind residual_noise sees pixels alone"),
     ({"model": {"inputs": []}}, r"model noised: inputs \[\], but its base unet sees \['Brightfield'\]; leave inputs out"),
-    ({"base": {"base": "diff"}}, "model unet: base diff, but kind regression stands on no other model; leave it out, or use kind"),
+    ({"base": {"base": "diff"}}, "model unet: base diff, but kind regression stands on none; leave it out, or take kind"),
     ({"train": {"validation_share": 0}}, "train.validation_share is 0, and the error of its base is measured on wells"),
     ({"model": {"weights": "w.safetensors"}}, "model noised: weights hold the base that they stand on; leave base unet out"),
     ({"arm": {"label_scale": 2}}, "of kind residual_noise draws its noise at once, and guidance acts on the way"),

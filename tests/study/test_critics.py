@@ -18,6 +18,8 @@ from conftest import ROOT, planned, snakemake, write_study
 from models_fixture import make_plate
 
 GAN = {"preset": "small", "size_px": 64, "images": 1000}
+ALONE = {"untrained": False, "autoencoder": False, "pixels": False}
+SPACES_BESIDE = ["critic", "critic_untrained", "autoencoder", "pixels"]
 CROPS = {"size_um": 64, "size_px": 64, "arms": ["real", "pert"]}
 RATES = read_rates(ROOT / "resources" / "rates.tsv")
 
@@ -28,7 +30,7 @@ def load(folder, changes: dict) -> Study:
 
 
 def spaces_of(study: Study) -> dict[str, list[str]]:
-    return {space.name: space.arms(study) for space in SPACES.values() if space.critic and space.arms(study)}
+    return {space.name: space.arms(study) for space in SPACES.values() if space.encoder and space.arms(study)}
 
 
 def test_nothing_is_asked_for_without_a_preset(tmp_path):
@@ -39,26 +41,89 @@ def test_nothing_is_asked_for_without_a_preset(tmp_path):
 
 def test_a_critic_of_fields_plans_its_spaces_for_real_and_painted_arms(tmp_path):
     study = load(tmp_path, {"gan": GAN})
-    assert spaces_of(study) == {"critic": ["real", "pert", "pixel"], "critic_untrained": ["real", "pert", "pixel"]}
+    assert spaces_of(study) == dict.fromkeys(SPACES_BESIDE, ["real", "pert", "pixel"])
     jobs = planned(snakemake(tmp_path, "-n").stdout)
-    assert jobs["train_gan"] == 1 and jobs["critic"] == 2 * (2 + 1 + 1) and jobs["tsne"] == 3
-    assert jobs["lookup"] == 3 and jobs["profile"] == 2 + 2 * 3  # of measured cells, and of both critics
-    alone = load(tmp_path, {"gan": {**GAN, "untrained": False}})
+    assert jobs["train_gan"] == jobs["train_autoencoder"] == jobs["fit_pixels"] == jobs["spaces_table"] == 1
+    assert "fit_imagenet" not in jobs
+    assert jobs["critic"] == 4 * (2 + 1 + 1) and jobs["tsne"] == 5
+    assert jobs["lookup"] == 5 and jobs["profile"] == 2 + 4 * 3  # of measured cells, of the critic and its baselines
+    alone = load(tmp_path, {"gan": {**GAN, **ALONE}})
     assert list(spaces_of(alone)) == ["critic"]
+
+
+def test_a_network_trained_on_photographs_makes_two_spaces_one_of_a_single_channel(tmp_path):
+    study = load(tmp_path, {"gan": {**GAN, "imagenet": "lite0.safetensors"}})
+    assert list(spaces_of(study)) == [*SPACES_BESIDE, "imagenet", "imagenet_collapsed"]
+    (tmp_path / "lite0.safetensors").touch()
+    assert planned(snakemake(tmp_path, "-n").stdout)["fit_imagenet"] == 1
+    one = load(tmp_path, {"gan": {**GAN, "imagenet": "lite0.safetensors", "channels": ["DNA"]}})
+    assert list(spaces_of(one)) == [*SPACES_BESIDE, "imagenet"]
+
+
+def test_wherever_the_critic_is_asked_for_its_baselines_and_the_studys_other_spaces_stand_beside_it(tmp_path):
+    entry = {
+        "name": "x",
+        "positive": ["DMSO"],
+        "negative": ["a"],
+        "spaces": ["critic"],
+        "arms": ["real"],
+        "study": None,
+    }
+    study = load(tmp_path, {"gan": GAN})
+    assert axes.spaces_beside(study, entry) == ["critic", "cellprofiler", *SPACES_BESIDE[1:]]
+    assert axes.spaces_beside(study, {**entry, "spaces": ["cellprofiler"]}) == ["cellprofiler", *SPACES_BESIDE]
+    assert axes.spaces_beside(load(tmp_path, {}), {**entry, "spaces": ["cellprofiler"]}) == ["cellprofiler"]
+    assert axes.spaces_beside(study, {**entry, "study": "other"}) == ["critic"]
+    assert [space for _, space in axes.arms_of(study, entry)] == ["critic", "cellprofiler", *SPACES_BESIDE[1:]]
+
+
+OWN = {"name": "mine", "folder": ".", "table": "mine.csv", "channels": ["DNA"], "threshold": "otsu", "size_px": 64}
+
+
+def test_crops_of_ones_own_are_learnt_from_without_plates_and_have_numbers_but_no_profiles(tmp_path):
+    (tmp_path / "mine.csv").write_text("file,label\nx.tif,a\n")
+    gan = {**GAN, "examples": "crops", "own_crops": ["mine"]}
+    bare = {"plates": None, "perturbations": False, "folds": [], "models": [], "arms": []}
+    study = load(tmp_path, {**bare, "gan": gan, "own_crops": [{**OWN, "folder": str(tmp_path)}]})
+    assert spaces_of(study) == {} and critics.trained_plates(study) == [] and critics.seen_channels(study) == ["DNA"]
+    jobs = planned(snakemake(tmp_path, "-n").stdout)
+    assert jobs["train_gan"] == jobs["train_autoencoder"] == jobs["fit_pixels"] == 1 and jobs["own_critic"] == 4
+    for changes, entry, said in (
+        ({"own_crops": ["other"]}, {}, "gan.own_crops: there is no other in own_crops; there are: mine"),
+        ({"examples": "fields"}, {}, "gan.examples: fields, but gan.own_crops are crops; set examples: crops"),
+        ({"size_px": 128}, {}, "gan.own_crops: mine has crops of 64 px, and gan.size_px is 128; give both one"),
+        (
+            {},
+            {"planes": 3, "threshold": None},
+            "gan.own_crops: mine has crops of 3 planes, and the critic sees one; leave it out",
+        ),
+        ({"channels": ["GFP"]}, {}, "gan.own_crops: mine has no channel GFP; it has DNA"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(said)):
+            load(
+                tmp_path, {**bare, "gan": {**gan, **changes}, "own_crops": [{**OWN, "folder": str(tmp_path), **entry}]}
+            )
+
+
+def test_augmentation_enters_the_settings_of_the_training_only_where_it_is_asked_for(tmp_path):
+    assert critics.augmentation(load(tmp_path, {"gan": GAN})) == {}
+    asked = load(tmp_path, {"gan": {**GAN, "ada": {"target": 0.6}}})
+    assert critics.augmentation(asked) == {"ada": {"target": 0.6, "images": 500000, "intensity": False}}
 
 
 def test_a_critic_of_crops_sees_the_cells_of_their_arms(tmp_path):
     study = load(tmp_path, {"gan": {**GAN, "examples": "crops"}, "crops": CROPS})
-    assert spaces_of(study) == {"critic_cells": ["real", "pert"], "critic_cells_untrained": ["real", "pert"]}
+    names = ["critic_cells", "critic_cells_untrained", "autoencoder_cells", "pixels_cells"]
+    assert spaces_of(study) == dict.fromkeys(names, ["real", "pert"])
     jobs = planned(snakemake(tmp_path, "-n").stdout)
-    assert jobs["train_gan"] == 1 and jobs["critic_cells"] == 6 and "critic" not in jobs
+    assert jobs["train_gan"] == 1 and jobs["critic_cells"] == 12 and "critic" not in jobs
 
 
 def test_brightfield_is_seen_of_real_plates_alone(tmp_path):
     study = load(tmp_path, {"gan": {**GAN, "channels": ["Brightfield"]}})
     assert spaces_of(study)["critic"] == ["brightfield"] and critics.windows(study) == [[-5, 5]]
     jobs = planned(snakemake(tmp_path, "-n").stdout)
-    assert jobs["train_gan"] == 1 and jobs["critic"] == 4
+    assert jobs["train_gan"] == 1 and jobs["critic"] == 8
     both = load(tmp_path, {"gan": {**GAN, "channels": ["Brightfield", "DNA"]}})
     assert spaces_of(both)["critic"] == ["real"] and critics.windows(both) == [[-5, 5], [-1.5, 6]]
 
@@ -72,6 +137,8 @@ def test_a_critic_trained_on_tested_plates_is_named_by_the_protocol(tmp_path):
         entry = {"normalise": "plate"}
         assert axes.protocol_name(["T2"], axes.seen_by(study, entry, SPACES["critic"])) == (name, seen)
         assert axes.protocol_name(["T2"], axes.seen_by(study, entry, SPACES["critic_untrained"])) == (axes.STRICT, "")
+        fitted = axes.protocol_name(["T2"], axes.seen_by(study, entry, SPACES["pixels"]))
+        assert fitted == (name, seen and "the fit of pooled pixels")
 
 
 @pytest.mark.slow
@@ -150,7 +217,9 @@ def test_costs_and_limits_follow_images_size_and_fields(tmp_path):
     found = costs.costs(study, extents(study, ROOT / "resources" / "sources.tsv", tmp_path), RATES)
     one = gan_flop(study)
     assert found.flop["train_gan"] == 1000 * one["training"] and one["training"] > 8 * one["critic"]
-    fields = 2 * (2 * 8 + 8 + 8)  # both critics: two real plates, the test plate of two arms; four squares a field
+    fields = 3 * (
+        2 * 8 + 8 + 8
+    )  # both critics and the autoencoder: two real plates, the test plate of two arms; four squares a field
     assert found.flop["critic"] == fields * 4 * one["critic"]
     assert limits.gan_minutes(study, RATES) == limits.LEAST_MIN
     long = load(tmp_path, {"gan": {**GAN, "images": 10**6}})

@@ -52,6 +52,26 @@ def test_grad_camo_is_planned_where_it_is_asked_for(tmp_path):
     assert single_cells.explained_variants(alone) == single_cells.explained_arms(alone) == []
 
 
+def test_pictures_along_the_training_are_planned_at_the_points_that_are_named(tmp_path):
+    (tmp_path / "cells.csv").write_text("file,index,label,group\n")
+    study = load(tmp_path, {**ALONE, "own_crops": [OWN], "cellnet": TOLD | {"umap_at": [0, 640], "shuffled": False}})
+    assert single_cells.training_settings(study)["umap_at"] == [0, 640] and single_cells.mapped_arms(study) == ["real"]
+    done = snakemake(tmp_path, "-n", "-p")
+    assert planned(done.stdout)["cellnet_umap"] == 1
+    line = next(line for line in done.stdout.splitlines() if "figures.cellnet_umap --settings" in line)
+    points = "results/cellnet/cells/weights.at_0.safetensors results/cellnet/cells/weights.at_640.safetensors"
+    assert f"--points {points} --weights results/cellnet/cells/weights.safetensors" in line
+    assert "at_0" not in next(line for line in done.stdout.splitlines() if "models.train_cellnet --settings" in line)
+
+
+def test_attention_changes_the_training_only_where_it_is_pulled(tmp_path):
+    told, pulled = {"label": "treatment", "layer": 4}, {"attention_weight": 0.5}
+    plain, weighed = (load(tmp_path, {"crops": CROPS, "cellnet": told | more}) for more in ({}, pulled))
+    assert set(single_cells.training_settings(plain)) == set(single_cells.TRAINING)
+    added = {"attention_weight": 0.5, "layer": 4}
+    assert single_cells.training_settings(weighed) == single_cells.training_settings(plain) | added
+
+
 def test_crops_of_ones_own_stand_for_plates(tmp_path):
     chosen = {"label": "label", "own_crops": ["movies"]}
     study = load(tmp_path, {"own_crops": [OWN], "cellnet": chosen})
@@ -84,6 +104,12 @@ REFUSED = {
     "own with a limit": (
         {"gradcamo": True, "least_lift": 1.0, "own_crops": ["movies"], "label": "label"}, "crops of one's own have no profiles",
     ),
+    "pulled, masked": ({"attention_weight": 1, "masked": True}, "cellnet.attention_weight: a network that sees nothing but"),
+    "pulled without masks": (
+        {"attention_weight": 1, "own_crops": ["movies"], "label": "label"}, "cellnet.attention_weight: movies of own_crops has no",
+    ),
+    "pushed": ({"attention_weight": -1}, "cellnet.attention_weight: -1 is less than the minimum of 0"),
+    "points": ({"umap_at": [0, 2000000]}, "cellnet.umap_at: 2000000 crops, and the training sees 1000000 (cellnet.images)"),
     "layer": ({"gradcamo": True, "layer": 6}, "cellnet.layer: 6 is greater than the maximum of 5"),
     "share": ({"test_share": 0.7}, "cellnet.test_share: 0.7 is greater than the maximum of 0.5"),
 }  # fmt: skip
@@ -106,11 +132,35 @@ ALONE = {"plates": None, "folds": [], "models": [], "arms": [], "source": {"layo
 TOLD = {"label": "label", "own_crops": ["movies"]}
 
 
+OWN_JOBS = {"own_crops": 1, "own_crops_table": 1, "train_cellnet": 2, "cellnet_accuracy": 1}
+
+
 def test_a_study_of_ones_own_crops_needs_no_plates(tmp_path):
     (tmp_path / "cells.csv").write_text("file,index,label,group\n")
     load(tmp_path, {**ALONE, "own_crops": [OWN], "cellnet": TOLD})
     done = snakemake(tmp_path, "-n")
-    assert planned(done.stdout) == {"own_crops": 1, "own_crops_table": 1, "train_cellnet": 2, "cellnet_accuracy": 1}
+    assert planned(done.stdout) == OWN_JOBS
+
+
+@pytest.mark.parametrize("masks", [{"mask": "{mask}"}, {"threshold": "otsu"}])
+def test_grad_camo_takes_crops_of_ones_own_whose_masks_are_given_or_found(tmp_path, masks):
+    """Also beside others that are not asked about, and have none."""
+    entries, told = [OWN | masks, OWN | {"name": "others"}], TOLD | {"gradcamo": True, "floor": True}
+    study = load(tmp_path, {**ALONE, "own_crops": entries, "cellnet": told})
+    assert single_cells.explained_variants(study) == ["cells", "shuffled", "floor"]
+    with pytest.raises(ValueError, match="cellnet.gradcamo: others of own_crops has no masks.*give own_crops.mask or"):
+        load(tmp_path, {**ALONE, "own_crops": entries, "cellnet": told | {"own_crops": ["movies", "others"]}})
+
+
+def test_the_shipped_study_of_ones_own_crops_plans_where_its_classifier_looks(tmp_path, monkeypatch):
+    (tmp_path / "images" / "mitocheck_cells").mkdir(parents=True)
+    (tmp_path / "images" / "mitocheck_cells" / "cells.csv").write_text("phenotype,plate,position\n")
+    monkeypatch.setenv("BRIGHTPAINT_REAL_DATA", str(tmp_path))
+    config = yaml.safe_load((ROOT / "config" / "mitocheck.yaml").read_text())
+    config["cellnet"] |= {"gradcamo": True, "local": True}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    looked = {"gradcamo": 1, "gradcamo_figure": 1, "gradcamo_table": 1}
+    assert planned(snakemake(tmp_path, "-n").stdout) == OWN_JOBS | looked
 
 
 def test_the_shipped_study_of_single_cells_plans_the_space_of_its_classifier(tmp_path):

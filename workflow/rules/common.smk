@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from brightpaint.plan.run_log import RunLog
 from brightpaint.study import simulation, subjects
 from brightpaint.study.annotations import GIVEN
+from brightpaint.study.erased import erased_arms, erased_problems
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.spaces import (
     MAIN,
@@ -96,6 +97,7 @@ wildcard_constraints:
     fold=either(fold["name"] for fold in CONFIG["folds"]),
     part=r"\d{3}",
     own=either(entry["name"] for entry in CONFIG["own_crops"]),
+    effect=either(entry["name"] for entry in CONFIG["effects"]),
     axis=either(entry["name"] for entry in CONFIG["axes"] + CONFIG["zero_shot"]),
 
 
@@ -194,9 +196,9 @@ def trained():
     """(model, fold) pairs that the arms need trained here."""
     arms = STUDY.arms + STUDY.translations
     pairs = [
-        (each, fold) for arm in arms for fold in STUDY.entry("arms", arm)["folds"] for each in STUDY.models_behind(arm)
+        (model, fold) for arm in arms for fold in STUDY.entry("arms", arm)["folds"] for model in STUDY.trained_for(arm)
     ]
-    pairs = [(model["name"], fold) for model, fold in pairs if KINDS[model["kind"]].stepwise and not model["weights"]]
+    pairs = [(model["name"], fold) for model, fold in pairs if KINDS[model["kind"]].stepwise]
     return list(dict.fromkeys(pairs))
 
 

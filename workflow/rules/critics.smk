@@ -40,12 +40,82 @@ rule train_gan:
         " --history {output.history:q} --untrained {output.untrained:q} --picture {output.picture:q} 2> {log:q}"
 
 
-keep("features", lambda: gan_files("weights.safetensors", "untrained.safetensors", "history.jsonl"))
+keep("features", lambda: [*gan_files("untrained.safetensors", "history.jsonl"), *baseline_files()])
 show("features", lambda: gan_files("samples.png"))
 
 
+rule train_autoencoder:
+    """Train an autoencoder of the critic's width on its images, a baseline."""
+    input:
+        stacks=gan_stacks,
+        fields=gan_fields,
+        masks=gan_masks,
+    output:
+        weights="<results>/gan/autoencoder.safetensors",
+        history="<results>/gan/autoencoder.jsonl",
+    log:
+        "<logs>/train_autoencoder.log",
+    benchmark:
+        "<benchmarks>/train_autoencoder.tsv"
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=CONFIG["compute"]["gpus"],
+        mem_mb=by_attempt(limits.gan_mb(STUDY)),
+        runtime=by_attempt(limits.gan_minutes(STUDY, RATES)),
+    params:
+        settings=encoder_settings(*critics.AUTOENCODER),
+    shell:
+        "exec $(launch {resources.gpu}) brightpaint.models.train_autoencoder --settings {params.settings:q}"
+        ' --device $BRIGHTPAINT_DEVICE --compute "$BRIGHTPAINT_COMPUTE"'
+        " --threads {threads} --stacks {input.stacks:q} --fields {input.fields:q} --weights {output.weights:q}"
+        " --history {output.history:q} 2> {log:q}"
+
+
+rule fit_pixels:
+    """Fit the principal components of the pooled pixels of the critic's images, a baseline."""
+    input:
+        stacks=gan_stacks,
+        fields=gan_fields,
+        masks=gan_masks,
+    output:
+        "<results>/gan/pixels.safetensors",
+    log:
+        "<logs>/fit_pixels.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=encoder_settings("size_px", "examples"),
+    shell:
+        "python -m brightpaint.models.fit_pixels --settings {params.settings:q} --threads {threads}"
+        " --stacks {input.stacks:q} --fields {input.fields:q} --weights {output:q} 2> {log:q}"
+
+
+rule fit_imagenet:
+    """Make encoders of a network trained on photographs: channel by channel, and channels collapsed to colours."""
+    input:
+        stacks=gan_stacks,
+        fields=gan_fields,
+        masks=gan_masks,
+        network=CONFIG["gan"]["imagenet"] or [],
+    output:
+        weights="<results>/gan/imagenet.safetensors",
+        collapsed="<results>/gan/imagenet_collapsed.safetensors",
+    log:
+        "<logs>/fit_imagenet.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=encoder_settings("size_px", "examples"),
+    shell:
+        "python -m brightpaint.models.fit_imagenet --settings {params.settings:q} --threads {threads}"
+        " --stacks {input.stacks:q} --fields {input.fields:q} --network {input.network:q} --weights {output.weights:q}"
+        " --collapsed {output.collapsed:q} 2> {log:q}"
+
+
 rule critic:
-    """Take a critic's numbers of every field of a plate."""
+    """Take the numbers of a critic, or of a baseline of it, of every field of a plate."""
     input:
         stack=seen_stack,
         rows=seen_rows,
@@ -57,7 +127,7 @@ rule critic:
     benchmark:
         "<benchmarks>/critic/{critic}/{arm}/{plate}.tsv"
     wildcard_constraints:
-        critic=either(CRITIC_WEIGHTS),
+        critic=either(critics.ENCODERS),
         arm="|".join(["real", "brightfield"] + STUDY.arms + STUDY.translations),
     conda:
         "../../envs/brightpaint.yaml"
@@ -75,7 +145,7 @@ rule critic:
 
 
 rule critic_cells:
-    """Take a critic's numbers of every cell of a plate, and the median cell of every field."""
+    """Take the numbers of a critic, or of a baseline of it, of every cell of a plate, and the median cell of every field."""
     input:
         crops=cell_table,
         weights=lambda wildcards: critic_cell_weights(wildcards.space),
@@ -100,3 +170,31 @@ rule critic_cells:
         "python -m brightpaint.features.embedders.critic_cells --device $BRIGHTPAINT_DEVICE --threads {threads}"
         " --weights {input.weights:q} --crops {input.crops[0]:q} --rows {input.rows:q}"
         " --cells {output.cells:q} --medians {output.medians:q} 2> {log:q}"
+
+
+rule own_critic:
+    """Take the numbers of a critic, or of a baseline of it, of every crop of one's own."""
+    input:
+        crops="<results>/own_crops/{own}.tif",
+        masks="<results>/own_crops/{own}.masks.tif",
+        table="<results>/own_crops/{own}.parquet",
+        weights=critic_weights,
+    output:
+        "<results>/own_crops/{own}/{critic}.parquet",
+    log:
+        "<logs>/own_critic/{own}/{critic}.log",
+    wildcard_constraints:
+        critic=either(critics.ENCODERS),
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=1,
+        mem_mb=by_attempt(8000),
+        runtime=by_attempt(240),
+    shell:
+        "python -m brightpaint.features.embedders.own_critic --device $BRIGHTPAINT_DEVICE --threads {threads}"
+        " --weights {input.weights:q} --crops {input.crops:q} --cells {output:q} 2> {log:q}"
+
+
+keep("features", own_numbers)

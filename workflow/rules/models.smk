@@ -2,6 +2,7 @@
 
 
 include: "functions/models.smk"
+include: "functions/refusals.smk"
 
 
 rule train:
@@ -10,7 +11,9 @@ rule train:
         stacks=training_stacks,
         fields=training_fields,
         active=active_of("models", "model"),
-        base=weights_of_base,
+        vectors=trained_vectors,
+        codec=standing_on("codec"),
+        base=standing_on("base"),
     output:
         weights="<results>/models/{model}/{fold}/weights.safetensors",
         history="<results>/models/{model}/{fold}/history.jsonl",
@@ -18,13 +21,15 @@ rule train:
         "<logs>/train/{model}/{fold}.log",
     benchmark:
         "<benchmarks>/train/{model}/{fold}.tsv"
+    wildcard_constraints:
+        model=either(trained_by("models")),
     conda:
-        "../../envs/brightpaint.yaml"
+        training_environment
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
-        mem_mb=by_attempt(limits.training_mb(CONFIG)),
-        runtime=limits.training_minutes(CONFIG),
+        mem_mb=by_attempt(training_mb),
+        runtime=training_minutes,
     params:
         settings=training("models", "model", "kind", "label", "preset", "width", "objective", "loss", "subset"),
     shell:
@@ -35,6 +40,36 @@ rule train:
 
 
 keep("models", lambda: trained_files("models", "model"))
+
+
+rule train_codec:
+    """Train a codec of the stains on every study plate that the fold does not test."""
+    input:
+        stacks=training_stacks,
+        fields=training_fields,
+    output:
+        weights="<results>/models/{model}/{fold}/weights.safetensors",
+        history="<results>/models/{model}/{fold}/history.jsonl",
+    log:
+        "<logs>/train_codec/{model}/{fold}.log",
+    benchmark:
+        "<benchmarks>/train_codec/{model}/{fold}.tsv"
+    wildcard_constraints:
+        model=either(trained_by("codecs")),
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=gpus,
+        mem_mb=by_attempt(codec_mb),
+        runtime=codec_minutes,
+    params:
+        settings=codec_training,
+    shell:
+        "exec $(launch {resources.gpu}) brightpaint.models.train_codec --settings {params.settings:q}"
+        ' --device $BRIGHTPAINT_DEVICE --compute "$BRIGHTPAINT_COMPUTE"'
+        " --threads {threads} --stacks {input.stacks:q} --fields {input.fields:q}"
+        " --weights {output.weights:q} --history {output.history:q} 2> {log:q}"
 
 
 rule train_classifier:
@@ -120,6 +155,7 @@ rule sample:
         stack="<results>/images/real/{plate}.tif",
         fields=fields_of,
         active=active_of_arm,
+        vectors=painted_vectors,
     output:
         stack=temp("<results>/parts/images/{arm}/{plate}/{part}.tif"),
         seconds=temp("<results>/parts/images/{arm}/{plate}/{part}.tsv"),
@@ -130,7 +166,7 @@ rule sample:
     wildcard_constraints:
         arm=either(OWN_ARMS + SWEPT + STUDY.drawn),
     conda:
-        "../../envs/brightpaint.yaml"
+        painting_environment
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
@@ -201,6 +237,7 @@ rule translate:
         weights=weights_of,
         stack="<results>/images/real/{plate}.tif",
         rows="<results>/sources/{arm}/{plate}.parquet",
+        vectors=painted_vectors,
     output:
         stack=temp("<results>/parts/images/{arm}/{plate}/{part}.tif"),
         seconds=temp("<results>/parts/images/{arm}/{plate}/{part}.tsv"),
@@ -212,7 +249,7 @@ rule translate:
     wildcard_constraints:
         arm=either(STUDY.translations),
     conda:
-        "../../envs/brightpaint.yaml"
+        painting_environment
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,
@@ -242,6 +279,7 @@ rule uncertainty:
         active=active_of_arm,
         drawn="<results>/images/{arm}/{plate}.tif",
         rows="<results>/images/{arm}/{plate}.parquet",
+        vectors=painted_vectors,
     output:
         stack=temp("<results>/parts/uncertainty/{arm}/{plate}/{part}.tif"),
         seconds=temp("<results>/parts/uncertainty/{arm}/{plate}/{part}.tsv"),
@@ -250,7 +288,7 @@ rule uncertainty:
     benchmark:
         "<benchmarks>/uncertainty/{arm}/{plate}/{part}.tsv"
     conda:
-        "../../envs/brightpaint.yaml"
+        painting_environment
     threads: CONFIG["compute"]["torch_threads"]
     resources:
         gpu=gpus,

@@ -3,7 +3,6 @@ SCORED = "|".join(["real", "brightfield", "lookup"] + STUDY.arms + TRANSLATED)
 
 
 keep("scores", kept_scores)
-keep("scores", kept_translation_scores)
 
 
 rule score_images:
@@ -29,6 +28,37 @@ rule score_images:
         " --plates {params.plates:q} --real {input.real:q} --predicted {input.predicted:q} --fields {input.fields:q}"
         " --uncertainty {input.uncertainty:q} --active {input.active:q}"
         " --table {output.table:q} --by-field {output.by_field:q} 2> {log:q}"
+
+
+rule score_codec:
+    """Score what a codec loses of the stains, and what its latents hold."""
+    input:
+        weights=codec_weights,
+        real=scored_files("<results>/images/real/{plate}.tif"),
+        predicted=stacks_to_score,
+        fields=scored_files("<results>/fields/{plate}.parquet"),
+        active=active_table,
+    output:
+        "<results>/scores/codec/{arm}.parquet",
+    log:
+        "<logs>/score_codec/{arm}.log",
+    wildcard_constraints:
+        arm=either(coded_arms()),
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=1,
+        mem_mb=by_attempt(8000),
+        runtime=by_attempt(240),
+    params:
+        settings=as_json({"channels": CONFIG["channels"]}),
+        plates=scored_plates,
+    shell:
+        "python -m brightpaint.scores.images.score_codec --settings {params.settings:q} --device $BRIGHTPAINT_DEVICE"
+        " --threads {threads} --arm {wildcards.arm} --plates {params.plates:q} --weights {input.weights:q}"
+        " --real {input.real:q} --predicted {input.predicted:q} --fields {input.fields:q} --active {input.active:q}"
+        " --table {output:q} 2> {log:q}"
 
 
 rule score_frechet:
@@ -180,92 +210,6 @@ rule score_failed:
         " --active {input.active:q} --table {output:q} 2> {log:q}"
 
 
-rule score_translation:
-    """Score the images of a translation: pixels, nuclei, and the area that each stain covers."""
-    input:
-        real=scored_files("<results>/images/real/{plate}.tif"),
-        fields=scored_files("<results>/fields/{plate}.parquet"),
-        translated=scored_files("<results>/images/{arm}/{plate}.tif"),
-        rows=scored_files("<results>/images/{arm}/{plate}.parquet"),
-        fresh=companion_files("<results>/images/{arm}/{plate}.tif"),
-        fresh_rows=companion_files("<results>/images/{arm}/{plate}.parquet"),
-        masks=where_measured(scored_files("<results>/masks/{arm}/{plate}.tif")),
-        fresh_masks=where_measured(companion_files("<results>/masks/{arm}/{plate}.tif")),
-        real_masks=where_measured(scored_files("<results>/masks/real/{plate}.tif")),
-        medians=where_measured(scored_files(MAIN.table)),
-        fresh_medians=where_measured(companion_files(MAIN.table)),
-        real_medians=where_measured(scored_files(MAIN.table, "real")),
-    output:
-        table="<results>/scores/translation/{arm}.parquet",
-        others=expand("<results>/scores/translation/{{arm}}.{table}.parquet", table=TRANSLATION_TABLES),
-    log:
-        "<logs>/score_translation/{arm}.log",
-    wildcard_constraints:
-        arm=either(TRANSLATED),
-    conda:
-        "../../envs/brightpaint.yaml"
-    params:
-        settings=translation_settings,
-        plates=scored_plates,
-    shell:
-        "python -m brightpaint.scores.translation.score_translation --settings {params.settings:q} --arm {wildcards.arm}"
-        " --plates {params.plates:q} --real {input.real:q} --fields {input.fields:q} --translated {input.translated:q}"
-        " --fresh {input.fresh:q} --masks {input.masks:q} --fresh-masks {input.fresh_masks:q}"
-        " --real-masks {input.real_masks:q} --medians {input.medians:q} --fresh-medians {input.fresh_medians:q}"
-        " --real-medians {input.real_medians:q} --table {output.table:q} 2> {log:q}"
-
-
-rule score_shifts:
-    """Score how far a translation shifts the numbers of a space, and whether real cells do so."""
-    input:
-        translated=lambda wildcards: SPACES[wildcards.space].tables(wildcards.arm, scored_plates(wildcards)),
-        fresh=companion_tables,
-        real=lambda wildcards: SPACES[wildcards.space].tables("real", compared_plates(wildcards.arm)),
-        selection=lambda wildcards: selection_of(SPACES[wildcards.space]) if CONFIG["perturbations"] else [],
-        truth=translation_truth,
-    output:
-        table="<results>/scores/shifts/{space}/{arm}.parquet",
-        others=expand("<results>/scores/shifts/{{space}}/{{arm}}.{table}.parquet", table=SHIFT_TABLES),
-    log:
-        "<logs>/score_shifts/{space}/{arm}.log",
-    wildcard_constraints:
-        arm=either(TRANSLATED),
-    conda:
-        "../../envs/brightpaint.yaml"
-    params:
-        settings=shift_settings,
-        plates=scored_plates,
-    shell:
-        "python -m brightpaint.scores.translation.score_shifts --settings {params.settings:q} --space {wildcards.space}"
-        " --arm {wildcards.arm} --plates {params.plates:q} --translated {input.translated:q} --fresh {input.fresh:q}"
-        " --real {input.real:q} --selection {input.selection:q} --truth {input.truth:q} --table {output.table:q} 2> {log:q}"
-
-
-rule score_class_frechet:
-    """Score how near a translation's images come to their target class: FID and KID, beside every reference."""
-    input:
-        translated=scored_files("<results>/inception/{arm}/{plate}.parquet"),
-        fresh=companion_files("<results>/inception/{arm}/{plate}.parquet"),
-        real=lambda wildcards: expand("<results>/inception/real/{plate}.parquet", plate=compared_plates(wildcards.arm)),
-        truth=translation_truth,
-    output:
-        table="<results>/scores/class_frechet/{arm}.parquet",
-        classes="<results>/scores/class_frechet/{arm}.classes.parquet",
-    log:
-        "<logs>/score_class_frechet/{arm}.log",
-    wildcard_constraints:
-        arm=either(TRANSLATED),
-    conda:
-        "../../envs/brightpaint.yaml"
-    params:
-        settings=shift_settings,
-        plates=scored_plates,
-    shell:
-        "python -m brightpaint.scores.translation.score_class_frechet --settings {params.settings:q} --arm {wildcards.arm}"
-        " --plates {params.plates:q} --translated {input.translated:q} --fresh {input.fresh:q} --real {input.real:q}"
-        " --truth {input.truth:q} --table {output.table:q} 2> {log:q}"
-
-
 rule metrics:
     """Join an arm's scores into one table, and those of its single fields into another."""
     input:
@@ -313,3 +257,25 @@ rule sweep:
 
 
 keep("scores", lambda: [f"<results>/sweep/{STUDY.sweep_plate}.parquet"] if SWEPT else [])
+
+
+rule effects:
+    """Measure what each condition does to what is painted, by linear probes of real fields."""
+    input:
+        painted=effect_tables,
+        real=lambda wildcards: SPACES[wildcards.space].tables("real", effect_plates(wildcards)["real"]),
+        fields=lambda wildcards: expand("<results>/fields/{plate}.parquet", plate=effect_plates(wildcards)["real"]),
+    output:
+        "<results>/effects/{effect}/{space}.tsv",
+    log:
+        "<logs>/effects/{effect}/{space}.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=effect_settings,
+    shell:
+        "python -m brightpaint.scores.effects.effects --settings {params.settings:q} --space {wildcards.space}"
+        " --real {input.real:q} --fields {input.fields:q} --painted {input.painted:q} --table {output:q} 2> {log:q}"
+
+
+keep("scores", lambda: effect_files("<results>/effects/{name}/{space}.tsv"))

@@ -16,6 +16,7 @@ rule train_cellnet:
         weights="<results>/cellnet/{variant}/weights.safetensors",
         history="<results>/cellnet/{variant}/history.jsonl",
         split="<results>/cellnet/{variant}/split.tsv",
+        points=points_of("{{variant}}"),
     log:
         "<logs>/train_cellnet/{variant}.log",
     benchmark:
@@ -136,6 +137,41 @@ rule gradcamo:
 keep("scores", gradcamo_files)
 
 
+rule score_erased:
+    """Score how far a space's numbers move without the cell and without all but the cell, and how alike its channels are."""
+    input:
+        images=shown_erased(["<results>/crops/{arm}/{plate}.tif"], ["<results>/images/{arm}/{plate}.tif"]),
+        beside=shown_erased(["<results>/crops/{arm}/{plate}.masks.tif", "<results>/crops/{arm}/{plate}.parquet"]),
+        rows=erased_rows,
+        labels=shown_erased(fields=["<results>/masks/{arm}/{plate}.tif"]),
+        weights=seeing_weights,
+        split=seeing_split,
+    output:
+        table="<results>/scores/erased/{space}/{arm}.parquet",
+        channels="<results>/scores/erased/{space}/{arm}.channels.tsv",
+    log:
+        "<logs>/score_erased/{space}/{arm}.log",
+    benchmark:
+        "<benchmarks>/score_erased/{space}/{arm}.tsv"
+    conda:
+        "../../envs/brightpaint.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    resources:
+        gpu=1,
+        mem_mb=by_attempt(8000),
+        runtime=by_attempt(240),
+    params:
+        settings=erased_settings,
+        plates=erased_plates,
+        subset=subset_painted,
+        network=seeing_network,
+    shell:
+        "python -m brightpaint.scores.cells.score_erased --space {wildcards.space} --settings {params.settings:q}"
+        " --device $BRIGHTPAINT_DEVICE --threads {threads} --arm {wildcards.arm} --plates {params.plates:q}"
+        " --subset {params.subset:q} --weights {params.network:q} --images {input.images:q} --rows {input.rows:q}"
+        " --labels {input.labels:q} --split {input.split:q} --table {output.table:q} --channels {output.channels:q} 2> {log:q}"
+
+
 rule lifted:
     """Join Grad-CAMO to a plate's cells, and take every field's median of those that the classifier looks at."""
     input:
@@ -216,3 +252,38 @@ rule gradcamo_table:
 
 
 show("figures", gradcamo_figures)
+
+
+rule cellnet_umap:
+    """Lay test cells out by UMAP at points of their classifier's training, with same-class retrieval beside each."""
+    input:
+        crops=crops_of_arm,
+        beside=beside_crops(crops_of_arm),
+        points=points_of(single_cells.CELLS),
+        weights=f"<results>/cellnet/{single_cells.CELLS}/weights.safetensors",
+        split=f"<results>/cellnet/{single_cells.CELLS}/split.tsv",
+    output:
+        figure=report(
+            "<results>/figures/cellnet_umap/{arm}.png",
+            category="Single cells",
+            subcategory="Along the training",
+            caption="../report/cellnet_umap.rst",
+            labels={"figure": "UMAP of test cells", "arm": "{arm}"},
+        ),
+        table="<results>/scores/cellnet_umap/{arm}.tsv",
+    log:
+        "<logs>/cellnet_umap/{arm}.log",
+    benchmark:
+        "<benchmarks>/cellnet_umap/{arm}.tsv"
+    conda:
+        "../../envs/umap.yaml"
+    threads: CONFIG["compute"]["torch_threads"]
+    params:
+        settings=as_json({**pick("cellnet", "label", "normalise", "umap_at", "seed"), **pick("figures", "dpi")}),
+    shell:
+        "python -m brightpaint.report.figures.cellnet_umap --settings {params.settings:q} --device cpu --threads {threads}"
+        " --arm {wildcards.arm} --crops {input.crops:q} --points {input.points:q} --weights {input.weights:q}"
+        " --split {input.split:q} --figure {output.figure:q} --table {output.table:q} 2> {log:q}"
+
+
+show("figures", umap_files)

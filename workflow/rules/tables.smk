@@ -57,6 +57,34 @@ rule metrics_table:
 show("tables", lambda: ["<results>/tables/metrics.html"] if tabled_arms() else [])
 
 
+rule codec_table:
+    """Lay codecs side by side, each above the arms that stand on it, with the real stains beside them."""
+    input:
+        metrics=codec_metrics(),
+        seconds=codec_seconds(),
+    output:
+        html=report(
+            "<results>/tables/codecs.html",
+            category="Metrics",
+            subcategory="Tables",
+            caption="../report/codec_table.rst",
+            labels={"table": "codecs"},
+        ),
+        tsv="<results>/tables/codecs.tsv",
+    log:
+        "<logs>/codec_table.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        arms=codec_arms_described(),
+    shell:
+        "python -m brightpaint.report.tables.codec_table --arms {params.arms:q} --metrics {input.metrics:q}"
+        " --seconds {input.seconds:q} --html {output.html:q} --tsv {output.tsv:q} 2> {log:q}"
+
+
+show("tables", lambda: ["<results>/tables/codecs.html"] if coded_arms() else [])
+
+
 rule paper_table:
     """Lay the arms out as one of the paper's two tables."""
     input:
@@ -110,6 +138,37 @@ rule cell_table:
 
 
 show("tables", lambda: where_profiled(["<results>/tables/cells.html"] if measured_medians() else []))
+
+
+rule spaces_table:
+    """Lay axes, zero-shot classes and replicates found side by side, space by space."""
+    input:
+        accuracies=axis_files("axes", "<results>/axis/{name}/{arm}/{space}.accuracy.tsv"),
+        wells=axis_files("axes", "<results>/axis/{name}/{arm}/{space}.wells.tsv"),
+        zero_shot=axis_files("zero_shot", "<results>/zero_shot/{name}/{arm}/{space}.accuracy.tsv"),
+        profiles=compared_spaces(),
+    output:
+        html=report(
+            "<results>/tables/spaces.html",
+            category="Axes",
+            subcategory="All spaces",
+            caption="../report/spaces_table.rst",
+            labels={"table": "space by space"},
+        ),
+        tsv="<results>/tables/spaces.tsv",
+    log:
+        "<logs>/spaces_table.log",
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        groups=as_json({entry["name"]: entry["groups"] for entry in CONFIG["axes"]}),
+    shell:
+        "python -m brightpaint.report.tables.spaces_table --groups {params.groups:q} --accuracies {input.accuracies:q}"
+        " --wells {input.wells:q} --zero-shot {input.zero_shot:q} --profiles {input.profiles:q} --html {output.html:q}"
+        " --tsv {output.tsv:q} 2> {log:q}"
+
+
+show("tables", lambda: ["<results>/tables/spaces.html"] if compares_spaces() else [])
 
 
 rule quality_table:

@@ -30,8 +30,14 @@ def read_base(path: Path, settings: dict) -> tuple[dict, dict[str, torch.Tensor]
         raise ValueError(
             f"{path} is told the label {label}, but the model that stands on it {settings['label']}; set its label to {label}"
         )
+    own, wanted = (sorted(each.get("conditions", {})) for each in (meta["settings"], settings))
+    if own != wanted:
+        raise ValueError(
+            f"{path} is told the conditions {own}, but the model that stands on it {wanted}; give both models the same conditions"
+        )
     check_cutoff(meta["settings"], settings, path)
     described = {"settings": meta["settings"], "label_map": meta["label_map"], "digest": store.file_digest(path)}
+    described |= {key: meta[key] for key in ("conditions",) if meta.get(key)}
     return described, {f"{BASE}{name}": value for name, value in tensors.items()}
 
 
@@ -39,4 +45,4 @@ def base_of(tensors: dict, meta: dict) -> tuple[dict, dict]:
     """Return `(tensors, meta)` of the base model that weights hold, as `read_model` returns them."""
     kept = {name.removeprefix(BASE): value for name, value in tensors.items() if name.startswith(BASE)}
     described = meta["settings"]["base"]
-    return kept, {"settings": described["settings"], "channels": meta["channels"], "label_map": described["label_map"]}
+    return kept, {"channels": meta["channels"], **{key: value for key, value in described.items() if key != "digest"}}

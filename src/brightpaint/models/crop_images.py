@@ -23,6 +23,16 @@ def open_all(paths: Sequence[str | Path]) -> list[store.Crops]:
     return [store.open_crops(path) for path in sorted(map(Path, paths))]
 
 
+def with_masks(paths: Sequence[str | Path], what: str) -> None:
+    """Refuse crops of one's own that came without masks, whose masks are 1 everywhere; `what` asks for them."""
+    for one in open_all(paths):
+        if not one.meta.get("masks", True):
+            raise ValueError(
+                f"{one.path}: its crops have no masks, and {what} asks where their cells are; give own_crops.mask or "
+                "own_crops.threshold, or leave it out"
+            )
+
+
 def rows_of(crops: Sequence[store.Crops], columns: Sequence[str]) -> pd.DataFrame:
     """Return these columns of the crops' tables, one row a crop, counted through all files."""
     tables = [one.table(list(dict.fromkeys(columns))) for one in crops if len(one)]
@@ -51,6 +61,7 @@ class CropImages:
     named : the class name of every crop, counted through all files, in place of `label`; a crop of "" is left out
     numbers : {class name: number from 1} of `named`
     shown : (images, masks, numbers of the crops) -> images: what is changed about a batch before a network sees it
+    told_mask : part of the condition by which a network is told the own cell's mask, (B, D, H, W) uint8; none without it
 
     Attributes
     ----------
@@ -71,6 +82,7 @@ class CropImages:
         named: Sequence[str] | None = None,
         numbers: Mapping[str, int] | None = None,
         shown: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None,
+        told_mask: str | None = None,
     ):
         crops = open_all(paths)
         table = rows_of(crops, ["group", *label_columns(crops, label)])
@@ -79,6 +91,7 @@ class CropImages:
             taken &= np.asarray(named, object) != ""
         self.chosen = np.flatnonzero(taken)
         self.rows, self.masked, self.shown = table.iloc[self.chosen].reset_index(drop=True), masked, shown
+        self.told_mask = told_mask
         self._source = store.CropBatches(crops, channels=channels, rows=self.chosen, brightness=brightness)
         self.labels = label_map([self.rows], label) if named is None else dict(numbers)
         classes = label_indices(table, label, self.labels) if named is None else [self.labels.get(n, 0) for n in named]
@@ -102,12 +115,13 @@ class CropImages:
         condition : of `count` images
         """
         images, masks, numbers = self._source.batch(seed, first, count, mine)
-        return self._changed(images, masks, numbers), self.condition.rows(numbers)
+        return self._changed(images, masks, numbers), self._told(numbers, masks)
 
     def fixed(self, number: int, crop_px: int | None = None) -> tuple[str, np.ndarray, Condition]:
         """Return validation image `number`, as it lies: its name, (C, D, H, W), and what it is told; beyond the last again."""
         chosen = self.chosen[[number % len(self)]]
-        return str(chosen[0]), self.take(chosen)[0], self.condition.rows(chosen)
+        images, masks = self._source.take(chosen)
+        return str(chosen[0]), self._changed(images, masks, chosen)[0], self._told(chosen, masks)
 
     def take(self, numbers: Sequence[int]) -> np.ndarray:
         """Return these crops, counted through all files, as they lie: (n, C, D, H, W) float32."""
@@ -117,6 +131,12 @@ class CropImages:
     def masks(self, numbers: Sequence[int]) -> np.ndarray:
         """Return the masks of these crops, as they lie: (n, 2, D, H, W) float32 of 0 and 1, own cell and all cells."""
         return self._source.take(numbers)[1]
+
+    def _told(self, numbers: np.ndarray, masks: np.ndarray) -> Condition:
+        """Return what crops are told: their classes and, where it is asked for, where their cells lie."""
+        known = self.condition.rows(numbers)
+        own = {self.told_mask: torch.from_numpy(masks[:, 0].astype(np.uint8))} if self.told_mask else {}
+        return Condition({**known.parts, **own}) if own else known
 
     def _changed(self, images: np.ndarray, masks: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         images = images * masks[:, :1] if self.masked else images

@@ -7,14 +7,14 @@ about image n is drawn from (seed, n). Crops are shown whole; `train.crop_px`, w
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from brightpaint import store
+from brightpaint.models.conditions import vocabulary
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.conditions.labels import active_rows, label_indices, label_map
 from brightpaint.models.crop_images import open_all
@@ -28,17 +28,21 @@ class TrainingCrops:
     ----------
     paths : files of crops of one plane
     channels : `input` and `target` channel names, all of them among the crops'
-    label, actives, held_out : as of `TrainingImages`
+    label, actives, held_out, conditions : as of `TrainingImages`
 
     Attributes
     ----------
     labels : {class name: number from 1}; a held-out perturbation has none
     fields : the rows of the crops that are trained on
     condition : what those are told
+    vocabulary : what the conditions mean
     stacks : the files, by name
     """
 
-    def __init__(self, paths: Sequence[str | Path], *, channels: dict, label: str, actives=None, held_out=()):
+    def __init__(
+        self, paths: Sequence[str | Path], *, channels: dict, label: str, actives=None, held_out=(),
+        conditions: Mapping[str, Mapping] | None = None,
+    ):  # fmt: skip
         self.stacks = open_all(paths)
         names = [*channels["input"], *channels["target"]]
         for one in self.stacks:
@@ -61,7 +65,9 @@ class TrainingCrops:
                 f"no crops to train on in {[str(one.path) for one in self.stacks]}; see their counts.tsv for why"
             )
         self.labels = label_map([every.iloc[rows]], label)
-        self._told = Condition.of_labels(torch.from_numpy(label_indices(every, label, self.labels)))
+        self.vocabulary, told = vocabulary.learn_and_tell(every.iloc[rows], conditions or {})
+        told = vocabulary.spread(told, rows, len(every))
+        self._told = Condition.of(label_indices(every, label, self.labels), told)
         self._every = every
         self._keep(rows)
 

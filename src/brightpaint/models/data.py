@@ -7,15 +7,15 @@ as if nothing had happened. Plates are ordered by name, whatever the order of th
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from brightpaint import store
 from brightpaint.base.seeds import seed_of
+from brightpaint.models.conditions import vocabulary
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.conditions.labels import active_rows, label_indices, label_map
 from brightpaint.models.split import held_out_perturbations, validation_wells
@@ -48,17 +48,20 @@ class TrainingImages:
     actives : table of actives, if the model is trained on the active subset
     held_out : names or share of the perturbations that are left out (`split.held_out_perturbations`)
     twin : whether half of the DMSO wells are of a class of their own (`labels.twin_fields`)
+    conditions : what is told beside the label, `conditions` of a model
 
     Attributes
     ----------
     labels : {class name: number from 1}; a held-out perturbation has none
     fields : the field tables of the chosen rows, plates in the order of their names
     condition : what those are told
+    vocabulary : what the conditions mean, see `conditions.vocabulary`
     """
 
     def __init__(
-        self, stacks: Sequence, tables: Sequence, *, channels: dict, label: str, actives=None, held_out=(), twin=False
-    ):
+        self, stacks: Sequence, tables: Sequence, *, channels: dict, label: str, actives=None, held_out=(), twin=False,
+        conditions: Mapping[str, Mapping] | None = None,
+    ):  # fmt: skip
         if len(stacks) != len(tables) or not stacks:
             raise ValueError(f"{len(stacks)} stacks and {len(tables)} field tables; expected as many, at least one")
         read = [(stack, store.read_fields(table), table) for stack, table in zip(stacks, tables)]
@@ -84,7 +87,9 @@ class TrainingImages:
         self.size = sizes.pop()
         self.inputs = len(channels["input"])
         self.labels = label_map([self.fields.iloc[rows]], label, twin)
-        self.condition = Condition.of_labels(torch.from_numpy(label_indices(self.fields, label, self.labels, twin)))
+        self.vocabulary, told = vocabulary.learn_and_tell(self.fields.iloc[rows], conditions or {})
+        told = vocabulary.spread(told, rows, len(self.fields))
+        self.condition = Condition.of(label_indices(self.fields, label, self.labels, twin), told)
         self._keep(rows)
 
     def __len__(self) -> int:

@@ -10,11 +10,26 @@ from pathlib import Path
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.study.kinds import CLASSIFIER, KINDS, TRAINED
+from brightpaint.models.paint.class_choice import listed
+from brightpaint.study.conditions import CONDITIONS, ordered
+from brightpaint.study.kinds import CLASSIFIER, TRAINED
 
 
-def _paints(kind: str) -> bool:
-    return kind in KINDS or not TRAINED[kind].labels  # a generator paints images of its own
+def _painted(kind: str, channels: str) -> str:
+    if kind not in TRAINED or TRAINED[kind].paints:
+        return channels
+    return "nothing: it names labels" if TRAINED[kind].labels else f"nothing: it turns {channels} into numbers"
+
+
+def told(name: str, kept: dict) -> str:
+    """Return in words what a model knows of a condition."""
+    if "values" in kept:
+        return f"{name}, {listed(kept['values'])}"
+    if "low" in kept:
+        lows, highs = ([10**v if CONDITIONS[name].logarithmic else v for v in kept[key]] for key in ("low", "high"))
+        ranges = (f"{low:.4g} to {high:.4g}" for low, high in zip(lows, highs))
+        return f"{name}, {' and '.join(ranges)}{CONDITIONS[name].unit}"
+    return f"{name}, {len(kept['molecules'])} molecules by {kept['encoder']}"
 
 
 def describe(path: Path) -> str:
@@ -27,11 +42,14 @@ def describe(path: Path) -> str:
     lines = {
         "kind": f"{kind}: {TRAINED[kind].title}" if kind in TRAINED else kind,
         "sees": ", ".join(meta["channels"]["input"]) or "no brightfield",
-        "paints": "nothing: it names labels"
-        if kind in TRAINED and not _paints(kind)
-        else ", ".join(meta["channels"]["target"]),
+        "paints": _painted(kind, ", ".join(meta["channels"]["target"])),
         "parameters": f"{sum(tensor.numel() for tensor in tensors.values()):,}",
         "label": settings.get("label", "none") + (f", {len(labels)} of them: {', '.join(labels)}" if labels else ""),
+        **(
+            {"conditions": "; ".join(told(name, meta["conditions"][name]) for name in ordered(meta["conditions"]))}
+            if meta.get("conditions")
+            else {}
+        ),
         "settings": ", ".join(
             f"{key} {value}" for key, value in sorted(settings.items()) if not isinstance(value, dict)
         ),

@@ -20,6 +20,8 @@ from brightpaint.base.seeds import seed_of
 from brightpaint.models.crop_images import open_all
 
 CELL, BACKGROUND, BOTH = "cell", "background", "both"
+# The same number of pixels, half an image away: what erasing does, whatever is erased.
+CELL_ELSEWHERE, BACKGROUND_ELSEWHERE = "cell elsewhere", "background elsewhere"
 MARGIN_PX = 2  # beyond the cell, where its blurred edge still shines
 DONORS = 3  # whose shapes hide the cell's
 LEAST_POOL = 32  # pixels of the background from which a hole is filled, where there are so many
@@ -101,12 +103,35 @@ def surroundings_erased(image: np.ndarray, kept: np.ndarray, background: np.ndar
     return changed
 
 
+def elsewhere(mask: np.ndarray) -> np.ndarray:
+    """Return a mask half an image away along height and width, (D, H, W) bool, going on at the opposite border."""
+    return np.roll(mask, [side // 2 for side in mask.shape[1:]], axis=(1, 2))
+
+
+def erased(what: str, image: np.ndarray, masks: np.ndarray, others: Sequence[np.ndarray], background: np.ndarray, rng):
+    """Return an image with something erased.
+
+    Parameters
+    ----------
+    what : `CELL`, `BACKGROUND`, `BOTH`, which leaves a picture of background alone, or one of the first two elsewhere
+    image : (C, D, H, W)
+    masks : (2, D, H, W) bool, own cell and all cells
+    others : (D, H, W) bool each, masks of other cells, which hide the own one's shape
+    background : (C, n), pixels of the background of another image
+    """
+    if what in (CELL, CELL_ELSEWHERE):
+        gone = hole(masks[0], others)
+        return cell_erased(image, masks[1], gone if what == CELL else elsewhere(gone), rng)
+    kept = {BACKGROUND: masks[0], BACKGROUND_ELSEWHERE: elsewhere(masks[0]), BOTH: np.zeros_like(masks[0])}[what]
+    return surroundings_erased(image, kept, background, rng)
+
+
 class Erasing:
     """What `CropImages` takes for `shown`: crops with something erased, the same whenever they are shown.
 
     Parameters
     ----------
-    what : `CELL`, `BACKGROUND`, or `BOTH`, which leaves a crop of background alone
+    what : see `erased`
     paths : files of crops, by which they are counted
     channels : of the crops that are shown
     numbers : the crops that may be shown, and be donors
@@ -129,7 +154,4 @@ class Erasing:
     def _one(self, image: np.ndarray, masks: np.ndarray, donors: np.ndarray, theirs: np.ndarray, number: int):
         """Change one crop: its masks (2, D, H, W), and those of its donors (DONORS, 2, D, H, W)."""
         rng = np.random.default_rng(seed_of("erased", self.what, number))
-        if self.what == CELL:
-            return cell_erased(image, masks[1], hole(masks[0], theirs[:, 0]), rng)
-        kept = masks[0] if self.what == BACKGROUND else np.zeros_like(masks[0])
-        return surroundings_erased(image, kept, background_of(donors[0], *theirs[0]), rng)
+        return erased(self.what, image, masks, theirs[:, 0], background_of(donors[0], *theirs[0]), rng)

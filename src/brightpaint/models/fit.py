@@ -112,13 +112,14 @@ def finish(weights: Path) -> None:
         weights.with_name(weights.name + suffix).unlink(missing_ok=True)
 
 
-def describe(settings: dict, labels: dict, how: Compute | None = None) -> dict:
+def describe(settings: dict, labels: dict, how: Compute | None = None, vocabulary: dict | None = None) -> dict:
     """Return the metadata of a weights file."""
     versions = {"brightpaint": brightpaint.__version__, "torch": str(torch.__version__)}
     own = {key: value for key, value in settings.items() if key != "channels"}
     if how:
         versions["computed"] = f"{how}, {compute.world()} process(es)"
-    return {"settings": own, "channels": settings["channels"], "label_map": labels, "versions": versions}
+    told = {"conditions": vocabulary} if vocabulary else {}
+    return {"settings": own, "channels": settings["channels"], "label_map": labels, **told, "versions": versions}
 
 
 def open_data(args: argparse.Namespace) -> TrainingImages | TrainingCrops:
@@ -127,7 +128,7 @@ def open_data(args: argparse.Namespace) -> TrainingImages | TrainingCrops:
     if settings["subset"] == "active" and len(args.active) != 1:
         raise ValueError(f"subset active needs one table of actives, found {len(args.active)}; give it with --active")
     actives = store.read_actives(args.active[0]) if settings["subset"] == "active" else None
-    chosen = {"label": settings["label"], "held_out": settings["held_out"]}
+    chosen = {"label": settings["label"], "held_out": settings["held_out"], "conditions": settings.get("conditions")}
     if settings.get("examples") == "crops":
         return TrainingCrops(args.stacks, channels=settings["channels"], actives=actives, **chosen)
     chosen["twin"] = settings.get("twin", False)
@@ -137,7 +138,7 @@ def open_data(args: argparse.Namespace) -> TrainingImages | TrainingCrops:
 def made_of(settings: dict, data: TrainingImages) -> dict:
     """Return what an unfinished training was made from: its settings, and a digest of each input."""
     stacks = {f"stack {number}": store.fingerprint(stack.path) for number, stack in enumerate(data.stacks, start=1)}
-    fields = store.digest(data.fields.to_csv(index=False), data.labels)
+    fields = store.digest(data.fields.to_csv(index=False), data.labels, *([data.vocabulary] if data.vocabulary else []))
     return {**settings, **stacks, "fields and labels": fields}
 
 
@@ -161,7 +162,7 @@ def train_networks(
         raise ValueError(f"train.batch {settings['batch']}: expected {compute.world()} or more, one image a process")
     made_from = made_of(settings, data)
     shown, held = data.split(settings["validation_share"])
-    codec = codec_of(settings)
+    codec = codec_of(settings, args.stands)
     validation = Validation(held, blind, settings, how, codec) if len(held) else None
     log.info("%d fields to train on, %d to validate, %d classes, %d parameters", len(shown), len(held),
              len(data.labels), sum(map(parameter_count, networks.values())))  # fmt: skip
@@ -170,5 +171,6 @@ def train_networks(
         fit(training, shown, validation, args.weights, made_from)
     if compute.first():
         store.write_json_lines(training.history, args.history)
-        store.write_weights(args.weights, training.weights(), describe(settings, data.labels, how))
+        described = describe(settings, data.labels, how, data.vocabulary)
+        store.write_weights(args.weights, {**training.weights(), **args.stands}, described)
         finish(args.weights)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from brightpaint.models.networks.cell_network import CellNetwork
+from brightpaint.models.networks.cell_network import CellNetwork, activation_map
 
 LEAST_PX = 8  # positions of a map along height and width, below which it says too little of where
 
@@ -40,10 +40,7 @@ def layer_number(network: CellNetwork, layer: int) -> int:
 
 
 def class_maps(network: CellNetwork, crops: torch.Tensor, classes: torch.Tensor, layer: int = -1) -> torch.Tensor:
-    """Return the class activation map of each crop for its own class, at the layer's resolution.
-
-    The layer's channels weighted by the mean gradient of the class's logit over all positions, summed, and what is negative
-    taken for 0 (Selvaraju et al. 2017, eq. 1 and 2).
+    """Return the class activation map of each crop for its own class, at the layer's resolution (see `activation_map`).
 
     Parameters
     ----------
@@ -64,9 +61,7 @@ def class_maps(network: CellNetwork, crops: torch.Tensor, classes: torch.Tensor,
     with torch.enable_grad():
         logits = network.after(maps, layer)
         (gradient,) = torch.autograd.grad(logits[torch.arange(len(crops)), classes].sum(), maps)
-    weights = gradient.flatten(2).mean(2)  # (B, C, ...) -> (B, C), alpha
-    found = torch.einsum("bc,bc...->b...", weights, maps.detach()).clamp(min=0).float()
-    return found[:, None] if network.axes == 2 else found
+    return activation_map(maps.detach(), gradient)
 
 
 def along(positions: int, stride: int, side: int) -> torch.Tensor:

@@ -16,6 +16,7 @@ from brightpaint.study.presets import (
     EXPANSION,
     LATENT,
     SQUEEZE,
+    CodecSpec,
     GanSpec,
     Spec,
     cell_strides,
@@ -138,17 +139,83 @@ def critic_flop(spec: GanSpec, channels: int, size_px: int) -> int:
     return total + conv(widths[-1] + 1, widths[-1], sides[-1]) + 2 * CRITIC_FEATURES * (maps + 1)
 
 
+def autoencoder_flop(spec: GanSpec, channels: int, size_px: int) -> int:
+    """Return the operations of one image through the autoencoder: the critic's blocks, the code, and blocks up again."""
+    sides = gan_sides(size_px)
+    widths = [spec.channels(side) for side in sides]
+    maps = widths[0] * sides[0] ** 2
+    total = critic_flop(spec, channels, size_px) - conv(widths[0] + 1, widths[0], sides[0]) - 2 * CRITIC_FEATURES
+    total += 2 * CRITIC_FEATURES * maps + conv(widths[-1], channels, sides[-1], 1)
+    return total + sum(conv(inputs, outputs, side) for inputs, outputs, side in zip(widths[:-1], widths[1:], sides[1:]))
+
+
+LITE_FLOP, LITE_PX = 0.8e9, 224  # of EfficientNet-Lite0, as published (407 million multiplications)
+
+
+def lite_flop(size_px: int) -> float:
+    """Return the operations of one picture through EfficientNet-Lite0."""
+    return LITE_FLOP * (size_px / LITE_PX) ** 2
+
+
 # A step of an image: the critic sees a real and a painted one (forward and twice that backward), the generator paints for it;
 # then it paints again, is judged, and both pass backward. R1 of every 16th and path length of every 4th step, on half a batch,
 # take a backward pass of a backward pass each.
 CRITIC_PASSES = 2 * 3 + 2 + 5 / 16
 GENERATOR_PASSES = 1 + 3 + 5 / 8
+# Of a codec's: it judges what was decoded, forward and back to the image, then a real and a decoded one; R1 as above. The codec
+# decodes once more for it.
+CODEC_CRITIC_PASSES = 3 + 2 * 3 + 5 / 16
 
 
 def gan_training_flop(spec: GanSpec, channels: int, size_px: int) -> float:
     """Return the operations of training on one image, generator and critic together."""
     critic, generator = critic_flop(spec, channels, size_px), generator_flop(spec, channels, size_px)
     return CRITIC_PASSES * critic + GENERATOR_PASSES * generator
+
+
+def control_flop(spec: Spec, inputs: int, targets: int, size_px: int) -> int:
+    """Return the operations of one image through a ControlNet: its base without brightfield, and the copy that sees it."""
+    flop, skips, channels, side = encoder_flop(spec, targets, size_px)
+    first, full = spec.width * spec.multipliers[0], inner_side(spec, size_px)
+    hint = conv(inputs * spec.patch_px**2, first, full) + conv(first, first, full)
+    sides = [round(full / 2**level) for level in skip_levels(spec)]
+    zeros = sum(conv(wide, wide, at, 1) for wide, at in zip(skips, sides)) + conv(channels, channels, side, 1)
+    return unet_flop(spec, 0, targets, size_px) + flop + hint + zeros
+
+
+def skip_levels(spec: Spec) -> list[int]:
+    """Return at which level each activation lies that the encoder hands to the upward half, in their order."""
+    every, deepest = spec.residual_resampling, len(spec.multipliers) - 1
+    levels = [0] if every else []
+    for level in range(deepest + 1):
+        levels += [level] * spec.blocks if every else [level] * (level < deepest)
+        levels += [level + 1] if every and level < deepest else []
+    return levels
+
+
+def codec_flop(spec: CodecSpec, channels: int, size_px: int) -> tuple[int, int]:
+    """Return the operations to encode one image of `size_px` by `size_px`, and to decode its latents."""
+    widths = [spec.width * multiplier for multiplier in spec.multipliers]
+    least = size_px // spec.stride_px
+
+    def block(inputs: int, outputs: int, side: int) -> int:
+        skip = conv(inputs, outputs, side, 1) if inputs != outputs else 0
+        return conv(inputs, outputs, side) + conv(outputs, outputs, side) + skip
+
+    def levels(widths: list[int], blocks: int, side: int, down: bool) -> int:
+        total, inputs = 0, widths[0]
+        for place, width in enumerate(widths):
+            total += block(inputs, width, side) + (blocks - 1) * block(width, width, side)
+            inputs = width
+            if place < len(widths) - 1:
+                side = side // 2 if down else 2 * side
+                total += conv(width, width, side)
+        return total
+
+    deep = 2 * block(widths[-1], widths[-1], least) + (attention(widths[-1], least) if spec.attention else 0)
+    encode = conv(channels, widths[0], size_px) + levels(widths, spec.blocks, size_px, True) + deep
+    decode = conv(spec.latents, widths[-1], least) + deep + levels(widths[::-1], spec.blocks + 1, least, False)
+    return encode + conv(widths[-1], 2 * spec.latents, least), decode + conv(widths[0], channels, size_px)
 
 
 def cell_flop(

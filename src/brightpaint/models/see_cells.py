@@ -35,6 +35,22 @@ class TrainedCells:
     labels: dict[str, int]
     device: torch.device
 
+    def numbers(self, images: np.ndarray) -> np.ndarray:
+        """Return the last activations of crops (n, C, D, H, W), z-scores: (n, F) float32."""
+        found = [np.zeros((0, self.network.features), np.float32)]
+        for first in range(0, len(images), BATCH):
+            part = np.asarray(images[first : first + BATCH], np.float32)
+            filled = np.concatenate([part, np.zeros((BATCH - len(part), *part.shape[1:]), np.float32)])
+            with torch.inference_mode():
+                crops = torch.from_numpy(filled).to(self.device)
+                found.append(self.network.pooled(self.network.maps(crops))[: len(part)].cpu().numpy())
+        return np.concatenate(found)
+
+    def logits(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the logits of last activations, (n, F) -> (n, K) float32; class k is number k + 1."""
+        with torch.inference_mode():
+            return self.network.logits(torch.from_numpy(numbers).to(self.device)).cpu().numpy()
+
 
 def read_network(path: Path, device: torch.device) -> TrainedCells:
     """Read the weights of a classifier of cells, ready to look."""
@@ -81,18 +97,11 @@ class CellReader:
 
     def activations(self, numbers: Sequence[int]) -> np.ndarray:
         """Return the last activations of these cells, (n, F) float32."""
-        network = self.trained.network
-        found = [np.zeros((0, network.features), np.float32)]
-        with torch.inference_mode():
-            for crops, count in self.batches(numbers):
-                found.append(network.pooled(network.maps(crops))[:count].cpu().numpy())
-        return np.concatenate(found)
+        numbers = np.asarray(numbers, np.int64)
+        parts = [numbers[first : first + BATCH] for first in range(0, len(numbers), BATCH)]
+        found = [self.trained.numbers(self.crops.take(part)) for part in parts]
+        return np.concatenate([np.zeros((0, self.trained.network.features), np.float32), *found])
 
     def logits(self, numbers: Sequence[int]) -> np.ndarray:
         """Return the logits of these cells, (n, K) float32; class k is number k + 1."""
-        return self.of_activations(self.activations(numbers))
-
-    def of_activations(self, activations: np.ndarray) -> np.ndarray:
-        """Return the logits of last activations, (n, F) -> (n, K) float32."""
-        with torch.inference_mode():
-            return self.trained.network.logits(torch.from_numpy(activations).to(self.trained.device)).cpu().numpy()
+        return self.trained.logits(self.activations(numbers))

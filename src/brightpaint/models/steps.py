@@ -8,7 +8,7 @@ Progress is counted in images seen. Every random number comes from the seed and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -56,6 +56,7 @@ class Training:
     how : on what it is computed
     codec : what lies between the pixels and the networks
     adam : {network: options of its optimiser}, where they are not torch's; `lr` is a share of the settings' rate
+    keep_at : numbers of images after which the running means are kept for looking at, 0 before the first
 
     Attributes
     ----------
@@ -63,6 +64,7 @@ class Training:
     mean : running mean of the weights; where several networks are trained each name begins with its network's
     best : the mean with the least validation loss yet, None before the first validation
     best_loss : that loss
+    kept : {number of images: the mean then}, of `keep_at`
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Training:
         *,
         codec: Codec | None = None,
         adam: Mapping[str, dict] | None = None,
+        keep_at: Sequence[int] = (),
     ):
         self.how = how or Compute()
         self.networks = {name: self.how.place(network) for name, network in networks.items()}
@@ -97,6 +100,13 @@ class Training:
         self.mean = {name: value.detach().clone() for name, value in self._weights().items()}
         self.best, self.best_loss = None, None
         self.seen, self.history, self.losses = 0, [], {}
+        self._keep_at, self.kept = sorted(keep_at), {}
+        self._keep(-1)
+
+    def _keep(self, before: int) -> None:
+        """Keep the running means where a wanted number of images was reached since `before`."""
+        for images in [images for images in self._keep_at if before < images <= self.seen]:
+            self.kept[images] = {name: value.clone() for name, value in self.mean.items()}
 
     def _weights(self) -> dict[str, torch.Tensor]:
         return {
@@ -137,26 +147,26 @@ class Training:
         drawn = self.objective.draw((count, *y.shape[1:]), generator)
         batch = x, y, condition.to(self.how.device, non_blocking=True), *(values[part] for values in drawn)
         number, rate = self.seen // settings["batch"], learning_rate(settings, self.seen + count)
-        losses = {
-            update.word: self._update(update, batch, weight, rate)
-            for update in self.objective.updates
-            if number % update.every == 0
-        }
+        losses = {}
+        for update in self.objective.updates:
+            if number % update.every == 0:
+                losses |= self._update(update, batch, weight, rate)
         self.seen += count
         self._average(ema_decay(settings, self.seen, count))
+        self._keep(self.seen - count)
         self._record(losses, count, weight, rate)
 
-    def _update(self, update: Update, batch: tuple, weight: float, rate: float) -> torch.Tensor:
-        """Move one network by a loss at a learning rate, and return the loss."""
+    def _update(self, update: Update, batch: tuple, weight: float, rate: float) -> dict[str, torch.Tensor]:
+        """Move one network by a loss at a learning rate, and return its terms by their words."""
         free, optimiser, several = self._free[update.network], self.optimisers[update.network], len(self.optimisers) > 1
         for name, network in self.networks.items():
             network.train(name in self.optimisers)
             for value in self._free[name] if several else ():  # only the moved one gathers gradients
                 value.requires_grad_(name == update.network)
         with self.how.autocast():
-            loss = update.loss(self._called, *batch)
+            terms = update.terms(self._called, *batch)
         optimiser.zero_grad()
-        (loss * (weight * update.scale)).backward()
+        (update.whole(terms) * (weight * update.scale)).backward()
         # By hand: DistributedDataParallel refuses a loss that leaves a weight out, as R1 does the last bias.
         if several:
             compute.average([value.grad for value in free if value.grad is not None])
@@ -165,7 +175,7 @@ class Training:
         for group in optimiser.param_groups:
             group["lr"] = rate * self._share[update.network]
         optimiser.step()
-        return loss.detach()
+        return {word: term.detach() for word, term in terms.items()}
 
     def _average(self, decay: float) -> None:
         with torch.no_grad():
@@ -187,7 +197,7 @@ class Training:
     def _finite_losses(self) -> dict[str, list[list[float]]]:
         losses = {word: [[float(loss), images] for loss, images in values] for word, values in self.losses.items()}
         if any(not abs(loss) < float("inf") for values in losses.values() for loss, _ in values):
-            mend = "lower learning_rate or set clip_norm in the section that trains it (train, cellnet or gan)"
+            mend = "lower learning_rate or set clip_norm in the section that trains it (train, codecs, cellnet or gan)"
             raise ValueError(f"the loss is not finite by image {self.seen}; {mend}")
         return losses
 
@@ -218,6 +228,7 @@ class Training:
     def state(self) -> tuple[dict, dict]:
         """Return everything that a continued training needs, as tensors and as JSON."""
         kinds = {"model": self._weights(), "mean": self.mean, "best": self.best or {}}
+        kinds |= {f"at {images}": values for images, values in self.kept.items()}
         tensors = {f"{kind}.{name}": value for kind, values in kinds.items() for name, value in values.items()}
         steps = {}
         for network, optimiser in self.optimisers.items():
@@ -234,7 +245,8 @@ class Training:
         now = self._weights()
         if not 0 <= meta["seen"] <= self.settings["images"]:
             raise ValueError(f"it has seen {meta['seen']} images of {self.settings['images']}")
-        chosen = {kind: {} for kind in ("model", "mean", "best", "first", "second")}
+        wanted = {f"at {images}": images for images in self._keep_at}
+        chosen = {kind: {} for kind in ("model", "mean", "best", "first", "second", *wanted)}
         for key, value in tensors.items():
             kind, name = key.split(".", 1)
             if value.shape != now[name].shape or not torch.isfinite(value).all():
@@ -251,6 +263,7 @@ class Training:
             self._restore_optimiser(network, chosen, steps)
         self.mean, self.best, self.best_loss = chosen["mean"], chosen["best"] or None, meta["best_loss"]
         self.seen, self.history = meta["seen"], meta["history"]
+        self.kept = {images: chosen[kind] for kind, images in wanted.items() if chosen[kind]}
         losses = meta["losses"] if isinstance(meta["losses"], dict) else {"loss": meta["losses"]}
         self.losses = losses if compute.first() else {}  # the others' share of this line is not kept
 

@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,13 @@ from brightpaint.models import compute
 from brightpaint.models.cell_split import TEST, TRAIN, UNSEEN, VALIDATE, shuffled_names, split_groups
 from brightpaint.models.compute import Compute
 from brightpaint.models.conditions.labels import label_names
-from brightpaint.models.crop_images import CropImages, label_columns, open_all, rows_of
+from brightpaint.models.crop_images import CropImages, label_columns, open_all, rows_of, with_masks
 from brightpaint.models.erasing import CELL, Erasing
 from brightpaint.models.fit import describe, finish, fit
-from brightpaint.models.networks.cell_network import build_cell_network
+from brightpaint.models.grad_cam import layer_number
+from brightpaint.models.networks.cell_network import CellNetwork, build_cell_network
 from brightpaint.models.networks.unet import parameter_count
-from brightpaint.models.objectives.cell_classes import CellClassification, class_weights
+from brightpaint.models.objectives.cell_classes import MASK, Attention, CellClassification, class_weights
 from brightpaint.models.objectives.updates import MODEL
 from brightpaint.models.steps import Training
 from brightpaint.models.validation import Validation
@@ -104,6 +106,15 @@ def made_of(settings: dict, paths: Sequence[Path], cells: pd.DataFrame, roles: n
     return {**settings, **files, "cells": store.digest(cells.to_csv(index=False), roles.tolist())}
 
 
+def attention_of(settings: dict, network: CellNetwork, paths: Sequence[Path]) -> Attention | None:
+    """Return how attention is pulled onto the cell, None where it is not: never where the cell is erased."""
+    if not settings.get("attention_weight") or settings["variant"] == FLOOR:
+        return None
+    with_masks(paths, "cellnet.attention_weight")
+    layer = layer_number(network, settings["layer"])
+    return Attention(settings["attention_weight"], layer, network.size, network.strides_of(layer))
+
+
 def train(args: argparse.Namespace) -> None:
     """Train a network and write its weights, its history and the split."""
     settings, how = args.settings, Compute(pick_device(args.device), **args.compute)
@@ -115,24 +126,30 @@ def train(args: argparse.Namespace) -> None:
     shown = {"masked": settings["masked"], "brightness": settings["brightness"], "numbers": numbers}
     if settings["variant"] == FLOOR:
         shown["shown"] = Erasing(CELL, args.crops, crops.channels, np.flatnonzero(names != ""))
+    torch.manual_seed(seed_of(settings["seed"], "weights"))
+    network = build_cell_network(settings, settings["channels"], len(numbers))
+    attention = attention_of(settings, network, args.crops)
+    if attention:
+        shown["told_mask"], how = MASK, replace(how, compile=False)  # what is compiled has no second derivative
     data = CropImages(args.crops, named=of_role(names, roles, TRAIN), **shown)
     weights = class_weights(data.condition.labels[data.chosen].numpy(), len(numbers), settings["class_weights"])
-    objective, validation = CellClassification(weights), None
+    objective, validation = CellClassification(weights, attention), None
     if (split["role"] == VALIDATE).any():
         held = CropImages(args.crops, named=of_role(names, roles, VALIDATE), **shown)
         validation = Validation(held, objective, settings, how, images=min(VALIDATION_CELLS, len(held)))
-    torch.manual_seed(seed_of(settings["seed"], "weights"))
-    network = build_cell_network(settings, settings["channels"], len(numbers))
     counted = {role: int((split["role"] == role).sum()) for role in (TRAIN, VALIDATE, TEST, UNSEEN)}
     log.info("%d classes; wells that train %d, validate %d, test %d, have no class that is told %d; %d cells to train on, "
              "%d parameters", len(numbers), *counted.values(), len(data), parameter_count(network))  # fmt: skip
     with compute.together(how.device):
-        training = Training({MODEL: network}, objective, settings, how)
+        training = Training({MODEL: network}, objective, settings, how, keep_at=settings.get("umap_at", ()))
         fit(training, data, validation, args.weights, made_of(settings, args.crops, cells, roles))
     if compute.first():
         store.write_table(split, args.split)
         store.write_json_lines(training.history, args.history)
-        store.write_weights(args.weights, training.weights(), describe(settings, numbers, how))
+        described = describe(settings, numbers, how)
+        for images, weights in training.kept.items():
+            store.write_weights(args.weights.with_suffix(f".at_{images}.safetensors"), weights, described)
+        store.write_weights(args.weights, training.weights(), described)
         finish(args.weights)
 
 

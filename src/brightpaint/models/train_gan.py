@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
-from pathlib import Path
 
-import numpy as np
 import torch
 
 from brightpaint import store
@@ -21,22 +18,40 @@ from brightpaint.base.device import pick_device
 from brightpaint.base.seeds import seed_of
 from brightpaint.models import compute, gan_watch
 from brightpaint.models.compute import Compute
-from brightpaint.models.crop_training import TrainingCrops
-from brightpaint.models.data import TrainingImages
 from brightpaint.models.fit import describe, finish, fit, made_of
 from brightpaint.models.networks.unet import parameter_count
+from brightpaint.models.objectives.adaptive import Adaptive
 from brightpaint.models.objectives.gan_losses import ADAM, CRITIC, GENERATOR, Adversarial, Scale
 from brightpaint.models.see_critic import build_critic, build_generator
 from brightpaint.models.steps import Training
+from brightpaint.models.unlabelled import check_data, open_images, parser
 from brightpaint.study.kinds import GAN
 
-LEAST_IMAGES = 8  # of which a distribution can be said to be learnt at all
-CONSTANT = 1e-3  # z-scores between the least and the largest of a channel that never changes
 log = logging.getLogger(__name__)
 
 
 class GanTraining(Training):
     """A generator and its critic in training: in place of validation they are looked at, and a game that is over is stopped."""
+
+    def step(self, images: torch.Tensor, condition, count: int) -> None:
+        """Take a step, adjust how images are changed, and say so in the history."""
+        lines, augment = len(self.history), self.objective.augment
+        super().step(images, condition, count)
+        if augment:
+            augment.adjust(self.seen // self.settings["batch"])
+            for line in self.history[lines:]:
+                line["augmented"] = augment.p
+
+    def state(self) -> tuple[dict, dict]:
+        """Return everything that a continued training needs, what changes images among it."""
+        tensors, meta = super().state()
+        return tensors, meta | ({"augment": self.objective.augment.state()} if self.objective.augment else {})
+
+    def restore(self, tensors: dict, meta: dict) -> None:
+        """Go on from a `state`."""
+        super().restore(tensors, meta)
+        if self.objective.augment:
+            self.objective.augment.restore(meta["augment"])
 
     def validate(self, watch: gan_watch.Watch) -> None:
         """Look at the samples of the running mean, by the critic as it is; every process goes on alike, the first one looks."""
@@ -51,52 +66,6 @@ class GanTraining(Training):
         """Return the weights to keep: the generator's running mean, and the critic as it is."""
         kept = {name: value for name, value in self.mean.items() if name.startswith(f"{GENERATOR}.")}
         return kept | {f"{CRITIC}.{name}": value for name, value in self.networks[CRITIC].state_dict().items()}
-
-
-def open_images(args: argparse.Namespace) -> TrainingImages | TrainingCrops:
-    """Open the training images that a command line names: fields, or crops of single cells."""
-    chosen = {"channels": args.settings["channels"], "label": "none"}
-    if args.settings["examples"] == "crops":
-        return TrainingCrops(args.stacks, **chosen)
-    return TrainingImages(args.stacks, args.fields, **chosen)
-
-
-def check_image(image: np.ndarray, where: str, settings: dict) -> None:
-    """Refuse an image that the networks cannot be shown: (C, H, W), of another size or not finite; `where` names it."""
-    size_px, (height, width) = settings["size_px"], image.shape[1:]
-    exactly, fits = "at least", min(height, width) >= size_px
-    if settings["examples"] == "crops":
-        exactly, fits = "exactly", (height, width) == (size_px, size_px)
-    if not fits:
-        raise ValueError(
-            f"{where}: {settings['examples']} of {height} x {width} px, expected {size_px} x {size_px} {exactly}; set gan.size_px "
-            "to what they are, a power of two"
-        )
-    bad = ~np.isfinite(image).all((1, 2))
-    if bad.any():
-        name = settings["channels"]["target"][bad.argmax()]
-        raise ValueError(f"{where}, channel {name}: not finite; delete its stack and rerun what makes it")
-
-
-def check_data(data: TrainingImages | TrainingCrops, settings: dict) -> None:
-    """Refuse images that nothing can be learnt from: too few, too small, not finite, or with a channel that never changes."""
-    names, least = settings["channels"]["target"], max(settings["batch"], LEAST_IMAGES)
-    if len(data) < least:
-        raise ValueError(
-            f"{data.stacks[0].path}: {len(data)} {settings['examples']} to train on, expected {least} at least, as many as a batch "
-            f"has (gan.batch), and {LEAST_IMAGES}: a critic learns so few by heart; train on more plates"
-        )
-    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
-    for number in range(len(data)):
-        image = data.fixed(number, None)[1].astype(np.float32)
-        check_image(image, store.describe_field(data.fields.iloc[number]), settings)
-        low, high = np.minimum(low, image.min((1, 2))), np.maximum(high, image.max((1, 2)))
-    for name, lowest, highest in zip(names, low, high):
-        if highest - lowest < CONSTANT:
-            raise ValueError(
-                f"channel {name} is constant ({lowest:g}) in all {len(data)} {settings['examples']}: a critic would tell painted "
-                "ones by it at once; leave it out of gan.channels, or look at its images"
-            )
 
 
 def initial(settings: dict, how: Compute) -> tuple:
@@ -124,7 +93,9 @@ def train(args: argparse.Namespace) -> None:
     generator, critic = initial(settings, how)
     untrained = {f"{CRITIC}.{name}": value.clone() for name, value in critic.state_dict().items()}
     weights = {key: settings[key] for key in ("r1", "path_length", "mixing")}
-    objective = Adversarial(generator, scale, **weights)
+    objective = Adversarial(
+        generator, scale, **weights, augment=Adaptive(**settings["ada"]) if "ada" in settings else None
+    )
     watch = gan_watch.Watch(data, settings["size_px"], scale, settings["seed"], how, folder)
     log.info("%d images to train on, %d parameters of the generator, %d of the critic", len(data),
              *map(parameter_count, (generator, critic)))  # fmt: skip
@@ -145,16 +116,7 @@ def train(args: argparse.Namespace) -> None:
 
 def main(argv=None) -> None:
     """Train a generator and its critic."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True)
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--compute", type=json.loads, default={}, help="JSON: precision, compile, prefetch, ...")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--stacks", type=Path, nargs="+", required=True, help="plate stacks, or files of crops")
-    parser.add_argument("--fields", type=Path, nargs="+", required=True, help="their tables, in the same order")
-    for name in ("weights", "history", "untrained", "picture"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    args = parser.parse_args(argv)
+    args = parser(main.__doc__, ("weights", "history", "untrained", "picture")).parse_args(argv)
     torch.set_num_threads(args.threads)
     args.settings |= {"kind": GAN.name, "crop_px": args.settings["size_px"], "warmup_images": 0, "decay": "constant"}
     with store.locked(args.weights) if compute.first() else contextlib.nullcontext():

@@ -13,11 +13,15 @@ import torch
 from brightpaint import store
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.models import kinds
+from brightpaint.models.codecs.codec import CODECS, KEPT
+from brightpaint.models.conditions import vocabulary
 from brightpaint.study.annotations import is_label
 from brightpaint.study.kinds import KINDS, TRAINED
+from brightpaint.study.presets import CODEC_PRESETS
 
 WITH_WEIGHTS = tuple(name for name, kind in KINDS.items() if not kind.given)
 LARGEST_WIDTH = 1024  # as in the config's schema
+MOST_LATENTS = 64
 
 
 def read_model(path: str | Path, expected: tuple[str, ...] = WITH_WEIGHTS) -> tuple[dict, dict]:
@@ -73,7 +77,9 @@ def problems(tensors: dict, meta: dict, expected: tuple[str, ...]):
     cutoff = cutoff_of(settings)
     if type(cutoff) not in (int, float) or not (cutoff > 0 and math.isfinite(cutoff)):
         yield f"its cutoff is {cutoff!r}; expected a number of s.d. above 0"
+    yield from codec_problems(settings.get("codec", "identity"), channels)
     yield from channel_problems(channels, TRAINED[kind].brightfield)
+    yield from vocabulary.problems(meta.get("conditions", {}), settings.get("conditions", {}))
     if sorted(map(str, labels.values())) != sorted(str(n) for n in range(1, len(labels) + 1)):
         yield f"its label_map numbers {len(labels)} labels {sorted(map(str, labels.values()))[:8]}; expected 1 to n, each once"
     for name, tensor in sorted(tensors.items()):
@@ -81,6 +87,23 @@ def problems(tensors: dict, meta: dict, expected: tuple[str, ...]):
             yield f"its tensor {name} holds values that are not finite"
     if not TRAINED[kind].stepwise:  # a network says itself whether its tensors fit, when they are loaded into it
         yield from kinds.of(kind).tensor_problems(tensors, channels)
+
+
+def codec_problems(described: object, channels: dict):
+    """Yield what is wrong with what a weights file says of the codec that it stands on."""
+    if isinstance(described, str) and described in CODECS:
+        return
+    known = described if isinstance(described, dict) else {}
+    if known.get("codec") not in CODECS:
+        yield f"its codec is {described!r}; expected one of {', '.join(CODECS)}"
+    elif known.get("preset") not in CODEC_PRESETS:
+        yield f"its codec is of preset {known.get('preset')!r}; expected one of {', '.join(CODEC_PRESETS)}"
+    elif known.get("stains") != len(channels.get("target") or []):
+        yield f"its codec is one of {known.get('stains')} stains; expected as many as it paints"
+    else:
+        for key, most in (("width", LARGEST_WIDTH), ("latents", MOST_LATENTS)):
+            if not (known.get(key) is None or (type(known[key]) is int and 1 <= known[key] <= most)):
+                yield f"its codec's {key} is {known[key]!r}; expected a number from 1 to {most}"
 
 
 def channel_problems(channels: dict, brightfield: bool):
@@ -95,9 +118,9 @@ def channel_problems(channels: dict, brightfield: bool):
 
 
 def load_module(path: Path, module: torch.nn.Module, tensors: dict, device: torch.device) -> torch.nn.Module:
-    """Load weights into a freshly built module, for inference."""
+    """Load weights into a freshly built module, for inference; those of a codec that it stands on are no part of it."""
     try:
-        module.load_state_dict(tensors)
+        module.load_state_dict({name: value for name, value in tensors.items() if not name.startswith(KEPT)})
     except RuntimeError as error:
         raise ValueError(f"{path}: its tensors do not fit its own settings ({error}); train it again") from error
     return module.to(device).eval().requires_grad_(False)

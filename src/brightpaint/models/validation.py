@@ -66,5 +66,6 @@ class Validation:
         sources = [torch.Generator().manual_seed(seed_of("noise", name)) for name in names]
         drawn = [self.objective.draw((1, *y.shape[1:]), source) for source in sources]
         drawn = [torch.cat(parts).to(self.how.device) for parts in zip(*drawn)]
+        update = self.objective.updates[0]
         with torch.no_grad(), self.how.autocast():
-            return float(self.objective.updates[0].loss(networks, x, y, condition.to(self.how.device), *drawn))
+            return float(update.whole(update.terms(networks, x, y, condition.to(self.how.device), *drawn)))

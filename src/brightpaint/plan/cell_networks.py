@@ -8,11 +8,13 @@ from brightpaint.models import operations
 from brightpaint.plan.painting import TRAINING_PASSES
 from brightpaint.study import single_cells
 from brightpaint.study.planes import cropped_channels
+from brightpaint.study.presets import CELL_STAGES
 from brightpaint.study.study import Study
 
 CLASSES = 25  # how many there are is not known before the training; they cost next to nothing
 # Passes of a cell through networks that Grad-CAMO takes: forward twice and back, for two classes; then three erased crops.
 EXPLAINED, ERASED, NULL = 6, 3, 3
+PULLED = 1.5  # times a step's operations where attention is pulled at a layer before the head; at the head it is 1.01
 
 
 def one_pass(study: Study, size_px: int) -> float:
@@ -26,7 +28,11 @@ def one_pass(study: Study, size_px: int) -> float:
 def training_flop(study: Study, size_px: int) -> float:
     """Floating-point operations of every training of a network of cells that the study asks for."""
     variants = {*single_cells.trained_variants(study), *single_cells.explained_variants(study)}
-    return len(variants) * study.config["cellnet"]["images"] * TRAINING_PASSES * one_pass(study, size_px)
+    each = study.config["cellnet"]["images"] * TRAINING_PASSES * one_pass(study, size_px)
+    chosen, layers = study.config["cellnet"], len(CELL_STAGES) + 2
+    early = chosen["attention_weight"] and chosen["layer"] % layers < layers - 1
+    pulled = len(variants - {single_cells.FLOOR}) * (PULLED - 1) if early else 0
+    return (len(variants) + pulled) * each
 
 
 def shown_flop(study: Study, arm: str, plate: str, cells: float, size_px: int) -> Iterator[tuple[str, float]]:

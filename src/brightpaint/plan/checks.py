@@ -18,6 +18,7 @@ from brightpaint.features.cellprofiler import find_command
 from brightpaint.plates import own_table
 from brightpaint.plates.tiles import check_size
 from brightpaint.study.cell_engines import FAST
+from brightpaint.study.kinds import KINDS
 from brightpaint.study.study import Study
 
 REMEMBERED_S = 200  # the plugin looks after 180 s at the latest
@@ -139,12 +140,15 @@ def slurm() -> Check | None:
 
 
 def weights(study: Study, root: Path) -> Iterator[Check]:
-    """Check that weights which models name by path are there, and were trained on images cut off as the study's are."""
+    """Check that weights named by path are there, and that models' were trained on images cut off as the study's are."""
+    if (path := study.config["gan"]["imagenet"]) and study.config["gan"]["preset"]:
+        there = (root / path).is_file()
+        yield Check("weights of ImageNet", there, path if there else f"{path} is not there; correct gan.imagenet")
     here = study.config["prepare"]["cutoff"]
     for model in study.config["models"]:
         if path := model["weights"]:
             problem = weights_problem(root / path, here)
-            said = f"{path} {problem} models.{model['name']}.weights" if problem else path
+            said = f"{path} {problem} {KINDS[model['kind']].section}.{model['name']}.weights" if problem else path
             yield Check(f"weights of {model['name']}", not problem, said)
 
 

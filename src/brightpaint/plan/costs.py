@@ -14,30 +14,25 @@ from pathlib import Path
 from brightpaint.features import own_crops
 from brightpaint.plan.cell_networks import shown_flop, training_flop
 from brightpaint.plan.extent import Extent, extents
-from brightpaint.plan.limits import training_px
 from brightpaint.plan.painting import (
-    TRAINING_PASSES,
-    classifier_flop,
     gan_flop,
-    network_flop,
     read_rates,
     sampling_flop,
+    scoring_flop,
     source_count,
     translated_rows,
     translating_flop,
 )
+from brightpaint.plan.trainings import trainings_flop
 from brightpaint.study import single_cells
 from brightpaint.study.cell_engines import FAST
-from brightpaint.study.critics import is_trained
-from brightpaint.study.kinds import KINDS
+from brightpaint.study.critics import ENCODERS, is_trained, seen_channels
 from brightpaint.study.object_stains import SHIPPED
 from brightpaint.study.planes import cropped_channels
-from brightpaint.study.presets import CRITIC_FEATURES
 from brightpaint.study.spaces import SPACES
 from brightpaint.study.study import Study
 
 RATED_STAINS = 5  # of the fields by which scoring and CellProfiler were timed
-VALIDATION_IMAGES = 128  # passes of one validation, see models/validation.py
 
 
 @dataclass
@@ -62,7 +57,8 @@ def costs(study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> 
     found = Costs()
     for plate, extent in extents.items():
         _plate(found, study, plate, extent, rates)
-    _training(found, study, extents)
+    for rule, flop in trainings_flop(study).items():
+        found.flop[rule] += flop
     for arm in study.arms:
         for plate in study.test_plates(arm) + study.predict_plates(arm):
             _predicted(found, study, arm, plate, extents[plate], rates)
@@ -109,27 +105,6 @@ def _plate(found: Costs, study: Study, plate: str, extent: Extent, rates: dict[s
     found.kept += _stack_bytes(study, extent.tiles, extent.channels)
 
 
-def _training(found: Costs, study: Study, extents: dict[str, Extent]) -> None:
-    """Add every training that the arms need, once a fold."""
-    train, wanted = study.config["train"], set()
-    size_px = training_px(study.config)
-    for arm in study.arms + study.translations:
-        classifier = study.entry("arms", arm)["classifier"]
-        for fold in study.entry("arms", arm)["folds"]:
-            trained = [one for one in study.models_behind(arm) if KINDS[one["kind"]].stepwise and not one["weights"]]
-            wanted |= {("train", one["name"], fold) for one in trained}
-            if classifier:
-                wanted.add(("train_classifier", classifier, fold))
-    validated = VALIDATION_IMAGES * train["images"] / train["validate_every_images"]
-    validated *= bool(train["validation_share"])
-    for rule, name, _ in sorted(wanted):
-        if rule == "train":
-            one = network_flop(study, study.entry("models", name), size_px)
-        else:
-            one = classifier_flop(study, study.entry("classifiers", name), size_px)
-        found.flop[rule] += one * (TRAINING_PASSES * train["images"] + validated)
-
-
 def share_of(study: Study, name: str, rates: dict[str, float]) -> float:
     """Share of a plate's fields that an arm predicts: not known before the actives are, so the paper's."""
     return rates["active_share"] if study.model_of(name)["subset"] == "active" else 1.0
@@ -142,6 +117,7 @@ def _predicted(found: Costs, study: Study, arm: str, plate: str, extent: Extent,
     further, once = study.entry("arms", arm)["samples"] - 1, fields * sampling_flop(study, arm)
     found.flop["sample"] += once
     found.flop["uncertainty"] += further * once
+    found.flop["score_codec"] += fields * scoring_flop(study, arm) * (plate in study.test_plates(arm))
     found.kept += stack * (2 if further else 1)
     found.between += stack
     if plate not in study.test_plates(arm):
@@ -212,17 +188,23 @@ def _cropped(found: Costs, study: Study, arm: str, plate: str, extent: Extent, r
 
 
 def _criticised(found: Costs, study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> None:
-    """Add the training of a generator and its critic, and what critics make of fields or crops."""
+    """Add the trainings of a critic and an autoencoder, and what they and the other baselines make of fields or crops."""
     flop, side, size_px = gan_flop(study), study.config["prepare"]["size_px"], study.config["gan"]["size_px"]
     found.flop["train_gan"] += flop["training"] * study.config["gan"]["images"]
+    if study.config["gan"]["autoencoder"]:
+        found.flop["train_autoencoder"] += flop["autoencoder"] * study.config["gan"]["images"]
+    channels = len(seen_channels(study))
     cells = min(side**2 / 1e6 * rates["cells_per_megapixel"], study.config["crops"]["max_per_field"] or math.inf)
-    for space in [space for space in SPACES.values() if space.critic]:
+    for space in [space for space in SPACES.values() if space.encoder]:
         images = cells if space.holds == "cells" else (side // size_px) ** 2
+        encoder = ENCODERS[space.encoder]
+        one, numbers = encoder.passes * flop["critic"], encoder.numbers(channels)
+        one += encoder.pictures(channels) * flop["picture"]
         for arm in space.arms(study):
             share = share_of(study, arm, rates) if arm in study.arms else 1.0
             fields = sum(extents[plate].tiles for plate in space.plates(study, arm)) * share
-            found.flop[space.rule] += fields * images * flop["critic"]
-            found.kept += 4 * fields * CRITIC_FEATURES * (1 + images * (space.holds == "cells"))
+            found.flop[space.rule] += fields * images * one
+            found.kept += 4 * fields * numbers * (1 + images * (space.holds == "cells"))
 
 
 def _told_apart(found: Costs, study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from brightpaint.plan.painting import gan_flop, sampling_flop, source_count, translating_flop
+from brightpaint.plan.painting import codec_training_flop, gan_flop, sampling_flop, source_count, translating_flop
+from brightpaint.study import codecs
 from brightpaint.study.choice import plate_tiles
 from brightpaint.study.critics import is_trained
 from brightpaint.study.presets import gan_sides, gan_spec
@@ -25,6 +26,7 @@ SLACK = 1.875
 SMALL_MB, LARGE_MB = 6000, 16000  # torch with CUDA is most of the first, batches and activations the rest
 # Of a generator and its critic: without maps, and maps of each size that a batch keeps (46 were measured, docs/performance.md).
 GAN_GPU_MB, GAN_LEAST_MB, GAN_MAPS = 12000, 2000, 50
+CODEC_MAPS = 6  # of a codec's block that are kept: its norms, activations and convolutions
 # A GPU does the published 14 TFLOP/s, a core 67 GFLOP/s (resources/rates.tsv).
 CORE_S_PER_GPU_S = 200
 
@@ -34,14 +36,15 @@ def training_px(config: dict) -> int:
     return config["train"]["crop_px"] or config["prepare"]["size_px"]
 
 
-def training_minutes(config: dict) -> int:
+def training_minutes(config: dict, of_pixels: float = 1.0) -> int:
     """Return the time limit of a training, which goes on where it was after it: 120 to 2,880 minutes.
 
     Parameters
     ----------
     config : the study's settings, defaults filled in
+    of_pixels : what a step takes of one on pixels, where latents are seen (`painting.latent_share`)
     """
-    share = config["train"]["images"] * training_px(config) ** 2 / (PAPER_IMAGES * PAPER_PX**2)
+    share = of_pixels * config["train"]["images"] * training_px(config) ** 2 / (PAPER_IMAGES * PAPER_PX**2)
     slower = CORE_S_PER_GPU_S if config["compute"]["device"] == "cpu" else 1
     return max(LEAST_MIN, round(TRAINING_MIN * min(1.0, share * slower)))
 
@@ -96,18 +99,39 @@ def _rate(study: Study, rates: dict[str, float], cores: int = 1) -> float:
     return rates["cpu_gflops"] * 1e9 * cores if on_cpu else rates["gpu_tflops"] * 1e12
 
 
-def training_mb(config: dict) -> int:
-    """Return the memory of a training: 6,000 to 16,000 MB, by the pixels of a batch."""
-    return _megabytes(config["train"]["batch"] * training_px(config) ** 2)
+def training_mb(config: dict, stride_px: int = 1) -> int:
+    """Return the memory of a training: 6,000 to 16,000 MB, by the pixels of a batch, or by its latents of so many pixels a side."""
+    return _megabytes(config["train"]["batch"] * (training_px(config) / stride_px) ** 2)
 
 
-def painting_mb(config: dict, arm: dict) -> int:
+def painting_mb(config: dict, arm: dict, stride_px: int = 1) -> int:
     """Return the memory of a painting: as a training's of a quarter of the pixels, since no gradients are kept.
 
     Guidance without a classifier asks the network about twice the images at once.
     """
     images = config["sample"]["batch"] * asked_at_once(arm)
-    return _megabytes(images * config["prepare"]["size_px"] ** 2 / 4)
+    return _megabytes(images * (config["prepare"]["size_px"] / stride_px) ** 2 / 4)
+
+
+def codec_minutes(study: Study, model: dict, rates: dict[str, float]) -> int:
+    """Return the time limit of a codec's training, which goes on where it was after it: 120 to 2,880 minutes."""
+    images = codecs.training(study, model)["images"]
+    rate = _rate(study, rates, cores=study.config["compute"]["torch_threads"])
+    seconds = images * codec_training_flop(study, model, training_px(study.config)) / rate
+    return max(LEAST_MIN, min(TRAINING_MIN, round(SLACK * seconds / 60)))
+
+
+def codec_mb(study: Study, model: dict) -> int:
+    """Return the memory of a codec's training; on a GPU the maps lie in its own memory.
+
+    On a CPU a batch's maps are kept for the way back: at each level CODEC_MAPS float32 a block, on either way.
+    """
+    if study.config["compute"]["device"] != "cpu":
+        return GAN_GPU_MB
+    spec, side = codecs.spec_of(model), training_px(study.config)
+    levels = enumerate(spec.multipliers)
+    maps = sum(spec.width * multiplier * (side / 2**level) ** 2 for level, multiplier in levels) * (2 * spec.blocks + 1)
+    return round(GAN_LEAST_MB + 4 * CODEC_MAPS * codecs.training(study, model)["batch"] * maps / 1e6)
 
 
 def gan_minutes(study: Study, rates: dict[str, float]) -> int:

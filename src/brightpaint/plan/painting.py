@@ -9,9 +9,10 @@ import csv
 from pathlib import Path
 
 from brightpaint.models import operations
+from brightpaint.study import certain_bases, codecs
 from brightpaint.study.critics import seen_channels
 from brightpaint.study.kinds import KINDS
-from brightpaint.study.presets import classifier_spec, gan_spec, spec_of
+from brightpaint.study.presets import PICTURE_PX, CodecSpec, classifier_spec, codec_spec, gan_spec, spec_of
 from brightpaint.study.samplers import asked_at_once, steps_inverted, steps_walked, walked_share
 from brightpaint.study.study import Study
 
@@ -26,9 +27,59 @@ def read_rates(path: Path) -> dict[str, float]:
 
 
 def network_flop(study: Study, model: dict, size_px: int) -> int:
-    """Floating-point operations of one image through a model's network."""
-    sizes = len(study.inputs(model)), len(study.config["channels"]["target"]), size_px
-    return operations.unet_flop(spec_of(model["preset"], model["width"]), *sizes)
+    """Floating-point operations of one image through a model's network: of a codec the way there and back."""
+    inputs, targets, codec = len(study.inputs(model)), len(study.config["channels"]["target"]), codec_seen(study, model)
+    if KINDS[model["kind"]].stains:
+        return sum(operations.codec_flop(codecs.spec_of(model), targets, size_px))
+    if codec:
+        inputs, targets, size_px = inputs * codec.stride_px**2, codec.latents, -(-size_px // codec.stride_px)
+    count = operations.control_flop if KINDS[model["kind"]].based else operations.unet_flop
+    return count(spec_of(model["preset"], model["width"]), inputs, targets, size_px)
+
+
+def codec_seen(study: Study, model: dict) -> CodecSpec | None:
+    """Return the shape of the codec whose latents a model sees: that of given weights stands in their file; None of pixels."""
+    if isinstance(model["codec"], dict):
+        return codec_spec(*(model["codec"].get(key) for key in codecs.SHAPE))
+    if model["codec"] == codecs.IDENTITY or model["weights"]:
+        return None
+    codec = study.entry("models", model["codec"])
+    return codecs.spec_of({**codec, **network_of(codec)})
+
+
+def coding_flop(study: Study, model: dict, size_px: int) -> tuple[int, int]:
+    """Floating-point operations to encode one image's stains for a model, and to decode what it paints; 0 of pixels."""
+    codec = codec_seen(study, model)
+    return operations.codec_flop(codec, len(study.config["channels"]["target"]), size_px) if codec else (0, 0)
+
+
+def scoring_flop(study: Study, name: str) -> float:
+    """Floating-point operations of a network to score one field of an arm: an arm of a codec has its stains encoded once more."""
+    model, size_px = study.model_of(name), study.config["prepare"]["size_px"]
+    if not KINDS[model["kind"]].stains:
+        return 0.0
+    spec = codecs.spec_of({**model, **network_of(model)})
+    return float(operations.codec_flop(spec, len(study.config["channels"]["target"]), size_px)[0])
+
+
+def codec_training_flop(study: Study, model: dict, size_px: int) -> float:
+    """Floating-point operations of training a codec on one image, its critic's included."""
+    total = TRAINING_PASSES * network_flop(study, model, size_px)
+    if not model["adversarial"]:
+        return total
+    critic = operations.critic_flop(gan_spec(model["critic"]), len(study.config["channels"]["target"]), size_px)
+    painted = operations.codec_flop(codecs.spec_of(model), len(study.config["channels"]["target"]), size_px)
+    return total + operations.CODEC_CRITIC_PASSES * critic + sum(painted)
+
+
+def latent_share(study: Study, model: dict) -> float:
+    """Return what a training step on latents takes of one on pixels; 1 without a codec."""
+    size_px = study.config["train"]["crop_px"] or study.config["prepare"]["size_px"]
+    if codec_seen(study, model) is None:
+        return 1.0
+    pixels = network_flop(study, {**model, "codec": codecs.IDENTITY}, size_px)
+    latents = network_flop(study, model, size_px) + coding_flop(study, model, size_px)[0] / TRAINING_PASSES
+    return latents / pixels
 
 
 def classifier_flop(study: Study, entry: dict, size_px: int) -> int:
@@ -39,22 +90,31 @@ def classifier_flop(study: Study, entry: dict, size_px: int) -> int:
 
 
 def gan_flop(study: Study) -> dict[str, float]:
-    """Floating-point operations of one image: `training` of generator and critic, and `critic`, one look of it."""
+    """Floating-point operations of one image: `training` of generator and critic, `autoencoder`, that of one, and one look of the
+    `critic`, or at a `picture` by the network trained on photographs."""
     chosen = study.config["gan"]
     sizes = gan_spec(chosen["preset"], chosen["width"]), len(seen_channels(study)), chosen["size_px"]
-    return {"training": operations.gan_training_flop(*sizes), "critic": float(operations.critic_flop(*sizes))}
+    critic = float(operations.critic_flop(*sizes))
+    autoencoder = TRAINING_PASSES * operations.autoencoder_flop(*sizes)
+    picture = operations.lite_flop(min(max(chosen["size_px"], PICTURE_PX[0]), PICTURE_PX[1]))
+    return {
+        "training": operations.gan_training_flop(*sizes),
+        "autoencoder": autoencoder,
+        "critic": critic,
+        "picture": picture,
+    }
 
 
 def network_of(model: dict) -> dict:
-    """Return a model's `kind`, `preset` and `width`: those of given weights stand in their file, not in the config."""
-    path = Path(model["weights"]) if model["weights"] else None
+    """Return a model's kind and the shape of its network: those of given weights stand in their file, not in the config."""
+    path, keys = Path(model["weights"]) if model["weights"] else None, ("kind", "preset", "width", "codec", "latents")
     if not (path and path.is_file()):
-        return {key: model[key] for key in ("kind", "preset", "width")}
+        return {key: model[key] for key in keys if key in model}
     from brightpaint import store  # not before it is needed: it loads pandas
 
     own = store.read_weights(path, tensors=False)[1].get("settings", {})
-    own = own.get("base", {}).get("settings", own)  # its network is the one that it stands on
-    return {key: own.get(key) for key in ("kind", "preset", "width")}
+    own = own.get("base", {}).get("settings", own)  # of one that adds noise the network is the one that it stands on
+    return {**{key: own.get(key) for key in keys}, "codec": own.get("codec", codecs.IDENTITY)}
 
 
 UNKNOWN_CLASSES = (
@@ -74,9 +134,10 @@ def translated_rows(arm: dict) -> int:
 def translating_flop(study: Study, name: str) -> float:
     """Floating-point operations to invert one field and paint it as every class; the inversion at most, unsettled to its end."""
     arm, model = study.entry("arms", name), study.model_of(name)
-    one = network_flop(study, {**model, **network_of(model)}, study.config["prepare"]["size_px"])
+    model, size_px = {**model, **network_of(model)}, study.config["prepare"]["size_px"]
+    one, (encode, decode) = network_flop(study, model, size_px), coding_flop(study, model, size_px)
     down = steps_walked({**arm, "steps": walked_share(arm)}) * asked_at_once(arm)
-    return float(one * (steps_inverted(arm) + translated_rows(arm) * down))
+    return float(one * (steps_inverted(arm) + translated_rows(arm) * down) + encode + translated_rows(arm) * decode)
 
 
 def source_count(arm: dict, plate_fields: float) -> float:
@@ -87,13 +148,14 @@ def source_count(arm: dict, plate_fields: float) -> float:
 
 def sampling_flop(study: Study, name: str) -> float:
     """Floating-point operations to paint one field by an arm; 0 for the closed-form floors."""
-    arm, model = study.entry("arms", name), study.models_behind(name)[-1]
+    arm, model = study.entry("arms", name), study.model_of(name)
+    model = certain_bases.base_of(study.config, model) or model
     model = {**model, **network_of(model)}
     size_px = study.config["prepare"]["size_px"]
     passes = KINDS[model["kind"]].passes(arm) * (arm["mean_of"] if study.kind_of(name).noises else 1)
     if not passes:
         return 0.0
-    total = passes * network_flop(study, model, size_px)
+    total = passes * network_flop(study, model, size_px) + arm.get("mean_of", 1) * coding_flop(study, model, size_px)[1]
     if (
         KINDS[model["kind"]].walks and arm["classifier"] and arm["guidance_scale"]
     ):  # one pass forward, and back to its input

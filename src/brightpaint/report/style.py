@@ -5,6 +5,8 @@ The same input gives the same bytes: no dates and no versions go into the files.
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -42,9 +44,22 @@ def letters_in(inches: float, points: float) -> int:
 
 
 def in_lines(name: object, most: int) -> str:
-    """Return a name of at most `most` letters as it is, a longer one in two lines of so many."""
+    """Return a name of at most `most` letters as it is, a longer one in two lines of so many.
+
+    The second begins at a name's own break, the last that fits (a dose's @, a blank, _ or -), where there is one.
+    """
     words = as_text(name, 2 * most).replace(r"\$", "$")
-    return "\n".join(as_text(part, most) for part in (words[:most], words[most:]) if part)
+    if len(words) <= most:
+        return as_text(words, most)
+    breaks = [place for place in range(len(words) - most, most + 1) if place and words[place] in "@ _-"]
+    cut = breaks[-1] if breaks else most
+    return "\n".join(as_text(part, most) for part in (words[:cut], words[cut:]))
+
+
+def headed(figure: plt.Figure, lines: Sequence[str], points: float = 10) -> None:
+    """Write the title of a figure; a line that is wider than the figure goes on below."""
+    letters = letters_in(figure.get_size_inches()[0], points)
+    figure.suptitle("\n".join(part for line in lines for part in textwrap.wrap(line, letters) or [""]), fontsize=points)
 
 
 def save(figure: plt.Figure, path: Path, dpi: int) -> None:

@@ -88,6 +88,12 @@ PROFILES = [
     Column("cell_told", "cells told", 1, 2, "balanced accuracy of the classifier of real cells on this arm's cells, of wells that "
            "it was not trained on: whether the class is in painted cells as it is in real ones, whose row says what can be "
            "reached. Chance: one over the classes"),
+    Column("shift_no_cell", "moved without the cell", 0, 2, "how far an image's numbers move when its cell is erased (in a field: "
+           "all cells), in mean distances of images of different wells. Chance: as many pixels erased half an image away"),
+    Column("shift_no_background", "without all else", 0, 2, "the same when all but the cell is erased: a space that looks at cells "
+           "moves less by this than without the cell. Chance: as many pixels kept half an image away"),
+    Column("channels_alike", "channels alike", 0, 2, "mean correlation, across images, of a space's numbers of one channel alone "
+           "with those of another alone: near 1 the channels say the same. Chance: another image's"),
     Column("cell_lift", "lift", 0, 2, "Grad-CAMO: attention on the cell over what even attention would lay there, mean over those "
            "cells. Chance: 1"),
 ]  # fmt: skip
@@ -196,12 +202,21 @@ TRANSLATIONS = [
            "share of classes and stains of which real wells and translations conclude the same of the stained area. "
            "Chance: two sides that conclude as often what they do, of other classes"),
 ]  # fmt: skip
+CODECS = [
+    Column("l1", "L1", -1, 3, "mean absolute difference of decoded and real stains in z-scores, the loss that the codec is "
+           "trained on. Chance: another well's real image"),
+    Column("kl_element", "KL per element", 0, 3, "KL divergence of a latent's element from the standard normal, in nats, the "
+           "mean over all of a field's: 0 tells nothing of the image"),
+    Column("latents_active", "active latents", 0, 2, "share of the latent's elements (a channel at a place) whose mean varies over "
+           "fields, by more than 0.01 where the prior's variance is 1 (Burda et al. 2016)"),
+    Column("channels_active", "active channels", 0, 1, "channels of the latent that vary so over fields and places"),
+]  # fmt: skip
 COLUMNS = [*IMAGES, *CELLS, *PROFILES]
-BY_KEY = {column.key: column for column in [*COLUMNS, *UNCERTAINTY, *SAMPLED, *TRANSLATIONS]}
+BY_KEY = {column.key: column for column in [*COLUMNS, *UNCERTAINTY, *SAMPLED, *CODECS, *TRANSLATIONS]}
 # One table each, so that none is wider than a screen.
 GROUPS = {"Images": IMAGES, "Cells": CELLS, "Profiles": PROFILES, "Uncertainty": UNCERTAINTY,
           "Samples of a field": SAMPLED_IMAGES, "Samples of a field, CRPS": SAMPLED_SCORES,
-          "Samples of a field, cells": SAMPLED_CELLS}  # fmt: skip
+          "Samples of a field, cells": SAMPLED_CELLS, "Codecs": CODECS}  # fmt: skip
 ARROWS = {1: " ↑", -1: " ↓", 0: ""}
 SUBSETS = {
     "full": "All perturbations (as the paper's Table 1)",

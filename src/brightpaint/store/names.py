@@ -64,6 +64,10 @@ def place_of(field: pd.Series, table: pd.DataFrame, where: str = "") -> int:
     ValueError
         where the field is not in it, or more than once
     """
+    own = [key for key in row_keys(table) if key in field]
+    single = np.flatnonzero((table[own] == field[own].astype(object)).all(axis=1))
+    if len(single) == 1:  # the field's only image, whatever it shows
+        return int(single[0])
     keys = row_keys(table)
     wanted = pd.Series({key: field[key] if key in field else ROW_DEFAULTS[key] for key in keys}, dtype=object)
     found = np.flatnonzero((table[keys] == wanted).all(axis=1))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from brightpaint.study.annotations import ANNOTATIONS, PERTURBATION
+from brightpaint.study.critics import is_trained
 from brightpaint.study.spaces import SPACES, Space, seen_of
 from brightpaint.study.study import Study
 
@@ -85,11 +86,24 @@ def refuse_classes(frame: pd.DataFrame, entry: Mapping, where: str) -> list[str]
     return found
 
 
+def spaces_beside(study: Study, entry: Mapping) -> list[str]:
+    """Return the spaces that an entry names, and where the study trains a critic, all others that it makes of whole plates.
+
+    A critic's accuracy says nothing alone: it and its baselines stand wherever one of them could. Of another study's wells only
+    what is named is told apart.
+    """
+    named = list(entry["spaces"])
+    if not is_trained(study) or entry.get("study"):
+        return named
+    beside = [name for name, space in SPACES.items() if space.whole(study.config) and space.arms(study)]
+    return named + [name for name in beside if name not in named]
+
+
 def arms_of(study: Study, entry: Mapping) -> list[tuple[str, str]]:
     """Return the (arm, space) pairs that an entry asks for: arms without profiles in a space have none there."""
     return [
         (arm, name)
-        for name in entry["spaces"]
+        for name in spaces_beside(study, entry)
         if name in SPACES
         for arm in entry["arms"]
         if arm in SPACES[name].arms(study)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from brightpaint.study.conditions import given_conditions
 from brightpaint.study.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ def problems(study: Study) -> Iterator[str]:
             continue  # said by itself
         if arm["mean_of"] > 1:
             yield f"{where} paints means of {arm['mean_of']} samples, which are no samples; name an arm with mean_of: 1"
+        if told := [key for key in given_conditions(arm["conditions"]) if arm["conditions"][key] is not None]:
+            yield (
+                f"{where} sets conditions {', '.join(told)}, so that fields show what they were not given, with no real fields "
+                "beside that; name an arm without"
+            )
         if not study.test_plates(name):
             yield f"{where} has no test plate, and samples are judged beside real stains; give it a fold that tests one"
         elif sound and study.config["perturbations"] and study.profiled(name):

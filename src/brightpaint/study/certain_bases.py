@@ -12,24 +12,20 @@ if TYPE_CHECKING:
 
 
 def base_of(config: dict, model: dict) -> dict | None:
-    """Return the entry of the model that `model` stands on; None where it stands by itself, or its weights are given."""
-    named = model.get("base") if not model.get("weights") else None
-    return next((entry for entry in config["models"] if entry["name"] == named), None) if named else None
+    """Return the entry of the model to which `model` adds noise; None where it adds none, or its weights are given."""
+    if not model.get("base") or model["weights"] or not KINDS[model["kind"]].noises:
+        return None
+    return next((entry for entry in config["models"] if entry["name"] == model["base"]), None)
 
 
 def problems(study: Study) -> Iterator[str]:
     """Say which models name a base that they can't stand on, or none."""
-    for model in study.config["models"]:
-        where, kind, named = f"model {model['name']}", KINDS[model["kind"]], model["base"]
-        if not kind.noises:
-            if named:
-                able = " or ".join(one.name for one in KINDS.values() if one.noises)
-                yield f"{where}: base {named}, but kind {model['kind']} stands on no other model; leave it out, or use kind {able}"
-        elif model["weights"]:
-            if named:
-                yield f"{where}: weights hold the base that they stand on; leave base {named} out"
-        else:
+    for model in [model for model in study.config["models"] if KINDS[model["kind"]].noises]:
+        where = f"model {model['name']}"
+        if not model["weights"]:
             yield from _own_problems(study, model, where)
+        elif model["base"]:
+            yield f"{where}: weights hold the base that they stand on; leave base {model['base']} out"
 
 
 def _own_problems(study: Study, model: dict, where: str) -> Iterator[str]:
@@ -40,7 +36,7 @@ def _own_problems(study: Study, model: dict, where: str) -> Iterator[str]:
             f"is of kind {base['kind']}, which does not paint one certain image" if base else "is no model")  # fmt: skip
         yield f"{where}: {found}; it stands on a model that paints without noise: {', '.join(able) or 'add one to models'}"
         return
-    for key in ("label", "subset"):
+    for key in ("label", "conditions", "subset"):
         if model[key] != base[key]:
             yield f"{where}: {key} {model[key]}, but its base {base['name']} has {base[key]}; give it {key}: {base[key]}"
     if model["inputs"] is not None and model["inputs"] != study.inputs(base):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from brightpaint.study.presets import GAN_PRESETS, PRESETS
+from brightpaint.study.presets import CODEC_PRESETS, GAN_PRESETS, PRESETS
 from brightpaint.study.samplers import evaluations
 
 
@@ -34,10 +34,17 @@ class Kind:
     brightfield : paints from nothing but brightfield, and needs a plane of it at least
     varied : paints other fields differently: an embedding and a gallery of its worst fields tell something
     cells : paints cells, which can be measured
+    paints : makes images at all; else it names labels or turns images into numbers
     delivered : paints what a user takes away: plates of role predict are delivered, and their wells judged
     reference : under which word of `study.calibration.REFERENCES` other arms are compared with it as distributions; "" for none
+    stains : is shown a field's own stains in place of brightfield, and paints them again: no plate of role predict
+    latent : its network may see the latents of a codec in place of pixels
+    bears : a model that tells it of brightfield may stand on it
+    based : stands on such a model, its `base`, whose label, network and codec it takes
+    section : of the config, which lists the models of this kind
     passes : evaluations of its network that painting one field takes, by an entry of `arms`
     needed : {setting: its choices} without which its weights cannot be read
+    encoder : dotted path of what builds it as an encoder of images (`models.image_encoders`); "" where it is none
     """
 
     name: str
@@ -56,21 +63,39 @@ class Kind:
     brightfield: bool = False
     varied: bool = True
     cells: bool = True
+    paints: bool = True
     delivered: bool = False
     reference: str = ""
+    stains: bool = False
+    latent: bool = False
+    bears: bool = False
+    based: bool = False
+    section: str = "models"
     passes: Callable[[dict], int] = lambda arm: 0
     needed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    encoder: str = ""
 
 
 MODULES = "brightpaint.models.kinds"
-NETWORK = {"stepwise": True, "gpu": True, "labels": True, "delivered": True}
+NETWORK = {"stepwise": True, "gpu": True, "labels": True, "delivered": True, "latent": True}
 UNET = {"preset": tuple(PRESETS)}
+# It paints a field's stains from their own latents: the ceiling of what is painted by way of them.
+CODEC = Kind(
+    "codec", "autoencoder of the stains", "brightpaint.models.train_codec", "codec",
+    stepwise=True, gpu=True, stains=True, section="codecs", passes=lambda arm: 1, needed={"preset": tuple(CODEC_PRESETS)},
+)  # fmt: skip
 KINDS = {
     kind.name: kind
     for kind in (
         Kind(
             "diffusion", "U-Net that walks from noise to stains", f"{MODULES}.diffusion", "network",
-            **NETWORK, noise=True, walks=True, translates=True, passes=evaluations, needed={**UNET, "objective": ("eps", "v")},
+            **NETWORK, noise=True, walks=True, translates=True, bears=True, passes=evaluations,
+            needed={**UNET, "objective": ("eps", "v")},
+        ),
+        Kind(
+            "controlnet", "ControlNet: a frozen diffusion model, told of brightfield by a copy", f"{MODULES}.control", "network",
+            **{**NETWORK, "latent": False}, noise=True, walks=True, translates=True, brightfield=True, based=True,
+            passes=evaluations, needed={**UNET, "objective": ("eps", "v")},
         ),
         Kind(
             "regression", "the same U-Net without noise, in one pass", f"{MODULES}.regression", "regression",
@@ -84,21 +109,38 @@ KINDS = {
             passes=lambda arm: arm["mean_of"],
         ),
         Kind("given", "images that another program painted", "brightpaint.models.paint.given", "network", given=True),
+        CODEC,
     )
 }  # fmt: skip
 # It guides and does not paint: no kind of `models`, but weights may hold it.
 CLASSIFIER = Kind(
     "classifier", "classifier of noised images", "brightpaint.models.train_classifier", "classifier",
-    stepwise=True, gpu=True, labels=True, varied=False, cells=False,
+    stepwise=True, gpu=True, labels=True, varied=False, cells=False, paints=False,
 )  # fmt: skip
 # It tells single cells apart, for profiles.
 CELLNET = Kind(
     "cellnet", "classifier of single cells", "brightpaint.models.train_cellnet", "cellnet",
-    stepwise=True, gpu=True, labels=True, varied=False, cells=False,
+    stepwise=True, gpu=True, labels=True, varied=False, cells=False, paints=False,
 )  # fmt: skip
 # It learns images without labels, for the numbers of its critic.
 GAN = Kind(
     "gan", "generator and critic, learnt without labels", "brightpaint.models.train_gan", "gan",
     stepwise=True, gpu=True, varied=False, cells=False, needed={"preset": tuple(GAN_PRESETS)},
+    encoder="brightpaint.models.see_critic",
 )  # fmt: skip
-TRAINED = {**KINDS, CLASSIFIER.name: CLASSIFIER, CELLNET.name: CELLNET, GAN.name: GAN}
+# What a critic must beat: encoders of images, learnt without labels or elsewhere.
+AUTOENCODER = Kind(
+    "autoencoder", "convolutional autoencoder", "brightpaint.models.train_autoencoder", "autoencoder",
+    stepwise=True, gpu=True, varied=False, cells=False, paints=False, needed={"preset": tuple(GAN_PRESETS)},
+    encoder="brightpaint.models.train_autoencoder",
+)  # fmt: skip
+POOLED = Kind(
+    "pooled", "principal components of pooled pixels", "brightpaint.models.fit_pixels", "pooled",
+    stepwise=True, varied=False, cells=False, paints=False, encoder="brightpaint.models.fit_pixels",
+)  # fmt: skip
+IMAGENET = Kind(
+    "imagenet", "features of a network trained on ImageNet", "brightpaint.models.fit_imagenet", "imagenet",
+    stepwise=True, gpu=True, varied=False, cells=False, paints=False, encoder="brightpaint.models.fit_imagenet",
+)  # fmt: skip
+TRAINED = {**KINDS, **{kind.name: kind for kind in (CLASSIFIER, CELLNET, GAN, AUTOENCODER, POOLED, IMAGENET)}}
+ENCODER_KINDS = tuple(kind.name for kind in TRAINED.values() if kind.encoder)

@@ -74,6 +74,8 @@ def classifier_spec(width: int | None) -> Spec:
 
 
 LATENT = 512  # numbers of z, and of a style w
+IMAGENET_FEATURES = 1280  # of the network trained on photographs
+PICTURE_PX = (112, 224)  # least and largest side of what it is shown
 CRITIC_FEATURES = 512  # of the critic's layer before its last
 FIRST_SIDE = 4  # of a generator's first maps, and of a critic's last
 
@@ -118,6 +120,48 @@ def gan_sides(size_px: int) -> list[int]:
             f"images of {size_px} px: expected a power of two from {2 * FIRST_SIDE}, since sizes are doubled from 4"
         )
     return [FIRST_SIDE << level for level in range(size_px.bit_length() - FIRST_SIDE.bit_length() + 1)]
+
+
+@dataclass(frozen=True)
+class CodecSpec:
+    """What a preset of a codec sets: a variational autoencoder of stains (Kingma & Welling 2014; Rombach et al. 2022).
+
+    Attributes
+    ----------
+    width : channels of the first level, at the pixels' own size
+    multipliers : channels of each level, in widths; each further one halves height and width
+    blocks : residual blocks a level in the encoder; the decoder has one more
+    latents : channels of the latent
+    attention : whether the deepest level is followed by self-attention
+    """
+
+    width: int
+    multipliers: tuple[int, ...]
+    blocks: int
+    latents: int
+    attention: bool
+
+    @property
+    def stride_px(self) -> int:
+        """Pixels along a side that become one latent."""
+        return 2 ** (len(self.multipliers) - 1)
+
+
+# The latents of paper 002 at 512 px, 8 x 64 x 64 and 1 x 128 x 128; it says nothing of widths, which are those of Rombach et
+# al. 2022. At 128 x 128 attention would look at 16,384 positions, so there is none.
+CODEC_PRESETS = {
+    "latent_64": CodecSpec(128, (1, 2, 4, 4), 2, 8, True),
+    "latent_128": CodecSpec(128, (1, 2, 4), 2, 1, False),
+    "small": CodecSpec(16, (1, 2, 2), 1, 4, False),
+}
+
+
+def codec_spec(preset: str, width: int | None = None, latents: int | None = None) -> CodecSpec:
+    """Return a preset's CodecSpec, with another first-level width or number of latent channels if one is given."""
+    if preset not in CODEC_PRESETS:
+        raise ValueError(f"preset {preset!r}: expected one of {sorted(CODEC_PRESETS)}")
+    spec = CODEC_PRESETS[preset]
+    return replace(spec, width=width or spec.width, latents=latents or spec.latents)
 
 
 LEAST_MAP = (4, 8, 8)  # positions along depth, height and width below which a network of cells halves no further

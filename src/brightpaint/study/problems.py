@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brightpaint.study import calibration, certain_bases, simulation, sweep_points, translations
+from brightpaint.study import (
+    bases,
+    calibration,
+    certain_bases,
+    codecs,
+    conditions,
+    simulation,
+    sweep_points,
+    translations,
+)
 from brightpaint.study.annotations import GIVEN
 from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
 from brightpaint.study.critics import gan_problems
@@ -30,10 +39,13 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from simulation.problems(study)
     yield from _fold_problems(study)
     yield from _model_problems(study)
+    yield from bases.problems(study)
     yield from certain_bases.problems(study)
+    yield from codecs.problems(study)
     yield from _unpainted(study)
     yield from _arm_problems(study)
     yield from translations.problems(study)
+    yield from conditions.problems(study)
     yield from _region_problems(study)
     yield from _cellpose_problems(study)
     yield from stain_problems(study)

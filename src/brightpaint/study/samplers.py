@@ -31,8 +31,10 @@ def walked_share(arm: dict) -> int:
 
 
 def asked_at_once(arm: dict) -> int:
-    """Return how often the network is given each field in one pass: by classifier-free guidance twice, without label too."""
-    return 1 if arm["label_scale"] in (1, None) else 2
+    """Return how often the network is given each field in one pass: once, and for the label and each condition that guides without
+    a classifier once more, without it."""
+    scales = [1 if arm["label_scale"] is None else arm["label_scale"], *arm.get("condition_scales", {}).values()]
+    return 1 + sum(scale != 1 for scale in scales)
 
 
 def evaluations(arm: dict) -> int:

@@ -99,8 +99,14 @@ def read_schema(path: Path) -> dict:
             if (file := section.get("$ref", "")).endswith(".yaml"):
                 sections[name] = LOADER((path.parent / file).read_text()).get_single_data()
     if kind := schema.get("$defs", {}).get("kind"):
-        kind["enum"] = list(KINDS)
+        kind["enum"] = [kind.name for kind in KINDS.values() if kind.section == "models"]
     return schema
+
+
+def defaults(path: Path, section: str) -> dict:
+    """Return the defaults of an entry of one of the config's lists, copies each time; of what has none, None."""
+    entries = read_schema(path)["properties"][section]["items"]["properties"]
+    return json.loads(json.dumps({key: entry.get("default") for key, entry in entries.items()}))
 
 
 def validate(instance: dict, schema_path: str | Path, what: str) -> dict:

@@ -24,9 +24,11 @@ TRAINING = (
 
 
 def training_settings(study: Study) -> dict:
-    """Return the settings that change a training; `local` only where it is not the default, so that nothing is trained again."""
+    """Return the settings that change a training; later keys only where they are not the default: nothing is trained again."""
     chosen = study.config["cellnet"]
-    return {key: chosen[key] for key in TRAINING} | ({"local": True} if chosen["local"] else {})
+    pulled = {key: chosen[key] for key in ("attention_weight", "layer")} if chosen["attention_weight"] else {}
+    later = {key: chosen[key] for key in ("local", "umap_at") if chosen[key]}
+    return {key: chosen[key] for key in TRAINING} | later | pulled
 
 
 def trained_variants(study: Study) -> list[str]:
@@ -51,6 +53,11 @@ def lifted_arms(study: Study) -> list[str]:
     if study.config["cellnet"]["least_lift"] is None or not explained_arms(study):
         return []
     return [arm for arm in embedded_arms(study) if arm in explained_arms(study)]
+
+
+def mapped_arms(study: Study) -> list[str]:
+    """Return the arms whose test cells are laid out at points of training; none where no point is named."""
+    return tested_arms_of_cells(study) if study.config["cellnet"]["umap_at"] else []
 
 
 def seen_crops(study: Study, arm: str = "real") -> list[str]:
@@ -88,6 +95,8 @@ def cellnet_problems(study: Study) -> Iterable[str]:
     if not chosen["label"]:
         return
     yield from _explaining_problems(study)
+    for images in [images for images in chosen["umap_at"] if images > chosen["images"]]:
+        yield f"cellnet.umap_at: {images} crops, and the training sees {chosen['images']} (cellnet.images); name fewer"
     if chosen["label"] == "none":
         yield "cellnet.label: none tells no classes apart; name an annotation, or write null to train nothing"
     if chosen["own_crops"]:
@@ -117,17 +126,27 @@ def _explaining_problems(study: Study) -> Iterable[str]:
     for key, asked in (("floor", chosen["floor"]), ("least_lift", chosen["least_lift"] is not None)):
         if asked and not chosen["gradcamo"]:
             yield f"cellnet.{key}: it is a part of Grad-CAMO, which cellnet.gradcamo asks for; set that to true, or leave {key} out"
+    for key in [key for key in ("gradcamo", "attention_weight") if chosen[key]]:
+        if chosen["masked"]:
+            yield f"cellnet.{key}: a network that sees nothing but the cell (cellnet.masked) can look nowhere else; leave one out"
+        for name in unmasked_crops(study):
+            yield (
+                f"cellnet.{key}: {name} of own_crops has no masks, so that attention lies on no cell; give own_crops.mask or "
+                "own_crops.threshold"
+            )
     if not chosen["gradcamo"]:
         return
-    if chosen["masked"]:
-        yield "cellnet.gradcamo: a network that sees nothing but the cell (cellnet.masked) can look nowhere else; leave one out"
     if chosen["least_lift"] is not None and "real" not in chosen["arms"]:
         yield "cellnet.least_lift: profiles are compared with real cells', and cellnet.arms lacks real; add it"
     if chosen["least_lift"] is not None and chosen["own_crops"]:
         yield "cellnet.least_lift: crops of one's own have no profiles; leave it out"
+
+
+def unmasked_crops(study: Study) -> list[str]:
+    """Return the names of own_crops that the classifier sees and whose cells have no mask, neither given nor found."""
     entries = {entry["name"]: entry for entry in study.config["own_crops"]}
-    for name in [name for name in chosen["own_crops"] if name in entries and not entries[name]["mask"]]:
-        yield f"cellnet.gradcamo: {name} of own_crops has no masks, so that attention lies on no cell; give own_crops.mask"
+    named = [entries[name] for name in study.config["cellnet"]["own_crops"] if name in entries]
+    return [entry["name"] for entry in named if not (entry["mask"] or entry["threshold"])]
 
 
 def _own_problems(study: Study) -> Iterable[str]:

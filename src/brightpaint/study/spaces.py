@@ -7,73 +7,16 @@ a space's name or builds a path from one. A new space is a module that makes its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from brightpaint.study import critics
+from brightpaint.study.encoder_spaces import encoder_space
 from brightpaint.study.single_cells import embedded_arms, embedded_plates, lifted_arms
+from brightpaint.study.space import Space, median_activations
 from brightpaint.study.study import OF_CELLS, Study
 
 REFERENCES = ("real", "brightfield")  # what is in a space without being painted
 LOOKUP = "lookup"
-
-
-@dataclass(frozen=True)
-class Space:
-    """One space.
-
-    Attributes
-    ----------
-    name : as paths and the column `space` have it
-    short, title : for people: in a table or on an axis, and in a sentence ("in the space of ...")
-    rule : the rule that makes its table of a plate
-    table : path of that table; {arm} and {plate} are filled in
-    prefixes : how the names of the columns begin that are its numbers
-    arms : the arms that have such tables, `real` (and `brightfield`) first; none where the study does not ask for the space
-    plates : the plates of an arm that have one
-    settings : what its profiles depend on beside their inputs, as its profiler takes it
-    holds : cells where it is the median of a field's cells, so that a field may have none; else fields
-    profiler : module with `read`, `numbers_of`, `parts_of` and `profiles`: how it is normalised (see profiles.profile), and
-        what the names of its numbers say (see profiles.as_anndata)
-    distances : module with `read` and `plate_rows`: how far painted fields lie from real ones (see score_distances)
-    selected : whether its numbers are selected on real plates first
-    looked_up : whether, with this config, training plates hold the wells from which a look-up is made
-    sphered : whether, with this config, its own recipe spheres it (section `sphering` may too: `is_sphered`)
-    seen : {what of it was fitted on images: the plates of these}; such images are no test of it (see study.axes)
-    by_plate : whether, with this config, its profiler normalises each plate by all of its wells
-    seed : what is added to the names that seed its resampling
-    correlation : name of the metric of correlation with the real profiles
-    apart : heading of its own table on the metrics page; "" where it stands among the others
-    note : a sentence for the caption of its t-SNE
-    critic : which critic makes it (`study.critics`); "" for other spaces
-    """
-
-    name: str
-    short: str
-    title: str
-    rule: str
-    table: str
-    prefixes: tuple[str, ...]
-    arms: Callable[[Study], list[str]]
-    plates: Callable[[Study, str], list[str]]
-    settings: Callable[[dict], dict]
-    holds: str = "fields"
-    profiler: str = "brightpaint.profiles.embedding_profiles"
-    distances: str = "brightpaint.scores.profiles.embedding_distance"
-    selected: bool = False
-    looked_up: Callable[[dict], bool] = lambda config: True
-    sphered: Callable[[dict], bool] = lambda config: False
-    seen: Callable[[Study], dict[str, list[str]]] = lambda study: {}
-    by_plate: Callable[[dict], bool] = lambda config: False
-    seed: str = ""
-    correlation: str = "embedding_r"
-    apart: str = ""
-    note: str = ""
-    critic: str = ""
-
-    def tables(self, arm: str, plates: list[str]) -> list[str]:
-        """Return the paths of an arm's tables."""
-        return [self.table.format(arm=arm, plate=plate) for plate in plates]
 
 
 def measured_arms(study: Study) -> list[str]:
@@ -88,17 +31,6 @@ def fitted_on_cells(study: Study) -> dict[str, list[str]]:
     return {"the selection of features": study.fitted_on("select")}
 
 
-def median_activations(name: str) -> dict:
-    """Return what is alike in spaces of the median activations of a field's cells."""
-    return {
-        "holds": "cells",
-        "profiler": "brightpaint.profiles.median_activations",
-        "distances": "brightpaint.scores.profiles.activation_distance",
-        "table": f"<results>/medians/{{arm}}/{name}/{{plate}}.parquet",
-        "seed": f"/{name}",
-    }
-
-
 def classifier_space(name: str, **own: object) -> Space:
     """Return a space of the last activations of the classifier of cells."""
     return Space(
@@ -107,31 +39,9 @@ def classifier_space(name: str, **own: object) -> Space:
         plates=embedded_plates,
         settings=lambda config: {"normalise": config["cellnet"]["normalise"]},
         looked_up=lambda config: config["cellnet"]["wells"] == "all",
+        whole=lambda config: config["cellnet"]["wells"] == "all",
         **median_activations(name),
         **own,
-    )
-
-
-def critic_space(name: str, examples: str, critic: str) -> Space:
-    """Return the space of a critic, trained or not, of fields or of cells."""
-    untrained = critic == critics.UNTRAINED
-    of_cells = {"rule": "critic_cells", "plates": Study.profile_plates, **median_activations(name)}
-    table = f"<results>/critic/{critic}/{{arm}}/{{plate}}.parquet"
-    of_fields = {"rule": "critic", "table": table, "plates": Study.seen_plates, "seed": f"/{name}"}
-    shown = "Untrained critic" if untrained else "Critic"
-    return Space(
-        name=name,
-        short=f"{shown} (cells)" if examples == critics.CROPS else shown,
-        title="the numbers of a critic " + ("that was never trained" if untrained else "trained without labels"),
-        prefixes=("Critic_",),
-        arms=lambda study: critics.embedded_arms(study, examples, critic),
-        settings=lambda config: {"normalise": config["gan"]["normalise"]},
-        by_plate=lambda config: config["gan"]["normalise"] == "plate",
-        looked_up=critics.sees_stains,
-        seen=lambda study: {} if untrained else critics.training_images(study),
-        critic=critic,
-        apart="By a critic that was never trained" if untrained else "By the critic, trained without labels",
-        **(of_cells if examples == critics.CROPS else of_fields),
     )
 
 
@@ -182,10 +92,7 @@ SPACES = {
             apart="By the classifier of cells",
             note="Cells are those of wells that the classifier was not trained on, unless cellnet.wells is all.",
         ),
-        critic_space("critic", critics.FIELDS, critics.TRAINED),
-        critic_space("critic_untrained", critics.FIELDS, critics.UNTRAINED),
-        critic_space("critic_cells", critics.CROPS, critics.TRAINED),
-        critic_space("critic_cells_untrained", critics.CROPS, critics.UNTRAINED),
+        *(encoder_space(examples, name) for examples in (critics.FIELDS, critics.CROPS) for name in critics.ENCODERS),
         classifier_space(
             "cellnet_lifted",
             short="CellNet, cells looked at",

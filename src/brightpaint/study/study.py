@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from brightpaint.study import calibration, certain_bases, critics, sweep_points, translations
+from brightpaint.study import bases, calibration, certain_bases, codecs, critics, sweep_points, translations
 from brightpaint.study.kinds import KINDS, Kind
 from brightpaint.study.plate_table import read_names, read_plates
 from brightpaint.study.presets import PRESETS
 from brightpaint.study.problems import problems_of
-from brightpaint.study.schema import README, expand, validate
+from brightpaint.study.schema import README, defaults, expand, validate
 
 OF_CELLS = "cellprofiler"  # the space of measured cells, as study/spaces.py registers it
 
@@ -43,13 +43,20 @@ class Study:
                 entry[key] = expand(entry[key], f"config: own_crops.{entry['name']}.{key}")
         for entry in filled["zero_shot"]:
             entry["study"] = expand(entry["study"], f"config: zero_shot.{entry['name']}.study")
-        for section in ("embed", "fid"):
-            if filled[section]["weights"]:
-                filled[section]["weights"] = expand(filled[section]["weights"], f"config: {section}.weights")
+        for section, key in (("embed", "weights"), ("fid", "weights"), ("gan", "imagenet")):
+            if filled[section][key]:
+                filled[section][key] = expand(filled[section][key], f"config: {section}.{key}")
         for key in ("nuclei", "cells"):
             filled["cellpose"][key] = expand(filled["cellpose"][key], f"config: cellpose.{key}")
+        usual = defaults(Path(schemas) / "config.schema.yaml", "models")
+        conflicts = list(bases.inherit(filled["models"], usual))
         for model in filled["models"]:
             model["objective"] = model["objective"] or PRESETS[model["preset"]].objective
+        filled["models"] += [codecs.as_model(entry, usual) for entry in filled["codecs"]]
+        for model in filled["models"]:
+            if (model["conditions"].get("molecule") or {}).get("vectors"):
+                where = f"config: models.{model['name']}.conditions.molecule.vectors"
+                model["conditions"]["molecule"]["vectors"] = expand(model["conditions"]["molecule"]["vectors"], where)
             if model["weights"]:
                 model["weights"] = expand(model["weights"], f"config: models.{model['name']}.weights")
             if model["given"]:
@@ -65,7 +72,7 @@ class Study:
         table = filled["plates"]
         plates = read_plates(Path(root) / table, Path(schemas) / "plates.schema.yaml") if table is not None else {}
         study = cls(filled, plates)
-        problems = [f"config: {problem}" for problem in problems_of(study)]
+        problems = [f"config: {problem}" for problem in [*conflicts, *problems_of(study)]]
         if problems:
             raise ValueError("\n".join(problems) + f"\n{README}.")
         return study
@@ -118,11 +125,9 @@ class Study:
     def model_of(self, arm: str) -> dict:
         return self.entry("models", self.entry("arms", arm)["model"])
 
-    def models_behind(self, arm: str) -> list[dict]:
-        """Return the entry of the model that paints `arm`, and that of the model on which it stands, if it does."""
-        model = self.model_of(arm)
-        base = certain_bases.base_of(self.config, model)
-        return [model, base] if base else [model]
+    def trained_for(self, arm: str) -> list[dict]:
+        """Return the models that are trained for an arm, in the order of training: what its model stands on, then itself."""
+        return codecs.trained_for(self, self.model_of(arm))
 
     def kind_of(self, arm: str) -> Kind:
         """Return what is known of the kind of model that paints `arm`."""
@@ -163,6 +168,8 @@ class Study:
 
     def predict_plates(self, arm: str) -> list[str]:
         """Return the plates of role predict that `arm` predicts."""
+        if self.kind_of(arm).stains:
+            return []  # such a plate has none to show it
         return [plate for name in self.entry("arms", arm)["folds"] for plate in self.entry("folds", name)["predict"]]
 
     def arms_of(self, plate: str) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from brightpaint.study.calibration import calibrated_arms
+from brightpaint.study.erased import erased_arms
 from brightpaint.study.single_cells import tested_arms_of_cells
 from brightpaint.study.spaces import LOOKUP, MAIN, SPACES, Space, measured_arms, painted_arms, profiled_arms
 from brightpaint.study.study import Study
@@ -100,8 +101,14 @@ def told_arms(study: Study) -> list[str]:
     return [] if study.config["cellnet"]["own_crops"] else tested_arms_of_cells(study)
 
 
+def coded_arms(study: Study) -> list[str]:
+    """Return the arms that show real stains again, encoded and decoded."""
+    return [arm for arm in tested_arms(study) if study.kind_of(arm).stains]
+
+
 SUBJECTS = [
     Subject("images", lambda study: ["real", *tested_arms(study)], by_field=True),
+    Subject("codec", coded_arms),
     Subject("counts", counted_arms),
     Subject("distances", distanced_arms, spaces=lambda space: space.holds == "cells"),
     Subject("objects", counted_arms, by_field=True),
@@ -110,6 +117,7 @@ SUBJECTS = [
     Subject("profiles", profiled_arms, spaces=lambda space: True),
     Subject("cellnet", told_arms),
     Subject("calibration", calibrated_arms),
+    Subject("erased", erased_arms, spaces=lambda space: True),
     Subject("translation", translated_arms),
     Subject("shifts", shifted_arms, spaces=lambda space: True),
     Subject("class_frechet", lambda study: translated_arms(study) if study.config["fid"]["weights"] else []),

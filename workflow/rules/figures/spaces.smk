@@ -178,3 +178,29 @@ rule zero_shot_figure:
 
 
 show("figures", lambda: axis_files("zero_shot", "<results>/figures/zero_shot/{name}/{arm}/{space}.png"))
+
+
+rule effect_figure:
+    """Draw what a change of one condition moves, painted, real and shuffled."""
+    input:
+        "<results>/effects/{effect}/{space}.tsv",
+    output:
+        report(
+            "<results>/figures/effects/{effect}/{space}.png",
+            category="Conditions",
+            subcategory="{effect}",
+            caption="../../report/effect_figure.rst",
+            labels={"figure": "effect matrix", "space": "{space}"},
+        ),
+    log:
+        "<logs>/effect_figure/{effect}/{space}.log",
+    conda:
+        "../../../envs/brightpaint.yaml"
+    params:
+        settings=as_json(pick("figures", "dpi")),
+    shell:
+        "python -m brightpaint.report.figures.effect_figure --settings {params.settings:q} --name {wildcards.effect}"
+        " --space {wildcards.space} --table {input:q} --figure {output:q} 2> {log:q}"
+
+
+show("figures", lambda: effect_files("<results>/figures/effects/{name}/{space}.png"))

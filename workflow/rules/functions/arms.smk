@@ -22,6 +22,18 @@ def uncertainty_to_score(wildcards):
     return expand("<results>/uncertainty/{arm}/{plate}.tif", arm=wildcards.arm, plate=scored_plates(wildcards))
 
 
+def coded_arms():
+    """Arms that show real stains again, encoded and decoded by a codec."""
+    return subjects.coded_arms(STUDY)
+
+
+def codec_weights(wildcards):
+    """Weights of the codec of an arm, one file for each plate on which it is scored."""
+    model = STUDY.model_of(wildcards.arm)
+    folds = [STUDY.fold_of(wildcards.arm, plate) for plate in scored_plates(wildcards)]
+    return [model["weights"] or f"<results>/models/{model['name']}/{fold}/weights.safetensors" for fold in folds]
+
+
 def sweep_measured():
     """Whether CellProfiler measures the sweep's points: their arm is, and there are perturbations to select features by."""
     return bool(CONFIG["perturbations"] and SWEPT and STUDY.profiled(base_arm(CONFIG)["name"]))

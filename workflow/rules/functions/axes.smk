@@ -36,6 +36,26 @@ def entry_of(section, wildcards):
     return as_json(chosen | {"seen": axes.seen_by(STUDY, entry, SPACES[wildcards.space])})
 
 
+def compared_spaces():
+    """Real profiles of every space that holds all wells of its plates, where the study has several plates."""
+    spaces = [space for space in SPACES.values() if space.whole(CONFIG) and "real" in profiled_arms(STUDY, space)]
+    return [
+        f"<results>/profiles/real/{space.name}/perturbations.parquet"
+        for space in spaces
+        if len(space.plates(STUDY, "real")) > 1
+    ]
+
+
+def compares_spaces():
+    """Whether the report lays spaces side by side: where there are axes or zero-shot classes, or a critic and what it must beat."""
+    return bool(
+        axes.asked(STUDY, "axes")
+        or axes.asked(STUDY, "zero_shot")
+        or gan_files("weights.safetensors")
+        and compared_spaces()
+    )
+
+
 def told_apart_wells(wildcards):
     """The wells that are told apart zero-shot: this study's, or another's."""
     folder = STUDY.entry("zero_shot", wildcards.axis)["study"] or "<results>"

@@ -3,8 +3,8 @@ import math
 
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.plan import limits
-from brightpaint.plan.painting import read_rates
-from brightpaint.study import certain_bases
+from brightpaint.plan.painting import latent_share, read_rates
+from brightpaint.study import codecs, conditions
 from brightpaint.study.kinds import CLASSIFIER, KINDS
 from brightpaint.study.samplers import walked_share
 
@@ -40,19 +40,55 @@ def active_of(section, key):
     return active
 
 
-def weights_of_base(wildcards):
-    """Weights of the model of the same fold on which a model stands; none where it stands by itself."""
-    base = certain_bases.base_of(CONFIG, STUDY.entry("models", wildcards.model))
-    if base is None:
-        return []
-    return base["weights"] or f"<results>/models/{base['name']}/{wildcards.fold}/weights.safetensors"
-
-
 def weights_of(wildcards):
     """Weights from which an arm predicts a plate: trained here, or given by path."""
     model = STUDY.model_of(wildcards.arm)
     fold = STUDY.fold_of(wildcards.arm, wildcards.plate)
     return model["weights"] or f"<results>/models/{model['name']}/{fold}/weights.safetensors"
+
+
+def trained_by(section):
+    """Names of the models of kinds that a section of the config lists: each has a rule that trains it."""
+    return [model["name"] for model in CONFIG["models"] if KINDS[model["kind"]].section == section]
+
+
+def standing_on(what):
+    """Input function: weights of the codec or the base that a model is trained on, of its own fold or given by path; or none."""
+
+    def weights(wildcards):
+        entry = codecs.stood_on(STUDY, STUDY.entry("models", wildcards.model)).get(what)
+        made = f"<results>/models/{entry['name']}/{wildcards.fold}/weights.safetensors" if entry else []
+        return (entry["weights"] or made) if entry else []
+
+    return weights
+
+
+def codec_training(wildcards):
+    """Params function: JSON of how and on what a codec is trained."""
+    fold = STUDY.entry("folds", wildcards.fold)
+    chosen = codecs.training(STUDY, STUDY.entry("models", wildcards.model))
+    return as_json({**chosen, "held_out": fold["held_out"], **cutoff_unless_default()})
+
+
+def training_minutes(wildcards):
+    """Time limit of a model's training."""
+    share = latent_share(STUDY, STUDY.entry("models", wildcards.model))
+    return limits.training_minutes(CONFIG, share)
+
+
+def training_mb(wildcards):
+    """Memory of a model's training."""
+    return limits.training_mb(CONFIG, codecs.stride_px(STUDY, STUDY.entry("models", wildcards.model)))
+
+
+def codec_minutes(wildcards):
+    """Time limit of a codec's training."""
+    return limits.codec_minutes(STUDY, STUDY.entry("models", wildcards.model), RATES)
+
+
+def codec_mb(wildcards):
+    """Memory of a codec's training."""
+    return limits.codec_mb(STUDY, STUDY.entry("models", wildcards.model))
 
 
 def classifier_of(wildcards):
@@ -127,7 +163,9 @@ def painting_minutes(wildcards, samples=1):
 
 def painting_mb(wildcards):
     """Memory of one part of an arm's painting."""
-    return limits.painting_mb(CONFIG, STUDY.entry("arms", wildcards.arm))
+    return limits.painting_mb(
+        CONFIG, STUDY.entry("arms", wildcards.arm), codecs.stride_px(STUDY, STUDY.model_of(wildcards.arm))
+    )
 
 
 def translating_minutes(wildcards):
@@ -153,25 +191,15 @@ def given_settings(wildcards):
     return as_json({**chosen, "channels": CONFIG["channels"]["target"], "cutoff": CONFIG["prepare"]["cutoff"]})
 
 
-def refuse_given_images():
-    """End with a sentence where images that were painted elsewhere are not there, or not what they are said to be."""
-    if problems := list(given_images.problems(STUDY)):
-        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
-
-
-if GIVEN_ARMS:
-    from brightpaint.plates import given_images  # loads pandas, which no job needs for its plan
-
-    if workflow.is_main_process:
-        refuse_given_images()
-
-
 def trained_files(section, key):
     """Weights and histories of the entries of `section` that arms name by `key` and that are trained here."""
-    given = [entry["name"] for entry in CONFIG[section] if entry.get("weights") or entry.get("given")]
-    arms = [arm for arm in CONFIG["arms"] + CONFIG["translations"] if arm[key] and arm[key] not in given]
-    made = [f"{section}/{arm[key]}/{fold}" for arm in arms for fold in arm["folds"]]
-    return expand("<results>/{made}/{file}", made=made, file=["weights.safetensors", "history.jsonl"])
+    made = []
+    for arm in [arm for arm in CONFIG["arms"] + CONFIG["translations"] if arm[key]]:
+        entries = STUDY.trained_for(arm["name"]) if section == "models" else [STUDY.entry(section, arm[key])]
+        made += [f"{section}/{entry['name']}/{fold}" for fold in arm["folds"] for entry in entries]
+    return expand(
+        "<results>/{made}/{file}", made=list(dict.fromkeys(made)), file=["weights.safetensors", "history.jsonl"]
+    )
 
 
 def painted_files():
@@ -192,8 +220,47 @@ def cutoff_unless_default():
 
 def special(entry):
     """What a model is trained with beyond the ordinary; nothing of what is not asked for, so that old studies' params stay."""
-    usual = {"terminal_snr": "small", "examples": "fields", "twin": False}
+    usual = {"terminal_snr": "small", "examples": "fields", "twin": False, "conditions": {}}
     return {key: entry[key] for key, value in usual.items() if entry.get(key, value) != value}
+
+
+def trained_vectors(wildcards):
+    """The table of molecules' vectors that a model reads, where it is told any by such a table."""
+    return vectors_of(STUDY.entry("models", wildcards.model)) or []
+
+
+def painted_vectors(wildcards):
+    """The same of the model that paints an arm."""
+    return vectors_of(STUDY.model_of(wildcards.arm)) or []
+
+
+def vectors_of(model):
+    """Path of the molecules' vectors of a model's config, if any."""
+    return model["conditions"].get("molecule", {}).get("vectors")
+
+
+def environment_of(model):
+    """The list of packages that a model is trained and painted with: RDKit is in it where it is told molecules."""
+    return f"../../envs/{'molecules' if conditions.needs_rdkit(model) else 'brightpaint'}.yaml"
+
+
+def training_environment(wildcards):
+    """The environment of a model's training."""
+    return environment_of(STUDY.entry("models", wildcards.model))
+
+
+def painting_environment(wildcards):
+    """The environment in which an arm is painted."""
+    return environment_of(STUDY.model_of(wildcards.arm))
+
+
+def told(arm):
+    """What an arm sets and amplifies of its model's conditions; nothing of what is not asked for."""
+    entry, model = STUDY.entry("arms", arm), STUDY.model_of(arm)
+    chosen = {key: entry[key] for key in ("conditions", "condition_scales")}
+    chosen["vectors"] = vectors_of(model)
+    chosen["model_conditions"] = model["conditions"] if model["weights"] else {}
+    return {key: value for key, value in chosen.items() if value}
 
 
 def training(section, key, *own):
@@ -204,9 +271,9 @@ def training(section, key, *own):
         channels = {**CONFIG["channels"], "input": STUDY.inputs(entry)}
         shared = {**CONFIG["train"], "channels": channels, "held_out": fold["held_out"]}
         clipped = cutoff_unless_default() if section == "models" else {}  # a classifier clips nothing
-        base = getattr(input, "base", None)
-        stands = {"stands_on": {"base": str(base)}} if base else {}
-        chosen = {name: entry[name] for name in own} | special(entry) | stands
+        chosen = {name: entry[name] for name in own} | special(entry)
+        if stands_on := {what: str(path) for what in ("base", "codec") if (path := getattr(input, what, None))}:
+            chosen["stands_on"] = stands_on
         return as_json(chosen | shared | clipped)
 
     return chosen
@@ -220,6 +287,7 @@ def sampling(arm):
     chosen |= {"mean_of": entry["mean_of"]} if entry["mean_of"] > 1 else {}
     inputs = STUDY.inputs(STUDY.model_of(arm))
     chosen |= {"inputs": inputs} if inputs != CONFIG["channels"]["input"] else {}
+    chosen |= told(arm)
     subset = "all" if arm in STUDY.drawn else STUDY.model_of(arm)["subset"]  # samples are listed already
     chosen |= {**cutoff_unless_default(), "subset": subset}
     return {**chosen, "batch": CONFIG["sample"]["batch"]}
@@ -247,18 +315,6 @@ def translated_files():
     return rows + [
         f"<results>/inversion/{arm}/{plate}/{part}.tsv" for arm, plate in pairs for part in sampling_parts(arm)
     ]
-
-
-def refuse_translations():
-    """End with a sentence where a translation can't be made, as far as the wells of its plates are known."""
-    from brightpaint.plan import translating  # loads pandas, which no job needs for its plan
-
-    if problems := list(translating.problems(STUDY)):
-        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
-
-
-if STUDY.translations and workflow.is_main_process:
-    refuse_translations()
 
 
 def several_samples(wildcards):

@@ -75,7 +75,7 @@ def paper_arms():
     """Arms as the paper's tables need them: labels, guidance, and {test plate: fold}."""
     labels = {entry["name"]: entry["label"] for entry in CONFIG["classifiers"]}
     told, described = leaking_arms(), []
-    for arm in CONFIG["arms"]:
+    for arm in [arm for arm in CONFIG["arms"] if arm["name"] not in coded_arms()]:
         model = STUDY.model_of(arm["name"])
         guided = labels.get(arm["classifier"]) if arm["guidance_scale"] > 0 else None
         folds = {plate: STUDY.fold_of(arm["name"], plate) for plate in STUDY.test_plates(arm["name"])}
@@ -117,6 +117,51 @@ def doubted_plates():
 def front_plate():
     """The plate that the report's first page pictures, a tested one where there is any, in a list; none that is painted: none."""
     return [*(plate for plate in tested_plates() if STUDY.arms_of(plate)), *pictured_plates()][:1]
+
+
+def codec_rows():
+    """Arms of the table of codecs: each codec's, and below it the tested arms whose model stands on that codec."""
+    rows = []
+    for arm in coded_arms():
+        codec = STUDY.model_of(arm)
+        rows.append((arm, codec, False))
+        rows += [
+            (other, codec, True)
+            for other in subjects.tested_arms(STUDY)
+            if STUDY.model_of(other)["codec"] == codec["name"]
+        ]
+    return rows
+
+
+def codec_arms_described():
+    """JSON: the arms of the table of codecs, and what each codec is; of given weights the config does not know it."""
+    described, side = [], CONFIG["prepare"]["size_px"]
+    for arm, codec, below in codec_rows():
+        entry = {"arm": arm, "below": below}
+        if not (below or codec["weights"]):
+            spec = codecs.spec_of(codec)
+            size = side // spec.stride_px
+            share = spec.latents / spec.stride_px**2 / len(CONFIG["channels"]["target"])
+            entry |= {
+                "preset": codec["preset"],
+                "latents": f"{spec.latents} x {size} x {size}",
+                "share": f"{share:.1%}",
+            }
+            entry |= {"kl_weight": f"{codec['kl_weight']:g}", "adversarial": f"{codec['adversarial']:g}"}
+        described.append(entry)
+    return as_json(described)
+
+
+def codec_metrics():
+    """Metrics of the real plates and of the arms of the table of codecs, each once."""
+    arms = list(dict.fromkeys(arm for arm, _, _ in codec_rows()))
+    return expand("<results>/metrics/{arm}.parquet", arm=["real", *arms] if arms else [])
+
+
+def codec_seconds():
+    """What painting took, of these arms."""
+    arms = dict.fromkeys(arm for arm, _, _ in codec_rows())
+    return [f"<results>/images/{arm}/{plate}.seconds.tsv" for arm in arms for plate in STUDY.test_plates(arm)]
 
 
 def front_settings():

@@ -36,6 +36,17 @@ def explained_weights(wildcards):
     return expand("<results>/cellnet/{variant}/weights.safetensors", variant=single_cells.explained_variants(STUDY))
 
 
+def points_of(variant):
+    """Weights of a network of cells at the points of its training at which it is looked at."""
+    return expand(f"<results>/cellnet/{variant}/weights.at_{{images}}.safetensors", images=CONFIG["cellnet"]["umap_at"])
+
+
+def umap_files():
+    """Pictures of test cells along the training, and the numbers beside them."""
+    files = ["<results>/figures/cellnet_umap/{arm}.png", "<results>/scores/cellnet_umap/{arm}.tsv"]
+    return expand(files, arm=single_cells.mapped_arms(STUDY))
+
+
 def looked_cells(wildcards):
     """Where the classifier looks in an arm's cells, where that is asked for."""
     asked = wildcards.arm in single_cells.explained_arms(STUDY)
@@ -83,3 +94,66 @@ def cell_table(wildcards):
     """Crops of one plate of an arm, and the files beside them."""
     crops = f"<results>/crops/{wildcards.arm}/{wildcards.plate}"
     return [crops + end for end in (".tif", ".masks.tif", ".parquet")]
+
+
+def refuse_erased():
+    """End with a sentence where a space is asked about cells that has no network, or an arm without cells."""
+    if problems := list(erased_problems(STUDY)):
+        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+
+
+if CONFIG["erased"]["spaces"]:
+    refuse_erased()
+
+
+def erased_plates(wildcards):
+    """Plates of an arm whose images are shown to a space's network with something erased."""
+    space = SPACES[wildcards.space]
+    return [plate for plate in scored_plates(wildcards) if plate in space.plates(STUDY, wildcards.arm)]
+
+
+def shown_erased(cells=(), fields=()):
+    """Input function: of every plate that is shown, these files of a space of cells, or those of a space of fields."""
+
+    def files(wildcards):
+        patterns = {"cells": cells, "fields": fields}[SPACES[wildcards.space].holds]
+        return expand(list(patterns), arm=wildcards.arm, plate=erased_plates(wildcards))
+
+    return files
+
+
+def erased_rows(wildcards):
+    """The tables that name the rows of an arm's stacks, where a space holds fields."""
+    real = wildcards.arm == "real"
+    path = "<results>/fields/{plate}.parquet" if real else "<results>/images/{arm}/{plate}.parquet"
+    return shown_erased(fields=[path])(wildcards)
+
+
+def seeing_weights(wildcards):
+    """Files of the weights of the network that makes a space; none of a model of the hub."""
+    space = SPACES[wildcards.space]
+    if space.critic:
+        return f"<results>/gan/{CRITIC_WEIGHTS[space.critic]}.safetensors"
+    trained = f"<results>/cellnet/{single_cells.CELLS}/weights.safetensors"
+    return trained if space.holds == "cells" else local_weights("embed")
+
+
+def seeing_network(wildcards, input):
+    """The network that makes a space, as a word of the command line: a file of weights, or what the config names."""
+    space = SPACES[wildcards.space]
+    return input.weights if space.critic or space.holds == "cells" else CONFIG["embed"]["weights"]
+
+
+def seeing_split(wildcards):
+    """Which wells a classifier has seen, where one makes the space."""
+    space = SPACES[wildcards.space]
+    seen = space.holds == "cells" and not space.critic
+    return f"<results>/cellnet/{single_cells.CELLS}/split.tsv" if seen else []
+
+
+def erased_settings(wildcards):
+    """JSON of how many images are shown to a space's network, and on which scale."""
+    space = SPACES[wildcards.space]
+    if space.holds == "cells":
+        return as_json(pick("erased", "most_cells"))
+    return as_json(pick("erased", "most_fields") | (critic_settings() if space.critic else seen_settings("embed")))

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.device import pick_device
+from brightpaint.features.embedders.seer import Seer
 from brightpaint.models.cell_split import HELD_OUT
 from brightpaint.models.see_cells import BATCH, CellReader, read_network
 
@@ -117,6 +118,17 @@ def medians_of_plate(
         found = fields[store.FIELD_KEYS].iloc[:0].assign(Metadata_cells=0, **dict.fromkeys(names, np.float32(0)))
     frame = fields.merge(found, on=store.FIELD_KEYS, how="left", validate="one_to_one").reset_index(drop=True)
     return frame.assign(Metadata_cells=frame["Metadata_cells"].fillna(0).astype("int64"))
+
+
+def seer(weights: Path, settings: dict, device: torch.device) -> Seer:
+    """Return the classifier of cells as what makes its space."""
+    trained = read_network(weights, device)
+
+    def answer(numbers: np.ndarray) -> np.ndarray:
+        return trained.logits(numbers).argmax(axis=1)
+
+    told = {"answer": answer, "labels": trained.labels, "label": trained.settings["label"]}
+    return Seer(trained.channels, trained.numbers, masked=trained.settings["masked"], **told)
 
 
 def main(argv=None) -> None:

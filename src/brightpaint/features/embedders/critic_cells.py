@@ -18,8 +18,9 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.device import pick_device
 from brightpaint.features.embedders.cellnet import medians_of_plate, write_cells
+from brightpaint.features.embedders.seer import Seer
 from brightpaint.models.crop_images import CropImages
-from brightpaint.models.see_critic import NAMES, TrainedCritic, read_critic
+from brightpaint.models.image_encoders import ImageEncoder, read_encoder
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class CropReader:
         where crops are of another size than those that it was trained on
     """
 
-    def __init__(self, path: Path, trained: TrainedCritic):
+    def __init__(self, path: Path, trained: ImageEncoder):
         crops = store.open_crops(path)
         expected = (1, trained.size_px, trained.size_px)
         if len(crops) and crops.images.shape[2:] != expected:
@@ -44,8 +45,14 @@ class CropReader:
         self.trained, self.crops = trained, CropImages([path], channels=trained.channels) if len(crops) else None
 
     def activations(self, numbers: Sequence[int]) -> np.ndarray:
-        """Return the critic's numbers of these cells, (n, 512) float32."""
+        """Return the numbers of these cells, (n, F) float32."""
         return self.trained.numbers(self.crops.take(numbers)[:, :, 0])
+
+
+def seer(weights: Path, settings: dict, device: torch.device) -> Seer:
+    """Return the critic as what makes its space of cells."""
+    critic = read_encoder(weights, device)
+    return Seer(critic.channels, lambda images: critic.numbers(images[:, :, 0]))
 
 
 def main(argv=None) -> None:
@@ -57,9 +64,9 @@ def main(argv=None) -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
-    reader = CropReader(args.crops, read_critic(args.weights, pick_device(args.device)))
-    write_cells(reader, args.crops, NAMES, args.cells, store.file_digest(args.weights))
-    frame = medians_of_plate(args.cells, store.read_fields(args.rows), {}, NAMES, "all")
+    reader = CropReader(args.crops, read_encoder(args.weights, pick_device(args.device)))
+    write_cells(reader, args.crops, reader.trained.names, args.cells, store.file_digest(args.weights))
+    frame = medians_of_plate(args.cells, store.read_fields(args.rows), {}, reader.trained.names, "all")
     log.info("%d fields, %d of them without cells", len(frame), (frame["Metadata_cells"] == 0).sum())
     store.write_table(frame, args.medians)
 

@@ -25,6 +25,7 @@ from brightpaint.base.cli import run
 from brightpaint.base.device import pick_device
 from brightpaint.base.intensity import in_window
 from brightpaint.features.embedders import vectors
+from brightpaint.features.embedders.seer import Seer
 
 CROP_PX = 224
 PAPER_PX = 512  # side of the paper's fields, of which the crops cover the middle 448
@@ -121,6 +122,23 @@ def embedder(network: torch.nn.Module, window) -> Callable[[np.ndarray], np.ndar
     return see
 
 
+def of_length_1(found: np.ndarray) -> np.ndarray:
+    """Lay the embeddings of a field's channels side by side, each row brought to length 1: (N, C, F) -> (N, C * F) float32."""
+    flat = found.reshape(len(found), -1).astype(np.float64)
+    length = np.linalg.norm(flat, axis=1, keepdims=True)
+    return (flat / np.where(length > 0, length, 1)).astype(np.float32)
+
+
+def seer(weights: str, settings: dict, device: torch.device) -> Seer:
+    """Return DINO as what makes its space of the stains of fields."""
+    see, channels = embedder(load_network(str(weights), device), settings["window"]), settings["channels"]["target"]
+
+    def numbers(images: np.ndarray) -> np.ndarray:
+        return of_length_1(np.stack([see(image[:, 0]) for image in images]))
+
+    return Seer(channels, numbers, each=True)
+
+
 def embedding_table(rows: pd.DataFrame, found: np.ndarray, channels: list[str]) -> pd.DataFrame:
     """Lay embeddings out, one row a field: keys, annotations, `DINO_{channel}_{number}`, each row of length 1.
 
@@ -128,10 +146,8 @@ def embedding_table(rows: pd.DataFrame, found: np.ndarray, channels: list[str]) 
     ----------
     found : (N, C, F), the embedding of each channel
     """
-    flat = found.reshape(len(found), -1).astype(np.float64)
-    length = np.linalg.norm(flat, axis=1, keepdims=True)
     names = [f"DINO_{channel}_{number:03d}" for channel in channels for number in range(found.shape[2])]
-    values = pd.DataFrame((flat / np.where(length > 0, length, 1)).astype(np.float32), columns=names)
+    values = pd.DataFrame(of_length_1(found), columns=names)
     return pd.concat([vectors.metadata_of(rows), values], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""What the images of a batch are told beside brightfield: a class today, numbers such as a dose or a fingerprint next.
+"""What the images of a batch are told beside brightfield: a class, and other conditions such as a dose or a molecule.
 
 A condition has named parts, and an image may lack any of them: it is then a zero embedding to the network
 (`encoder.ConditionEncoder`), never a value that stands for nothing. What lacks all of them is the null condition, which
@@ -7,9 +7,10 @@ guidance without a classifier and label dropout show.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 LABEL = "label"
@@ -33,6 +34,11 @@ class Condition:
         return cls({LABEL: labels})
 
     @classmethod
+    def of(cls, labels: np.ndarray, told: Mapping[str, np.ndarray]) -> Condition:
+        """Return the condition of images of these classes, told this beside: arrays of the same types."""
+        return cls({name: torch.from_numpy(part) for name, part in {LABEL: labels, **told}.items()})
+
+    @classmethod
     def join(cls, conditions: Sequence[Condition]) -> Condition:
         """Return the conditions of several batches, with the same parts, as those of one."""
         return cls({name: torch.cat([each.parts[name] for each in conditions]) for name in conditions[0].parts})
@@ -54,9 +60,24 @@ class Condition:
         return self._each(lambda part: part[rows])
 
     def without(self, dropped: torch.Tensor) -> Condition:
-        """Return the condition, null for the images that are `dropped`, (B,) bool on the condition's device."""
-        return self._each(
-            lambda part: part.masked_fill(dropped.view(-1, *[1] * (part.ndim - 1)), nothing(part)),
+        """Return the condition without what is `dropped`, bool on the condition's device: (B,) of all parts of an image, or
+        (B, P) of each by itself, in the condition's order."""
+        by_part = dropped[:, None].expand(-1, len(self.parts)) if dropped.ndim == 1 else dropped
+        if by_part.shape != (len(self), len(self.parts)):
+            raise ValueError(
+                f"dropped of shape {tuple(dropped.shape)}: expected {len(self)} images by the parts {', '.join(self.parts)}"
+            )
+        return Condition(
+            {
+                name: part.masked_fill(gone.view(-1, *[1] * (part.ndim - 1)), nothing(part))
+                for (name, part), gone in zip(self.parts.items(), by_part.unbind(dim=1))
+            }
+        )
+
+    def lacking(self, names: Collection[str]) -> Condition:
+        """Return the condition of images that are not told these parts."""
+        return Condition(
+            {name: torch.full_like(part, nothing(part)) if name in names else part for name, part in self.parts.items()}
         )
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Condition:

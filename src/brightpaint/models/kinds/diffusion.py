@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from pathlib import Path
 from typing import Callable
 
@@ -14,8 +13,10 @@ import torch
 from brightpaint.base.seeds import seed_of
 from brightpaint.models.codecs.codec import codec_of
 from brightpaint.models.compute import Compute
-from brightpaint.models.conditions.condition import Condition
+from brightpaint.models.conditions import vocabulary
+from brightpaint.models.conditions.condition import LABEL
 from brightpaint.models.conditions.labels import shown_indices
+from brightpaint.models.conditions.shown import condition_shown, parts_shown
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.fit import train_network
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
@@ -25,20 +26,23 @@ from brightpaint.models.paint.translator import Translator
 from brightpaint.models.schedule import schedule_of
 from brightpaint.models.train_classifier import build_classifier
 from brightpaint.models.trained import cutoff_of, load_module, read_model
+from brightpaint.study.conditions import shares as dropout_shares
 from brightpaint.study.kinds import CLASSIFIER
 
-log = logging.getLogger(__name__)
+
+def objectives(settings: dict, inputs: int) -> list[Denoising]:
+    """Return what trains, and what validates, in which every label and condition is shown."""
+    dropped = (settings["label_dropout"], dropout_shares(settings.get("conditions", {}))), (0.0, ())
+    how = settings["objective"], settings["loss"]
+    return [Denoising(inputs, *how, share, schedule_of(settings), others) for share, others in dropped]
 
 
 def train(args: argparse.Namespace, data: TrainingImages) -> None:
-    """Train the denoiser; in validation every label is shown."""
+    """Train the denoiser."""
     settings = args.settings
     torch.manual_seed(seed_of(settings["seed"], "weights"))
-    model = build_denoiser(settings, settings["channels"], len(data.labels))
-    shares = (settings["label_dropout"], 0.0)
-    how = settings["objective"], settings["loss"]
-    objectives = [Denoising(data.inputs, *how, share, schedule_of(settings)) for share in shares]
-    train_network(args, data, model, *objectives)
+    model = build_denoiser(settings, settings["channels"], len(data.labels), vocabulary.parts(data.vocabulary))
+    train_network(args, data, model, *objectives(settings, data.inputs))
 
 
 def load_guide(
@@ -75,8 +79,8 @@ def sampling_path(settings: dict, trained: dict) -> list[float]:
 
 def guide_all(denoise: walk.Denoise, guide: Callable | None, rows: list[int], settings: dict) -> walk.Denoise:
     """Wrap a denoiser with the guidance that an arm asks for, within its interval of noise."""
-    labelled = settings["sampling_label"] != "none"
-    strong = walk.classifier_free(denoise, settings["label_scale"]) if labelled else denoise
+    scales = {LABEL: settings["label_scale"]} if settings["sampling_label"] != "none" else {}
+    strong = walk.classifier_free(denoise, scales | settings.get("condition_scales", {}))
     strong = guide(strong, rows) if guide else strong
     interval = settings["guidance_interval"]
     return walk.within(strong, denoise, *interval) if interval else strong
@@ -85,12 +89,16 @@ def guide_all(denoise: walk.Denoise, guide: Callable | None, rows: list[int], se
 def translator(args: argparse.Namespace, tensors: dict, meta: dict, how: Compute) -> Translator:
     """Return what inverts stains under one class and paints the latents as others, as an arm's settings say."""
     settings, trained, numbers = args.settings, meta["settings"], meta["label_map"]
-    denoiser = build_denoiser(trained, meta["channels"], len(numbers))
+    denoiser = build_denoiser(trained, meta["channels"], len(numbers), vocabulary.parts(meta.get("conditions", {})))
     denoiser = how.painting(load_module(args.weights, denoiser, tensors, how.device))
     path = sampling_path(settings, trained)[settings["steps"] - settings["walked"] :]
     told = walk.at_levels(denoiser, path, how.device)
+
+    def others(rows: pd.DataFrame, own: bool) -> dict[str, np.ndarray]:
+        return parts_shown(rows, meta, settings, own=own)
+
     return Translator(
-        told, guide_all(told, None, [], settings), path, settings, numbers, how.place(codec_of(trained)),
+        told, guide_all(told, None, [], settings), path, settings, numbers, others, how.place(codec_of(trained, tensors)),
         cutoff_of(trained), how,
     )  # fmt: skip
 
@@ -98,15 +106,17 @@ def translator(args: argparse.Namespace, tensors: dict, meta: dict, how: Compute
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
     """Return `paint(x, rows, sample=0)`, (B, C_input, H, W) float32 and B field rows -> (B, C_target, H, W) float32."""
     settings, trained, cutoff = args.settings, meta["settings"], cutoff_of(meta["settings"])
-    channels, numbers = meta["channels"], meta["label_map"]
-    denoiser = build_denoiser(trained, channels, len(numbers))
+    channels, parts = meta["channels"], vocabulary.parts(meta.get("conditions", {}))
+    denoiser = build_denoiser(trained, channels, len(meta["label_map"]), parts)
     denoiser = how.painting(load_module(args.weights, denoiser, tensors, how.device))
-    labels = shown_indices(fields, trained["label"], numbers, settings["sampling_label"])
-    if trained["label"] != "none" and settings["sampling_label"] != "none":
-        log.info("%d of %d fields have no label that was seen in training: null", (labels == 0).sum(), len(fields))
-    condition, codec = Condition.of_labels(torch.from_numpy(labels)), how.place(codec_of(trained))
+    condition, codec = condition_shown(fields, meta, settings), how.place(codec_of(trained, tensors))
     _, painted = codec.channels(len(channels["input"]), len(channels["target"]))
     path = sampling_path(settings, trained)
+    if args.classifier and codec.stride_px > 1:
+        raise ValueError(
+            f"{args.weights} walks among latents, and {args.classifier[0]} tells labels of noised pixels; leave the arm's "
+            "classifier out"
+        )
     guide = load_guide(args.classifier, settings, path, channels, fields, how)
     told = walk.at_levels(denoiser, path, how.device)
 

@@ -12,29 +12,30 @@ import torch
 from brightpaint.base.seeds import seed_of
 from brightpaint.models.codecs.codec import codec_of
 from brightpaint.models.compute import Compute
-from brightpaint.models.conditions.condition import Condition
-from brightpaint.models.conditions.labels import shown_indices
+from brightpaint.models.conditions import vocabulary
+from brightpaint.models.conditions.shown import condition_shown
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.fit import train_network
 from brightpaint.models.objectives.losses import Regression, build_regressor
 from brightpaint.models.trained import cutoff_of, load_module
+from brightpaint.study.conditions import shares
 
 
 def train(args: argparse.Namespace, data: TrainingImages) -> None:
-    """Train the regressor; in validation every label is shown."""
+    """Train the regressor; in validation every label and condition is shown."""
     settings = args.settings
     torch.manual_seed(seed_of(settings["seed"], "weights"))
-    model = build_regressor(settings, settings["channels"], len(data.labels))
-    train_network(args, data, model, *(Regression(data.inputs, share) for share in (settings["label_dropout"], 0.0)))
+    model = build_regressor(settings, settings["channels"], len(data.labels), vocabulary.parts(data.vocabulary))
+    dropped = (settings["label_dropout"], shares(settings.get("conditions", {}))), (0.0, ())
+    train_network(args, data, model, *(Regression(data.inputs, *each) for each in dropped))
 
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
     """Return `paint(x, rows)` of a network that paints in one pass, without noise."""
-    trained, numbers, cutoff = meta["settings"], meta["label_map"], cutoff_of(meta["settings"])
-    regressor = build_regressor(trained, meta["channels"], len(numbers))
+    trained, parts, cutoff = meta["settings"], vocabulary.parts(meta.get("conditions", {})), cutoff_of(meta["settings"])
+    regressor = build_regressor(trained, meta["channels"], len(meta["label_map"]), parts)
     regressor = how.painting(load_module(args.weights, regressor, tensors, how.device))
-    labels = shown_indices(fields, trained["label"], numbers, args.settings["sampling_label"])
-    condition, codec = Condition.of_labels(torch.from_numpy(labels)), how.place(codec_of(trained))
+    condition, codec = condition_shown(fields, meta, args.settings), how.place(codec_of(trained, tensors))
 
     def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
         seen = how.coded(codec.see, how.send(torch.from_numpy(x)))

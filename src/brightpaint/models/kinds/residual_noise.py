@@ -163,7 +163,8 @@ def validated(args: argparse.Namespace, data: TrainingImages, how: Compute) -> C
             "base must be measured where it was not trained; raise validation_share, or take more wells"
         )
     tensors, meta = base_of(args.stands, {"settings": settings, "channels": settings["channels"]})
-    told = argparse.Namespace(settings={**settings, "sampling_label": "own"}, weights=args.weights, classifier=[])
+    own = {key: value for key, value in settings.items() if key != "conditions"}  # as an arm that sets none of them
+    told = argparse.Namespace(settings={**own, "sampling_label": "own"}, weights=args.weights, classifier=[])
     paint = kinds.of(meta["settings"]["kind"]).painter(told, tensors, meta, held.fields, how)
     chosen = np.unique(shown(len(held)) % len(held))
     log.info("the error of the base on %d of %d fields that validate", len(chosen), len(held))
@@ -227,8 +228,9 @@ def train(args: argparse.Namespace, data: TrainingImages) -> None:
     how = Compute(pick_device(args.device), **args.compute)
     tensors, error = fit(validated(args, data, how), cutoff_of(args.settings))
     store.write_json_lines(floors.history(data, error), args.history)
-    labels = args.settings["base"]["label_map"]
-    store.write_weights(args.weights, {**tensors, **args.stands}, describe(args.settings, labels, how))
+    base = args.settings["base"]
+    described = describe(args.settings, base["label_map"], how, base.get("conditions"))
+    store.write_weights(args.weights, {**tensors, **args.stands}, described)
 
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:

@@ -122,6 +122,16 @@ class CellBlock(nn.Module):
         return h + found
 
 
+def activation_map(maps: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Return channels weighted by the mean of their gradient over all positions, summed, what is negative taken for 0.
+
+    Selvaraju et al. 2017, eq. 1 and 2. `maps`, `gradient` : (B, C, h, w) or (B, C, d, h, w) -> (B, d, h, w) float32, d = 1 in 2D
+    """
+    weights = gradient.flatten(2).mean(2)  # (B, C, ...) -> (B, C), alpha
+    found = torch.einsum("bc,bc...->b...", weights, maps).clamp(min=0).float()
+    return found[:, None] if maps.ndim == 4 else found
+
+
 class CellNetwork(nn.Module):
     """Tell the class of a cell from its crop.
 
@@ -182,11 +192,15 @@ class CellNetwork(nn.Module):
         number = min(range(len(self.layers))[layer], len(self.layers) - 2)  # the head halves nothing
         return tuple(math.prod(steps) for steps in zip(*cell_strides(self.size)[: number + 1]))
 
-    def after(self, h: torch.Tensor, layer: int = -1) -> torch.Tensor:
-        """Return (B, K) logits, float32, from what `maps` returns for the same layer."""
+    def pooled_after(self, h: torch.Tensor, layer: int = -1) -> torch.Tensor:
+        """Return the last activations, (B, F) float32, from what `maps` returns for the same layer."""
         for part in self.layers[range(len(self.layers))[layer] + 1 :]:
             h = part(h)
-        return self.logits(self.pooled(h))
+        return self.pooled(h)
+
+    def after(self, h: torch.Tensor, layer: int = -1) -> torch.Tensor:
+        """Return (B, K) logits, float32, from what `maps` returns for the same layer."""
+        return self.logits(self.pooled_after(h, layer))
 
     def pooled(self, h: torch.Tensor) -> torch.Tensor:
         """Return the last activations, (B, F) float32: the mean of the head's map over all positions."""
@@ -197,9 +211,26 @@ class CellNetwork(nn.Module):
         with unreduced(activations):
             return self.out(self.dropout(activations))
 
-    def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        """Return (B, K) logits, float32, for crops (B, C, D, H, W) of z-scores."""
-        return self.after(self.maps(crops))
+    def explained(self, crops: torch.Tensor, classes: torch.Tensor, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the logits, (B, K), and each crop's map for its own class at a layer, (B, d, h, w), in one pass.
+
+        In training the map can be differentiated once more. The logit that it explains is taken without dropout of the last
+        activations, so that what is dropped does not change where a network is said to look.
+        """
+        further = torch.is_grad_enabled()
+        with torch.enable_grad():
+            maps = self.maps(crops, layer)
+            maps = maps if maps.requires_grad else maps.requires_grad_()
+            activations = self.pooled_after(maps, layer)
+            with unreduced(activations):
+                chosen = self.out(activations).gather(1, classes[:, None]).sum()
+            (gradient,) = torch.autograd.grad(chosen, maps, create_graph=further, retain_graph=True)
+            found = activation_map(maps, gradient)
+        return self.logits(activations), found if further else found.detach()
+
+    def forward(self, crops: torch.Tensor, classes: torch.Tensor | None = None, layer: int = -1):
+        """Return (B, K) logits, float32, for crops (B, C, D, H, W) of z-scores; with `classes`, (B,) from 0, as `explained`."""
+        return self.after(self.maps(crops)) if classes is None else self.explained(crops, classes, layer)
 
 
 def build_cell_network(settings: dict, channels: dict, classes: int) -> CellNetwork:

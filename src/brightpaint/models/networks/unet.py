@@ -12,7 +12,6 @@ Run as a program, it prints a preset's parameters and the floating-point operati
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Mapping
 
 import torch
@@ -23,8 +22,10 @@ from brightpaint.base.cli import run
 from brightpaint.models.compute import unreduced
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.conditions.encoder import ConditionEncoder
+from brightpaint.models.networks.sinusoid import frequencies, sinusoid
 from brightpaint.models.operations import unet_flop
 from brightpaint.models.schedule import bounded_log_snr
+from brightpaint.study.conditions import Part
 from brightpaint.study.presets import PRESETS, Spec, spec_of
 
 
@@ -39,18 +40,6 @@ def zeroed(layer: nn.Module) -> nn.Module:
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
-
-
-def frequencies(width: int, longest: float) -> torch.Tensor:
-    """Return (width // 2,) float64 geometric angular frequencies from 1 to 1 / `longest`."""
-    half = width // 2
-    return torch.exp(-math.log(longest) * torch.arange(half, dtype=torch.float64) / half)
-
-
-def sinusoid(values: torch.Tensor, frequencies: torch.Tensor) -> torch.Tensor:
-    """Return cosines and sines of `values` (B,) at F angular `frequencies`: (B, 2 F) float32."""
-    angles = values.double()[:, None] * frequencies
-    return torch.cat([angles.cos(), angles.sin()], dim=1).float()
 
 
 class NoiseEncoder(nn.Module):
@@ -143,11 +132,11 @@ class Encoder(nn.Module):
     channels : channels of the output
     """
 
-    def __init__(self, spec: Spec, inputs: int, labels: int, numbers: Mapping[str, int] | None = None):
+    def __init__(self, spec: Spec, inputs: int, labels: int, parts: Mapping[str, Part] | None = None):
         super().__init__()
         self.spec = spec
         self.noise = NoiseEncoder(spec)
-        self.condition = ConditionEncoder(labels, spec.embedding, spec.label_sd, numbers)
+        self.condition = ConditionEncoder(labels, spec.embedding, spec.label_sd, parts)
         every, deepest = spec.residual_resampling, len(spec.multipliers) - 1
         channels = spec.width * spec.multipliers[0]
         self.first = nn.Conv2d(inputs * spec.patch_px**2, channels, 3, padding=1)
@@ -175,10 +164,16 @@ class Encoder(nn.Module):
         if keep:
             self.skips.append(channels)
 
-    def forward(self, images: torch.Tensor, gamma: torch.Tensor, condition: Condition):
-        """Return the deepest activation, the skipped ones and the embedding; `images` is (B, C, H, W)."""
+    def forward(
+        self, images: torch.Tensor, gamma: torch.Tensor, condition: Condition, hint: torch.Tensor | None = None
+    ):
+        """Return the deepest activation, the skipped ones and the embedding; `images` is (B, C, H, W).
+
+        `hint` is added to the first activation.
+        """
         embedding = self.condition(self.noise(gamma), condition)
         h = self.first(F.pixel_unshuffle(padded(images, self.spec.stride_px), self.spec.patch_px))
+        h = h if hint is None else h + hint
         skipped = [h] if self.spec.residual_resampling else []
         for stage, keep in zip(self.stages, self.kept):
             h = stage(h, embedding)
@@ -203,13 +198,13 @@ class UNet(nn.Module):
     Parameters
     ----------
     inputs, targets : numbers of brightfield planes and of stains
-    labels, numbers : classes and numbers that it may be told, see `ConditionEncoder`
+    labels, parts : classes and other conditions that it may be told, see `ConditionEncoder`
     """
 
-    def __init__(self, spec: Spec, inputs: int, targets: int, labels: int, numbers: Mapping[str, int] | None = None):
+    def __init__(self, spec: Spec, inputs: int, targets: int, labels: int, parts: Mapping[str, Part] | None = None):
         super().__init__()
         self.spec, self.targets, self.labels = spec, targets, labels
-        self.encoder = Encoder(spec, inputs + targets, labels, numbers)
+        self.encoder = Encoder(spec, inputs + targets, labels, parts)
         self.stages, self.joined = nn.ModuleList(), []
         channels, skips, every = self.encoder.channels, list(self.encoder.skips), spec.residual_resampling
         for level in reversed(range(len(spec.multipliers))):
@@ -243,12 +238,16 @@ class UNet(nn.Module):
         -------
         (B, C_target, H, W) float32
         """
-        h, skipped, embedding = self.encoder(torch.cat([x, y], dim=1), gamma, condition)
+        return self.upward(*self.encoder(torch.cat([x, y], dim=1), gamma, condition), y.shape)
+
+    def upward(self, h: torch.Tensor, skipped: list[torch.Tensor], embedding: torch.Tensor, shape) -> torch.Tensor:
+        """Return the output, of stains of this shape, from what the encoder gave."""
+        skipped = list(skipped)
         for stage, join in zip(self.stages, self.joined):
             h = stage(torch.cat([h, skipped.pop()], dim=1) if join else h, embedding)
         with unreduced(h):
             out = F.pixel_shuffle(self.last(F.silu(self.norm(h.float()))), self.spec.patch_px)
-        return out[..., : y.shape[-2], : y.shape[-1]]
+        return out[..., : shape[-2], : shape[-1]]
 
 
 def parameter_count(network: nn.Module) -> int:

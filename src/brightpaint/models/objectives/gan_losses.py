@@ -18,11 +18,15 @@ import torch.nn.functional as F
 from brightpaint.models import compute
 from brightpaint.models.networks.equalised import at_least_single
 from brightpaint.models.networks.style_generator import Generator
+from brightpaint.models.objectives import adaptive
+from brightpaint.models.objectives.adaptive import Adaptive
 from brightpaint.models.objectives.updates import Update
 from brightpaint.study.presets import LATENT
 
 GENERATOR, CRITIC = "generator", "critic"
 R1_EVERY, PATH_EVERY = 16, 4
+PAINTED, REAL, JUDGED = range(3)  # looks of the critic in a step, whose images are changed each in its way
+LOOKS = 3
 PATH_DECAY = 0.01  # share of the running mean of path lengths that each step renews
 BETAS = (0.0, 0.99)
 SMALL = 1e-8
@@ -63,12 +67,16 @@ class Adversarial:
     scale : of the images
     r1, path_length : weights of the regularisations
     mixing : share of images whose style changes from one w to another at a layer (style mixing)
+    augment : how images are changed before the critic sees them; None: they are not
     """
 
     inputs = 0  # all channels are alike to a critic
 
-    def __init__(self, generator: Generator, scale: Scale, *, r1: float, path_length: float, mixing: float):
-        self.module, self.scale = generator, scale
+    def __init__(
+        self, generator: Generator, scale: Scale, *, r1: float, path_length: float, mixing: float,
+        augment: Adaptive | None = None,
+    ):  # fmt: skip
+        self.module, self.scale, self.augment = generator, scale, augment
         self.weights, self.mixing = {"r1": r1, "path_length": path_length}, mixing
 
     def draw(self, shape: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
@@ -76,7 +84,8 @@ class Adversarial:
 
         Returns
         -------
-        z (B, 2, 2, 512), cuts (B, 2), noise (B, noise), direction (B, C, H, W)
+        z (B, 2, 2, 512), cuts (B, 2), noise (B, noise), direction (B, C, H, W); with augmentation also, last of all, what changes
+        the images of each look: (B, 3, 8), (B, 3, 2)
         """
         count, layers = shape[0], self.module.layers
         drawn = {"generator": generator, "device": generator.device}
@@ -84,7 +93,13 @@ class Adversarial:
         cuts = torch.randint(1, layers, (count, 2), **drawn)
         mixed = torch.rand(count, 2, **drawn) < self.mixing
         z, noise = normal(count, 2, 2, LATENT), normal(count, self.module.noise)
-        return z, torch.where(mixed, cuts, layers), noise, normal(shape) / math.sqrt(shape[-1] * shape[-2])
+        direction = normal(shape) / math.sqrt(shape[-1] * shape[-2])
+        changes = adaptive.draw(count, LOOKS, generator) if self.augment else ()
+        return z, torch.where(mixed, cuts, layers), noise, direction, *changes
+
+    def shown(self, images: torch.Tensor, look: int, changes: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """Return images as the critic is shown them in one of LOOKS."""
+        return self.augment.changed(images, *(part[:, look] for part in changes)) if self.augment else images
 
     @property
     def updates(self) -> tuple[Update, ...]:
@@ -96,24 +111,29 @@ class Adversarial:
             Update(GENERATOR, self.path_length, every=PATH_EVERY, word="path_length", scale=scaled["path_length"]),
         )
 
-    def critic(self, networks, x, y, condition, z, cuts, noise, direction) -> torch.Tensor:
+    def critic(self, networks, x, y, condition, z, cuts, noise, direction, *changes) -> torch.Tensor:
         """Real images up, painted ones down."""
         with torch.no_grad():
             painted, _ = networks[GENERATOR](z[:, 0], cuts[:, 0], noise)
-        return (F.softplus(networks[CRITIC](painted)) + F.softplus(-networks[CRITIC](self.scale.shown(y)))).mean()
+        down = F.softplus(networks[CRITIC](self.shown(painted, PAINTED, changes)))
+        logits = networks[CRITIC](self.shown(self.scale.shown(y), REAL, changes))
+        if self.augment:
+            self.augment.saw(logits)
+        return (down + F.softplus(-logits)).mean()
 
-    def generator(self, networks, x, y, condition, z, cuts, noise, direction) -> torch.Tensor:
+    def generator(self, networks, x, y, condition, z, cuts, noise, direction, *changes) -> torch.Tensor:
         """Painted images up, the form that does not saturate."""
         painted, _ = networks[GENERATOR](z[:, 1], cuts[:, 1], noise)
-        return F.softplus(-networks[CRITIC](painted)).mean()
+        return F.softplus(-networks[CRITIC](self.shown(painted, JUDGED, changes))).mean()
 
     def r1(self, networks, x, y, condition, *drawn) -> torch.Tensor:
-        """The squared gradient of the logit by a real image, mean over images."""
+        """The squared gradient of the logit by a real image, mean over images; where it is changed, by the image before."""
         real = self.scale.shown(y).detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(networks[CRITIC](real).sum(), real, create_graph=True)
+        logits = networks[CRITIC](self.shown(real, REAL, drawn[4:]))
+        (gradient,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
         return at_least_single(gradient).square().sum((1, 2, 3)).mean()
 
-    def path_length(self, networks, x, y, condition, z, cuts, noise, direction) -> torch.Tensor:
+    def path_length(self, networks, x, y, condition, z, cuts, noise, direction, *changes) -> torch.Tensor:
         """The squared difference of |J_w^T y| from its running mean, on half of the batch (eq. 4)."""
         half = slice(0, (len(z) + 1) // 2)
         images, styles = networks[GENERATOR](z[half, 1], cuts[half, 1], noise[half])

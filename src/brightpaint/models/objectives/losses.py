@@ -6,6 +6,7 @@ process that computes a part of it takes its rows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,10 +15,12 @@ from torch import nn
 
 from brightpaint.models.codecs.codec import codec_of
 from brightpaint.models.conditions.condition import Condition
+from brightpaint.models.networks.control_net import ControlNet
 from brightpaint.models.networks.unet import UNet
 from brightpaint.models.objectives import denoiser
 from brightpaint.models.objectives.updates import OneNetwork
 from brightpaint.models.schedule import Schedule
+from brightpaint.study.conditions import Part
 from brightpaint.study.presets import spec_of
 
 SCHEDULE = Schedule()
@@ -29,6 +32,16 @@ def noise(shape: tuple, generator: torch.Generator, schedule: Schedule = SCHEDUL
     return gamma, torch.randn(shape, generator=generator, device=generator.device)
 
 
+def dropped(count: int, generator: torch.Generator, label: float, others: Sequence[float]) -> torch.Tensor:
+    """Draw what images are not told: (count,) bool of those that lose their label, with this share; with shares of `others`
+    (count, 1 + P) of the label and each other condition by itself."""
+    of_label = torch.rand(count, generator=generator, device=generator.device) < label
+    if not others:
+        return of_label
+    drawn = torch.rand((count, len(others)), generator=generator, device=generator.device)
+    return torch.cat([of_label[:, None], drawn < drawn.new_tensor(others)], dim=1)
+
+
 @dataclass(frozen=True)
 class Denoising(OneNetwork):
     """Find the noise that was added to the stains (paper 000, Algorithm 1), with condition dropout.
@@ -38,8 +51,9 @@ class Denoising(OneNetwork):
     inputs : number of brightfield planes, the first channels of an image of the stack
     objective : `eps` or `v`
     norm : `l2` or `l1`
-    dropout : share of the images that are told nothing
+    dropout : share of the images that are not told their label
     schedule : of the noise levels
+    others : the same share of each other condition, in order
     """
 
     inputs: int
@@ -47,11 +61,12 @@ class Denoising(OneNetwork):
     norm: str
     dropout: float
     schedule: Schedule = SCHEDULE
+    others: tuple[float, ...] = ()
 
     def draw(self, shape: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
-        """Draw gamma, eps and who is told nothing, for stains of shape (B, C, H, W)."""
+        """Draw gamma, eps and what is not told, for stains of shape (B, C, H, W)."""
         gamma, eps = noise(shape, generator, self.schedule)
-        return gamma, eps, torch.rand(shape[0], generator=generator, device=generator.device) < self.dropout
+        return gamma, eps, dropped(shape[0], generator, self.dropout, self.others)
 
     def loss(self, model, x, y, condition: Condition, gamma, eps, dropped) -> torch.Tensor:
         return denoiser.loss(model, x, y, condition.without(dropped), gamma, eps, self.objective, self.norm)
@@ -63,10 +78,11 @@ class Regression(OneNetwork):
 
     inputs: int
     dropout: float
+    others: tuple[float, ...] = ()
 
     def draw(self, shape: tuple, generator: torch.Generator) -> tuple[torch.Tensor]:
-        """Draw who is told nothing."""
-        return (torch.rand(shape[0], generator=generator, device=generator.device) < self.dropout,)
+        """Draw what is not told."""
+        return (dropped(shape[0], generator, self.dropout, self.others),)
 
     def loss(self, model, x, y, condition: Condition, dropped) -> torch.Tensor:
         return (model(x, condition.without(dropped)) - y).abs().mean()
@@ -100,19 +116,25 @@ class Regressor(nn.Module):
         return self.network(x, empty, level, condition)
 
 
-def build_unet(settings: dict, channels: dict, labels: int) -> UNet:
-    """Build the U-Net that training settings describe, for these channels of the stack and this many classes."""
+def build_unet(settings: dict, channels: dict, labels: int, parts: Mapping[str, Part] | None = None) -> UNet:
+    """Build the U-Net that training settings describe, for these channels of the stack, this many classes, and other conditions."""
     spec = spec_of(settings["preset"], settings["width"])
     inputs, targets = codec_of(settings).channels(len(channels["input"]), len(channels["target"]))
-    return UNet(spec, inputs, targets, labels)
+    return UNet(spec, inputs, targets, labels, parts)
 
 
-def build_denoiser(settings: dict, channels: dict, labels: int) -> denoiser.Denoiser:
-    """Build the denoiser that training settings describe."""
+def build_denoiser(
+    settings: dict, channels: dict, labels: int, parts: Mapping[str, Part] | None = None
+) -> denoiser.Denoiser:
+    """Build the denoiser that training settings describe; one with a `base` sees brightfield by a ControlNet."""
     output = "preconditioned" if settings["preset"] == "fast" or settings["objective"] == "v" else "eps"
-    return denoiser.Denoiser(build_unet(settings, channels, labels), output)
+    if "base" not in settings:
+        return denoiser.Denoiser(build_unet(settings, channels, labels, parts), output)
+    inputs, _ = codec_of(settings).channels(len(channels["input"]), len(channels["target"]))
+    base = build_unet(settings, {**channels, "input": []}, labels, parts)
+    return denoiser.Denoiser(ControlNet(base, inputs), output)
 
 
-def build_regressor(settings: dict, channels: dict, labels: int) -> Regressor:
+def build_regressor(settings: dict, channels: dict, labels: int, parts: Mapping[str, Part] | None = None) -> Regressor:
     """Build the regressor that training settings describe."""
-    return Regressor(build_unet(settings, channels, labels))
+    return Regressor(build_unet(settings, channels, labels, parts))

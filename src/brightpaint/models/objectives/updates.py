@@ -6,8 +6,8 @@ that is random in a step for the whole batch, and `updates`. The first update's 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 
@@ -21,10 +21,11 @@ class Update:
     Attributes
     ----------
     network : the only one whose weights move; no gradient reaches the others'
-    loss : (networks by name, x, y, condition, *drawn) -> scalar
+    loss : (networks by name, x, y, condition, *drawn) -> scalar; with `beside`, that and a scalar for each of these
     every : it is done in steps 0, `every`, 2 `every`, ...: a loss of 16 is a lazy regularisation
     word : the loss's name in the history
     scale : by which the loss is multiplied; the history has it without
+    beside : {word: weight} of further terms of the same step; the history has each by its word, without its weight
     """
 
     network: str
@@ -32,6 +33,19 @@ class Update:
     every: int = 1
     word: str = "loss"
     scale: float = 1.0
+    beside: Mapping[str, float] = field(default_factory=dict)
+
+    def terms(self, networks: Mapping[str, Callable], *batch: object) -> dict[str, torch.Tensor]:
+        """Return {word: scalar} of the loss and what is beside it."""
+        found = self.loss(networks, *batch)
+        return dict(zip([self.word, *self.beside], found)) if self.beside else {self.word: found}
+
+    def whole(self, terms: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return what is minimised, without `scale`: the loss, and the weighted terms beside it."""
+        whole = terms[self.word]
+        for word, weight in self.beside.items():
+            whole = whole + weight * terms[word]
+        return whole
 
 
 class OneNetwork:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
+from brightpaint.models.conditions.shown import painted_as
 from brightpaint.models.paint.parts import fields_of_part, rows_digest
 from brightpaint.models.paint.sample import selected_fields
 from brightpaint.study.annotations import ANNOTATIONS
@@ -53,6 +54,14 @@ def described_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[columns].reset_index(drop=True)
 
 
+def with_shown(rows: pd.DataFrame, shown: dict) -> pd.DataFrame:
+    """Return the rows of an arm that sets conditions, with the treatment that each is painted as in place of its own."""
+    painted = painted_as(rows, shown) if shown else []
+    return (
+        rows.assign(Metadata_painted_as=painted, Metadata_draw=rows.get("Metadata_draw", 0)) if any(painted) else rows
+    )
+
+
 def main(argv=None) -> None:
     """Join the parts of a plate."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -67,6 +76,7 @@ def main(argv=None) -> None:
     fields = store.read_fields(args.fields)
     rows = fields.iloc[selected_fields(fields, args.active, "active" if args.active else "all")]
     gather(args.parts, rows, args.stack)
+    rows = with_shown(rows, store.open_stack(args.parts[0]).meta.get("shown", {}))
     store.write_table(described_rows(rows), args.rows)
     store.write_table(pd.concat([store.read_table(path) for path in args.part_seconds]), args.seconds)
     log.info("%d fields from %d parts", len(rows), len(args.parts))

@@ -25,6 +25,7 @@ from brightpaint.base.device import pick_device
 from brightpaint.models import kinds
 from brightpaint.models.compute import Compute
 from brightpaint.models.conditions.labels import active_rows
+from brightpaint.models.conditions.shown import check_conditions
 from brightpaint.models.data import check_rows
 from brightpaint.models.paint.parts import rows_digest
 from brightpaint.models.trained import check_cutoff, read_model
@@ -88,7 +89,7 @@ def paint_rows(
     -------
     what the painting took, start-up and reading excluded: `fields` painted (the repeated ones too), `wall_s`, `cpu_s`
     """
-    planes = stack.channel_indices(inputs)
+    planes = stack.channel_indices(inputs)  # of brightfield, or for a codec of the stains
     left = [place for place in range(len(rows)) if not writer.done[place]]
     cost = {"fields": 0, "wall_s": 0.0, "cpu_s": 0.0}
     with tqdm(total=len(rows), initial=len(rows) - len(left), disable=None, unit="field") as bar:
@@ -148,6 +149,7 @@ def paint_part(args: argparse.Namespace, wrap: Callable | None = None, made_of: 
     tensors, meta = read_model(args.weights)
     check_channels(meta["channels"], stack, args.weights, settings.get("inputs"))
     check_cutoff(meta["settings"], settings, args.weights)
+    check_conditions(meta, settings, args.weights)
     how = computing(args, meta["settings"]["kind"])
     chosen = selected_fields(fields, args.active, settings["subset"])
     rows = chosen[store.part_rows(len(chosen), args.part, args.parts)]
@@ -155,11 +157,13 @@ def paint_part(args: argparse.Namespace, wrap: Callable | None = None, made_of: 
     made_from = [store.fingerprint(path) for path in (args.weights, *args.classifier, args.stack)]
     shape = (len(rows), len(targets), *stack.images.shape[-2:])
     key = store.digest(settings, made_from, keys, str(how), *made_of)  # a part is painted in one precision
-    with store.StackWriter(args.predicted, shape, targets, key=key, meta={"rows": keys}) as writer:
+    shown = {"shown": settings["conditions"]} if settings.get("conditions") else {}
+    with store.StackWriter(args.predicted, shape, targets, key=key, meta={"rows": keys, **shown}) as writer:
         paint = painter(args, tensors, meta, fields, how)
         log.info("%d of %d fields", len(rows), len(chosen))
         paint = wrap(paint, fields) if wrap else paint
-        cost = paint_rows(paint, stack, meta["channels"]["input"], rows, writer, settings["batch"])
+        shown = meta["channels"]["target" if KINDS[meta["settings"]["kind"]].stains else "input"]
+        cost = paint_rows(paint, stack, shown, rows, writer, settings["batch"])
         store.write_table(pd.DataFrame([{"part": args.part, **cost, "computed": str(how)}]), args.seconds)
 
 

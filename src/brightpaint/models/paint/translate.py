@@ -24,6 +24,7 @@ from brightpaint.base.cli import run
 from brightpaint.base.device import pick_device
 from brightpaint.models import kinds
 from brightpaint.models.compute import Compute
+from brightpaint.models.conditions.shown import check_conditions
 from brightpaint.models.data import check_rows
 from brightpaint.models.paint.parts import fields_of_part, rows_digest
 from brightpaint.models.paint.sample import check_channels
@@ -75,7 +76,7 @@ def translate_fields(
 
     Parameters
     ----------
-    translator : `up(x, y, labels, rows)` -> (latents, report) and `down(x, latents, labels)` -> (B, C_target, H, W)
+    translator : `up(x, y, labels, rows)` -> (latents, report) and `down(x, latents, labels, rows)` -> (B, C_target, H, W)
     rows : of the part, in whole fields
 
     Returns
@@ -97,7 +98,7 @@ def translate_fields(
             wall, cpu = time.perf_counter(), time.process_time()
             latents, report = translator.up(x, y, shown[0], rows.iloc[full])
             for place, name in enumerate(shown):
-                painted = translator.down(x, latents, name)
+                painted = translator.down(x, latents, name, rows.iloc[full])
                 back = painted if place == 0 else back
                 for number, first in enumerate(places):
                     writer.write(first + place, painted[number])
@@ -138,6 +139,7 @@ def translate_part(args: argparse.Namespace) -> None:
         )
     check_channels(meta["channels"], stack, args.weights, settings.get("inputs"))
     check_cutoff(meta["settings"], settings, args.weights)
+    check_conditions(meta, settings, args.weights)
     targets, keys = meta["channels"]["target"], rows_digest(rows)
     made_from = [store.fingerprint(path) for path in (args.weights, args.stack)]
     key = store.digest(settings, made_from, keys, str(how))

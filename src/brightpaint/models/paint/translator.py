@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ class Translator:
     path : gammas from the noisiest level that is reached to 1
     settings : of the arm: sampler, inner, tolerance, from_noise, walked (steps), steps, seed
     numbers : {class: its number}
+    others : (rows, own) -> what fields are told beside the class: their own, or as the arm sets it
     cutoff : largest |z-score| of stains; only what is painted at the end is cut off there
     """
 
@@ -37,6 +38,7 @@ class Translator:
     path: Sequence[float]
     settings: Mapping
     numbers: Mapping[str, int]
+    others: Callable[[pd.DataFrame, bool], dict[str, np.ndarray]]
     codec: Codec
     cutoff: float
     how: Compute
@@ -56,7 +58,7 @@ class Translator:
             nothing = torch.zeros(len(rows), dtype=torch.int64)
             found = {"iterations": nothing, "unsettled_steps": nothing, "largest_update": nothing * float("nan")}
         else:
-            condition, upwards = self._condition(name, len(rows)), list(self.path)[::-1]
+            condition, upwards = self._condition(name, rows, own=True), list(self.path)[::-1]
             how = {key: chosen[key] for key in ("sampler", "inner", "tolerance")}
             inverted = invert(self.told, code, seen, condition, upwards, **how)
             latents = inverted.latents
@@ -66,10 +68,10 @@ class Translator:
         steps = {"steps": torch.full((len(rows),), len(self.path) - 1)}
         return latents, {word: values.cpu().numpy() for word, values in {**steps, **found, **moments}.items()}
 
-    def down(self, x: np.ndarray, latents: torch.Tensor, name: str) -> np.ndarray:
-        """Return stains (B, C_target, H, W) float32 that the latents show as class `name`."""
+    def down(self, x: np.ndarray, latents: torch.Tensor, name: str, rows: pd.DataFrame) -> np.ndarray:
+        """Return stains (B, C_target, H, W) float32 that the latents show as class `name`, beside what the arm sets of `rows`."""
         seen = self.how.coded(self.codec.see, self._sent(x))
-        condition = self._condition(name, len(latents))
+        condition = self._condition(name, rows, own=False)
         painted = walk.walk(self.guided, latents, seen, condition, self.path, sampler=self.settings["sampler"])
         return self.how.coded(self.codec.decode, painted).clamp(-self.cutoff, self.cutoff).cpu().numpy()
 
@@ -79,8 +81,9 @@ class Translator:
     def _sent(self, images: np.ndarray) -> torch.Tensor:
         return self.how.send(torch.from_numpy(np.ascontiguousarray(images)))
 
-    def _condition(self, name: str, count: int) -> Condition:
-        return Condition.of_labels(torch.full((count,), self.numbers[name], dtype=torch.int64)).to(self.how.device)
+    def _condition(self, name: str, rows: pd.DataFrame, *, own: bool) -> Condition:
+        shown = np.full(len(rows), self.numbers[name], dtype=np.int64)
+        return Condition.of(shown, self.others(rows, own)).to(self.how.device)
 
     def _noised(self, code: torch.Tensor, rows: pd.DataFrame) -> torch.Tensor:
         """Return the source with fresh noise at the path's first level; nothing of the source where all steps are walked."""

@@ -11,7 +11,7 @@ All images of a batch are at one level, a number known before the walk starts: i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Callable
 
 import torch
@@ -131,20 +131,35 @@ def guided(denoise: Denoise, log_probability: Callable, classes: torch.Tensor, s
     return guide
 
 
-def classifier_free(denoise: Denoise, scale: float) -> Denoise:
-    """Wrap a denoiser with classifier-free guidance: eps_null + s (eps_told - eps_null) (Ho & Salimans 2022, eq. 6).
+def classifier_free(denoise: Denoise, scales: Mapping[str, float]) -> Denoise:
+    """Wrap a denoiser with classifier-free guidance by each part of the condition (Ho & Salimans 2022, eq. 6, a factor).
 
-    Their weight w is s - 1: 1 is the model told its condition, more goes further from what it paints untold.
-    Each guided evaluation is one of the network on twice the images: the batch with its condition, then without. It is
-    so for a batch that is told nothing too, since a network's last bits depend on how many images it is given.
+    eps + sum over parts of (s - 1) (eps - eps_without), eps told everything and eps_without all but the part: each part goes
+    further from what the model paints without it, the others told. 1 is the model told its condition; of a single part it is
+    theirs, eps_null + s (eps - eps_null), whose weight w is s - 1.
+
+    Each guided evaluation is one of the network on 1 + P times the images, P the parts whose scale is not 1: the batch with its
+    condition, then without each. It is so for a batch that lacks the part too, since a network's last bits depend on how many
+    images it is given.
+
+    Parameters
+    ----------
+    scales : {part: s}
     """
-    if scale == 1:
+    scales = {name: scale for name, scale in scales.items() if scale != 1}
+    if not scales:
         return denoise
 
     def guide(x, y, gamma, condition):
-        both = Condition.join([condition, condition.null()])
-        eps, untold = denoise(torch.cat([x, x]), torch.cat([y, y]), gamma, both).chunk(2)
-        return untold + scale * (eps - untold)
+        if foreign := [name for name in scales if name not in condition.parts]:
+            known = ", ".join(condition.parts)
+            raise ValueError(f"condition_scales: the model is not told {', '.join(foreign)}; it is told {known}")
+        told = Condition.join([condition, *(condition.lacking([name]) for name in scales)])
+        times = 1 + len(scales)
+        eps, *without = denoise(torch.cat([x] * times), torch.cat([y] * times), gamma, told).chunk(times)
+        if times == 2:
+            return without[0] + scales[next(iter(scales))] * (eps - without[0])
+        return eps + sum((scale - 1) * (eps - each) for scale, each in zip(scales.values(), without))
 
     return guide
 

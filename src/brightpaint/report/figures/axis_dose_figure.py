@@ -20,7 +20,7 @@ from brightpaint.base.cli import run
 from brightpaint.profiles.hill import hill
 from brightpaint.report.figures import dose_figure
 from brightpaint.report.figures.dose_figure import KEYS, LONGEST, amount, interval_words, panel, with_text_keys
-from brightpaint.report.style import LINES, STYLE, as_text, save
+from brightpaint.report.style import LINES, STYLE, as_text, headed, save
 from brightpaint.study.spaces import SPACES
 
 PANELS, PAIRS = 20, 2  # compounds, and pairs of panels in a row
@@ -66,7 +66,7 @@ def axis_dose_figure(
     lines += ["Beside each: the score along the compound's own direction from DMSO (rule doses)."] if others else []
     layouts = sorted({part for text in table["layout"].fillna("") for part in text.split("; ") if part})
     lines += [f"Beware: {as_text(text, dose_figure.HEAD_LETTERS)}." for text in layouts[:2]]
-    figure.suptitle("\n".join(lines), fontsize=10)
+    headed(figure, lines)
     return figure
 
 
@@ -104,7 +104,8 @@ def _on(axes: plt.Axes, row: pd.Series, means: pd.DataFrame, *, several: bool) -
     axes.set_ylabel("on-score", fontsize=7)
     axes.tick_params(labelsize=7)
     low, high = min(-1.3, np.nanmin(on - below)), max(1.3, np.nanmax(on + above))
-    axes.set_ylim(max(low, -4), min(high, 4))
+    # Intervals may leave the panel, means never.
+    axes.set_ylim(min(max(low, -4), np.nanmin(on) - 0.3), max(min(high, 4), np.nanmax(on) + 0.3))
     axes.minorticks_off()
 
 

@@ -18,7 +18,7 @@ from matplotlib.colors import LogNorm
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.report.style import LINES, STYLE, as_text, save
+from brightpaint.report.style import LINES, STYLE, as_text, headed, save
 from brightpaint.study.spaces import SPACES
 
 CLASSES = {"+": LINES[0], "-": LINES[1]}
@@ -66,7 +66,7 @@ def axis_figure(placed: pd.DataFrame, told: pd.DataFrame, *, arm: str, space: st
             0.5, 0.5, as_text(next(iter(placed["reason"]), ""), 70), ha="center", transform=left.transAxes, fontsize=8
         )
     title = f"{as_text(arm)} wells on the axis {as_text(entry['name'])}, in the space of {space}"
-    figure.suptitle("\n".join([title, *head(told)]), fontsize=10)
+    headed(figure, [title, *head(told)])
     return figure
 
 

@@ -21,6 +21,7 @@ from brightpaint.scores.images.pixels import pcc
 
 PANEL_IN = 1.7  # side of one image, inches
 TALLEST_IN = 40.0  # a montage of many arms gets smaller images, so that the report stays small
+TITLE_PT = 11.0  # size of a column's title, points
 GAP = 0.03  # between images, share of a panel
 
 
@@ -95,15 +96,20 @@ def lay_out(
     """
     side = panel_side(panels, dpi)
     gap = max(1, round(GAP * side[1]))
-    top, left, head = round(0.32 * dpi), round(1.15 * dpi), round(0.3 * dpi)
+    named = [in_lines(title, letters_in(side[1] / dpi, TITLE_PT)) for title in titles]
+    top, left, head = (
+        round((0.32 + 0.16 * any("\n" in title for title in named)) * dpi),
+        round(1.15 * dpi),
+        round(0.3 * dpi),
+    )
     starts = row_starts(labels, side[0] + gap, top, head)
     y = int(starts[-1]) + side[0] + gap
     columns = [left + column * (side[1] + gap) for column in range(len(titles))]
     foot = round(0.35 * dpi) if footer else 0
     canvas, figure, axes = blank(y + gap + foot, left + len(titles) * (side[1] + gap), dpi)
     for row, start, (heading, label) in zip(panels, starts, labels):
-        named = in_lines(label, letters_in((left - gap * 3) / dpi, 10))
-        axes.text(left - gap * 3, start + side[0] / 2, named, ha="right", va="center", fontsize=10)
+        words = in_lines(label, letters_in((left - gap * 3) / dpi, 10))
+        axes.text(left - gap * 3, start + side[0] / 2, words, ha="right", va="center", fontsize=10)
         if heading:
             shown = as_text(heading, letters_in((canvas.shape[1] - left) / dpi, 10))
             axes.text(left, start - 0.3 * head, shown, ha="left", va="center", fontsize=10, weight="bold")
@@ -111,9 +117,8 @@ def lay_out(
             if panel:
                 canvas[start : start + side[0], x : x + side[1]] = picture(panel, side)
                 _annotate(axes, panel, x, start, side)
-    for x, title in zip(columns, titles):
-        shown = as_text(title, letters_in((side[1] + gap) / dpi, 11))
-        axes.text(x + side[1] / 2, top / 2, shown, ha="center", va="center", fontsize=11)
+    for x, title in zip(columns, named):
+        axes.text(x + side[1] / 2, top / 2, title, ha="center", va="center", fontsize=TITLE_PT)
     axes.text(left, y + gap + foot / 2, footer, ha="left", va="center", fontsize=10)
     axes.imshow(canvas, interpolation="nearest", aspect="auto")
     return figure

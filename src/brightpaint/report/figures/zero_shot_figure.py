@@ -12,7 +12,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.report.style import STYLE, as_text, save
+from brightpaint.report.style import STYLE, as_text, headed, save
 from brightpaint.study.spaces import SPACES
 
 NUMBERED = 12  # classes at most whose cells bear their number
@@ -46,8 +46,8 @@ def zero_shot_figure(confusion: pd.DataFrame, told: pd.DataFrame, *, arm: str, s
     figure.colorbar(picture, ax=axes, label="share of the true class", shrink=0.7)
     first = told.iloc[0]
     saw = f" by {first['seen_by']}" if isinstance(first["seen_by"], str) and first["seen_by"] else ""
-    figure.suptitle(f"{as_text(name)}: wells of {as_text(arm)} told apart held out, in the space of {space}\n"
-                    f"{int(first['wells'])} wells, protocol: {first['protocol']}{saw}", fontsize=10)  # fmt: skip
+    title = f"{as_text(name)}: wells of {as_text(arm)} told apart held out, in the space of {space}"
+    headed(figure, [title, f"{int(first['wells'])} wells, protocol: {first['protocol']}{saw}"])
     return figure
 
 

@@ -22,6 +22,7 @@ from brightpaint.report.tables import label_words, purposes
 from brightpaint.scores.columns import (
     ARROWS,
     BY_CHANNEL,
+    CODECS,
     COLUMNS,
     GROUPS,
     LEAKING,
@@ -35,6 +36,7 @@ from brightpaint.scores.columns import (
     WITHOUT_PREDICTION,
     Column,
 )
+from brightpaint.study.kinds import CODEC
 from brightpaint.study.spaces import APART, MAIN, SPACES
 
 
@@ -98,10 +100,11 @@ def arms_table(
     leaking: Sequence[str],
     wanted: Sequence[Column] = COLUMNS,
     space: str = "",
+    ceilings: Sequence[str] = (),
 ) -> pages.Table:
     """Return one table of one subset, arms by metrics, then the reference rows; without rows where no metric is there.
 
-    `space` is the space that heads name.
+    `space` is the space that heads name. `ceilings` are arms that were shown the real stains: they compete for no "best".
     """
     frame = frame[frame["channel"] == "all"]
     columns = [column for column in wanted if (frame["metric"] == column.key).any()]
@@ -110,11 +113,12 @@ def arms_table(
         return pages.Table(heads, rows)
     references = [name for name in WITHOUT_PREDICTION if name in arms]
     for arm in [name for name in arms if name not in references] + references:
-        part, reference = frame[frame["arm"] == arm], arm in references
+        part, reference = frame[frame["arm"] == arm], arm in [*references, *ceilings]
         cells = []
         for c in columns:
             told = arm in leaking and c.key in TARGET_METRICS
-            best = np.nan if reference or told else best_value(frame, c, leaking)
+            competing = frame[~frame["arm"].isin(ceilings)]
+            best = np.nan if reference or told else best_value(competing, c, leaking)
             cells.append(cell(part[part["metric"] == c.key], c, best))
         if len(part[part["metric"].isin([c.key for c in columns])]):
             rows.append(pages.Row([pages.Cell(shown_name(arm, leaking)), *cells], reference))
@@ -125,18 +129,21 @@ def arms_table(
     return pages.Table(heads, rows)
 
 
-def channel_table(frame: pd.DataFrame, arms: Sequence[str], column: Column, leaking: Sequence[str]) -> pages.Table:
-    """Return one metric of images per channel: arms by channels, then for PCC brightfield."""
+def channel_table(
+    frame: pd.DataFrame, arms: Sequence[str], column: Column, leaking: Sequence[str], ceilings: Sequence[str] = ()
+) -> pages.Table:
+    """Return one metric of images per channel: arms by channels, then for PCC brightfield; `ceilings` as in `arms_table`."""
     channels = list(dict.fromkeys(frame.loc[frame["space"] == "images", "channel"]))
-    rows = []
+    rows, competing = [], frame[~frame["arm"].isin(ceilings)]
     for arm in [name for name in arms if name not in WITHOUT_PREDICTION]:
         part = frame[(frame["arm"] == arm) & (frame["metric"] == column.key)]
         each = [
-            (part[part["channel"] == c], best_value(frame[frame["channel"] == c], column, leaking)) for c in channels
+            (part[part["channel"] == c], best_value(competing[competing["channel"] == c], column, leaking))
+            for c in channels
         ]
         if len(part):
             cells = [cell(found, column, best) for found, best in each]
-            rows.append(pages.Row([pages.Cell(shown_name(arm, leaking)), *cells]))
+            rows.append(pages.Row([pages.Cell(shown_name(arm, leaking)), *cells], arm in ceilings))
     for key, name in REFERENCES.items() if column.key == "pcc" else ():
         part = frame[(frame["arm"] == "real") & (frame["metric"] == key)]
         cells = [cell(part[part["channel"] == c], column, np.nan) for c in channels]
@@ -176,6 +183,7 @@ def page(
         profiles, where it is not the perturbation; "translations": arms that predict nothing and have tables of their own}
     """
     roles = roles or {}
+    ceilings = [arm for arm, role in roles.get("kinds", {}).items() if role == CODEC.role]
     translations = roles.get("translations", [])
     translated, arms = frame[frame["arm"].isin(translations)], [arm for arm in arms if arm not in translations]
     shown, sections = scored_alike(frame[~frame["arm"].isin(translations)]), []
@@ -183,17 +191,19 @@ def page(
         part = shown[shown["subset"] == subset]
         if len(part):
             main = part[~part["space"].isin(APART)]
-            tables = {name: arms_table(main, arms, leaking, wanted) for name, wanted in GROUPS.items()}
+            tables = {
+                name: arms_table(main, arms, leaking, wanted, ceilings=ceilings) for name, wanted in GROUPS.items()
+            }
             for space in (SPACES[name] for name in APART):
                 own = part[part["space"] == space.name]
-                tables[space.apart] = arms_table(own, arms, leaking, space=space.short)
+                tables[space.apart] = arms_table(own, arms, leaking, space=space.short, ceilings=ceilings)
             for column in [*COLUMNS, *SAMPLED_IMAGES]:
                 if column.key in BY_CHANNEL and (part["metric"] == column.key).any():
                     heading = f"{column.title[0].upper()}{column.title[1:]} by channel"
-                    tables[heading] = channel_table(part, arms, column, leaking)
+                    tables[heading] = channel_table(part, arms, column, leaking, ceilings)
             sections.append({"title": title, "tables": {name: table for name, table in tables.items() if table.rows}})
     apart = ", ".join(SPACES[name].short for name in APART if (shown["space"] == name).any())
-    meanings = [c for c in [*COLUMNS, *UNCERTAINTY, *SAMPLED] if (shown["metric"] == c.key).any()]
+    meanings = [c for c in [*COLUMNS, *UNCERTAINTY, *SAMPLED, *CODECS] if (shown["metric"] == c.key).any()]
     meanings += [c for c in TRANSLATIONS if (translated["metric"] == c.key).any()]
     return pages.render(
         "metrics.html", plates=", ".join(sorted({*shown["plate"], *translated["plate"]})), leaking=LEAKING,

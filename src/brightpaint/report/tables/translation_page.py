@@ -22,6 +22,14 @@ from brightpaint.study.spaces import SPACES
 TOP, MOST = 10, 400  # changes of a class that the page shows; rows of all classes
 KEYS = ["plate", "class"]
 METRICS = {column.key: column for column in TRANSLATIONS}
+# FID of 1,000 untreated images of BBBC021 shown at eight doses of latrunculin B (PhenDiff, Table 1)
+QUOTED = {
+    "PhenDiff": (22.19, 21.18, 22.19, 21.41, 23.37, 18.38, 14.26, 16.6),
+    "CycleGAN": (31.59, 30.7, 28.4, 34.18, 32.85, 21.53, 20.38, 24.57),
+    "StarGAN": (91.17, 86.57, 89.39, 86.57, 108.53, 114.89, 119.47, 111.72),
+    "Phenexplain in W": (25.07, 24.6, 22.31, 28.93, 40.6, 91.86, 131.49, 137.95),
+    "Phenexplain in W+": (36.48, 36.62, 31.29, 42.80, 58.17, 148.32, 203.15, 220.63),
+}
 
 
 def number(value: float, digits: int = 2) -> pages.Cell:
@@ -154,6 +162,13 @@ def area_rows(areas: pd.DataFrame) -> pages.Table:
     return pages.Table(heads, rows, kind="words")
 
 
+def quoted_rows() -> pages.Table:
+    """Lay out what PhenDiff's authors report of their method and of four others, by dose; nothing of it is run here."""
+    heads = ["method", *(f"dose {number}" for number in range(1, 9))]
+    rows = [pages.Row([pages.Cell(name), *(number(value) for value in values)]) for name, values in QUOTED.items()]
+    return pages.Table([pages.Cell(head) for head in heads], rows)
+
+
 def page(tables: dict[str, pd.DataFrame], *, arm: str, space: str) -> str:
     """Render the page.
 
@@ -168,6 +183,7 @@ def page(tables: dict[str, pd.DataFrame], *, arm: str, space: str) -> str:
         controls=control_sentences(tables["classes"]), short=short_table(tables["metrics"]),
         classes=class_rows(tables["classes"], tables["objects"], tables["counts"]), changes=changes_rows(changes),
         verdicts=", ".join(f"{name}: {count}" for name, count in verdicts.items()), areas=area_rows(tables["areas"]),
+        quoted=quoted_rows(),
         meanings=[METRICS[name] for name in METRICS if (tables["metrics"]["metric"] == name).any()],
         tsv=store.as_text(changes).to_csv(sep="\t", index=False, lineterminator="\n"),
     )  # fmt: skip

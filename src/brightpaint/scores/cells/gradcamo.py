@@ -21,7 +21,7 @@ from brightpaint import store
 from brightpaint.base import cli
 from brightpaint.base.device import pick_device
 from brightpaint.models.cell_split import HELD_OUT
-from brightpaint.models.crop_images import open_all, rows_of
+from brightpaint.models.crop_images import open_all, rows_of, with_masks
 from brightpaint.models.erasing import CELL
 from brightpaint.models.grad_cam import layer_number
 from brightpaint.models.see_cells import CellReader, TrainedCells, read_network
@@ -119,6 +119,7 @@ def main(argv=None) -> None:
     written = ["table", "erased", "verdicts", "cells"]
     args = networks_parser(main.__doc__, "label, layer, wells", written).parse_args(argv)
     torch.set_num_threads(args.threads)
+    with_masks(args.crops, "Grad-CAMO")
     device = pick_device(args.device)
     networks = {name: read_network(path, device) for name, path in zip(args.variants, args.weights)}
     floor, trained = networks.pop(FLOOR, None), networks[CELLS]

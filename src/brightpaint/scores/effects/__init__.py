@@ -1,0 +1,1 @@
+"""What a condition of a model does to what it paints, and what it does not."""

@@ -1,0 +1,57 @@
+"""Models that stand on a base: what they take of it, what is trained for them, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from brightpaint.plan import painting
+from brightpaint.study.study import Study
+from conftest import ROOT, TINY, TINY_PLATES
+
+BASE = {"name": "base", "preset": "phendiff", "width": 16, "label": "perturbation", "inputs": [], "codec": "kl"}
+CONTROL = {"name": "led", "kind": "controlnet", "base": "base"}
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    def load(base=None, control=None):
+        (tmp_path / "plates.tsv").write_text(TINY_PLATES)
+        models = [{**BASE, **(base or {})}, {**CONTROL, **(control or {})}]
+        arms = [{"name": "led", "model": "led", "folds": ["A"]}, {"name": "ceiling", "model": "kl", "folds": ["A"]}]
+        config = {**TINY, "source": {"layout": "simulated"}, "codecs": [{"name": "kl"}], "models": models, "arms": arms}
+        return Study.load(json.loads(json.dumps(config)), ROOT / "workflow" / "schemas", tmp_path)
+
+    return load
+
+
+def test_it_takes_its_bases_label_network_and_codec_and_is_trained_behind_both(loaded):
+    study = loaded()
+    model, base = study.entry("models", "led"), study.entry("models", "base")
+    assert {key: model[key] for key in ("label", "preset", "width", "objective", "codec")} == {
+        "label": "perturbation", "preset": "phendiff", "width": 16, "objective": "eps", "codec": "kl",
+    }  # fmt: skip
+    assert [each["name"] for each in study.trained_for("led")] == ["kl", "base", "led"]
+    assert study.inputs(model) == study.config["channels"]["input"] and study.inputs(base) == []
+    assert painting.network_flop(study, model, 128) > 1.3 * painting.network_flop(study, base, 128)
+    assert [each["name"] for each in loaded({"weights": "b.safetensors", "codec": "identity"}).trained_for("led")] == [
+        "led"
+    ]
+
+
+@pytest.mark.parametrize(("base", "control", "said"), [
+    ({}, {"base": None}, "model led: kind controlnet stands on a model without brightfield; name it in base"),
+    ({}, {"base": "bass"}, "model led: there is no model bass to stand on; there are: base, led, kl"),
+    ({}, {"base": "led"}, "model led: its base led is of kind controlnet; expected diffusion"),
+    ({}, {"base": "kl"}, "model led: its base kl is of kind codec; expected diffusion"),
+    ({"inputs": None}, {}, "model led: its base base sees brightfield itself; give the base inputs: []"),
+    ({}, {"label": "target"}, "model led: label target, but its base base has perturbation, which it takes; leave it out"),
+    ({}, {"kind": "diffusion"}, "model led: base base, but kind diffusion stands on none; leave it out, or take kind controlnet"),
+    ({}, {"weights": "w.safetensors"}, "model led: its weights are given, and hold the base that they were trained on"),
+    ({}, {"inputs": []}, "model led: kind controlnet paints from brightfield and is given none"),
+])  # fmt: skip
+def test_what_does_not_fit_is_said_before_anything_runs(loaded, base, control, said):
+    with pytest.raises(ValueError) as refused:
+        loaded(base, control)
+    assert said in str(refused.value)
