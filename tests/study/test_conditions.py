@@ -49,9 +49,9 @@ def test_defaults_are_filled_in_and_nothing_that_was_not_asked_for(load):
 def test_the_schema_knows_the_conditions_of_the_registry():
     read = {
         name: yaml.safe_load((SCHEMAS / f"{name}.yaml").read_text())
-        for name in ("config/models", "parts/shown", "parts/scales")
+        for name in ("parts/conditions", "parts/shown", "parts/scales")
     }
-    of_model = read["config/models"]["items"]["properties"]["conditions"]["properties"]
+    of_model = read["parts/conditions"]["properties"]
     assert (
         set(of_model)
         == set(read["parts/shown"]["properties"])
