@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.models.paint import draw_rows, sample
+from brightpaint.models.paint import draw_rows, gather, sample
 from brightpaint.models.paint.field_noise import field_noise
 from models_fixture import labelled_plates, labelled_weights, sample_arguments
 
@@ -76,3 +77,10 @@ def test_without_a_table_of_actives_all_fields_are_drawn_from(tmp_path):
     with pytest.raises(ValueError, match="field keys"):
         store.write_table(fields.drop(columns="Metadata_Site"), tmp_path / "bad.parquet")
         draw_rows.main(["--fields", str(tmp_path / "bad.parquet"), "--count", "2", "--samples", "2", "--rows", "x"])
+
+
+def test_samples_that_show_another_treatment_keep_their_numbers():
+    rows = pd.DataFrame({"Metadata_perturbation": ["A", "A"], "Metadata_treatment": ["A@1uM", "A@1uM"]})
+    shown = gather.with_shown(rows.assign(Metadata_dose=1.0, Metadata_draw=[0, 1]), {"dose": 3.0})
+    assert shown["Metadata_draw"].tolist() == [0, 1] and set(shown["Metadata_painted_as"]) == {"A@3uM"}
+    assert gather.with_shown(rows.assign(Metadata_dose=1.0), {"dose": 3.0})["Metadata_draw"].tolist() == [0, 0]

@@ -10,6 +10,7 @@ from brightpaint import store
 from brightpaint.models import kinds, train
 from brightpaint.models.kinds import residual_noise as floor
 from brightpaint.models.paint import sample
+from brightpaint.models.standing import stand
 from brightpaint.models.trained import read_model
 from models_fixture import CHANNELS, SAMPLING, SETTINGS, make_plate, sample_arguments, train_arguments
 
@@ -255,6 +256,7 @@ def test_without_an_error_the_base_s_bytes_are_painted(trained):
     ({"validation_share": 0}, "none of 48 wells validates at train.validation_share 0.*raise validation_share"),
     ({"label": "perturbation"}, "base.safetensors is told the label none, but the model that stands on it perturbation"),
     ({"channels": {**CHANNELS, "target": ["DNA"]}}, r"base.safetensors paints \['DNA', 'ER'\] from .*name a base of the same"),
+    ({"conditions": {"batch": {}}}, r"is told the conditions \[\], but the model that stands on it \['batch'\]; give both models"),
     ({"cutoff": 9}, "was trained on images cut off at 15 s.d., but the study's at 9"),
     ({"stands_on": {}}, "its settings name no base to stand on; set base in its entry of models"),
 ])  # fmt: skip
@@ -263,6 +265,17 @@ def test_a_base_that_does_not_fit_is_refused(trained, tmp_path, changes, words):
     with pytest.raises(ValueError, match=words):
         train.main(train_arguments(tmp_path, plates, on_base(folder, **changes)))
     assert not (tmp_path / "weights.safetensors").exists()
+
+
+def test_what_a_base_knows_of_its_conditions_is_read_and_given_back(trained, tmp_path):
+    tensors, meta = store.read_weights(trained[0] / "base.safetensors")
+    told, known = {"batch": {"dropout": 0.1}}, {"batch": {"values": ["B1"]}}
+    meta = {**meta, "settings": {**meta["settings"], "conditions": told}, "conditions": known}
+    store.write_weights(tmp_path / "told.safetensors", tensors, meta)
+    settings = {**on_base(trained[0]), "conditions": told, "stands_on": {"base": str(tmp_path / "told.safetensors")}}
+    described, kept = stand(settings)
+    _, base = floor.base_of(kept, {"settings": described, "channels": described["channels"]})
+    assert base["conditions"] == described["base"]["conditions"] == known and base["settings"]["conditions"] == told
 
 
 def test_what_paints_from_noise_is_no_base(trained, tmp_path):
