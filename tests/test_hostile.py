@@ -10,6 +10,7 @@ import hostile_codecs
 import hostile_config
 import hostile_features
 import hostile_gan
+import hostile_given
 import hostile_images
 import hostile_models
 import hostile_tables
@@ -25,6 +26,7 @@ TABLE = [
         hostile_images,
         hostile_models,
         hostile_gan,
+        hostile_given,
         hostile_codecs,
         hostile_translations,
         hostile_translation_scores,

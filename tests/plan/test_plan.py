@@ -38,6 +38,22 @@ def costs_in(folder: Path, changes: dict | None = None) -> costs.Costs:
     return costs.costs(study, sizes_of(study, folder), RATES)
 
 
+def test_the_samples_of_calibration_are_counted_and_those_of_a_base_paint_by_its_network(tmp_path):
+    models = [
+        {"name": "unet", "kind": "regression", "width": 8},
+        {"name": "noised", "kind": "residual_noise", "base": "unet"},
+    ]
+    arm = {"name": "noised", "model": "noised", "folds": ["A"]}
+    changes = {"models": models, "arms": [arm], "calibration": {"arms": ["noised"], "samples": 5, "fields": 4}}
+    some = costs_in(tmp_path / "some", changes)
+    plain = costs_in(tmp_path / "plain", {"models": models, "arms": [arm]})
+    study = study_in(tmp_path / "some", changes)
+    once = painting.sampling_flop(study, "noised")
+    assert once == painting.network_flop(study, study.entry("models", "unet"), 128) > 0
+    assert some.flop["sample"] - plain.flop["sample"] == pytest.approx(4 * 5 * once)
+    assert some.kept > plain.kept and plain.flop["train"] > 0  # the base is trained, though no arm paints by it
+
+
 def test_job_stats_are_read_to_their_total():
     output = "Building DAG\nJob stats:\njob      count\n-----  -------\nall          1\nfetch       10\ntotal       11\nx 5\n"
     assert __main__.planned_jobs(output) == {"fetch": 10}

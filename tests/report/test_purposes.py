@@ -66,6 +66,37 @@ def test_plates_that_disagree_are_said_to():
     assert found["chance"] == "better on 1 of 3 plates (0.300)" and found["reaches"] == "0.333, 3 plates"
 
 
+def variety(low, high, kinds, **more):
+    """The arm `a` at 1.4, regression at 3, its noise at 1.5, and the gain over the latter between `low` and `high`."""
+    rows = [
+        row("a", "energy", 1.4, **more),
+        row("b", "energy", 1.6),
+        row("unet", "energy", 3.0),
+        row("noised", "energy", 1.5),
+    ]
+    gain = {"space": "cellprofiler", "value": (low + high) / 2, "low": low, "high": high}
+    return answer([*rows, {**row("a", "energy_gain_floor", 0), **gain}], "energy", kinds=kinds)
+
+
+def test_variety_is_set_beside_regression_s_own_noise_by_pairs():
+    kinds = {**KINDS, "noised": "noise"}
+    words = "regression and its error's noise"
+    found = variety(0.01, 0.2, kinds)
+    assert found["best arm"] == "a" and found["measure"] == "energy score (less is better)"
+    assert found[words] == "better than 1.500" and found["regression, same network"] == "better than 3.000"
+    assert (
+        variety(-0.1, 0.3, kinds)[words] == "not told from 1.500"
+    )  # though the mean lies beyond the arm's own interval
+    assert variety(-0.2, -0.1, kinds)[words] == "worse than 1.500"
+
+
+def test_regression_s_own_noise_competes_for_nothing_and_has_a_column_only_where_it_is_an_arm():
+    rows = [row("a", "pcc", 0.6), row("unet", "pcc", 0.7), row("noised", "pcc", 0.9)]
+    found = answer(rows, "pcc", kinds={**KINDS, "noised": "noise"})
+    assert found["best arm"] == "unet" and found["regression and its error's noise"] == "worse than 0.900"
+    assert "regression and its error's noise" not in answer(rows, "pcc")
+
+
 def test_within_chance_is_said_and_marked():
     rows = [row("a", "cpcor", 0.1, null_bound=0.2)]
     assert answer(rows, "cpcor")["chance"] == "within chance (0.200)"

@@ -47,7 +47,9 @@ def either(names):
     return "|".join(names) or "(?!)"
 
 
-PAINTED = either(STUDY.arms + SWEPT + STUDY.translations)
+GIVEN_ARMS = [arm for arm in STUDY.arms if STUDY.kind_of(arm).given]  # painted elsewhere
+OWN_ARMS = [arm for arm in STUDY.arms if arm not in GIVEN_ARMS]
+PAINTED = either(OWN_ARMS + SWEPT + STUDY.translations + STUDY.drawn)
 
 
 def for_prefix(chosen):
@@ -87,7 +89,7 @@ shell.prefix(
 
 wildcard_constraints:
     plate=either(STUDY.plates),
-    arm="|".join(["real"] + STUDY.arms + SWEPT + STUDY.translations),
+    arm="|".join(["real"] + STUDY.arms + SWEPT + STUDY.translations + STUDY.drawn),
     space="|".join(SPACES),
     network="embed|fid",
     model=either(model["name"] for model in CONFIG["models"]),

@@ -2,6 +2,7 @@
 
 
 include: "functions/models.smk"
+include: "functions/refusals.smk"
 
 
 rule train:
@@ -125,6 +126,27 @@ if SWEPT:
     keep("models", lambda: [f"<results>/sweep/fields/{STUDY.sweep_plate}.parquet"])
 
 
+rule draw_rows:
+    """Draw the fields of a plate on which an arm is judged as a distribution, and list the samples of each."""
+    input:
+        fields="<results>/fields/{plate}.parquet",
+        active=active_of_drawn,
+    output:
+        "<results>/draws/{arm}/{plate}.parquet",
+    log:
+        "<logs>/draw_rows/{arm}/{plate}.log",
+    wildcard_constraints:
+        arm=either(STUDY.drawn),
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        fields=CONFIG["calibration"]["fields"],
+        samples=CONFIG["calibration"]["samples"],
+    shell:
+        "python -m brightpaint.models.paint.draw_rows --fields {input.fields:q} --active {input.active:q}"
+        " --count {params.fields} --samples {params.samples} --rows {output:q} 2> {log:q}"
+
+
 rule sample:
     """Paint the stains of one part of a plate's fields."""
     input:
@@ -142,7 +164,7 @@ rule sample:
     benchmark:
         "<benchmarks>/sample/{arm}/{plate}/{part}.tsv"
     wildcard_constraints:
-        arm=either(STUDY.arms + SWEPT),
+        arm=either(OWN_ARMS + SWEPT + STUDY.drawn),
     conda:
         painting_environment
     threads: CONFIG["compute"]["torch_threads"]
@@ -160,6 +182,33 @@ rule sample:
         " --stack {input.stack:q} --fields {input.fields:q} --active {input.active:q}"
         " --part {wildcards.part} --parts {params.parts}"
         " --predicted {output.stack:q} --seconds {output.seconds:q} 2> {log:q}"
+
+
+rule given:
+    """Bring the images of one plate that another program painted into the study."""
+    input:
+        table=given_table,
+        real="<results>/images/real/{plate}.tif",
+        fields="<results>/fields/{plate}.parquet",
+        active=active_of_arm,
+    output:
+        stack="<results>/images/{arm}/{plate}.tif",
+        rows="<results>/images/{arm}/{plate}.parquet",
+        seconds="<results>/images/{arm}/{plate}.seconds.tsv",
+    log:
+        "<logs>/given/{arm}/{plate}.log",
+    benchmark:
+        "<benchmarks>/given/{arm}/{plate}.tsv"
+    wildcard_constraints:
+        arm=either(GIVEN_ARMS),
+    conda:
+        "../../envs/brightpaint.yaml"
+    params:
+        settings=given_settings,
+    shell:
+        "python -m brightpaint.models.paint.given --settings {params.settings:q} --table {input.table:q}"
+        " --plate {wildcards.plate} --real {input.real:q} --fields {input.fields:q} --active {input.active:q}"
+        " --stack {output.stack:q} --rows {output.rows:q} --seconds {output.seconds:q} 2> {log:q}"
 
 
 rule source_fields:

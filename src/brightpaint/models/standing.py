@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from brightpaint import store
+from brightpaint.models import certain_base
 from brightpaint.models.codecs.codec import KEPT
 from brightpaint.models.trained import check_cutoff, read_model
 from brightpaint.study.kinds import CODEC, KINDS
@@ -42,7 +43,10 @@ def stand(settings: dict) -> tuple[dict, dict[str, torch.Tensor]]:
     """
     paths = settings.get("stands_on", {})
     own = {key: value for key, value in settings.items() if key != "stands_on"}
-    if path := paths.get("base"):
+    if (path := paths.get("base")) and KINDS[settings["kind"]].noises:
+        described, tensors = certain_base.read_base(Path(path), settings)
+        return {**own, "base": described}, tensors
+    if path:
         taken, tensors = read_base(Path(path), settings)
         return {**own, **taken, "stood_on": paths}, tensors
     if path := paths.get("codec"):

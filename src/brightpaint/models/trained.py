@@ -19,11 +19,12 @@ from brightpaint.study.annotations import is_label
 from brightpaint.study.kinds import KINDS, TRAINED
 from brightpaint.study.presets import CODEC_PRESETS
 
+WITH_WEIGHTS = tuple(name for name, kind in KINDS.items() if not kind.given)
 LARGEST_WIDTH = 1024  # as in the config's schema
 MOST_LATENTS = 64
 
 
-def read_model(path: str | Path, expected: tuple[str, ...] = tuple(KINDS)) -> tuple[dict, dict]:
+def read_model(path: str | Path, expected: tuple[str, ...] = WITH_WEIGHTS) -> tuple[dict, dict]:
     """Read `(tensors, meta)` of a model of one of the `expected` kinds.
 
     Raises

@@ -66,6 +66,7 @@ def costs(study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> 
         for plate in study.test_plates(arm):
             _translated(found, study, arm, extents[plate], rates)
     _swept(found, study, extents, rates)
+    _calibrated(found, study, extents, rates)
     for plate in study.profile_plates("real") if study.profiled("real") else []:
         _measured(found, study, extents[plate].tiles, rates)
     for arm in study.config["crops"]["arms"] if study.config["crops"]["size_um"] else []:
@@ -150,6 +151,17 @@ def _swept(found: Costs, study: Study, extents: dict[str, Extent], rates: dict[s
         found.kept += _stack_bytes(study, fields, len(study.config["channels"]["target"]))
         if study.profiled(point["name"]):
             _measured(found, study, fields, rates)
+
+
+def _calibrated(found: Costs, study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> None:
+    """Add the samples of arms that are judged as distributions: painted, measured, and set beside the real fields."""
+    chosen, targets = study.config["calibration"], len(study.config["channels"]["target"])
+    for arm, plate in [(name, plate) for name in study.drawn for plate in study.test_plates(name)]:
+        images = min(chosen["fields"], extents[plate].tiles) * chosen["samples"]
+        found.flop["sample"] += images * sampling_flop(study, arm)
+        found.kept += _stack_bytes(study, images, targets)
+        if study.profiled(arm):
+            _measured(found, study, images, rates)
 
 
 def cropped_px(study: Study, plate: str, extent: Extent) -> int:

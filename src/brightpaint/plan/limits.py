@@ -70,6 +70,8 @@ def painting_minutes(
     fields = PLATE_FIELDS * len(plate_tiles(study.plates[plate], rows * columns))
     if name in [point["name"] for point in study.sweep_points]:
         fields = min(fields, study.config["sweep"]["fields"])
+    if name in study.drawn:
+        fields = min(fields, study.config["calibration"]["fields"]) * study.config["calibration"]["samples"]
     return _minutes(study, sampling_flop, name, rates, fields, parts, samples)
 
 

@@ -9,7 +9,7 @@ import csv
 from pathlib import Path
 
 from brightpaint.models import operations
-from brightpaint.study import codecs
+from brightpaint.study import certain_bases, codecs
 from brightpaint.study.critics import seen_channels
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.presets import PICTURE_PX, CodecSpec, classifier_spec, codec_spec, gan_spec, spec_of
@@ -113,6 +113,7 @@ def network_of(model: dict) -> dict:
     from brightpaint import store  # not before it is needed: it loads pandas
 
     own = store.read_weights(path, tensors=False)[1].get("settings", {})
+    own = own.get("base", {}).get("settings", own)  # of one that adds noise the network is the one that it stands on
     return {**{key: own.get(key) for key in keys}, "codec": own.get("codec", codecs.IDENTITY)}
 
 
@@ -148,14 +149,15 @@ def source_count(arm: dict, plate_fields: float) -> float:
 def sampling_flop(study: Study, name: str) -> float:
     """Floating-point operations to paint one field by an arm; 0 for the closed-form floors."""
     arm, model = study.entry("arms", name), study.model_of(name)
+    model = certain_bases.base_of(study.config, model) or model
     model = {**model, **network_of(model)}
     size_px = study.config["prepare"]["size_px"]
-    passes = KINDS[model["kind"]].passes(arm)
+    passes = KINDS[model["kind"]].passes(arm) * (arm["mean_of"] if study.kind_of(name).noises else 1)
     if not passes:
         return 0.0
     total = passes * network_flop(study, model, size_px) + arm.get("mean_of", 1) * coding_flop(study, model, size_px)[1]
     if (
-        KINDS[model["kind"]].noise and arm["classifier"] and arm["guidance_scale"]
+        KINDS[model["kind"]].walks and arm["classifier"] and arm["guidance_scale"]
     ):  # one pass forward, and back to its input
         entry = study.entry("classifiers", arm["classifier"])
         total += TRAINING_PASSES * steps_walked(arm) * classifier_flop(study, entry, size_px)

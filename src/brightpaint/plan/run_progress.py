@@ -18,6 +18,7 @@ FILES = {
     "embedders": "features",
     "single_cells": "features",
     "critics": "features",
+    "calibration": "scores",
     "tables": "report",
 }  # a rule file whose name is no stage's
 LEAST_SHARE = (

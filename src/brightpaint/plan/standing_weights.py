@@ -46,5 +46,8 @@ def differences(meta: dict, study: Study, model: dict) -> Iterator[str]:
     own = settings.get("cutoff", CUTOFF)
     if own != cutoff:
         yield f"was trained on images cut off at {own:g} s.d., but the study's at {cutoff:g}; set prepare.cutoff to {own:g}"
-    if not KINDS[model["kind"]].stains and channels.get("input"):
+    if KINDS[model["kind"]].sure:
+        if channels.get("input") != study.inputs(model):
+            yield f"sees {channels.get('input')}, but the config says {study.inputs(model)}; set its inputs to what it sees"
+    elif not KINDS[model["kind"]].stains and channels.get("input"):
         yield f"sees brightfield itself ({', '.join(channels['input'])}), and a base must not; train one with inputs: []"

@@ -18,9 +18,9 @@ def trainings_flop(study: Study) -> dict[str, float]:
     train, wanted = study.config["train"], set()
     size_px, found = training_px(study.config), defaultdict(float)
     for arm in study.arms + study.translations:
-        model, classifier = study.model_of(arm), study.entry("arms", arm)["classifier"]
+        classifier = study.entry("arms", arm)["classifier"]
         for fold in study.entry("arms", arm)["folds"]:
-            for each in study.trained_for(arm) if KINDS[model["kind"]].stepwise else ():
+            for each in [model for model in study.trained_for(arm) if KINDS[model["kind"]].stepwise]:
                 wanted.add(("train_codec" if KINDS[each["kind"]].stains else "train", each["name"], fold))
             if classifier:
                 wanted.add(("train_classifier", classifier, fold))

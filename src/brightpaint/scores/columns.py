@@ -105,6 +105,56 @@ UNCERTAINTY = [
     Column("aurc_oracle", "AURC, oracle", 0, 3, "the same if the order were that of the errors themselves: the least possible"),
     Column("uncertainty_r", "uncertainty, r", 1, 3, "rank correlation over fields of uncertainty and one minus PCC"),
 ]  # fmt: skip
+BAND_WORDS = {
+    "over_64px": "over 64 px", "32_to_64px": "32-64 px", "16_to_32px": "16-32 px", "8_to_16px": "8-16 px",
+    "4_to_8px": "4-8 px", "under_4px": "under 4 px",
+}  # fmt: skip
+SAMPLED_IMAGES = [
+    Column("pcc_drawn", "PCC of samples", 1, 3, "correlation of one sample with the real stain, mean over samples, fields "
+           "and channels. A right sampler of what brightfield leaves open stays below a painter of means"),
+    Column("pcc_between", "PCC between samples", 0, 3, "correlation of two samples of one field. If the real stain is as good as "
+           "one more sample it equals the column before; a painter without noise paints the same again, which is 1"),
+    Column("pcc_excess", "excess", 0, 3, "the second less the first: 0 is right, above 0 the arm is surer than it may be, below 0 "
+           "it varies too much"),
+    Column("spread_error", "spread over error", 0, 2, "s.d. of the samples over the error of their mean, corrected for their "
+           "number: 1 is right, below 1 the arm is too sure, above 1 it varies too much"),
+    *(Column(f"spread_error_{band}", words, 0, 2, f"the same of structure {words} long")
+      for band, words in BAND_WORDS.items()),
+]  # fmt: skip
+SAMPLED_SCORES = [
+    Column("crps", "CRPS", -1, 3, "continuous ranked probability score of pixels, by the fair estimator: least on average for "
+           "samples of the true distribution; of a painter without noise the absolute error. Chance: the same samples against "
+           "another well. Floor: regression with the noise of its own error"),
+    Column("crps_gain_floor", "CRPS, beats floor by", 1, 3, "the floor's less the arm's, of the same fields: paired, so that the "
+           "interval is of their difference"),
+    Column("crps_gain_regression", "CRPS, beats regression by", 1, 3, "the same beside regression"),
+    *(Column(f"crps_{band}", f"CRPS, {words}", -1, 3, f"the same of structure {words} long: noise of the wrong colour is seen "
+             "here, and not in CRPS by pixel") for band, words in BAND_WORDS.items()),
+]  # fmt: skip
+SAMPLED_CELLS = [
+    Column("energy", "energy score", -1, 3, "energy score of the median cells of a field's samples, by the fair estimator, in "
+           "whitened principal components of real training fields: least on average for samples of the true distribution. "
+           "Chance: the same samples against another well. Floor: regression with the noise of its own error"),
+    Column("energy_gain_floor", "beats floor by", 1, 3, "the floor's energy score less the arm's, of the same fields, paired"),
+    Column("energy_gain_regression", "beats regression by", 1, 3, "the same beside regression"),
+    Column("variogram", "variogram score", -1, 3, "the same question asked of differences between components, which sees wrong "
+           "correlations where the energy score sees wrong places"),
+    Column("variogram_gain_floor", "variogram, beats floor by", 1, 3, "the floor's less the arm's, paired"),
+    Column("variogram_gain_regression", "variogram, beats regression by", 1, 3, "the same beside regression"),
+    Column("feature_error", "feature error", -1, 2, "difference of a field's features from the real field's, in median absolute "
+           "deviations; features are averaged over the samples first, since a sample is further off than a mean by right"),
+    Column("feature_error_gain_floor", "feature error, beats floor by", 1, 2, "the floor's less the arm's, paired"),
+    Column("feature_error_gain_regression", "feature error, beats regression by", 1, 2, "the same beside regression"),
+    Column("component_spread", "features, spread over error", 0, 2, "spread over error, as of images, of the components"),
+    Column("count_spread", "counts, spread over error", 0, 2, "spread over error of the number of cells in a field"),
+    Column("cell_sd", "spread between cells", 0, 2, "median over features of the s.d. between painted cells over that between real "
+           "cells: 1 is right, below 1 painted cells are too alike. Chance: half of the real wells over the other half"),
+    Column("cell_distribution", "distributions of features", -1, 3, "mean over features of Kolmogorov's distance between painted "
+           "and real cells. Chance: half of the real wells against the other half"),
+    Column("without_cells", "samples without cells", -1, 2, "share of samples without a cell, or without one of the features, "
+           "where the real field has them: they are in no score of features"),
+]  # fmt: skip
+SAMPLED = [*SAMPLED_IMAGES, *SAMPLED_SCORES, *SAMPLED_CELLS]
 TRANSLATIONS = [
     Column("class_distance", "distance to the class", -1, 2,
            "mean over numbers and target classes of the difference between means of translated and of real held-out "
@@ -162,15 +212,17 @@ CODECS = [
     Column("channels_active", "active channels", 0, 1, "channels of the latent that vary so over fields and places"),
 ]  # fmt: skip
 COLUMNS = [*IMAGES, *CELLS, *PROFILES]
-BY_KEY = {column.key: column for column in [*COLUMNS, *UNCERTAINTY, *CODECS, *TRANSLATIONS]}
+BY_KEY = {column.key: column for column in [*COLUMNS, *UNCERTAINTY, *SAMPLED, *CODECS, *TRANSLATIONS]}
 # One table each, so that none is wider than a screen.
-GROUPS = {"Images": IMAGES, "Cells": CELLS, "Profiles": PROFILES, "Uncertainty": UNCERTAINTY, "Codecs": CODECS}
+GROUPS = {"Images": IMAGES, "Cells": CELLS, "Profiles": PROFILES, "Uncertainty": UNCERTAINTY,
+          "Samples of a field": SAMPLED_IMAGES, "Samples of a field, CRPS": SAMPLED_SCORES,
+          "Samples of a field, cells": SAMPLED_CELLS, "Codecs": CODECS}  # fmt: skip
 ARROWS = {1: " ↑", -1: " ↓", 0: ""}
 SUBSETS = {
     "full": "All perturbations (as the paper's Table 1)",
     "active": "Active perturbations (as the paper's Table 2)",
 }
-BY_CHANNEL = ("pcc", "fid", "kid", "background_noise")
+BY_CHANNEL = ("pcc", "fid", "kid", "background_noise", "spread_error")
 REFERENCES = {"pcc_brightfield": "brightfield itself", "pcc_brightfield_sd": "local s.d. of brightfield"}
 # What an arm that is shown the target has been told: it competes for no "best" there.
 TARGET_METRICS = ("nn", "nn_paper", "top5", "top5_paper", "map_target", "mtdist", "mtdist_paper")

@@ -1,4 +1,7 @@
-"""Models that stand on another model of the study, their base: what they take of it, and what is wrong with them. Torch-free."""
+"""Models that stand on another model of the study, their base: what they take of it, and what is wrong with them. Torch-free.
+
+Those that add noise to what their base paints take nothing of its entry: `certain_bases` is theirs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ OWN = ("name", "kind", "base", "inputs", "loss", "weights")  # all else of its e
 
 
 def inherit(models: list[dict], usual: dict) -> Iterator[str]:
-    """Give each model with a base what it takes of it, and say which of these it was given otherwise.
+    """Give each model of a kind that is based what it takes of its base, and say which of these it was given otherwise.
 
     Parameters
     ----------
@@ -22,7 +25,7 @@ def inherit(models: list[dict], usual: dict) -> Iterator[str]:
     usual : these defaults
     """
     named = {model["name"]: model for model in models}
-    for model in [model for model in models if named.get(model["base"]) is not None]:
+    for model in [model for model in models if KINDS[model["kind"]].based and model["base"] in named]:
         base = named[model["base"]]
         for key in [key for key in model if key not in OWN]:
             if model[key] not in (usual[key], base[key]):
@@ -36,9 +39,9 @@ def inherit(models: list[dict], usual: dict) -> Iterator[str]:
 def problems(study: Study) -> Iterator[str]:
     """Say which models name a base that can't be one, or lack one."""
     models = {model["name"]: model for model in study.config["models"]}
-    able = " or ".join(kind.name for kind in KINDS.values() if kind.based)
+    able = " or ".join(kind.name for kind in KINDS.values() if kind.based or kind.noises)
     bearing = " or ".join(kind.name for kind in KINDS.values() if kind.bears)
-    for model in models.values():
+    for model in [model for model in models.values() if not KINDS[model["kind"]].noises]:
         where, base = f"model {model['name']}", models.get(model["base"])
         if not KINDS[model["kind"]].based:
             if model["base"]:

@@ -48,9 +48,9 @@ def stood_on(study: Study, model: dict) -> dict[str, dict]:
 
 
 def trained_for(study: Study, model: dict) -> list[dict]:
-    """Return the models that are trained for a model, in order: what it stands on, then itself; none of given weights."""
+    """Return the models that are trained for a model, in order: what it stands on, then itself; none of given weights or images."""
     below = [each for entry in stood_on(study, model).values() for each in trained_for(study, entry)]
-    return below if model["weights"] else [*below, model]
+    return below if model["weights"] or KINDS[model["kind"]].given else [*below, model]
 
 
 def spec_of(model: dict) -> CodecSpec:

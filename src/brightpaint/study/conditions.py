@@ -137,8 +137,8 @@ def _arm_problems(arm: dict, model: dict) -> Iterator[str]:
         for name in ordered(arm[key]) if own else []:
             if name not in told:
                 yield f"{where}: {key} names {name}, and {known}; train it with that condition, or leave it out"
-    if any(scale != 1 for scale in arm["condition_scales"].values()) and not KINDS[model["kind"]].noise:
-        yield f"{where}: condition_scales guide a model that paints from noise, and {model['name']} is of kind {model['kind']}"
+    if any(scale != 1 for scale in arm["condition_scales"].values()) and not KINDS[model["kind"]].walks:
+        yield f"{where}: condition_scales guide a model that walks from noise, and {model['name']} is of kind {model['kind']}"
     for name, scale in arm["condition_scales"].items():
         if scale != 1 and name in arm["conditions"] and arm["conditions"][name] is None:
             yield f"{where}: condition_scales amplifies {name}, which conditions leaves out; drop one of the two"

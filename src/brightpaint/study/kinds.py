@@ -26,12 +26,17 @@ class Kind:
     gpu : trains and paints on a GPU, where there is one
     labels : can be told the label of a field
     translates : its way from noise can be walked back, so that it shows a real image as another class
-    noise : paints from noise, so that samplers, samples, means of them and guidance apply
+    noise : paints from noise, so that samples and means of them apply
+    walks : walks from noise to stains step by step, so that samplers and guidance apply
+    sure : paints one certain image of a field, without noise, so that a model of its error can stand on it
+    given : is painted by another program, whose images are read: nothing is trained, and there are no weights
+    noises : paints what such a model of the same fold, its `base`, paints, with noise of that one's error
     brightfield : paints from nothing but brightfield, and needs a plane of it at least
     varied : paints other fields differently: an embedding and a gallery of its worst fields tell something
     cells : paints cells, which can be measured
     paints : makes images at all; else it names labels or turns images into numbers
     delivered : paints what a user takes away: plates of role predict are delivered, and their wells judged
+    reference : under which word of `study.calibration.REFERENCES` other arms are compared with it as distributions; "" for none
     stains : is shown a field's own stains in place of brightfield, and paints them again: no plate of role predict
     latent : its network may see the latents of a codec in place of pixels
     bears : a model that tells it of brightfield may stand on it
@@ -51,11 +56,16 @@ class Kind:
     labels: bool = False
     translates: bool = False
     noise: bool = False
+    walks: bool = False
+    sure: bool = False
+    noises: bool = False
+    given: bool = False
     brightfield: bool = False
     varied: bool = True
     cells: bool = True
     paints: bool = True
     delivered: bool = False
+    reference: str = ""
     stains: bool = False
     latent: bool = False
     bears: bool = False
@@ -79,19 +89,26 @@ KINDS = {
     for kind in (
         Kind(
             "diffusion", "U-Net that walks from noise to stains", f"{MODULES}.diffusion", "network",
-            **NETWORK, noise=True, translates=True, bears=True, passes=evaluations, needed={**UNET, "objective": ("eps", "v")},
-        ),
-        Kind(
-            "controlnet", "ControlNet: a frozen diffusion model, told of brightfield by a copy", f"{MODULES}.control", "network",
-            **{**NETWORK, "latent": False}, noise=True, translates=True, brightfield=True, based=True, passes=evaluations,
+            **NETWORK, noise=True, walks=True, translates=True, bears=True, passes=evaluations,
             needed={**UNET, "objective": ("eps", "v")},
         ),
         Kind(
-            "regression", "the same U-Net without noise, in one pass", f"{MODULES}.regression", "regression",
-            **NETWORK, brightfield=True, passes=lambda arm: 1, needed=UNET,
+            "controlnet", "ControlNet: a frozen diffusion model, told of brightfield by a copy", f"{MODULES}.control", "network",
+            **{**NETWORK, "latent": False}, noise=True, walks=True, translates=True, brightfield=True, based=True,
+            passes=evaluations, needed={**UNET, "objective": ("eps", "v")},
         ),
-        Kind("mean", "mean training image", f"{MODULES}.mean", "mean", varied=False, cells=False),
-        Kind("pixel", "ridge regression on each pixel", f"{MODULES}.pixel", "pixel", brightfield=True),
+        Kind(
+            "regression", "the same U-Net without noise, in one pass", f"{MODULES}.regression", "regression",
+            **NETWORK, brightfield=True, sure=True, reference="regression", passes=lambda arm: 1, needed=UNET,
+        ),
+        Kind("mean", "mean training image", f"{MODULES}.mean", "mean", varied=False, cells=False, sure=True),
+        Kind("pixel", "ridge regression on each pixel", f"{MODULES}.pixel", "pixel", brightfield=True, sure=True),
+        Kind(
+            "residual_noise", "a base model's image with noise of its own error", f"{MODULES}.residual_noise", "noise",
+            gpu=True, labels=True, noise=True, noises=True, delivered=True, reference="floor",
+            passes=lambda arm: arm["mean_of"],
+        ),
+        Kind("given", "images that another program painted", "brightpaint.models.paint.given", "network", given=True),
         CODEC,
     )
 }  # fmt: skip

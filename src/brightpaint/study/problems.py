@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brightpaint.study import bases, codecs, conditions, simulation, sweep_points, translations
+from brightpaint.study import (
+    bases,
+    calibration,
+    certain_bases,
+    codecs,
+    conditions,
+    simulation,
+    sweep_points,
+    translations,
+)
 from brightpaint.study.annotations import GIVEN
 from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
 from brightpaint.study.critics import gan_problems
@@ -31,6 +40,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _fold_problems(study)
     yield from _model_problems(study)
     yield from bases.problems(study)
+    yield from certain_bases.problems(study)
     yield from codecs.problems(study)
     yield from _unpainted(study)
     yield from _arm_problems(study)
@@ -45,6 +55,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from cellnet_problems(study)
     yield from gan_problems(study)
     yield from sweep_points.problems(study.config)
+    yield from calibration.problems(study)
     if study.config["unit"] == "treatment" and study.config["active"]["targets"]:
         yield (
             "active.targets: a list of targets would make every dose active, and unit is treatment; leave the list out, "
@@ -157,16 +168,36 @@ def _model_problems(study: Study) -> Iterable[str]:
                 f"model {model['name']}: twin parts the DMSO wells in two classes, and label {model['label']} has no class of "
                 f"DMSO; set its label to one of {', '.join(GIVEN)}, or leave twin out"
             )
-        if model["terminal_snr"] == "zero" and model["objective"] == "eps" and KINDS[model["kind"]].noise:
+        if model["terminal_snr"] == "zero" and model["objective"] == "eps" and KINDS[model["kind"]].walks:
             yield (
                 f"model {model['name']}: terminal_snr zero with objective eps: in pure noise eps is the image itself and says "
                 "nothing of the stains, so that neither painting nor inversion can pass that level; set objective: v"
             )
+        yield from _given_problems(study, model)
         if KINDS[model["kind"]].brightfield and not study.inputs(model):
             yield (
                 f"model {model['name']}: kind {model['kind']} paints from brightfield and is given none; name a channel in "
                 "channels.input and inputs, or another kind"
             )
+
+
+def _given_problems(study: Study, model: dict) -> Iterable[str]:
+    """Say where images that another program painted are not named, or named for a model that paints itself."""
+    where, given, kind = f"model {model['name']}", model["given"], KINDS[model["kind"]]
+    if kind.given and not given:
+        yield f"{where}: kind {model['kind']} reads images that another program painted; say where they lie, given: {{folder: ...}}"
+    elif given and not kind.given:
+        able = " or ".join(one.name for one in KINDS.values() if one.given)
+        yield f"{where}: given names images, but kind {model['kind']} paints its own; use kind {able}, or leave given out"
+    elif kind.given and model["weights"]:
+        yield f"{where}: kind {model['kind']} has no weights; leave weights out"
+    elif given and given["pixels"] == "raw" and study.config["prepare"]["normalise"] == "plate":
+        yield (
+            f"{where}: given.pixels raw brings each image to mean 0 and s.d. 1, and prepare.normalise is plate, by which fields "
+            "differ in brightness; give z-scores, or counts of a window"
+        )
+    elif given and (window := given["window"]) and window[0] >= window[1]:
+        yield f"{where}: given.window {window} is empty; give the z-score of a count of 0 first"
 
 
 def _unpainted(study: Study) -> Iterable[str]:
@@ -211,7 +242,7 @@ def _arm_problems(study: Study) -> Iterable[str]:
         yield from _unguided(arm, models[arm["model"]])
         if arm["classifier"] and study.inputs(models[arm["model"]]) != study.config["channels"]["input"]:
             yield f"{where}: classifier {arm['classifier']} sees all of channels.input, model {arm['model']} its own inputs alone"
-        unlabelled, noisy = models[arm["model"]]["label"] == "none", kinds[arm["model"]].noise
+        unlabelled, noisy = models[arm["model"]]["label"] == "none", kinds[arm["model"]].walks
         if unlabelled and (arm["sampling_label"] == "swapped" or (noisy and arm["label_scale"] != 1)):
             yield f"{where}: model {arm['model']} has no label to swap or to guide by"
         elif arm["sampling_label"] == "swapped" and models[arm["model"]]["label"] not in GIVEN:
@@ -222,7 +253,7 @@ def _arm_problems(study: Study) -> Iterable[str]:
             yield f"{where}: plate {plate} is in two of its folds"
         if not served and not arm["translate"]:
             yield f"{where}: its folds test and predict no plate"
-        if not models[arm["model"]]["weights"]:
+        if not (models[arm["model"]]["weights"] or kinds[arm["model"]].given):
             for name in arm["folds"]:
                 if not study.training_plates(name):
                     given = f"models.{arm['model']}.weights"
@@ -231,17 +262,19 @@ def _arm_problems(study: Study) -> Iterable[str]:
 
 def _unguided(arm: dict, model: dict) -> Iterable[str]:
     """Say which guidance an arm asks for that would be swallowed: of a model that paints without noise, by no classifier."""
-    if KINDS[model["kind"]].noise:
+    if KINDS[model["kind"]].walks:
         if arm["guidance_scale"] != 1 and not arm["classifier"]:
             scale = arm["guidance_scale"]
             yield f"arm {arm['name']}: guidance_scale {scale} guides by a classifier, and none is named; name one, or leave it out"
         return
-    noisy = " or ".join(kind.name for kind in KINDS.values() if kind.noise)
+    noisy = " or ".join(kind.name for kind in KINDS.values() if kind.walks)
+    how = "draws its noise at once, and guidance acts on the way from noise to image"
+    how = how if KINDS[model["kind"]].noise else "paints without noise, which is what guidance acts on"
     for key, nothing in {"classifier": None, "label_scale": 1, "guidance_scale": 1, "guidance_interval": None}.items():
         if arm[key] != nothing:
             yield (
-                f"arm {arm['name']}: {key} {arm[key]}, but model {model['name']} of kind {model['kind']} paints without noise, "
-                f"which is what guidance acts on; leave {key} out, or name a model of kind {noisy}"
+                f"arm {arm['name']}: {key} {arm[key]}, but model {model['name']} of kind {model['kind']} {how}; "
+                f"leave {key} out, or name a model of kind {noisy}"
             )
 
 

@@ -105,7 +105,11 @@ def read_schema(path: Path) -> dict:
 
 def defaults(path: Path, section: str) -> dict:
     """Return the defaults of an entry of one of the config's lists, copies each time; of what has none, None."""
-    entries = read_schema(path)["properties"][section]["items"]["properties"]
+    whole = read_schema(path)
+    entries = dict(whole["properties"][section]["items"]["properties"])
+    for key, entry in entries.items():
+        if "default" not in entry and "$ref" in entry:  # as `_with_defaults` does
+            entries[key] = whole["$defs"][entry["$ref"].removeprefix("#/$defs/")]
     return json.loads(json.dumps({key: entry.get("default") for key, entry in entries.items()}))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from brightpaint.study import bases, codecs, critics, sweep_points, translations
+from brightpaint.study import bases, calibration, certain_bases, codecs, critics, sweep_points, translations
 from brightpaint.study.kinds import KINDS, Kind
 from brightpaint.study.plate_table import read_names, read_plates
 from brightpaint.study.presets import PRESETS
@@ -59,6 +59,10 @@ class Study:
                 model["conditions"]["molecule"]["vectors"] = expand(model["conditions"]["molecule"]["vectors"], where)
             if model["weights"]:
                 model["weights"] = expand(model["weights"], f"config: models.{model['name']}.weights")
+            if model["given"]:
+                model["given"]["folder"] = expand(
+                    model["given"]["folder"], f"config: models.{model['name']}.given.folder"
+                )
         for fold in filled["folds"]:
             if isinstance(fold["held_out"], str):
                 fold["held_out"] = read_names(Path(root) / fold["held_out"], f"config: folds.{fold['name']}.held_out")
@@ -78,8 +82,9 @@ class Study:
         return [name for name, row in self.plates.items() if row["role"] == role]
 
     def entry(self, section: str, name: str) -> dict:
-        """Return the entry called `name` of a list: models, classifiers, folds or arms (translations, the sweep's points too)."""
+        """Return the entry called `name` of a list: models, classifiers, folds or arms (translations, draws, sweep points)."""
         more = self.config.get("translations", []) + self.sweep_points if section == "arms" else []
+        more = more + calibration.draw_arms(self.config) if section == "arms" else more
         for entry in self.config[section] + more:
             if entry["name"] == name:
                 return entry
@@ -95,6 +100,11 @@ class Study:
     def translations(self) -> list[str]:
         """Names of the arms that translate real fields, each with its companion `fresh_{arm}` behind it."""
         return [arm["name"] for arm in self.config.get("translations", [])]
+
+    @property
+    def drawn(self) -> list[str]:
+        """Names of the companions that paint samples of arms that are judged as distributions; see `calibration`."""
+        return [arm["name"] for arm in calibration.draw_arms(self.config)]
 
     def translated_plates(self) -> list[str]:
         """Return the plates with which translations are compared: those that their folds test, and those that they train on."""
@@ -124,8 +134,9 @@ class Study:
         return KINDS[self.model_of(arm)["kind"]]
 
     def inputs(self, entry: dict) -> list[str]:
-        """Return the brightfield channels that a model sees: its own `inputs`, else all; a classifier sees all."""
-        own = entry.get("inputs")
+        """Return the brightfield channels that a model sees: its own `inputs`, or its base's, else all; a classifier sees all."""
+        base = certain_bases.base_of(self.config, entry) if entry.get("inputs") is None else None
+        own = (base or entry).get("inputs")
         return self.config["channels"]["input"] if own is None else own
 
     def fold_of(self, arm: str, plate: str) -> str:
@@ -251,6 +262,6 @@ class Study:
         used = set(self.profile_plates("real") + critics.trained_plates(self))
         for arm in self.arms + self.translations:
             used |= set(self.test_plates(arm) + (self.predict_plates(arm) if arm in self.arms else []))
-            if not self.model_of(arm)["weights"]:
+            if not (self.model_of(arm)["weights"] or self.kind_of(arm).given):
                 used.update(plate for fold in self.entry("arms", arm)["folds"] for plate in self.training_plates(fold))
         return [plate for plate in self.plates if plate in used]

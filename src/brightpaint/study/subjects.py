@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from brightpaint.study.calibration import calibrated_arms
 from brightpaint.study.erased import erased_arms
 from brightpaint.study.single_cells import tested_arms_of_cells
 from brightpaint.study.spaces import LOOKUP, MAIN, SPACES, Space, measured_arms, painted_arms, profiled_arms
@@ -115,6 +116,7 @@ SUBJECTS = [
     Subject("distances", distanced_arms, spaces=lambda space: space.holds == "fields"),
     Subject("profiles", profiled_arms, spaces=lambda space: True),
     Subject("cellnet", told_arms),
+    Subject("calibration", calibrated_arms),
     Subject("erased", erased_arms, spaces=lambda space: True),
     Subject("translation", translated_arms),
     Subject("shifts", shifted_arms, spaces=lambda space: True),

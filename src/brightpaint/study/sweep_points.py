@@ -59,7 +59,7 @@ def problems(config: dict) -> Iterator[str]:
         yield f"sweep: there is no arm {chosen['arm'] or 'whose weights it could sample from'}"
         return
     model = next((model for model in config["models"] if model["name"] == base["model"]), None)
-    if model and not KINDS[model["kind"]].noise:
+    if model and not KINDS[model["kind"]].walks:
         yield f"sweep: arm {base['name']} has a model of kind {model['kind']}, which no sampler walks; name a diffusion arm"
     fold = chosen["fold"] or base["folds"][0]
     if fold not in base["folds"]:

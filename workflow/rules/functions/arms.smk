@@ -112,7 +112,7 @@ def label_roles():
     roles = {}
     for arm in CONFIG["arms"]:
         model, shown = STUDY.model_of(arm["name"]), arm["sampling_label"]
-        if not STUDY.kind_of(arm["name"]).noise or not STUDY.profiled(arm["name"]) or arm["name"] in leaking_arms():
+        if not STUDY.kind_of(arm["name"]).walks or not STUDY.profiled(arm["name"]) or arm["name"] in leaking_arms():
             continue
         label = "none" if model["label"] not in GIVEN or shown == "none" else shown
         if arm["classifier"] and arm["guidance_scale"] > 0:

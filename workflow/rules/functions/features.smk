@@ -75,6 +75,7 @@ def measured(*patterns, **wildcards):
         return []
     pairs = [(arm, plate) for arm in arms for plate in STUDY.profile_plates(arm)]
     pairs += translated_pairs()
+    pairs += [(arm, plate) for arm in STUDY.drawn if STUDY.profiled(arm) for plate in STUDY.test_plates(arm)]
     pairs += [(point, STUDY.sweep_plate) for point in (SWEPT if sweep_measured() else [])]
     return [file for arm, plate in pairs for file in expand(patterns, arm=arm, plate=plate, **wildcards)]
 

@@ -99,17 +99,22 @@ def classifier_of(wildcards):
 
 
 def fields_of(wildcards):
-    """Table of the fields that an arm is to paint: a plate's, those drawn for the sweep, or a translation's rows."""
+    """Table of the fields that an arm is to paint: a plate's, those drawn for the sweep, a translation's rows, or samples."""
     if wildcards.arm in STUDY.translations:
         return "<results>/sources/{arm}/{plate}.parquet"
+    if wildcards.arm in STUDY.drawn:
+        return "<results>/draws/{arm}/{plate}.parquet"
     drawn = "<results>/sweep/fields/{plate}.parquet"
     return drawn if wildcards.arm in SWEPT else "<results>/fields/{plate}.parquet"
 
 
 def active_of_arm(wildcards):
-    """The table of actives where the arm predicts the active subset only; a translation's rows are chosen already."""
-    if wildcards.arm in STUDY.translations:
-        return []
+    """The table of actives where the arm predicts the active subset only; rows of translations and samples are chosen already."""
+    return [] if wildcards.arm in STUDY.translations + STUDY.drawn else active_of_drawn(wildcards)
+
+
+def active_of_drawn(wildcards):
+    """The table of actives where the arm's model is of the active subset."""
     subset = STUDY.model_of(wildcards.arm)["subset"]
     return "<results>/active/perturbations.tsv" if subset == "active" else []
 
@@ -123,6 +128,7 @@ def sweep_active(wildcards):
 def sampling_parts(arm):
     """Part numbers of an arm's painting jobs on a plate; where few fields are drawn, no more jobs than full batches."""
     drawn = CONFIG["sweep"]["fields"] if arm in SWEPT else None
+    drawn = CONFIG["calibration"]["fields"] * CONFIG["calibration"]["samples"] if arm in STUDY.drawn else drawn
     if arm in STUDY.translations:
         drawn = STUDY.entry("arms", arm)["translate"]["fields"]
     if not isinstance(drawn, int):
@@ -173,6 +179,18 @@ def spread_minutes(wildcards):
     return painting_minutes(wildcards, STUDY.entry("arms", wildcards.arm)["samples"] - 1)
 
 
+def given_table(wildcards):
+    """The CSV that lists a plate's images of an arm that was painted elsewhere."""
+    return str(given_images.table_of(STUDY.model_of(wildcards.arm)["given"], wildcards.plate))
+
+
+def given_settings(wildcards):
+    """JSON of how such images become z-scores."""
+    entry = STUDY.model_of(wildcards.arm)["given"]
+    chosen = {"pixels": entry["pixels"], "window": entry["window"] or CONFIG["cellprofiler"]["window"]}
+    return as_json({**chosen, "channels": CONFIG["channels"]["target"], "cutoff": CONFIG["prepare"]["cutoff"]})
+
+
 def trained_files(section, key):
     """Weights and histories of the entries of `section` that arms name by `key` and that are trained here."""
     made = []
@@ -190,7 +208,7 @@ def painted_files():
     made = [f"images/{arm}/{plate}" for arm, plate in arms]
     made += [f"uncertainty/{arm}/{plate}" for arm, plate in arms if STUDY.entry("arms", arm)["samples"] > 1]
     made += [f"images/{point}/{STUDY.sweep_plate}" for point in SWEPT]
-    made += [f"images/{arm}/{plate}" for arm in STUDY.translations for plate in STUDY.test_plates(arm)]
+    made += [f"images/{arm}/{plate}" for arm in STUDY.translations + STUDY.drawn for plate in STUDY.test_plates(arm)]
     return expand("<results>/{made}{end}", made=made, end=[".tif", ".parquet", ".seconds.tsv"])
 
 
@@ -270,7 +288,8 @@ def sampling(arm):
     inputs = STUDY.inputs(STUDY.model_of(arm))
     chosen |= {"inputs": inputs} if inputs != CONFIG["channels"]["input"] else {}
     chosen |= told(arm)
-    chosen |= {**cutoff_unless_default(), "subset": STUDY.model_of(arm)["subset"]}
+    subset = "all" if arm in STUDY.drawn else STUDY.model_of(arm)["subset"]  # samples are listed already
+    chosen |= {**cutoff_unless_default(), "subset": subset}
     return {**chosen, "batch": CONFIG["sample"]["batch"]}
 
 
@@ -296,42 +315,6 @@ def translated_files():
     return rows + [
         f"<results>/inversion/{arm}/{plate}/{part}.tsv" for arm, plate in pairs for part in sampling_parts(arm)
     ]
-
-
-def refuse_translations():
-    """End with a sentence where a translation can't be made, as far as the wells of its plates are known."""
-    from brightpaint.plan import translating  # loads pandas, which no job needs for its plan
-
-    if problems := list(translating.problems(STUDY)):
-        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
-
-
-if STUDY.translations and workflow.is_main_process:
-    refuse_translations()
-
-
-def refuse_conditions():
-    """End with a sentence where fields can't be told what a model is told, as far as the wells of its plates are known."""
-    from brightpaint.plan import conditioned  # loads pandas, which no job needs for its plan
-
-    if problems := list(conditioned.problems(STUDY)):
-        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
-
-
-if any(model["conditions"] for model in CONFIG["models"]) and workflow.is_main_process:
-    refuse_conditions()
-
-
-def refuse_standing():
-    """End with a sentence where given weights are none that the study's models can stand on."""
-    from brightpaint.plan import standing_weights
-
-    if problems := list(standing_weights.problems(STUDY)):
-        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
-
-
-if workflow.is_main_process and any(model["weights"] for model in CONFIG["models"]):
-    refuse_standing()
 
 
 def several_samples(wildcards):

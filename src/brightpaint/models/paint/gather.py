@@ -47,10 +47,19 @@ def gather(parts: list[Path], rows: pd.DataFrame, path: Path) -> None:
             writer.write(number, image)
 
 
+def described_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the table that lies beside an arm's stack: keys and annotations of its rows."""
+    described = ["Metadata_Source", "Metadata_Batch", *ANNOTATIONS]
+    columns = store.row_keys(rows) + [name for name in described if name in rows.columns]
+    return rows[columns].reset_index(drop=True)
+
+
 def with_shown(rows: pd.DataFrame, shown: dict) -> pd.DataFrame:
     """Return the rows of an arm that sets conditions, with the treatment that each is painted as in place of its own."""
     painted = painted_as(rows, shown) if shown else []
-    return rows.assign(Metadata_painted_as=painted, Metadata_draw=0) if any(painted) else rows
+    return (
+        rows.assign(Metadata_painted_as=painted, Metadata_draw=rows.get("Metadata_draw", 0)) if any(painted) else rows
+    )
 
 
 def main(argv=None) -> None:
@@ -66,11 +75,9 @@ def main(argv=None) -> None:
     args = parser.parse_args(argv)
     fields = store.read_fields(args.fields)
     rows = fields.iloc[selected_fields(fields, args.active, "active" if args.active else "all")]
-    described = ["Metadata_Source", "Metadata_Batch", *ANNOTATIONS]
     gather(args.parts, rows, args.stack)
     rows = with_shown(rows, store.open_stack(args.parts[0]).meta.get("shown", {}))
-    columns = store.row_keys(rows) + [name for name in described if name in fields.columns]
-    store.write_table(rows[columns].reset_index(drop=True), args.rows)
+    store.write_table(described_rows(rows), args.rows)
     store.write_table(pd.concat([store.read_table(path) for path in args.part_seconds]), args.seconds)
     log.info("%d fields from %d parts", len(rows), len(args.parts))
 

@@ -69,9 +69,10 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     """Return `paint(x, rows, sample=0)` of a model, as its kind paints."""
     kind, settings = meta["settings"]["kind"], args.settings
     guided = args.classifier or settings["label_scale"] != 1 or settings["guidance_interval"]
-    if guided and not KINDS[kind].noise:
+    if guided and not KINDS[kind].walks:
+        how = "draws its noise at once" if KINDS[kind].noise else "paints without noise"
         raise ValueError(
-            f"{args.weights} is of kind {kind}, which paints without noise: nothing can guide it; leave classifier, label_scale "
+            f"{args.weights} is of kind {kind}, which {how}: nothing can guide it; leave classifier, label_scale "
             "and guidance_interval out of its arm"
         )
     return kinds.of(kind).painter(args, tensors, meta, fields, how)

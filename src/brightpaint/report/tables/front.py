@@ -32,7 +32,8 @@ DPI, QUALITY = 80, 85  # of a picture that a screen shows beside the report's me
 SHORT = {"better than": "better", "worse than": "worse", "not told from": "not told apart", "is the best arm": "is the best",
          "no chance level": purposes.NONE_SUCH, purposes.NOT_MEASURED: purposes.NONE_SUCH}  # fmt: skip
 BESIDE = {"chance": "beside chance", "look-up, no image": "look-up", "regression, same network": "regression",
-          "regression, pixel by pixel": "pixel by pixel", "real replicate plates": "real replicates"}  # fmt: skip
+          "regression, pixel by pixel": "pixel by pixel", purposes.NOISE_WORDS: "regression, noised",
+          "real replicate plates": "real replicates"}  # fmt: skip
 TRANSLATED = [
     BY_KEY[key] for key in ("class_distance", "source_kept", "dose_r_real", "direction", "found_twin", "found_inert")
 ]
@@ -51,7 +52,7 @@ def answer_table(answers: pd.DataFrame) -> pages.Table:
 
     What no answer is set beside (a study without regression) has no column.
     """
-    beside = [name for name in BESIDE if (answers[name].map(in_short) != purposes.NONE_SUCH).any()]
+    beside = [name for name in BESIDE if name in answers and (answers[name].map(in_short) != purposes.NONE_SUCH).any()]
     rows = []
     for _, row in answers.iterrows():
         verdicts = [

@@ -27,6 +27,8 @@ from brightpaint.scores.columns import (
     GROUPS,
     LEAKING,
     REFERENCES,
+    SAMPLED,
+    SAMPLED_IMAGES,
     SUBSETS,
     TARGET_METRICS,
     TRANSLATIONS,
@@ -195,13 +197,13 @@ def page(
             for space in (SPACES[name] for name in APART):
                 own = part[part["space"] == space.name]
                 tables[space.apart] = arms_table(own, arms, leaking, space=space.short, ceilings=ceilings)
-            for column in COLUMNS:
+            for column in [*COLUMNS, *SAMPLED_IMAGES]:
                 if column.key in BY_CHANNEL and (part["metric"] == column.key).any():
                     heading = f"{column.title[0].upper()}{column.title[1:]} by channel"
                     tables[heading] = channel_table(part, arms, column, leaking, ceilings)
             sections.append({"title": title, "tables": {name: table for name, table in tables.items() if table.rows}})
     apart = ", ".join(SPACES[name].short for name in APART if (shown["space"] == name).any())
-    meanings = [c for c in [*COLUMNS, *UNCERTAINTY, *CODECS] if (shown["metric"] == c.key).any()]
+    meanings = [c for c in [*COLUMNS, *UNCERTAINTY, *SAMPLED, *CODECS] if (shown["metric"] == c.key).any()]
     meanings += [c for c in TRANSLATIONS if (translated["metric"] == c.key).any()]
     return pages.render(
         "metrics.html", plates=", ".join(sorted({*shown["plate"], *translated["plate"]})), leaking=LEAKING,

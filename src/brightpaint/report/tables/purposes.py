@@ -2,8 +2,9 @@
 
 For each purpose one measure decides, and the arm whose mean over the test plates is best is named; floors do not compete,
 nor do arms that are shown the target where targets are asked for. It is then set beside chance, beside the look-up,
-beside regression without diffusion (the same network, and pixel by pixel) and beside real replicate plates. "Above" and
-"below" are said only where the other's number lies outside the arm's 95% interval on every test plate.
+beside regression without diffusion (the same network, and pixel by pixel), where the study has it with noise of the
+regression's own error, and beside real replicate plates. "Better" and "worse" are said only where the other's number lies
+outside the arm's 95% interval on every test plate; where fields were paired, where the interval of the gain leaves 0 out.
 """
 
 from __future__ import annotations
@@ -34,8 +35,15 @@ PURPOSES = [
     Purpose("to measure cells: features distributed as real ones", "feature_distance"),
     Purpose("to profile compounds as real stains do", "cpcor"),
     Purpose("to find compounds that share a target", "map_target"),
+    Purpose("to stand for the variety of real cells", "energy"),
 ]
 ROLES = {"regression": "regression, same network", "pixel": "regression, pixel by pixel"}
+NOISE = "noise"  # the role of regression with noise of its own error, what a generative arm must beat
+NOISE_WORDS = "regression and its error's noise"
+PAIRED = {
+    "regression": "regression",
+    NOISE: "floor",
+}  # roles under which fields are paired, and their word in the metric's name
 NOT_MEASURED, NONE_SUCH = "not measured", "\N{EN DASH}"
 
 
@@ -56,6 +64,18 @@ def side_by_side(own: pd.DataFrame, other: dict[str, float], better: int) -> str
         said.append(
             ("better than" if better * (row["value"] - value) > 0 else "worse than") if apart else "not told from"
         )
+    return in_words(said, other)
+
+
+def by_pairs(gains: pd.DataFrame, other: dict[str, float]) -> str:
+    """Say the same of fields that were paired: `gains` are rows of how much the arm is better, one a plate."""
+    words = {1: "better than", -1: "worse than", 0: "not told from"}
+    said = [words[int(row["low"] > 0) - int(row["high"] < 0)] for _, row in gains.iterrows()]
+    return in_words(said, {plate: other[plate] for plate in gains["plate"] if plate in other})
+
+
+def in_words(said: Sequence[str], other: dict[str, float]) -> str:
+    """Join what was said plate by plate, with the mean of the other's numbers."""
     if not said:
         return NOT_MEASURED
     number = f"{np.nanmean(list(other.values())):.3f}"
@@ -98,7 +118,7 @@ def answer(rows: pd.DataFrame, purpose: Purpose, roles: dict[str, str], leaking:
     roles : {arm: network, regression or pixel}; others do not compete
     leaking : arms that are shown the target in sampling
     """
-    column = BY_KEY[purpose.metric]
+    column, every = BY_KEY[purpose.metric], rows
     rows = rows[(rows["metric"] == column.key) & np.isfinite(rows["value"])]
     told = leaking if column.key in TARGET_METRICS else ()
     competing = [arm for arm, role in roles.items() if role in ("network", "regression") and arm not in told]
@@ -114,9 +134,14 @@ def answer(rows: pd.DataFrame, purpose: Purpose, roles: dict[str, str], leaking:
         "chance": beyond_chance(own, column.better),
         "look-up, no image": known(side_by_side(own, values_of(rows, "lookup"), column.better)),
     }  # fmt: skip
-    for role, words in ROLES.items():
+    beside = {**ROLES, **({NOISE: NOISE_WORDS} if NOISE in roles.values() else {})}
+    for role, words in beside.items():
         arm = next((name for name, its in roles.items() if its == role), None)
-        found[words] = "is the best arm" if arm == best else side_by_side(own, values_of(rows, arm), column.better)
+        gains = every[(every["arm"] == best) & (every["metric"] == f"{column.key}_gain_{PAIRED.get(role)}")]
+        paired = by_pairs(gains, values_of(rows, arm)) if len(gains) else None
+        found[words] = (
+            "is the best arm" if arm == best else paired or side_by_side(own, values_of(rows, arm), column.better)
+        )
     replicates = values_of(rows, "real")
     if column.key == "feature_distance":  # its chance column holds what other real plates are apart
         replicates = dict(zip(own["plate"], own["null"]))
