@@ -155,11 +155,16 @@ def study_results():
     return list(dict.fromkeys(shown + [file for file in listed(KEPT, KEPT) if not is_there(file)]))
 
 
-def is_there(file):
-    """Whether a file of the study exists; its folder may be a path variable."""
+def with_pathvars(file):
+    """A path with its folder in place of a path variable."""
     for name in ("results", "resources"):
         file = file.replace(f"<{name}>", CONFIG["pathvars"][name])
-    return Path(file).exists()
+    return file
+
+
+def is_there(file):
+    """Whether a file of the study exists; its folder may be a path variable."""
+    return Path(with_pathvars(file)).exists()
 
 
 def is_root():

@@ -63,6 +63,12 @@ def standing_on(what):
     return weights
 
 
+def standing(wildcards):
+    """Paths of the codec and the base that a model is trained on, as its command names them."""
+    found = {what: standing_on(what)(wildcards) for what in ("base", "codec")}
+    return {what: with_pathvars(path) for what, path in found.items() if path}
+
+
 def codec_training(wildcards):
     """Params function: JSON of how and on what a codec is trained."""
     fold = STUDY.entry("folds", wildcards.fold)
@@ -266,13 +272,13 @@ def told(arm):
 def training(section, key, *own):
     """Params function: JSON of these keys of an entry of `section`, and of how and on what it is trained."""
 
-    def chosen(wildcards, input):
+    def chosen(wildcards):  # not of its input: what depends on that, Snakemake leaves out of what it compares
         entry, fold = STUDY.entry(section, wildcards[key]), STUDY.entry("folds", wildcards.fold)
         channels = {**CONFIG["channels"], "input": STUDY.inputs(entry)}
         shared = {**CONFIG["train"], "channels": channels, "held_out": fold["held_out"]}
         clipped = cutoff_unless_default() if section == "models" else {}  # a classifier clips nothing
         chosen = {name: entry[name] for name in own} | special(entry)
-        if stands_on := {what: str(path) for what in ("base", "codec") if (path := getattr(input, what, None))}:
+        if stands_on := standing(wildcards) if section == "models" else {}:
             chosen["stands_on"] = stands_on
         return as_json(chosen | shared | clipped)
 

@@ -132,8 +132,8 @@ def erased_rows(wildcards):
 def seeing_weights(wildcards):
     """Files of the weights of the network that makes a space; none of a model of the hub."""
     space = SPACES[wildcards.space]
-    if space.critic:
-        return f"<results>/gan/{CRITIC_WEIGHTS[space.critic]}.safetensors"
+    if space.encoder:
+        return encoder_weights(space.name)
     trained = f"<results>/cellnet/{single_cells.CELLS}/weights.safetensors"
     return trained if space.holds == "cells" else local_weights("embed")
 
@@ -141,7 +141,7 @@ def seeing_weights(wildcards):
 def seeing_network(wildcards, input):
     """The network that makes a space, as a word of the command line: a file of weights, or what the config names."""
     space = SPACES[wildcards.space]
-    return input.weights if space.critic or space.holds == "cells" else CONFIG["embed"]["weights"]
+    return input.weights if space.encoder or space.holds == "cells" else CONFIG["embed"]["weights"]
 
 
 def seeing_split(wildcards):
