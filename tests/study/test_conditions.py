@@ -78,7 +78,7 @@ def test_each_factor_that_guides_costs_an_evaluation_more(load):
         ({"conditions": {"molecule": {"encoder": "vectors", "vectors": "x.tsv"}}}, {}, "vectors: there is no file x.tsv"),
         (BATCH, {"conditions": {"dose": 1}}, "arm a: conditions names dose, and model m is told batch; train it with that"),
         ({}, {"condition_scales": {"dose": 2}}, "arm a: condition_scales names dose, and model m is told no conditions"),
-        ({**BATCH, "kind": "regression"}, {"condition_scales": {"batch": 2}}, "condition_scales guide a model that paints"),
+        ({**BATCH, "kind": "regression"}, {"condition_scales": {"batch": 2}}, "condition_scales guide a model that walks"),
         (BATCH, {"conditions": {"batch": None}, "condition_scales": {"batch": 2}}, "amplifies batch, which conditions leaves out"),
         ({"conditions": {"mood": {}}}, {}, "unknown key mood at models.0.conditions"),
         ({"conditions": {"batch": {"dropout": 2}}}, {}, "models.0.conditions.batch.dropout: 2 is greater than the maximum of 1"),
