@@ -66,6 +66,7 @@ def test_a_plan_loads_no_torch_even_for_given_weights(tmp_path):
     script = f"""
 import sys
 from brightpaint.plan import costs, limits, painting
-assert painting.network_of({{"weights": {str(path)!r}}}) == {{"kind": "diffusion", "preset": "paper", "width": 8}}
+found = painting.network_of({{"weights": {str(path)!r}}})
+assert found == {{"kind": "diffusion", "preset": "paper", "width": 8, "codec": "identity", "latents": None}}, found
 assert "torch" not in sys.modules"""
     subprocess.run([sys.executable, "-c", script], check=True)

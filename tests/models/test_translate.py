@@ -306,6 +306,6 @@ def test_a_source_is_translated_by_way_of_its_latents(tmp_path):
     fields = store.read_fields(trained_codec() / "P3.parquet").iloc[:2]
     latents, report = translator.up(y[:, :0], y, "DMSO", fields)
     assert latents.shape == (2, 4, 8, 8) and (report["iterations"] > 0).all()
-    back, other = (translator.down(y[:, :0], latents, name) for name in ("DMSO", "cpd1"))
+    back, other = (translator.down(y[:, :0], latents, name, fields) for name in ("DMSO", "cpd1"))
     coded = translator.codec.decode(translator.codec.encode(torch.from_numpy(y))).numpy()
     assert np.abs(back - coded).mean() < 0.3 * np.abs(back - y).mean() and not np.array_equal(back, other)

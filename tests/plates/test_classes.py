@@ -147,6 +147,7 @@ def test_axes_are_planned_where_they_are_asked_for_and_nowhere_else_and_change_n
         "axis_dose_figure": 1,
         "zero_shot": 1,
         "zero_shot_figure": 1,
+        "spaces_table": 1,
     }
     assert planned(after) == planned(before) | more
     commands = [{line for line in text.splitlines() if line.startswith("Shell command: ")} for text in (before, after)]

@@ -35,7 +35,9 @@ def rendered(text, settings, plate="SIM003", arm="pert", subset="active", number
     return environment.from_string(source).render(
         snakemake=SimpleNamespace(
             config=settings,
-            wildcards=SimpleNamespace(plate=plate, arm=arm, subset=subset, number=number, space=space, axis="effect"),
+            wildcards=SimpleNamespace(
+                plate=plate, arm=arm, subset=subset, number=number, space=space, axis="effect", effect="both"
+            ),  # fmt: skip
             input=SimpleNamespace(masks=[]),
             params=SimpleNamespace(title=SPACES[space].title, note=SPACES[space].note),
         )

@@ -26,7 +26,9 @@ from brightpaint.report.figures import (
     attention,
     axis_dose_figure,
     axis_figure,
+    cellnet_umap,
     dose_figure,
+    effect_figure,
     feature_figure,
     gradcamo_figure,
     loss,
@@ -227,6 +229,20 @@ def looked_at_scores(name: str) -> plt.Figure:
     return gradcamo_figure.scores_figure(cells, name)
 
 
+def mapped(name: str) -> plt.Figure:
+    rng = np.random.default_rng(0)
+    panels = {"at 0 crops": (rng.random((6, 2)), "mAP 0.50"), "as used": (rng.random((6, 2)), "mAP 0.70")}
+    return cellnet_umap.umap_figure(panels, np.array([name, "b", "c"] * 2), "real", 0)
+
+
+def with_effects(name: str) -> plt.Figure:
+    rows = [(kind, changed, read, 0.5, 1.0) for kind in ("painted", "real") for changed in ("dose", "batch")
+            for read in ("dose", "batch")]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["kind", "changed", "read", "value", "share"])
+    return effect_figure.effect_figure(table, name=name, space="s")
+
+
+DRAWN |= {"cellnet_umap": mapped, "effect_figure": with_effects}
 DRAWN |= {"gradcamo_figure": looked_at, "gradcamo_figure, scores": looked_at_scores}
 DRAWN |= {"axis_figure": on_axis, "axis_dose_figure": on_axis_by_dose, "zero_shot_figure": confused}
 

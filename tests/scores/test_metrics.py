@@ -16,8 +16,8 @@ from brightpaint.study.subjects import SUBJECTS, field_tables, score_tables, sco
 from conftest import ROOT, TINY, write_study
 
 # Within a plate rows follow one another so; two subjects of spaces stand apart by what the spaces hold.
-ORDER = ["images", "codec", "counts", "distances", "objects", "frechet", "distances", "profiles", "cellnet", "translation",
-         "shifts", "class_frechet", "failed"]  # fmt: skip
+ORDER = ["images", "codec", "counts", "distances", "objects", "frechet", "distances", "profiles", "cellnet", "calibration",
+         "erased", "translation", "shifts", "class_frechet", "failed"]  # fmt: skip
 
 
 def study_of(folder, **changes):

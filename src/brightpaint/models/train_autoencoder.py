@@ -65,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     fixed = {"crop_px": args.settings["size_px"], "warmup_images": 0, "decay": "constant", "validation_share": 0}
     args.settings |= {"kind": AUTOENCODER.name, **fixed}
+    args.stands = {}  # on no other model
     data, objective = open_images(args), Reconstruction(Scale(args.settings["windows"]))
     if not args.weights.with_name(args.weights.name + ".partial").exists():
         check_data(data, args.settings)

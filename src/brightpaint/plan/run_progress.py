@@ -19,6 +19,7 @@ FILES = {
     "single_cells": "features",
     "critics": "features",
     "calibration": "scores",
+    "translation_scores": "scores",
     "tables": "report",
 }  # a rule file whose name is no stage's
 LEAST_SHARE = (

@@ -133,7 +133,7 @@ def seeing_weights(wildcards):
     """Files of the weights of the network that makes a space; none of a model of the hub."""
     space = SPACES[wildcards.space]
     if space.encoder:
-        return encoder_weights(space.name)
+        return critic_cell_weights(space.name)
     trained = f"<results>/cellnet/{single_cells.CELLS}/weights.safetensors"
     return trained if space.holds == "cells" else local_weights("embed")
 
@@ -147,7 +147,7 @@ def seeing_network(wildcards, input):
 def seeing_split(wildcards):
     """Which wells a classifier has seen, where one makes the space."""
     space = SPACES[wildcards.space]
-    seen = space.holds == "cells" and not space.critic
+    seen = space.holds == "cells" and not space.encoder
     return f"<results>/cellnet/{single_cells.CELLS}/split.tsv" if seen else []
 
 
@@ -156,4 +156,4 @@ def erased_settings(wildcards):
     space = SPACES[wildcards.space]
     if space.holds == "cells":
         return as_json(pick("erased", "most_cells"))
-    return as_json(pick("erased", "most_fields") | (critic_settings() if space.critic else seen_settings("embed")))
+    return as_json(pick("erased", "most_fields") | (critic_settings() if space.encoder else seen_settings("embed")))

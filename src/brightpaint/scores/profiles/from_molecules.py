@@ -261,6 +261,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scores", type=Path, required=True, help="table to write, a row a baseline and metric")
     args = parser.parse_args(argv)
+    store.one_engine(args.profiles)
     keys, profiles, dmso = treatments_of(
         pd.concat([store.read_table(path) for path in args.profiles], ignore_index=True)
     )
