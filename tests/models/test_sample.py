@@ -360,7 +360,8 @@ def test_foreign_and_unfit_weights_are_refused(tmp_path):
     with pytest.raises(ValueError, match="do not fit its own settings"):
         painted(tmp_path / "a.tif", weights=foreign)
     with pytest.raises(
-        ValueError, match="kind classifier; expected diffusion or controlnet or regression or mean or pixel or codec"
+        ValueError,
+        match="kind classifier; expected diffusion or controlnet or regression or mean or pixel or residual_noise or codec",
     ):
         painted(tmp_path / "a.tif", weights=classifier_weights())
     with pytest.raises(ValueError, match="kind diffusion; expected classifier"):
