@@ -144,7 +144,7 @@ rule draw_rows:
         samples=CONFIG["calibration"]["samples"],
     shell:
         "python -m brightpaint.models.paint.draw_rows --fields {input.fields:q} --active {input.active:q}"
-        " --count {params.fields:q} --samples {params.samples} --rows {output:q} 2> {log:q}"
+        " --count {params.fields:q} --samples {params.samples:q} --rows {output:q} 2> {log:q}"
 
 
 rule sample:
