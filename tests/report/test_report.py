@@ -298,6 +298,30 @@ def test_methods_speak_of_sphering_where_a_space_is_sphered():
     assert "(those that no fold tests)" in words
 
 
+def test_methods_say_what_models_are_told_and_arms_painted_as():
+    plain = config("demo")
+    assert "was told of each image" not in rendered("workflow.rst", plain) and not plain["effects"]
+    models = [{"name": "told", "label": "none", "conditions": {"dose": {"dropout": 0.2}, "cell_line": {}}}]
+    arms = [{"name": name, "model": "told", "folds": ["unseen_plate"], "conditions": {"cell_line": "U2OS", "dose": dose},
+             "condition_scales": {"cell_line": 2}} for name, dose in (("low", 1), ("high", None))]  # fmt: skip
+    told = {**plain["models"][0], **models[0], "conditions": {"dose": {"dropout": 0.2}, "cell_line": {"dropout": 0.1}}}
+    words = {
+        **plain,
+        "models": [told],
+        "arms": [{**plain["arms"][0], **arm} for arm in arms],
+        "effects": [{"name": "e"}],
+    }
+    body, stream = rendered("workflow.rst", words), io.StringIO()
+    publish_parts(
+        body, writer_name="html", settings_overrides={"warning_stream": stream, "report_level": 1, "halt_level": 5}
+    )
+    assert stream.getvalue() == ""
+    body = " ".join(body.split())
+    assert "``told`` was told of each image dose (left out of 20%), cell line (left out of 10%): categories" in body
+    assert "``low`` was painted as of cell line U2OS, as of dose 1, guided by cell line 2 times." in body
+    assert "``high`` was painted as of cell line U2OS, without its dose, guided by" in body and "**Effects.**" in body
+
+
 def test_methods_say_how_cells_are_told_apart_where_they_are():
     assert "Cells told apart" not in rendered("workflow.rst", config("demo"))
     chosen = {"label": "treatment", "test_plates": ["SIM003"]}
