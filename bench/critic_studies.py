@@ -6,10 +6,8 @@ import copy
 import json
 import os
 import shutil
-import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,7 @@ import pandas as pd
 import yaml
 from bbbc013 import write_images
 from studies import ROOT
-from translated_studies import read_study, run_stages
+from translated_studies import rate_of, read_study, run_stages
 
 from brightpaint import store
 from brightpaint.base import resampling
@@ -55,15 +53,8 @@ def gan_rate(stacks: Sequence[Path], tables: Sequence[Path], settings: dict) -> 
     generator, critic = train_gan.initial(settings, how)
     weights = {key: settings[key] for key in ("r1", "path_length", "mixing")}
     objective = Adversarial(generator, Scale(settings["windows"]), **weights)
-    training = train_gan.GanTraining({GENERATOR: generator, CRITIC: critic}, objective, settings, how, adam=ADAM)
-    batches = training.batches(data)
-    for batch in islice(batches, WARM):
-        training.step(*batch)
-    start = time.process_time()
-    for batch in islice(batches, TIMED):
-        training.step(*batch)
-    batches.close()
-    return TIMED * settings["batch"] / (time.process_time() - start)
+    networks = {GENERATOR: generator, CRITIC: critic}
+    return rate_of(train_gan.GanTraining(networks, objective, settings, how, adam=ADAM), data, WARM, TIMED)
 
 
 def images_for(path: Path, minutes: float, rate: Callable[[], float], batch: int) -> int:

@@ -155,6 +155,12 @@ def study_results():
     return list(dict.fromkeys(shown + [file for file in listed(KEPT, KEPT) if not is_there(file)]))
 
 
+def refuse(problems):
+    """End with what is wrong with the config, a line each, if anything is."""
+    if found := [f"config: {problem}" for problem in problems]:
+        raise WorkflowError("\n".join(found))
+
+
 def with_pathvars(file):
     """A path with its folder in place of a path variable."""
     for name in ("results", "resources"):

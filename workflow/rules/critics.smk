@@ -119,7 +119,7 @@ rule critic:
     input:
         stack=seen_stack,
         rows=seen_rows,
-        weights=critic_weights,
+        weights=lambda wildcards: encoder_weights(wildcards.critic),
     output:
         "<results>/critic/{critic}/{arm}/{plate}.parquet",
     log:
@@ -148,7 +148,7 @@ rule critic_cells:
     """Take the numbers of a critic, or of a baseline of it, of every cell of a plate, and the median cell of every field."""
     input:
         crops=cell_table,
-        weights=lambda wildcards: critic_cell_weights(wildcards.space),
+        weights=lambda wildcards: encoder_weights(SPACES[wildcards.space].encoder),
         rows=rows_of,
     output:
         cells="<results>/cells/{arm}/{space}/{plate}.parquet",
@@ -178,7 +178,7 @@ rule own_critic:
         crops="<results>/own_crops/{own}.tif",
         masks="<results>/own_crops/{own}.masks.tif",
         table="<results>/own_crops/{own}.parquet",
-        weights=critic_weights,
+        weights=lambda wildcards: encoder_weights(wildcards.critic),
     output:
         "<results>/own_crops/{own}/{critic}.parquet",
     log:

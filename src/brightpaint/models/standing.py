@@ -12,14 +12,12 @@ import torch
 
 from brightpaint import store
 from brightpaint.models import certain_base
+from brightpaint.models.certain_base import BASE
 from brightpaint.models.codecs.codec import KEPT
 from brightpaint.models.trained import check_cutoff, read_model
 from brightpaint.study.kinds import CODEC, KINDS
 
-NETWORK, BASE = (
-    "network.",
-    "base.",
-)  # how the names of a U-Net's tensors begin in its own weights, and as `stand` hands them on
+NETWORK = "network."  # how the names of a U-Net's tensors begin in its own weights; as `stand` hands them on: BASE
 TAKEN = (
     "preset",
     "width",

@@ -9,8 +9,7 @@ def refuse_axes():
         from brightpaint.plates.classes import class_problems  # loads pandas, which no job needs for its plan
 
         problems = list(class_problems(STUDY, Path.cwd()))
-    if problems:
-        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+    refuse(problems)
 
 
 if CONFIG["axes"] or CONFIG["zero_shot"] or CONFIG["doses"]["axes"]:

@@ -64,16 +64,11 @@ def critic_settings():
     return {**scale_of_stains(), "channels": CONFIG["channels"]}
 
 
-def critic_weights(wildcards):
+def encoder_weights(encoder):
     """Weights of the critic, as it was trained or as it began, or of a baseline of it."""
-    return f"<results>/gan/{critics.ENCODERS[wildcards.critic].weights}.safetensors"
+    return f"<results>/gan/{critics.ENCODERS[encoder].weights}.safetensors"
 
 
 def critic_cell_spaces():
     """Names of the spaces of cells that a critic or a baseline of it makes."""
     return [space.name for space in SPACES.values() if space.encoder and space.holds == "cells"]
-
-
-def critic_cell_weights(space):
-    """Weights of what makes a space of cells."""
-    return f"<results>/gan/{critics.ENCODERS[SPACES[space].encoder].weights}.safetensors"

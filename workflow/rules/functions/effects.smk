@@ -4,8 +4,7 @@ from brightpaint.study import effect_arms
 
 def refuse_effects():
     """End with a sentence where the study asks for an effect that it can't measure."""
-    if problems := list(effect_arms.problems(STUDY)):
-        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+    refuse(effect_arms.problems(STUDY))
 
 
 if CONFIG["effects"]:

@@ -36,8 +36,7 @@ def refuse_labels_that_are_not_there():
         problems = list(label_problems(STUDY))
     except ValueError as error:
         raise WorkflowError(f"config: source.table: {error}") from None
-    if problems:
-        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+    refuse(problems)
 
 
 if CONFIG["source"]["layout"] == "table" and workflow.is_main_process:

@@ -3,8 +3,7 @@
 
 def refuse_given_images():
     """End with a sentence where images that were painted elsewhere are not there, or not what they are said to be."""
-    if problems := list(given_images.problems(STUDY)):
-        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+    refuse(given_images.problems(STUDY))
 
 
 if GIVEN_ARMS:
@@ -18,8 +17,7 @@ def refuse_translations():
     """End with a sentence where a translation can't be made, as far as the wells of its plates are known."""
     from brightpaint.plan import translating  # loads pandas, which no job needs for its plan
 
-    if problems := list(translating.problems(STUDY)):
-        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+    refuse(translating.problems(STUDY))
 
 
 if STUDY.translations and workflow.is_main_process:
@@ -30,8 +28,7 @@ def refuse_conditions():
     """End with a sentence where fields can't be told what a model is told, as far as the wells of its plates are known."""
     from brightpaint.plan import conditioned  # loads pandas, which no job needs for its plan
 
-    if problems := list(conditioned.problems(STUDY)):
-        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+    refuse(conditioned.problems(STUDY))
 
 
 if any(model["conditions"] for model in CONFIG["models"]) and workflow.is_main_process:
@@ -42,8 +39,7 @@ def refuse_standing():
     """End with a sentence where given weights are none that the study's models can stand on."""
     from brightpaint.plan import standing_weights
 
-    if problems := list(standing_weights.problems(STUDY)):
-        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+    refuse(standing_weights.problems(STUDY))
 
 
 if workflow.is_main_process and any(model["weights"] for model in CONFIG["models"]):

@@ -98,8 +98,7 @@ def cell_table(wildcards):
 
 def refuse_erased():
     """End with a sentence where a space is asked about cells that has no network, or an arm without cells."""
-    if problems := list(erased_problems(STUDY)):
-        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+    refuse(erased_problems(STUDY))
 
 
 if CONFIG["erased"]["spaces"]:
@@ -133,7 +132,7 @@ def seeing_weights(wildcards):
     """Files of the weights of the network that makes a space; none of a model of the hub."""
     space = SPACES[wildcards.space]
     if space.encoder:
-        return critic_cell_weights(space.name)
+        return encoder_weights(space.encoder)
     trained = f"<results>/cellnet/{single_cells.CELLS}/weights.safetensors"
     return trained if space.holds == "cells" else local_weights("embed")
 

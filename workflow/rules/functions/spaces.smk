@@ -45,8 +45,7 @@ def fitted_tables(section):
 
 def refuse_sphering():
     """End with a sentence where the study asks for a sphering that it can't have."""
-    if problems := list(sphering_problems(STUDY)):
-        raise WorkflowError("\n".join(f"config: {problem}" for problem in problems))
+    refuse(sphering_problems(STUDY))
 
 
 if CONFIG["sphering"]["spaces"]:

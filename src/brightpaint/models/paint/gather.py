@@ -62,19 +62,23 @@ def with_shown(rows: pd.DataFrame, shown: dict) -> pd.DataFrame:
     )
 
 
+def parsed(parser: argparse.ArgumentParser, argv=None) -> tuple[argparse.Namespace, pd.DataFrame]:
+    """Return the arguments of a command that writes an arm's plate, its own among them, and the rows that the arm paints."""
+    parser.add_argument("--fields", type=Path, required=True)
+    parser.add_argument("--active", type=Path, nargs="*", default=[])
+    for name in ("stack", "rows", "seconds"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    args = parser.parse_args(argv)
+    fields = store.read_fields(args.fields)
+    return args, fields.iloc[selected_fields(fields, args.active, "active" if args.active else "all")]
+
+
 def main(argv=None) -> None:
     """Join the parts of a plate."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--parts", type=Path, nargs="+", required=True)
     parser.add_argument("--part-seconds", type=Path, nargs="+", required=True, help="what each part's painting took")
-    parser.add_argument("--fields", type=Path, required=True)
-    parser.add_argument("--active", type=Path, nargs="*", default=[])
-    parser.add_argument("--stack", type=Path, required=True)
-    parser.add_argument("--rows", type=Path, required=True)
-    parser.add_argument("--seconds", type=Path, required=True)
-    args = parser.parse_args(argv)
-    fields = store.read_fields(args.fields)
-    rows = fields.iloc[selected_fields(fields, args.active, "active" if args.active else "all")]
+    args, rows = parsed(parser, argv)
     gather(args.parts, rows, args.stack)
     rows = with_shown(rows, store.open_stack(args.parts[0]).meta.get("shown", {}))
     store.write_table(described_rows(rows), args.rows)

@@ -16,8 +16,7 @@ from tqdm import tqdm
 
 from brightpaint import store
 from brightpaint.base.cli import run
-from brightpaint.models.paint.gather import described_rows
-from brightpaint.models.paint.sample import selected_fields
+from brightpaint.models.paint.gather import described_rows, parsed
 from brightpaint.plates.given_images import Given, check_file, read_given, read_scores
 
 log = logging.getLogger(__name__)
@@ -56,14 +55,7 @@ def main(argv=None) -> None:
     parser.add_argument("--table", type=Path, required=True, help="the CSV that lists them")
     parser.add_argument("--plate", required=True)
     parser.add_argument("--real", type=Path, required=True, help="the plate's stack, whose size they must have")
-    parser.add_argument("--fields", type=Path, required=True)
-    parser.add_argument("--active", type=Path, nargs="*", default=[])
-    parser.add_argument("--stack", type=Path, required=True)
-    parser.add_argument("--rows", type=Path, required=True)
-    parser.add_argument("--seconds", type=Path, required=True)
-    args = parser.parse_args(argv)
-    fields = store.read_fields(args.fields)
-    rows = fields.iloc[selected_fields(fields, args.active, "active" if args.active else "all")]
+    args, rows = parsed(parser, argv)
     given = read_given(args.table, args.plate, args.settings["channels"])
     write(given, rows, args.settings, store.open_stack(args.real).images.shape[-2:], args.stack)
     store.write_table(described_rows(rows), args.rows)
