@@ -268,7 +268,7 @@ def main(argv=None) -> None:
     parser.add_argument("--size-px", type=int, default=64)
     parser.add_argument("--wells", type=int, default=8, help="of each treatment on each of two plates")
     parser.add_argument("--width", type=int, default=8)
-    parser.add_argument("--images", type=int, default=30000, help="crops seen by each network")
+    parser.add_argument("--images", type=int, default=60000, help="crops seen by each network")
     parser.add_argument("--weight", type=float, default=1.0, help="by which attention is pulled")
     parser.add_argument("--floor", action="store_true", help="train on erased cells too")
     parser.add_argument("--folder", type=Path, required=True)

@@ -169,7 +169,9 @@ def test_the_shipped_study_of_single_cells_plans_the_space_of_its_classifier(tmp
     shutil.copy(ROOT / "config" / "single_cells.yaml", tmp_path / "config.yaml")
     done = snakemake(tmp_path, "-n", "-p")
     jobs = planned(done.stdout)
-    assert (jobs["crops"], jobs["train_cellnet"], jobs["cellnet"], jobs["cellnet_accuracy"]) == (3, 2, 3, 1)
+    assert (jobs["crops"], jobs["train_cellnet"], jobs["cellnet"], jobs["cellnet_accuracy"]) == (3, 3, 3, 1)
+    looked = [jobs[rule] for rule in ("gradcamo", "gradcamo_figure", "gradcamo_table", "cellnet_umap", "score_erased")]
+    assert looked == [1] * 5  # the last also where nothing is painted, and nothing joins its table
     profile = next(line for line in done.stdout.splitlines() if "profiles.profile --space cellnet" in line)
     assert (
         "--reference results/single_cells/medians/real/cellnet/CELL001.parquet" in profile

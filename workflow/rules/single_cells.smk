@@ -172,6 +172,9 @@ rule score_erased:
         " --labels {input.labels:q} --split {input.split:q} --table {output.table:q} --channels {output.channels:q} 2> {log:q}"
 
 
+keep("scores", erased_files)
+
+
 rule lifted:
     """Join Grad-CAMO to a plate's cells, and take every field's median of those that the classifier looks at."""
     input:

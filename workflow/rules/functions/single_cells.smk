@@ -105,6 +105,13 @@ if CONFIG["erased"]["spaces"]:
     refuse_erased()
 
 
+def erased_files():
+    """How far each space's numbers move without the cell: asked for also where nothing is painted, and no metrics join it."""
+    files = ["<results>/scores/erased/{space}/{arm}.parquet", "<results>/scores/erased/{space}/{arm}.channels.tsv"]
+    asked = [(name, arm) for name in CONFIG["erased"]["spaces"] for arm in erased_arms(STUDY, SPACES[name])]
+    return [file.format(space=name, arm=arm) for name, arm in asked for file in files]
+
+
 def erased_plates(wildcards):
     """Plates of an arm whose images are shown to a space's network with something erased."""
     space = SPACES[wildcards.space]

@@ -20,6 +20,7 @@ from brightpaint.models.objectives.updates import MODEL, OneNetwork, Update
 
 MASK = "mask"  # the part of a condition that says where the own cell lies, (B, D, H, W) uint8
 OUTSIDE = "attention_outside"  # in the history
+FAINT = 0.1
 
 
 def class_weights(labels: np.ndarray, classes: int, how: str) -> list[float]:
@@ -53,15 +54,15 @@ class Attention:
 
 
 def outside(maps: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """Return the share of each map that lies outside the mask, 1 - camo: (B, D, H, W) each -> (B,), 0 to 1.
+    """Return the share of each map that lies outside the mask: (B, D, H, W) each -> (B,), 0 to 1.
 
-    It is 0, and moves nothing, where the map is 0 everywhere or the cell has no pixels: there is nothing to be pulled, or nowhere
-    to pull it.
+    It is 1 - camo of a map with FAINT of the batch's mean attention added outside, so that a map that fades counts as one that
+    lies elsewhere: a share alone is left as well by having no map at all. 0 where the cell has no pixels: there is nowhere to pull.
     """
     total = maps.flatten(1).sum(1)
-    away = (maps * (masks == 0)).flatten(1).sum(1)
-    counts = (total > 0) & (masks.flatten(1).amax(1) > 0)
-    return torch.where(counts, away / torch.where(counts, total, 1), 0)  # the inner one, or the gradient is 0 / 0
+    inside = (maps * (masks > 0)).flatten(1).sum(1)
+    share = 1 - inside / (total + FAINT * total.mean()).clamp(min=torch.finfo(total.dtype).tiny)
+    return torch.where(masks.flatten(1).amax(1) > 0, share, 0)
 
 
 class CellClassification(OneNetwork):
