@@ -38,7 +38,7 @@ UM = 0.598 * 1080 / SIZE  # micrometres a pixel of the real fields once resized
 FIVE = ["DNA", "RNA", "ER", "AGP", "Mito"]
 PCCMA, JUMP = (f"{name}-ch{{}}sk1fk1fl1.tiff" for name in ("r03c03f03p01", "r01c01f01p01"))
 REAL = {
-    "PCCMA": ("pccma_BR00143976_C03_s3", FIVE, [PCCMA.format(n) for n in (5, 6, 4, 3, 1)]),
+    "PCCMA": ("pccma_BR00143976_C03_s3", FIVE, [PCCMA.format(n) for n in (5, 6, 2, 3, 4)]),
     "JUMP source 1": ("jump_source1_5ch", FIVE, [f"{name.lower()}.tiff" for name in FIVE]),
     "BR00117006": ("jump_BR00117006_A01_s1", ["DNA", "RNA", "AGP"], [JUMP.format(n) for n in (5, 3, 2)]),
 }

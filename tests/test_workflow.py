@@ -112,6 +112,16 @@ def test_the_pilot_is_planned_without_the_network(tmp_path):
     assert '"sites": "1"' in done.stdout and '"wells": "A01:D06"' in done.stdout
 
 
+def test_the_bray_set_is_planned_without_the_network(tmp_path):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    done = snakemake(tmp_path, "--configfile", "config/cpg0012.yaml", "-n", "-p")
+    jobs = planned(done.stdout)
+    assert jobs["index"] == jobs["fetch"] == jobs["prepare"] == 3 and jobs["train_codec"] == jobs["train"] == 1
+    assert jobs["from_molecules"] == jobs["molecules_table"] == 1 and "train_gan" not in jobs
+    assert '"project": "cpg0012-wawer-bioactivecompoundprofiling"' in done.stdout
+    assert '"sites": "1,2,3,4,5,6"' in done.stdout and "Brightfield" not in done.stdout
+
+
 @pytest.mark.long
 def test_several_gpus_train_through_torchrun_and_floors_ask_for_none(tmp_path):
     models = [{"name": "pert", "kind": "regression", "width": 8}, {"name": "mean", "kind": "mean"}]

@@ -68,14 +68,15 @@ def test_snakemake_refuses_before_anything_runs_and_plans_what_fits(tmp_path):
         "simulate": {**TINY["simulate"], "molecules": True, "doses": {}, "columns": 12},
         "models": [{"name": "told", "width": 8, "conditions": {"cell_line": {}}},
                    {"name": "mol", "width": 8, "conditions": {"molecule": {}}}],
-        "arms": [{"name": name, "model": name, "folds": ["A"], "steps": 3, "profile": False} for name in ("told", "mol")],
+        "arms": [{"name": name, "model": name, "folds": ["A"], "steps": 3, "profile": name == "mol"} for name in ("told", "mol")],
     }  # fmt: skip
     write_study(tmp_path, changes, PLATES.format("U2OS", "A549"))
     done = snakemake(tmp_path, "-n", check=False)
     expected = "config: arm told: plate T2, well A01: cell_line A549 was not trained on"
     assert done.returncode and expected in done.stdout
     (tmp_path / "plates.tsv").write_text(PLATES.format("U2OS", "U2OS"))
-    assert planned(snakemake(tmp_path, "-n").stdout)["train"] == 2
+    jobs = planned(snakemake(tmp_path, "-n").stdout)
+    assert jobs["train"] == 2 and jobs["from_molecules"] == jobs["molecules_table"] == 1
     arms = [
         {"name": f"as_{name}", "model": "told", "folds": ["A"], "steps": 3, "conditions": {"batch": name}}
         for name in ("B1", "B3")
@@ -86,3 +87,4 @@ def test_snakemake_refuses_before_anything_runs_and_plans_what_fits(tmp_path):
     write_study(tmp_path, {**changes, "models": models, "arms": arms, "effects": effects}, more)
     jobs = planned(snakemake(tmp_path, "-n").stdout)
     assert jobs["effects"] == jobs["effect_figure"] == 1 and jobs["train"] == 1
+    assert "from_molecules" not in jobs and "molecules_table" not in jobs  # no model is told molecules

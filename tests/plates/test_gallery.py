@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
+import yaml
 
-from brightpaint.plates import gallery
+from brightpaint.plates import gallery, load_data
 from brightpaint.plates.folder import FolderSource
+from conftest import ROOT
 from plates_fixture import PLATE, write_gallery
 
 
@@ -46,3 +49,20 @@ def test_a_gallery_plate_needs_project_source_and_batch():
         gallery.plate_row({"plate": "P", "project": "x"})
     row = gallery.plate_row({"plate": "P", "project": "x", "source": "y", "batch": "z"})
     assert row["barcode"] == "P"
+
+
+def test_the_plates_of_the_bray_set_are_looked_for_where_it_has_them(tmp_path):
+    """The set's paths and names of channels are as others' public code reads them."""
+    project = "cpg0012-wawer-bioactivecompoundprofiling/broad"
+    own = tmp_path / project / "workspace/load_data_csv/CDRP/24277/load_data.csv"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    rows = pd.read_csv(ROOT / "config" / "cpg0012_plates.tsv", sep="\t", dtype=str).to_dict("records")
+    plate = gallery.plate_row(rows[0])
+    assert [tmp_path / key for key in gallery.find_load_data(FolderSource(tmp_path), plate)] == [own]
+    assert gallery.images(plate) == f"{project}/images/CDRP/images"
+    assert gallery.metadata(plate) == f"{project}/workspace/metadata"
+    study = yaml.safe_load((ROOT / "config" / "cpg0012.yaml").read_text())
+    found = ["Hoechst", "ERSyto", "ERSytoBleed", "Ph_golgi", "Mito"]
+    channels = load_data.match_channels(study["channels"]["target"], found, load_data.read_aliases(), "load_data.csv")
+    assert channels == {"DNA": "Hoechst", "ER": "ERSyto", "RNA": "ERSytoBleed", "AGP": "Ph_golgi", "Mito": "Mito"}

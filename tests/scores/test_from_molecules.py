@@ -7,16 +7,20 @@ from brightpaint.models.conditions.molecule_vectors import canonical, fingerprin
 from brightpaint.models.conditions.scaffolds import scaffold
 from brightpaint.plates.simulator.molecules import library
 from brightpaint.scores.profiles.from_molecules import (
-    folds_of,
+    ALL,
+    dealt_out,
+    drawn,
     foretell,
-    groups_of,
     main,
+    name_of,
     rows_of_scores,
     summary,
     swapped,
-    tanimoto,
-    treatments_of,
+    tables_of,
+    whole,
 )
+from brightpaint.scores.profiles.molecule_kernels import MORGAN, alike_molecules, gaussian, neighbours, tanimoto
+from brightpaint.scores.profiles.molecule_splits import SPLITS, folds_of, groups_of, treatments_of
 
 D = 12
 
@@ -171,3 +175,133 @@ def test_the_command_writes_one_row_a_baseline_and_metric(tmp_path):
     first = (tmp_path / "scores.tsv").read_bytes()
     main(["--profiles", str(tmp_path / "real.parquet"), "--folds", "3", "--scores", str(tmp_path / "scores.tsv")])
     assert (tmp_path / "scores.tsv").read_bytes() == first
+
+
+def told_by_vectors(folder, count=60, seed=3):
+    """Return profiles that follow three numbers of each molecule, whatever its structure, and the table of these numbers."""
+    table, rng = profiles(told=0.0, count=count, common=0.0), np.random.default_rng(seed)
+    names = table["Metadata_smiles"].unique()
+    numbers = {name: rng.normal(size=3) for name in names if name}
+    shown = rng.normal(size=(3, D))
+    effect = np.array([3 * numbers[name] @ shown if name else np.zeros(D) for name in table["Metadata_smiles"]])
+    features = [f"Cells_{number}" for number in range(D)]
+    table[features] = table[features].to_numpy() + effect
+    path = folder / "vectors.csv"
+    frame = pd.DataFrame(
+        [{"smiles": name, **{f"v{n}": value for n, value in enumerate(row)}} for name, row in numbers.items()]
+    )
+    frame.to_csv(path, index=False)
+    return table, {"encoder": "vectors", "vectors": str(path)}
+
+
+def test_the_encoder_that_knows_what_profiles_follow_is_told_from_those_that_do_not(tmp_path):
+    table, own = told_by_vectors(tmp_path)
+    encoders = [dict(MORGAN), {"encoder": "descriptors", "vectors": None}, own]
+    found = tables_of(table, ["scaffold"], encoders, every=False, folds=3, shuffles=5, seed=0)
+    assert found["why"].isna().all() and set(found["features"]) == {D}
+    names = [name_of(encoder) for encoder in encoders]
+    assert names == ["morgan", "descriptors", "vectors vectors.csv"] and set(found["encoder"]) == set(names)
+    chosen = found[(found["baseline"] == "ridge") & (found["metric"] == "correlation")].set_index("encoder")
+    best = chosen.loc[names[2]]
+    assert best["value"] > 0.8 and best["low"] > best["shuffled_bound"] and abs(best["shuffled"]) < 0.2
+    assert best["encoder_gain_low"] > 0.3 and best["encoder_gain"] == pytest.approx(
+        best["value"] - chosen.loc["morgan", "value"]
+    )
+    assert chosen.loc["morgan", "value"] < chosen.loc["morgan", "shuffled_bound"] + 0.15
+    assert np.isnan(chosen.loc["morgan", "encoder_gain"])
+    # What knows no molecule stands there once, and has no shuffles.
+    for baseline in ("mean", "DMSO"):
+        assert list(found.loc[found["baseline"] == baseline, "encoder"]) == ["morgan", "morgan"]
+        assert found.loc[found["baseline"] == baseline, "shuffled"].isna().all()
+
+
+def test_descriptors_foretell_what_follows_from_structure():
+    found = tables_of(profiles(), ["scaffold"], [{"encoder": "descriptors"}], every=False, folds=4, shuffles=0, seed=0)
+    assert value(found, "ridge") > 0.2 and value(found, "swapped molecules") < 0.1
+
+
+def test_every_split_says_why_it_is_not_made(tmp_path):
+    store.write_table(profiles(count=33, doses=(0.5, 2.0)), tmp_path / "real.parquet")
+    main(
+        [
+            "--profiles",
+            str(tmp_path / "real.parquet"),
+            "--split",
+            ALL,
+            "--folds",
+            "2",
+            "--scores",
+            str(tmp_path / "s.tsv"),
+        ]
+    )
+    found = store.read_table(tmp_path / "s.tsv")
+    assert list(dict.fromkeys(found["split"])) == list(SPLITS)
+    assert (
+        found.loc[found["split"] == "combination", "why"]
+        .item()
+        .startswith("split combination: the treatments have 1 cell")
+    )
+    assert (found.loc[found["split"] != "combination", "why"] == "").all()
+    none = tables_of(profiles(count=33).query("Metadata_perturbation != 'DMSO'"), SPLITS, [dict(MORGAN)], every=True, folds=2,
+                     shuffles=0, seed=0)  # fmt: skip
+    assert len(none) == len(SPLITS) and none["why"].str.contains("no DMSO among them").all()
+
+
+def test_profiles_without_cells_and_features_with_gaps_are_left_out():
+    table = profiles(count=11).assign(Metadata_cells=5)
+    table.loc[0, "Metadata_cells"] = 0
+    table.loc[1, "Cells_3"] = np.nan
+    features = [f"Cells_{number}" for number in range(D)]
+    table.loc[2, features] = np.nan
+    kept = whole(table)
+    assert len(kept) == len(table) - 2 and "Cells_3" not in kept and np.isfinite(kept[features[:3]].to_numpy()).all()
+
+
+def test_of_very_many_treatments_whole_molecules_are_drawn():
+    known = treatments_of(profiles(doses=(0.5, 2.0), count=22))
+    assert drawn(known, 0) is known
+    keys, found, dmso = drawn(known, 0, most=11)
+    assert len(keys) == 10 and keys.groupby("molecule").size().eq(2).all() and dmso is known[2]
+    whole_keys = known[0].reset_index().merge(keys, on=["molecule", "dose", "cell_line"])
+    np.testing.assert_array_equal(found, known[1][whole_keys["index"]])
+    assert not drawn(known, 1, most=11)[0].equals(keys)
+
+
+def test_molecules_are_dealt_out_whole():
+    keys, _, _ = treatments_of(profiles(doses=(0.5, 2.0), lines=("U2OS", "A549"), count=22))
+    dealt = dealt_out(keys, 0, 0)
+    pairs = set(zip(keys["molecule"], dealt["molecule"]))
+    assert len(pairs) == keys["molecule"].nunique() == dealt["molecule"].nunique()
+    assert dealt[["dose", "cell_line"]].equals(keys[["dose", "cell_line"]])
+    assert not dealt.equals(keys) and not dealt.equals(dealt_out(keys, 0, 1)) and dealt.equals(dealt_out(keys, 0, 0))
+
+
+def test_a_gaussian_of_vectors_is_scaled_by_trained_molecules_alone(tmp_path):
+    vectors = np.array([[0.0], [1.0], [3.0], [100.0]])
+    found = gaussian(vectors, np.array([0, 1, 2]))  # distances 1, 2, 3: squares 1, 4, 9
+    np.testing.assert_allclose(found[0, :3], np.exp([0, -1 / 8, -9 / 8]))
+    table, own = told_by_vectors(tmp_path, count=22)
+    names = sorted(set(treatments_of(table)[0]["molecule"]))
+    trained = set(names[:-1])
+    one = alike_molecules(names, own, trained)
+    frame = pd.read_csv(own["vectors"])
+    frame.loc[[canonical(text) == names[-1] for text in frame["smiles"]], "v0"] = 50.0
+    frame.to_csv(tmp_path / "other.csv", index=False)
+    other = alike_molecules(names, {**own, "vectors": str(tmp_path / "other.csv")}, trained)
+    np.testing.assert_array_equal(one[:-1, :-1], other[:-1, :-1])
+    assert not np.allclose(one[-1, :-1], other[-1, :-1])
+
+
+def test_a_table_of_vectors_that_lacks_a_molecule_is_refused(tmp_path):
+    table, own = told_by_vectors(tmp_path, count=22)
+    frame = pd.read_csv(own["vectors"])
+    frame.iloc[1:].to_csv(own["vectors"], index=False)
+    with pytest.raises(ValueError, match=r"vectors.csv: no vector of .* \(1 molecules are missing\); add their rows"):
+        tables_of(table, ["scaffold"], [own], every=False, folds=2, shuffles=0, seed=0)
+
+
+def test_nearest_neighbours_are_a_mean_weighted_by_likeness():
+    alike = np.array([[1.0, 0.2, 0.6, 0.5], [0.2, 1, 0.1, 0.9], [0.6, 0.1, 1, 0.3], [0.5, 0.9, 0.3, 1]])
+    wanted = np.array([[1.0, 0], [0, 1], [4, 4], [2, 2]])
+    found = neighbours(alike, wanted, np.array([0, 1, 2]), np.array([3]), 2)
+    np.testing.assert_allclose(found, [(0.5 * wanted[0] + 0.9 * wanted[1]) / 1.4])

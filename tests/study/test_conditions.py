@@ -8,6 +8,7 @@ import yaml
 from brightpaint.study.conditions import CONDITIONS, needs_rdkit, ordered, shares
 from brightpaint.study.samplers import asked_at_once, evaluations
 from brightpaint.study.study import Study
+from brightpaint.study.told_molecules import encoders, spaces
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
 PLATES = "plate\trole\tbatch\twells\nP1\tstudy\tB1\t\nP2\tstudy\tB2\t\n"
@@ -44,6 +45,21 @@ def test_defaults_are_filled_in_and_nothing_that_was_not_asked_for(load):
         0.3,
     )
     assert needs_rdkit(model)
+
+
+def test_encoders_of_molecules_are_set_side_by_side_where_a_model_is_told_molecules(load, tmp_path):
+    assert encoders(load(BATCH)) == [] and spaces(load(BATCH)) == []
+    own = [{"encoder": "morgan", "vectors": None}, {"encoder": "descriptors", "vectors": None}]
+    study = load({"conditions": {"molecule": {}}})
+    assert encoders(study) == own and spaces(study) == ["cellprofiler"]
+    (tmp_path / "v.csv").write_text("smiles,a\nCCO,1\n")
+    path = str(tmp_path / "v.csv")
+    told = {"conditions": {"molecule": {"encoder": "vectors", "vectors": path}}}
+    assert encoders(load(told)) == [*own, {"encoder": "vectors", "vectors": path}]
+    assert spaces(load({"conditions": {"molecule": {}}}, {"profile": False}, perturbations=True)) in (
+        [],
+        ["cellprofiler"],
+    )
 
 
 def test_the_schema_knows_the_conditions_of_the_registry():

@@ -12,7 +12,7 @@ ROOT = Path(workflow.current_basedir).parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from brightpaint.plan.run_log import RunLog
-from brightpaint.study import simulation, subjects
+from brightpaint.study import simulation, subjects, told_molecules
 from brightpaint.study.annotations import GIVEN
 from brightpaint.study.erased import erased_arms, erased_problems
 from brightpaint.study.kinds import KINDS

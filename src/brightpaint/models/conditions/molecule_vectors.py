@@ -119,6 +119,7 @@ def descriptor_names() -> list[str]:
     return [name for name, _ in _rdkit()[1].descList]
 
 
+@functools.lru_cache(maxsize=16384)  # some milliseconds each, and asked for in every fold of a comparison
 def descriptors(text: str) -> np.ndarray:
     """Return RDKit's descriptors of a canonical SMILES, those of many digits by their logarithm: (K,) float64.
 

@@ -1,10 +1,13 @@
 """What molecules say of profiles without any image: the baselines that a model of unseen molecules has to beat.
 
 A treatment's profile (a molecule, at a dose, in a cell line) is foretold from the others' by kernel ridge regression and by nearest
-neighbours on its Morgan fingerprint, dose and cell line; beside them the mean of the training treatments, the ridge's answer for
-another molecule of the same split (swapped), and DMSO. All profiles are centred by the mean of the training treatments, or the
-effect common to all would win. Splits hold out scaffolds, doses, or combinations of molecule and cell line whose halves are each
-trained on.
+neighbours on its molecule, dose and cell line (`molecule_kernels`); beside them the mean of the training treatments, the ridge's
+answer for another molecule of the same split (swapped), and DMSO. All profiles are centred by the mean of the training treatments,
+or the effect common to all would win. Splits hold out scaffolds, doses, or combinations of molecule and cell line whose halves are
+each trained on.
+
+Several encoders of molecules are set side by side on the same treatments. With `--shuffles` the same is done, from the choice of
+the penalty on, after the molecules of all treatments were dealt out at random: what doses, cell lines and chance give.
 
 python -m brightpaint.scores.profiles.from_molecules --profiles real.parquet ... --split scaffold --scores scores.tsv
 """
@@ -12,8 +15,9 @@ python -m brightpaint.scores.profiles.from_molecules --profiles real.parquet ...
 from __future__ import annotations
 
 import argparse
+import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,136 +26,21 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.seeds import seed_of
-from brightpaint.models.conditions.molecule_vectors import canonical_of, fingerprint
-from brightpaint.models.conditions.scaffolds import scaffold
+from brightpaint.scores.profiles.molecule_kernels import MORGAN, likeness, neighbours, ridge
+from brightpaint.scores.profiles.molecule_splits import SPLITS, TooFew, folds_of, groups_of, treatments_of
 from brightpaint.study.annotations import DMSO
 
 log = logging.getLogger(__name__)
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 NEIGHBOURS = (1, 3, 5, 10)
-KEYS = ["molecule", "dose", "cell_line"]
-SPLITS = ("scaffold", "dose", "combination")
 DRAWS = 1000  # of the bootstrap
-
-
-def treatments_of(profiles: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Return treatments of known molecules, their mean profiles over plates, and the mean profile of DMSO.
-
-    Parameters
-    ----------
-    profiles : one row a plate and treatment: Metadata_Plate, Metadata_smiles, Metadata_perturbation, features
-
-    Returns
-    -------
-    keys : T rows: molecule (canonical SMILES), dose (log10 of micromolar, NaN where none is known), cell_line
-    (T, D) and (D,) float64
-
-    Raises
-    ------
-    ValueError
-        naming plate and well, or what is missing
-    """
-    names = [name for name in profiles if not name.startswith("Metadata_")]
-    features = profiles[names].to_numpy(np.float64)
-    if not np.isfinite(features).all():
-        bad = [name for name, column in zip(names, features.T) if not np.isfinite(column).all()]
-        raise ValueError(f"profiles: {bad[0]} is not finite ({len(bad)} features); give profiles after selection")
-    placed = profiles if "Metadata_Well" in profiles else profiles.assign(Metadata_Well="(mean)")
-    molecules = canonical_of(placed)
-    if not (vehicle := molecules == DMSO).any():
-        raise ValueError(
-            f"profiles: no {DMSO} among them; it is one of the baselines, so give the table of all treatments"
-        )
-    blank = pd.Series("", index=profiles.index)
-    doses = profiles["Metadata_dose"] if "Metadata_dose" in profiles else pd.Series(np.nan, index=profiles.index)
-    keys = pd.DataFrame(
-        {"molecule": molecules, "dose": np.log10(doses.where(doses > 0).astype(float)).round(3),
-         "cell_line": profiles.get("Metadata_cell_line", blank).fillna("").to_numpy()}
-    )  # fmt: skip
-    kept = ~vehicle & (molecules != "")
-    if keys[kept].drop_duplicates().shape[0] < 4:
-        raise ValueError(
-            f"profiles: {keys[kept].drop_duplicates().shape[0]} treatments of known molecules; expected 4 or more"
-        )
-    own = keys[kept].reset_index(drop=True)
-    means = pd.DataFrame(features[kept]).groupby([own[name] for name in KEYS], dropna=False, sort=True).mean()
-    return means.index.to_frame(index=False, name=KEYS), means.to_numpy(), features[vehicle].mean(axis=0)
-
-
-def groups_of(keys: pd.DataFrame, split: str) -> np.ndarray:
-    """Return what is held out together, (T,) object: a scaffold, a dose, or a molecule in a cell line.
-
-    Raises
-    ------
-    ValueError
-        where the treatments have no two of it
-    """
-    if split == "scaffold":
-        known = {name: scaffold(name) for name in keys["molecule"].unique()}
-        groups = keys["molecule"].map(known).to_numpy(object)
-    elif split == "dose":
-        groups = keys["dose"].map(lambda dose: "" if np.isnan(dose) else f"{10**dose:.3g}").to_numpy(object)
-    elif split == "combination":
-        groups = (keys["molecule"] + " in " + keys["cell_line"]).to_numpy(object)
-    else:
-        raise ValueError(f"split {split!r}: expected one of {', '.join(SPLITS)}")
-    needed = keys["cell_line"].nunique() if split == "combination" else len(set(groups) - {""})
-    if needed < 2:
-        word = "cell lines" if split == "combination" else f"{split}s"
-        raise ValueError(
-            f"split {split}: the treatments have {needed} {word}, expected two or more; choose another split"
-        )
-    return groups
-
-
-def folds_of(groups: np.ndarray, folds: int, seed: int = 0) -> list[np.ndarray]:
-    """Return the rows that each fold tests: whole groups, the largest first to the smallest fold; "" is never tested."""
-    names, counts = np.unique(groups[groups != ""].astype(str), return_counts=True)
-    order = sorted(zip(-counts, [seed_of(seed, name) for name in names], names))
-    sizes, places = np.zeros(min(folds, len(names)), int), {}
-    for count, _, name in order:
-        places[name] = int(np.argmin(sizes))
-        sizes[places[name]] -= count
-    return [np.flatnonzero([places.get(name) == fold for name in groups]) for fold in range(len(sizes))]
-
-
-def tanimoto(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the Tanimoto similarity of bit vectors (N, B) and (M, B): (N, M), 1 of two without a bit."""
-    both = one @ other.T
-    union = one.sum(axis=1)[:, None] + other.sum(axis=1)[None] - both
-    return np.divide(both, union, out=np.ones_like(both), where=union > 0)
-
-
-def likeness(keys: pd.DataFrame) -> np.ndarray:
-    """Return how alike treatments are, (T, T), in [0, 1]: Tanimoto of their molecules, by dose and cell line.
-
-    A Gaussian of a tenfold dose, and one half for another cell line: a positive definite kernel, so that ridge regression in it is
-    that on all products of bits, dose and line.
-    """
-    names = list(keys["molecule"].unique())
-    prints = np.array([fingerprint(name) for name in names], dtype=np.float64)
-    place = keys["molecule"].map({name: number for number, name in enumerate(names)}).to_numpy()
-    doses = np.nan_to_num(keys["dose"].to_numpy(np.float64), nan=0.0)
-    lines = keys["cell_line"].to_numpy(object)
-    by_dose = np.exp(-0.5 * (doses[:, None] - doses[None]) ** 2)
-    by_line = np.where(lines[:, None] == lines[None], 1.0, 0.5)
-    return tanimoto(prints, prints)[np.ix_(place, place)] * by_dose * by_line
-
-
-def ridge(alike: np.ndarray, wanted: np.ndarray, train: np.ndarray, test: np.ndarray, penalty: float) -> np.ndarray:
-    """Return kernel ridge regression's answer for `test`, (n, D), from centred profiles `wanted` (T, D) of `train`."""
-    gram = alike[np.ix_(train, train)] + penalty * np.eye(len(train))
-    return alike[np.ix_(test, train)] @ np.linalg.solve(gram, wanted[train])
-
-
-def neighbours(alike: np.ndarray, wanted: np.ndarray, train: np.ndarray, test: np.ndarray, count: int) -> np.ndarray:
-    """Return the mean of the `count` most alike training profiles, weighted by their likeness: (n, D)."""
-    answers = []
-    for row in test:
-        nearest = train[np.argsort(-alike[row, train], kind="stable")[:count]]
-        weights = np.maximum(alike[row, nearest], 1e-9)
-        answers.append(weights @ wanted[nearest] / weights.sum())
-    return np.array(answers).reshape(len(test), wanted.shape[1])
+MOST = 2000  # treatments: ridge regression takes their number to the third, a hundred times and more
+METRICS = ("correlation", "rank")
+BY_MOLECULE = ("ridge", "nearest neighbours")
+COLUMNS = ["split", "encoder", "baseline", "metric", "value", "low", "high", "shuffled", "shuffled_bound", "encoder_gain",
+           "encoder_gain_low", "encoder_gain_high", "ridge_gain", "ridge_gain_low", "ridge_gain_high", "treatments", "groups",
+           "why"]  # fmt: skip
+ALL = "all"  # every split that the treatments allow
 
 
 def chosen(method: Callable, choices: Sequence, alike, wanted, train, groups, seed: int):
@@ -168,14 +57,23 @@ def chosen(method: Callable, choices: Sequence, alike, wanted, train, groups, se
     return choices[int(np.argmin(errors))]
 
 
-def foretell(keys: pd.DataFrame, profiles: np.ndarray, dmso: np.ndarray, split: str, *, folds: int = 5, seed: int = 0):
+def foretell(
+    keys: pd.DataFrame, profiles: np.ndarray, dmso: np.ndarray, split: str, *, folds: int = 5, seed: int = 0,
+    encoder: Mapping = MORGAN, told: pd.DataFrame | None = None,
+):  # fmt: skip
     """Yield, fold by fold, the tested rows, their centred profiles and what each baseline says of them.
+
+    Parameters
+    ----------
+    encoder : of molecules, `encoder` and `vectors`
+    told : treatments by which likeness goes, in the place of `keys`, by which they are split
 
     Returns
     -------
     rows (n,), truth (n, D), {baseline: (n, D)}, of `mean` zeros, since it is what all are centred by
     """
-    groups, alike = groups_of(keys, split), likeness(keys)
+    groups, told = groups_of(keys, split), keys if told is None else told
+    fixed = likeness(told, encoder) if encoder["encoder"] == MORGAN["encoder"] else None  # nothing in it is fitted
     for test in folds_of(groups, folds, seed):
         train = np.setdiff1d(np.arange(len(keys)), test)
         if split == "combination":  # either half must be trained on elsewhere
@@ -185,6 +83,7 @@ def foretell(keys: pd.DataFrame, profiles: np.ndarray, dmso: np.ndarray, split: 
         if len(test) < 2 or len(train) < 2:
             continue
         centre = profiles[train].mean(axis=0)
+        alike = likeness(told, encoder, train) if fixed is None else fixed
         wanted = profiles - centre
         best = {method: chosen(method, choices, alike, profiles, train, groups, seed)
                 for method, choices in ((ridge, PENALTIES), (neighbours, NEIGHBOURS))}  # fmt: skip
@@ -223,31 +122,120 @@ def rows_of_scores(keys: pd.DataFrame, groups: np.ndarray, found) -> pd.DataFram
             each = keys.iloc[test].assign(group=groups[test], baseline=name, correlation=own, rank=ranks)
             rows.append(each)
     if not rows:
-        raise ValueError("no fold tests two treatments or more; give more treatments, or another split")
+        raise TooFew("no fold tests two treatments or more; give more treatments, or another split")
     return pd.concat(rows, ignore_index=True)
 
 
 def summary(rows: pd.DataFrame, split: str, seed: int = 0) -> pd.DataFrame:
-    """Return one row a baseline and metric: value, 95 % interval (bootstrap over groups), and the same of the ridge's advantage."""
+    """Return one row a baseline and metric: value, 95 % interval (bootstrap over groups), and the same of the ridge's advantage.
+
+    Parameters
+    ----------
+    rows : of `rows_of_scores`; `encoder`, if there are several of molecules, makes them apart. `encoder_gain` is then what one
+        has over the first on the same treatments, with its interval
+    """
     rng = np.random.default_rng(seed)
     groups = sorted(set(rows["group"]))
     draws = [rng.choice(len(groups), len(groups)) for _ in range(DRAWS)]
-    found = []
-    for metric in ("correlation", "rank"):
+    rows = rows if "encoder" in rows else rows.assign(encoder=MORGAN["encoder"])
+    first, found = rows["encoder"].iloc[0], []
+    for metric in METRICS:
         tables = {name: part.groupby("group")[metric].agg(["sum", "size"]).loc[groups].to_numpy(float)
-                  for name, part in rows.groupby("baseline", sort=False)}  # fmt: skip
-        for name, table in tables.items():
-            drawn = np.array([table[draw].sum(axis=0) for draw in draws])
-            best = np.array([tables["ridge"][draw].sum(axis=0) for draw in draws])
-            means, gains = drawn[:, 0] / drawn[:, 1], best[:, 0] / best[:, 1] - drawn[:, 0] / drawn[:, 1]
-            (total, size), (own, own_size) = table.sum(axis=0), tables["ridge"].sum(axis=0)
-            found.append(
-                {"split": split, "baseline": name, "metric": metric, "value": total / size,
-                 "low": np.quantile(means, 0.025), "high": np.quantile(means, 0.975), "ridge_gain": own / own_size - total / size,
-                 "ridge_gain_low": np.quantile(gains, 0.025), "ridge_gain_high": np.quantile(gains, 0.975),
-                 "treatments": int(size), "groups": len(groups)}
-            )  # fmt: skip
+                  for name, part in rows.groupby(["encoder", "baseline"], sort=False)}  # fmt: skip
+        drawn = {name: np.array([table[draw].sum(axis=0) for draw in draws]) for name, table in tables.items()}
+        means = {name: sums[:, 0] / sums[:, 1] for name, sums in drawn.items()}
+        values = {name: table[:, 0].sum() / table[:, 1].sum() for name, table in tables.items()}
+        for (encoder, baseline), value in values.items():
+            own, others = (encoder, baseline), {"ridge_gain": ((encoder, "ridge"), 1)}
+            others |= {"encoder_gain": ((first, baseline), -1)} if encoder != first else {}
+            row = {"split": split, "encoder": encoder, "baseline": baseline, "metric": metric, "value": value,
+                   "low": np.quantile(means[own], 0.025), "high": np.quantile(means[own], 0.975)}  # fmt: skip
+            for name, (other, sign) in others.items():
+                gains = sign * (means[other] - means[own])
+                row |= {name: sign * (values[other] - value), f"{name}_low": np.quantile(gains, 0.025),
+                        f"{name}_high": np.quantile(gains, 0.975)}  # fmt: skip
+            found.append({**row, "treatments": int(tables[own][:, 1].sum()), "groups": len(groups)})
     return pd.DataFrame(found)
+
+
+def name_of(encoder: Mapping) -> str:
+    """Return an encoder's name in tables; of vectors of one's own with the file that they are from."""
+    return f"{encoder['encoder']} {Path(encoder['vectors']).name}" if encoder.get("vectors") else encoder["encoder"]
+
+
+def dealt_out(keys: pd.DataFrame, seed: int, draw: int) -> pd.DataFrame:
+    """Return treatments among which the molecules were dealt out at random: each with all its doses."""
+    names = sorted(set(keys["molecule"]))
+    order = np.random.default_rng(seed_of(seed, "shuffled", draw)).permutation(len(names))
+    return keys.assign(molecule=keys["molecule"].map({name: names[place] for name, place in zip(names, order)}))
+
+
+def split_table(
+    known: tuple[pd.DataFrame, np.ndarray, np.ndarray], split: str, encoders: Sequence[Mapping], *, folds: int, shuffles: int,
+    seed: int,
+) -> pd.DataFrame:  # fmt: skip
+    """Return `summary` of encoders side by side, with `shuffled`, the mean of so many shuffles, and their 95 % quantile.
+
+    Parameters
+    ----------
+    known : of `treatments_of`
+    """
+    keys, groups, parts, null = known[0], groups_of(known[0], split), [], {}
+    for encoder in encoders:
+        own, name = {"folds": folds, "seed": seed, "encoder": encoder}, name_of(encoder)
+        parts.append(rows_of_scores(keys, groups, foretell(*known, split, **own)).assign(encoder=name))
+        for draw in range(shuffles):
+            rows = rows_of_scores(keys, groups, foretell(*known, split, **own, told=dealt_out(keys, seed, draw)))
+            for baseline, part in rows[rows["baseline"].isin(BY_MOLECULE)].groupby("baseline"):
+                for metric in METRICS:
+                    null.setdefault((name, baseline, metric), []).append(part[metric].mean())
+    found = summary(pd.concat(parts, ignore_index=True), split, seed)
+    once = (found["encoder"] == name_of(encoders[0])) | ~found["baseline"].isin(["mean", DMSO])  # they know no molecule
+    found = found[once].reset_index(drop=True)
+    draws = [null.get(key, [np.nan]) for key in zip(found["encoder"], found["baseline"], found["metric"])]
+    return found.assign(
+        shuffled=[np.mean(each) for each in draws], shuffled_bound=[np.quantile(each, 0.95) for each in draws]
+    )
+
+
+def whole(profiles: pd.DataFrame) -> pd.DataFrame:
+    """Return profiles without rows that no cell stands behind, and without features that are not finite in one of the others."""
+    names = [name for name in profiles if not name.startswith("Metadata_")]
+    finite = np.isfinite(profiles[names].to_numpy(np.float64))
+    rows = finite.any(axis=1) & (profiles["Metadata_cells"] > 0 if "Metadata_cells" in profiles else True)
+    lacking = [name for name, every in zip(names, finite[rows].all(axis=0)) if not every]
+    log.info("%d profiles without cells, %d features that are not finite are left out", (~rows).sum(), len(lacking))
+    return profiles[rows].drop(columns=lacking)
+
+
+def drawn(known: tuple[pd.DataFrame, np.ndarray, np.ndarray], seed: int, most: int = MOST) -> tuple:
+    """Return treatments of molecules drawn at random, of no more than `most`, with their profiles; all where there are no more."""
+    keys, profiles, dmso = known
+    if len(keys) <= most:
+        return known
+    names = sorted(set(keys["molecule"]), key=lambda name: seed_of(seed, "drawn", name))
+    counts = keys["molecule"].value_counts()[names].cumsum()
+    kept = keys["molecule"].isin(counts.index[counts <= most]).to_numpy()
+    log.info("%d of %d treatments, of molecules drawn at random, are looked at", kept.sum(), len(keys))
+    return keys[kept].reset_index(drop=True), profiles[kept], dmso
+
+
+def tables_of(
+    profiles: pd.DataFrame, splits: Sequence[str], encoders: Sequence[Mapping], *, every: bool, **chosen
+) -> pd.DataFrame:
+    """Return `split_table` of several splits; where `every` one is asked for, those that can't be made say `why` in a row."""
+    parts = []
+    for split in splits:
+        try:
+            parts.append(split_table(drawn(treatments_of(profiles), chosen["seed"]), split, encoders, **chosen))
+        except TooFew as error:
+            if not every:
+                raise
+            log.info("%s", error)
+            parts.append(pd.DataFrame([{"split": split, "why": str(error)}]))
+    found = pd.concat(parts, ignore_index=True)
+    features = sum(not name.startswith("Metadata_") for name in profiles)
+    return found.reindex(columns=COLUMNS).assign(features=features)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -256,19 +244,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--profiles", type=Path, nargs="+", required=True, help="tables of real profiles, with Metadata_smiles"
     )
-    parser.add_argument("--split", choices=SPLITS, default="scaffold")
+    parser.add_argument(
+        "--split", choices=[*SPLITS, ALL], default="scaffold", help="all: those that the treatments allow"
+    )
+    parser.add_argument(
+        "--encoders", type=json.loads, default=[dict(MORGAN)], help="JSON list: encoder, vectors (a table)"
+    )
     parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--shuffles", type=int, default=0, help="of the molecules, for the null")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scores", type=Path, required=True, help="table to write, a row a baseline and metric")
+    parser.add_argument(
+        "--scores", type=Path, required=True, help="table to write, a row a split, encoder, baseline and metric"
+    )
     args = parser.parse_args(argv)
     store.one_engine(args.profiles)
-    keys, profiles, dmso = treatments_of(
-        pd.concat([store.read_table(path) for path in args.profiles], ignore_index=True)
-    )
-    groups = groups_of(keys, args.split)
-    rows = rows_of_scores(keys, groups, foretell(keys, profiles, dmso, args.split, folds=args.folds, seed=args.seed))
-    log.info("%d treatments of %d molecules, %d groups", len(keys), keys["molecule"].nunique(), rows["group"].nunique())
-    store.write_table(store.as_text(summary(rows, args.split, args.seed)), args.scores)
+    profiles = whole(pd.concat([store.read_table(path) for path in args.profiles], ignore_index=True))
+    splits, every = (SPLITS, True) if args.split == ALL else ([args.split], False)
+    chosen = {"folds": args.folds, "shuffles": args.shuffles, "seed": args.seed}
+    store.write_table(store.as_text(tables_of(profiles, splits, args.encoders, every=every, **chosen)), args.scores)
 
 
 if __name__ == "__main__":
