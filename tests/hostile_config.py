@@ -54,6 +54,11 @@ def renamed(name: str) -> str:
     return PLATES.replace("P1", name)
 
 
+def listing(path: str) -> str:
+    """The plate table, P1 with a list of its fields."""
+    return "plate\trole\tfields\n" + f"P1\tstudy\t{path}\n" + "P2\tstudy\t\nP3\tstudy\t\nQ1\tpredict\t\n"
+
+
 CONFIGS = [
     whole_config("a list in place of keys", [1, 2], "the top level", "not of type 'object'"),
     whole_config("nothing at all", {}, "'plates' is a required property"),
@@ -142,6 +147,12 @@ TABLES = [
     plates("well A0", "plate\trole\twells\nP1\tstudy\t\nP2\tstudy\tA0\nP3\tstudy\t\nQ1\tpredict\t\n",
            "plate P2: wells: expected wells such as A01", "found 'A0'"),
     plates("site 0", "plate\trole\tsites\nP1\tstudy\t0\n", "row 1 (plate 'P1')", "sites: '0'", NAMED),
+    plates("a list of fields that is not there", listing("none.txt"),
+           "plate P1: fields", "none.txt can't be read", "one field a line"),
+    plates("a list of fields that is another table", listing("plates.tsv"),
+           "plate P1: fields", "plates.tsv, line 1", "expected a field such as P1/A01/3", "found 'plate"),
+    plates("a list of fields in a folder that no variable names", listing("${NOWHERE_AT_ALL}/f.txt"),
+           "plate P1: fields", "the environment variable NOWHERE_AT_ALL is not set"),
     plates("a pixel size of inf", "plate\trole\tpixel_size_um\nP1\tstudy\tinf\n", "pixel_size_um: 'inf'", NAMED),
     plates("one barcode, overlapping wells", "plate\trole\tbarcode\twells\nP1\tstudy\tX\tA01:B02\nP2\tstudy\tX\tB02\n"
            "P3\tstudy\tY\t\nQ1\tpredict\tZ\t\n", "plates P1 and P2: tile 1 of X is in both regions"),

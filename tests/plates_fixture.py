@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from brightpaint import store
+from conftest import ROOT
 
 PLATE = {
     "plate": "P1", "role": "study", "project": "cpg0016-jump", "source": "source_2", "batch": "20210614_Batch_1",
@@ -79,3 +81,16 @@ def source(url, **changes) -> dict:
 def index_settings(url, channels=None, plate=None, **changes) -> dict:
     """What the rule index receives."""
     return {"source": source(url, **changes), "plate": plate or PLATE, "channels": channels or CHANNELS}
+
+
+def write_split(folder: Path) -> None:
+    """Write lists of fields as those that config/cpjump1.yaml reads in `folder`: one field of each of 384 wells."""
+    with (ROOT / "config" / "cpjump1_plates.tsv").open() as table:
+        lists = {row["plate"]: row["fields"] for row in csv.DictReader(table, delimiter="\t") if row["fields"]}
+    wells = [(row, column) for row in range(1, 17) for column in range(1, 25)]
+    for plate, path in lists.items():
+        images = f"{plate}__2020-11-08T19_57_47-Measurement1/Images"
+        lines = [f"{images}/r{row:02d}c{column:02d}f{1 + column % 9:02d}p01" for row, column in wells]
+        path = Path(path.replace("${BRIGHTPAINT_REAL_DATA}", str(folder)))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines))

@@ -15,7 +15,10 @@ import pytest
 import yaml
 
 from brightpaint import store
+from brightpaint.plan.extent import extents
+from brightpaint.study.study import Study
 from conftest import ROOT, TINY_PLATES, child_seconds, copy_of, planned, snakemake, swept, write_study
+from plates_fixture import write_split
 
 pytestmark = pytest.mark.slow
 
@@ -120,6 +123,25 @@ def test_the_bray_set_is_planned_without_the_network(tmp_path):
     assert jobs["from_molecules"] == jobs["molecules_table"] == 1 and "train_gan" not in jobs
     assert '"project": "cpg0012-wawer-bioactivecompoundprofiling"' in done.stdout
     assert '"sites": "1,2,3,4,5,6"' in done.stdout and "Brightfield" not in done.stdout
+
+
+def test_the_public_benchmark_is_planned_without_the_network(tmp_path, monkeypatch):
+    """Three plates train, four are tested in the fields that their lists name; every arm has what its profiles are worth."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    if "BRIGHTPAINT_REAL_DATA" not in os.environ:
+        monkeypatch.setenv("BRIGHTPAINT_REAL_DATA", str(tmp_path / "data"))
+        write_split(tmp_path / "data")
+    jobs = planned(snakemake(tmp_path, "--configfile", "config/cpjump1.yaml", "-n").stdout)
+    assert jobs["index"] == jobs["fetch_illumination"] == 7 and jobs["train"] == 6
+    assert jobs["score_profiles"] == 6  # real, lookup and the four arms that are profiled: CPcor, mAP
+    config = yaml.safe_load((ROOT / "config" / "cpjump1.yaml").read_text())
+    study = Study.load(config, ROOT / "workflow" / "schemas", tmp_path)
+    size = extents(study, ROOT / "resources" / "sources.tsv", tmp_path)
+    fields = {plate: one.fields for plate, one in size.items()}
+    assert [fields.pop(plate) for plate in study.training_plates("U2OS_48h")] == 3 * [384 * 9]
+    assert fields == {plate: 384 for plate in study.entry("folds", "U2OS_48h")["test"]} and len(fields) == 4
+    cells = {(row["cell_line"], row["time_h"]) for row in study.plates.values()}
+    assert cells == {(line, hours) for line in ("U2OS", "A549") for hours in ("24", "48")}
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ from brightpaint.plan.extent import extents
 from brightpaint.study.schema import validate
 from brightpaint.study.study import Study
 from conftest import ROOT, TINY, TINY_PLATES
+from plates_fixture import write_split
 
 SCHEMAS = ROOT / "workflow" / "schemas"
 RATES = painting.read_rates(ROOT / "resources" / "rates.tsv")
@@ -34,6 +35,7 @@ def shipped(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data" / "images" / "mitocheck_cells").mkdir(parents=True)  # crops of one's own are looked for at once
     (tmp_path / "data" / "images" / "mitocheck_cells" / "cells.csv").write_text("phenotype,plate,position\n")
+    write_split(tmp_path / "data")
     monkeypatch.setenv("BRIGHTPAINT_REAL_DATA", str(tmp_path / "data"))
     return lambda name: Study.load(yaml.safe_load((ROOT / "config" / name).read_text()), SCHEMAS)
 

@@ -254,7 +254,29 @@ def test_a_plate_row_names_wells_and_sites(mirror):
             plate=some(wells="A01:C01"))  # fmt: skip
     refuses(mirror, "plate P1, well A01, site 3, channel .*: expected a file, but the field is not listed",
             plate=some(sites="1,3"))  # fmt: skip
-    refuses(mirror, "plate P1: no images are left; correct wells and sites in the plate table", plate=some(sites="9"))
+    refuses(
+        mirror,
+        "plate P1: no images are left; correct wells, sites and fields in the plate table",
+        plate=some(sites="9"),
+    )
+
+
+def test_a_plate_row_lists_its_fields(mirror, tmp_path):
+    """One field a well by a list: the others are neither fetched nor missing, and those that are not there are."""
+    write_gallery(mirror, sites=2)
+    path = tmp_path / "list.txt"
+    path.write_text("1053600674/A01/2\nP1/B01/1\n1053600674__day-Measurement1/Images/r02c02f01p01\nP2/A02/1\n")
+    table, lacking = index.index_plate(index_settings(mirror, plate=some(fields=str(path))))
+    fields = set(zip(table["Metadata_Well"], table["Metadata_Site"]))
+    assert fields == {("A01", 2), ("B01", 1), ("B02", 1)} and lacking.empty
+    path.write_text("P1/A01/2\nP1/B01/3\n")
+    refuses(mirror, "plate P1, well B01, site 3, channel .*: expected a file, but the field is not listed",
+            plate=some(fields=str(path)))  # fmt: skip
+    table, lacking = index.index_plate(index_settings(mirror, plate=some(fields=str(path)), missing="skip"))
+    assert len(table) == 4 and set(lacking["Metadata_Well"]) == {"B01"} and len(lacking) == 4
+    path.write_text("P1/A01/2\nP1/C01/1\n")
+    refuses(mirror, "plate P1: well C01 of the plate table is not on the platemap .*; correct its column fields, .*list.txt",
+            plate=some(fields=str(path)))  # fmt: skip
 
 
 def test_the_exclusion_file_may_name_fields(mirror, tmp_path):

@@ -30,6 +30,7 @@ rule index:
     """List the files of a plate, joined with its platemap and metadata."""
     input:
         truth_of,
+        listed_fields_of,
     output:
         index="<resources>/index/{plate}.parquet",
         missing="<results>/missing/{plate}.tsv",

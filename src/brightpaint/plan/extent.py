@@ -11,7 +11,7 @@ from pathlib import Path
 
 from brightpaint import store
 from brightpaint.plates import index
-from brightpaint.study.choice import chosen_sites, chosen_wells
+from brightpaint.study.choice import chosen_fields, chosen_sites, chosen_wells
 from brightpaint.study.study import Study
 
 WELLS = 384  # of a plate in the gallery
@@ -57,6 +57,8 @@ def _raw(study: Study, row: dict, channels: int, sources, root: Path) -> tuple[i
         fields = len(files[["Metadata_Well", "Metadata_Site"]].drop_duplicates())
         return fields, raw_px, int(files["size"].sum()), "its index"
     wells, sites = chosen_wells(row), chosen_sites(row)
+    if layout != "table" and (fields := chosen_fields(row)) is not None:
+        return len(fields), raw_px, None, "its list of fields"
     if layout == "simulated":
         simulate = config["simulate"]
         chosen = len(wells) if wells else simulate["rows"] * simulate["columns"]

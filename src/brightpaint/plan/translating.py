@@ -19,7 +19,7 @@ from brightpaint.plates import own_table
 from brightpaint.plates.simulator import phenotypes
 from brightpaint.study import translations
 from brightpaint.study.annotations import ANNOTATIONS, treatments
-from brightpaint.study.choice import chosen_wells
+from brightpaint.study.choice import used_wells
 from brightpaint.study.study import Study
 
 
@@ -59,7 +59,7 @@ class Wells:
         table = table.assign(
             **{name: row[key] for key, name in FROM_PLATES.items() if row.get(key)}, Metadata_Plate=plate
         )
-        used = chosen_wells(row)
+        used = used_wells(row)
         table = table[table["Metadata_Well"].isin(used)] if used else table
         if "Metadata_treatment" not in table and "Metadata_perturbation" in table:
             table = table.assign(Metadata_treatment=treatments(table))

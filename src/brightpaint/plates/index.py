@@ -155,12 +155,13 @@ def named_lines(files: Files, wells: pd.DataFrame, settings: dict) -> list[left_
 def choose(files: Files, wells: pd.DataFrame, settings: dict, excluded: set[str]) -> pd.DataFrame:
     """Return the wells that the plate row names and whose perturbation is not `excluded`; `files` of others are dropped."""
     plate, path = settings["plate"], settings["source"]["exclude"]
-    named, sites = choice.chosen_wells(plate), choice.chosen_sites(plate)
+    named, sites, fields = choice.used_wells(plate), choice.chosen_sites(plate), choice.chosen_fields(plate)
     if named is not None:
         if unknown := sorted(set(named) - set(wells["Metadata_Well"])):
+            column = "wells" if fields is None else f"fields, which is {plate['fields']}"
             raise ValueError(
                 f"plate {plate['plate']}: well {unknown[0]} of the plate table is not on the platemap "
-                f"({len(unknown)} such wells); correct its column wells"
+                f"({len(unknown)} such wells); correct its column {column}"
             )
         wells = wells[wells["Metadata_Well"].isin(named)]
     gone = wells["Metadata_perturbation"].isin(excluded)
@@ -168,9 +169,15 @@ def choose(files: Files, wells: pd.DataFrame, settings: dict, excluded: set[str]
     files.drop_wells(files.wells() - set(wells["Metadata_Well"]))
     if sites is not None:
         files.drop_sites(set(files.sites()) - set(sites))
+    if fields is not None:
+        files.drop_fields(set(files.fields()) - set(fields))
     log.info("%s: %d wells left out", path, gone.sum())
     if not len(files):
-        mend = f"{path}: excludes every well with images; correct source.exclude" if path else "correct wells and sites"
+        mend = (
+            f"{path}: excludes every well with images; correct source.exclude"
+            if path
+            else "correct wells, sites and fields"
+        )
         raise ValueError(f"plate {plate['plate']}: no images are left; {mend} in the plate table")
     return wells
 

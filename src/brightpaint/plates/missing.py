@@ -23,8 +23,11 @@ def expected_fields(files: Files, wells: pd.DataFrame, plate: dict, *, every_wel
     Parameters
     ----------
     wells : the platemap's wells that are wanted; with `every_well`, each that holds something should have images, and
-        otherwise only those that the plate row names
+        otherwise only those that the plate row names. Where the row has a list of fields, each of these should have images
     """
+    if (fields := choice.chosen_fields(plate)) is not None:
+        wanted = set(wells["Metadata_Well"])
+        return sorted({field for field in fields if field[0] in wanted}.union(files.fields()))
     sites = choice.chosen_sites(plate) or files.sites()
     named = choice.chosen_wells(plate) or []
     filled = wells.loc[wells["Metadata_perturbation"] != "", "Metadata_Well"]

@@ -10,6 +10,7 @@ from brightpaint.study import (
     bases,
     calibration,
     certain_bases,
+    choice,
     codecs,
     conditions,
     simulation,
@@ -17,7 +18,6 @@ from brightpaint.study import (
     translations,
 )
 from brightpaint.study.annotations import GIVEN
-from brightpaint.study.choice import chosen_wells, overlap, plate_tiles
 from brightpaint.study.critics import gan_problems
 from brightpaint.study.kinds import CLASSIFIER, KINDS
 from brightpaint.study.object_stains import stain_problems
@@ -46,7 +46,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _arm_problems(study)
     yield from translations.problems(study)
     yield from conditions.problems(study)
-    yield from _region_problems(study)
+    yield from choice.problems(study)
     yield from _cellpose_problems(study)
     yield from stain_problems(study)
     yield from plane_problems(study)
@@ -276,24 +276,3 @@ def _unguided(arm: dict, model: dict) -> Iterable[str]:
                 f"arm {arm['name']}: {key} {arm[key]}, but model {model['name']} of kind {model['kind']} {how}; "
                 f"leave {key} out, or name a model of kind {noisy}"
             )
-
-
-def _region_problems(study: Study) -> Iterable[str]:
-    rows, columns = study.config["prepare"]["grid"]
-    used: dict[tuple, list[str]] = {}
-    for name, plate in study.plates.items():
-        try:
-            chosen_wells(plate)
-        except ValueError as error:
-            yield f"plate {name}: {error}"
-            continue
-        tiles = plate_tiles(plate, rows * columns)
-        if max(tiles) > rows * columns:
-            yield f"plate {name}: region {plate['region']} is outside the {rows} x {columns} tiles of prepare.grid"
-        barcode = plate.get("barcode", name)
-        others = used.setdefault((plate.get("source"), plate.get("batch"), barcode), [])
-        for other in others:
-            shared = set(tiles) & set(plate_tiles(study.plates[other], rows * columns))
-            if shared and overlap(plate, study.plates[other]):
-                yield f"plates {other} and {name}: tile {min(shared)} of {barcode} is in both regions"
-        others.append(name)

@@ -71,6 +71,9 @@ class Study:
             filled["active"]["targets"] = read_names(Path(root) / filled["active"]["targets"], "config: active.targets")
         table = filled["plates"]
         plates = read_plates(Path(root) / table, Path(schemas) / "plates.schema.yaml") if table is not None else {}
+        for name, row in plates.items():
+            if row.get("fields"):
+                row["fields"] = str(Path(root) / expand(row["fields"], f"plate {name}: fields"))
         study = cls(filled, plates)
         problems = [f"config: {problem}" for problem in [*conflicts, *problems_of(study)]]
         if problems:

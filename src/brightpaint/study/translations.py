@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from brightpaint.study.annotations import DMSO, GIVEN
-from brightpaint.study.choice import chosen_wells, parse_wells
+from brightpaint.study.choice import parse_wells, used_wells
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.samplers import PUTS_NOISE_BACK, UNDOABLE, walked_share
 
@@ -163,7 +163,7 @@ def _shared_wells(one: dict, other: dict, chosen: dict) -> str:
     if one.get("barcode", one["plate"]) != other.get("barcode", other["plate"]):
         return ""
     try:
-        wells = [chosen_wells(one), chosen_wells(other), source_wells(chosen)]
+        wells = [used_wells(one), used_wells(other), source_wells(chosen)]
     except ValueError:
         return ""  # said by itself
     named = [set(each) for each in wells if each is not None]

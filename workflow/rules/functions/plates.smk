@@ -12,6 +12,11 @@ def truth_of(wildcards):
     return f"<resources>/truth/{wildcards.plate}.tsv" if simulated() else []
 
 
+def listed_fields_of(wildcards):
+    """The list of the fields that a plate's row of the plate table uses, where it has one."""
+    return STUDY.plates[wildcards.plate].get("fields", [])
+
+
 def published_of(wildcards):
     """The gallery's own illumination functions of a plate, where they are used."""
     return "<resources>/illum/{plate}" if CONFIG["illumination"]["method"] == "published" else []
@@ -57,7 +62,7 @@ def simulated_plate(wildcards):
     """JSON of how plates are simulated, and of this one."""
     channels = CONFIG["channels"]["input"] + CONFIG["channels"]["target"]
     plate = {**row_of_plate(wildcards.plate), "channels": channels}
-    for key in ("time_h", "platemap"):  # say nothing to the simulator
+    for key in ("time_h", "platemap", "fields"):  # say nothing to the simulator
         plate.pop(key, None)
     size_um = STUDY.pixel_size_um(wildcards.plate)
     return as_json({**simulation.asked(CONFIG["simulate"]), "pixel_size_um": size_um, "plate": plate})
