@@ -102,6 +102,9 @@ def test_passes_of_the_network():
         "mean": 0,
         "pixel": 0,
         "residual_noise": 3,
+        "whitened_residual": 2 * 19 * 3,
+        "posterior_flow": 2 * 19 * 3,
+        "bridge": 2 * 19 * 3,
         "given": 0,
         "codec": 1,
     }

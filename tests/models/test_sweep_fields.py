@@ -24,3 +24,7 @@ def test_fields_are_drawn_evenly_by_name_whatever_their_order(tmp_path):
     words = ["--fields", "fields.parquet", "--active", "active.tsv", "--count", "2", "--drawn", "drawn.parquet"]
     sweep_fields.main([str(tmp_path / word) if "." in word else word for word in words])
     assert store.read_fields(tmp_path / "drawn.parquet")["stack_row"].tolist() == [1, 9]
+    words += ["--samples", "3"]
+    sweep_fields.main([str(tmp_path / word) if "." in word else word for word in words])
+    rows = store.read_fields(tmp_path / "drawn.parquet")
+    assert rows["stack_row"].tolist() == [1, 1, 1, 9, 9, 9] and rows["Metadata_draw"].tolist() == [0, 1, 2] * 2

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from brightpaint import store
-from brightpaint.plan import __main__, checks, costs, painting
+from brightpaint.plan import __main__, checks, costs, painting, trainings
 from brightpaint.plan.extent import extents
 from brightpaint.study.study import Study
 from conftest import BY_CELLPROFILER, ROOT, TINY, child_seconds, planned, snakemake, write_study
@@ -52,6 +52,27 @@ def test_the_samples_of_calibration_are_counted_and_those_of_a_base_paint_by_its
     assert once == painting.network_flop(study, study.entry("models", "unet"), 128) > 0
     assert some.flop["sample"] - plain.flop["sample"] == pytest.approx(4 * 5 * once)
     assert some.kept > plain.kept and plain.flop["train"] > 0  # the base is trained, though no arm paints by it
+
+
+def test_what_learns_beside_a_base_costs_both_networks_in_training_and_in_painting(tmp_path):
+    models = [{"name": "unet", "kind": "regression", "width": 8}]
+    models += [
+        {"name": kind, "kind": kind, "base": "unet", "width": 8}
+        for kind in ("whitened_residual", "posterior_flow", "bridge")
+    ]
+    arms = [{"name": model["name"], "model": model["name"], "folds": ["A"], "steps": 4} for model in models[1:]]
+    for arm, sampler in zip(arms, ("dpmpp", "ddim", "ddpm")):
+        arm["sampler"] = sampler
+    study = study_in(tmp_path, {"models": models, "arms": arms})
+    base = painting.network_flop(study, study.entry("models", "unet"), 128)
+    own = {name: painting.network_flop(study, study.entry("models", name), 128) for name in study.arms}
+    assert own["posterior_flow"] < base < own["whitened_residual"] == own["bridge"]  # it is shown m, or nothing
+    for name in study.arms:
+        assert painting.sampling_flop(study, name) == base + 4 * own[name]
+    alone = trainings.trainings_flop(study_in(tmp_path / "one", {"models": models[:1], "arms": [
+        {"name": "unet", "model": "unet", "folds": ["A"]}]}))["train"]  # fmt: skip
+    both = trainings.trainings_flop(study_in(tmp_path / "two", {"models": models[:2], "arms": arms[:1]}))["train"]
+    assert both > 2 * alone  # its own network, and the base's beside it
 
 
 def test_job_stats_are_read_to_their_total():

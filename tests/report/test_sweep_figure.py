@@ -1,6 +1,6 @@
 """The figure and the page of a sweep."""
 
-from test_sweep import run, swept  # noqa: F401 (swept is a fixture)
+from test_sweep import run, sampled, swept  # noqa: F401 (the last two are fixtures)
 
 from brightpaint import store
 from brightpaint.report.figures import sweep_figure
@@ -25,3 +25,12 @@ def test_figure_and_page_hold_every_point(swept, tmp_path):  # noqa: F811
     figure = sweep_figure.sweep_figure(frame)
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
     assert titles == list(sweep_figure.PANELS.values())
+
+
+def test_ranks_by_distribution_stand_in_the_page_of_a_sweep_of_several_samples(sampled):  # noqa: F811
+    run(sampled, samples=4)
+    frame = store.read_table(sampled[0] / "out.parquet")
+    page = sweep_figure.page(frame, "")
+    assert "by spread / error" in page and "energy score of their cells" in page
+    titles = [ax.get_title() for ax in sweep_figure.sweep_figure(frame).axes if ax.get_title()]
+    assert titles == [*sweep_figure.PANELS.values(), *sweep_figure.DRAWN_PANELS.values()]

@@ -21,7 +21,14 @@ WELLS, SIZE = 10, 24
 
 def study(*points, **changes):
     """A config as the schema fills it, with these points."""
-    chosen = {"arm": None, "fold": None, "fields": 4, "seed": None, "points": [{**POINT, **point} for point in points]}
+    chosen = {
+        "arm": None,
+        "fold": None,
+        "fields": 4,
+        "samples": 1,
+        "seed": None,
+        "points": [{**POINT, **point} for point in points],
+    }
     arm = {"name": "pert", "model": "pert", "folds": ["A"], "sampler": "ddim", "steps": 25, "seed": 3, "samples": 4}
     arm |= {"spacing": "level", "eta": 0, "label_scale": 2}
     model = {"name": "pert", "kind": "diffusion", "label": "perturbation"}
@@ -158,19 +165,21 @@ def cells(fields, values):
     return pd.concat([fields.assign(Metadata_cells=5), named], axis=1)
 
 
-def run(swept, measured=True, names=None):
+def run(swept, measured=True, names=None, samples=1):
     folder, every = swept
     names = names or every
     points = [
         {**POINT, "name": name, "sampler": name.split("_")[1], "steps": int(name.split("_")[2])} for name in every
     ]
     settings = {"channels": CHANNELS, "cutoff": 15, "points": points, "reference": every[0]}
+    settings |= {"samples": samples, "components": 4} if samples > 1 else {}
     each = lambda suffix: [folder / f"{name}{suffix}" for name in names]  # noqa: E731
     words = ["--settings", json.dumps(settings), "--real", folder / "real.tif", "--fields", folder / "fields.parquet"]
     words += ["--predicted", *each(".tif"), "--seconds", *each(".tsv"), "--metrics", folder / "out.parquet"]
     if measured:
         words += ["--medians", *each(".medians.parquet"), "--real-medians", folder / "real_medians.parquet"]
         words += ["--selection", folder / "selection.tsv"]
+        words += ["--training", folder / "training.parquet"] if samples > 1 else []
     sweep.main([str(word) for word in words])
     return store.read_table(folder / "out.parquet").set_index(["name", "metric"])
 
@@ -237,3 +246,62 @@ def test_a_point_that_painted_other_fields_is_refused(swept):
         run(swept)
     with pytest.raises(ValueError, match="must name every point"):
         run(swept, names=names[:2])
+
+
+# --- several samples -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sampled(tmp_path):
+    """Six fields of which brightfield leaves noise of s.d. 1 open, and three points: right, too sure, and the mean itself."""
+    rng, size, samples = np.random.default_rng(1), 32, 4
+    fields = sweep_fields.draw_fields(field_table(), 6)
+    sure, names = [1.0, 0.5, 0.1], ["sweep_ddpm_9_level", "sweep_ddim_10_level", "sweep_ddim_3_level"]
+    mean = rng.normal(size=(WELLS, 2, size, size))
+    real = mean + rng.normal(size=mean.shape)
+    write(tmp_path / "real.tif", np.concatenate([mean[:, :1], real], axis=1).astype(np.float16), ["BF", "DNA", "ER"])
+    rows = sweep_fields.drawn_rows(fields, samples)
+    store.write_table(rows, tmp_path / "fields.parquet")
+    features = rng.normal(size=(WELLS, 6))
+    known = cells(field_table(40), rng.normal(scale=np.sqrt(2), size=(40, 6)))
+    store.write_table(known, tmp_path / "training.parquet")
+    store.write_table(cells(field_table(), features + rng.normal(size=(WELLS, 6))), tmp_path / "real_medians.parquet")
+    store.write_table(
+        pd.DataFrame({"feature": [f"Nuclei_F{n}" for n in range(6)], "kept": 1, "reason": ""}),
+        tmp_path / "selection.tsv",
+    )
+    for name, spread in zip(names, sure):
+        order = rng.permutation(len(rows))
+        mixed, at = rows.iloc[order].drop(columns="stack_row"), rows["stack_row"].iloc[order]
+        images = mean[at] + spread * rng.normal(size=(len(rows), 2, size, size))
+        write(tmp_path / f"{name}.tif", images, ["DNA", "ER"])
+        store.write_table(mixed, tmp_path / f"{name}.parquet")
+        painted = features[at] + spread * rng.normal(size=(len(rows), 6))
+        store.write_table(cells(mixed.reset_index(drop=True), painted), tmp_path / f"{name}.medians.parquet")
+        store.write_table(
+            pd.DataFrame([{"part": 1, "fields": 24, "wall_s": 24.0, "cpu_s": 24}]), tmp_path / f"{name}.tsv"
+        )
+    return tmp_path, names
+
+
+def test_points_are_ranked_by_their_distribution_where_each_field_is_painted_several_times(sampled):
+    """The mean correlates best; right samples have the right spread, the least energy, and are as alike as with the real."""
+    table, (right, unsure, mean) = run(sampled, samples=4), sampled[1]
+    value = lambda name, metric: table.loc[(name, metric), "value"]  # noqa: E731
+    assert [value(name, "rank_pcc") for name in (right, unsure, mean)] == [3, 2, 1]
+    assert [value(name, "rank_spread_error") for name in (right, unsure, mean)] == [1, 2, 3]
+    assert value(right, "rank_energy") == 1 and value(mean, "rank_energy") == 3
+    assert value(right, "spread_error") == pytest.approx(1, abs=0.06) and value(mean, "spread_error") < 0.25
+    assert value(right, "spread_error_under_4px") == pytest.approx(1, abs=0.06)
+    assert value(right, "pcc_between") == pytest.approx(value(right, "pcc"), abs=0.03)
+    row = table.loc[(mean, "spread_error")]
+    assert row["low"] <= row["value"] <= row["high"] and row["difference_high"] < 0
+    assert (table["n"] == 6).all() and table.loc[(right, "rank_energy"), "evaluations"] == 9
+
+
+def test_a_sample_that_is_missing_is_named(sampled):
+    folder, names = sampled
+    rows = store.read_fields(folder / f"{names[1]}.parquet")
+    store.write_table(rows.assign(Metadata_draw=rows["Metadata_draw"].replace(3, 2)), folder / f"{names[1]}.parquet")
+    with pytest.raises(ValueError, match=f"{names[1]}.tif"):
+        run(sampled, samples=4)

@@ -71,3 +71,63 @@ def test_it_paints_samples_and_is_the_floor_of_other_arms(load):
 def test_a_base_that_can_t_be_stood_on_is_refused(load, given, words):
     with pytest.raises(ValueError, match=words):
         load(**given)
+
+
+# --- what learns what its base leaves open --------------------------------------------------------
+
+WAYS = {"whitened_residual": "dpmpp", "posterior_flow": "ddim", "bridge": "ddpm"}
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_a_model_that_learns_beside_a_base_walks_is_guided_and_is_held_to_floor_and_regression(load, kind):
+    learnt = {"name": "learnt", "kind": kind, "base": "unet", "label": "perturbation"}
+    arms = [{**ARM, "name": "learnt", "model": "learnt", "sampler": WAYS[kind], "label_scale": 2, "samples": 3}]
+    arms += [ARM, {**ARM, "name": "unet", "model": "unet"}]
+    models = [UNET, NOISED, learnt]
+    sweep = {
+        "arm": "learnt",
+        "points": [{"sampler": WAYS[kind], "steps": steps} for steps in (1, 2, 4, 25)],
+        "samples": 4,
+    }
+    study = load(models=models, arms=arms, calibration={"arms": ["unet", "noised", "learnt"]}, sweep=sweep)
+    assert study.inputs(study.model_of("learnt")) == ["Brightfield"] and study.drawn == ["draws_noised", "draws_learnt"]
+    assert [entry["name"] for entry in study.trained_for("learnt")] == ["unet", "learnt"]
+    assert calibration.references(study, "learnt") == {"regression": "unet", "floor": "noised"}
+    assert [point["steps"] for point in study.sweep_points] == [1, 2, 4, 25]
+
+
+@pytest.mark.parametrize("kind, arm, words", [
+    ("bridge", {}, "arm noised: sampler ddim, but kind bridge walks by ddpm; set sampler: ddpm"),
+    ("posterior_flow", {"sampler": "dpmpp"}, "sampler dpmpp, but kind posterior_flow walks by ddim or heun; set sampler: ddim"),
+    ("posterior_flow", {"eta": 0.5}, "eta 0.5, but kind posterior_flow walks in even steps, along no noise schedule"),
+    ("bridge", {"sampler": "ddpm", "spacing": "karras"}, "spacing karras, but kind bridge walks in even steps"),
+    ("bridge", {"sampler": "ddpm", "guidance_interval": [0.1, 2]}, r"guidance_interval \[0.1, 2\], but kind bridge walks in even"),
+    ("whitened_residual", {"classifier": "judge"}, "classifier judge tells labels of noised stains, and kind whitened"),
+    ("whitened_residual", {"guidance_scale": 2}, "guidance_scale 2 guides by a classifier, and none is named"),
+])  # fmt: skip
+def test_a_way_that_a_kind_does_not_walk_is_refused(load, kind, arm, words):
+    judge = {"classifiers": [{"name": "judge", "label": "perturbation"}]} if "classifier" in arm else {}
+    with pytest.raises(ValueError, match=words):
+        load(model={"kind": kind}, base={"inputs": None}, arm=arm, **judge)
+
+
+@pytest.mark.parametrize("model, base, words", [
+    ({"kind": "bridge"}, {"kind": "mean", "label": "none"}, "base unet is of kind mean, which paints a whole field alone"),
+    ({"kind": "bridge", "examples": "crops"}, {}, "examples crops, but its base's error is measured on fields; leave examples out"),
+    ({"kind": "bridge", "twin": True}, {}, "twin True, but its base unet has False; give it twin: False"),
+    ({"kind": "bridge", "codec": "kl"}, {}, "codec kl: kind bridge sees pixels alone"),
+])  # fmt: skip
+def test_a_base_that_can_t_be_learnt_beside_is_refused(load, model, base, words):
+    with pytest.raises(ValueError, match=words):
+        load(model=model, base=base, arm={"sampler": "ddpm"}, codecs=[{"name": "kl"}])
+
+
+def test_a_point_of_a_sweep_that_its_arm_s_kind_does_not_walk_is_refused(load):
+    with pytest.raises(
+        ValueError, match="sweep: the point dpmpp_4_level: sampler dpmpp, but kind bridge walks by ddpm"
+    ):
+        load(
+            model={"kind": "bridge"},
+            arm={"sampler": "ddpm"},
+            sweep={"arm": "noised", "points": [{"sampler": "dpmpp", "steps": 4}]},
+        )

@@ -120,9 +120,10 @@ rule sweep_fields:
         "../../envs/brightpaint.yaml"
     params:
         fields=CONFIG["sweep"]["fields"],
+        samples=CONFIG["sweep"]["samples"],
     shell:
         "python -m brightpaint.models.paint.sweep_fields --fields {input.fields:q} --active {input.active:q}"
-        " --count {params.fields:q} --drawn {output:q} 2> {log:q}"
+        " --count {params.fields:q} --samples {params.samples:q} --drawn {output:q} 2> {log:q}"
 
 
 if SWEPT:

@@ -240,6 +240,7 @@ rule sweep:
         seconds=expand("<results>/images/{point}/{{plate}}.seconds.tsv", point=SWEPT),
         medians=sweep_medians(SWEPT),
         real_medians=sweep_medians(["real"]),
+        training=sweep_training,
         selection=selection_of(MAIN) if sweep_measured() else [],
     output:
         "<results>/sweep/{plate}.parquet",
@@ -252,8 +253,8 @@ rule sweep:
     shell:
         "python -m brightpaint.scores.images.sweep --settings {params.settings:q} --real {input.real:q}"
         " --fields {input.fields:q} --predicted {input.predicted:q} --seconds {input.seconds:q}"
-        " --medians {input.medians:q} --real-medians {input.real_medians:q} --selection {input.selection:q}"
-        " --metrics {output:q} 2> {log:q}"
+        " --medians {input.medians:q} --real-medians {input.real_medians:q} --training {input.training:q}"
+        " --selection {input.selection:q} --metrics {output:q} 2> {log:q}"
 
 
 keep("scores", lambda: [f"<results>/sweep/{STUDY.sweep_plate}.parquet"] if SWEPT else [])

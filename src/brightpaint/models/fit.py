@@ -76,8 +76,13 @@ def resume(training: Training, partial: Path, made_from: dict) -> None:
         log.info("%s is of another training (%s): set aside as %s", partial, "; ".join(different), stale)
 
 
-def fit(training: Training, data: TrainingImages, validation: Validation | None, weights: Path, made_from: dict):
+def fit(
+    training: Training, data: TrainingImages, validation: Validation | None, weights: Path, made_from: dict, *,
+    untrained: bool = False,
+):  # fmt: skip
     """Train to the end, keeping the state of an unfinished training in `<weights>.partial`.
+
+    `untrained`: the networks as they begin are validated too, and are what is kept where no step makes them better.
 
     Raises
     ------
@@ -87,6 +92,8 @@ def fit(training: Training, data: TrainingImages, validation: Validation | None,
     partial = weights.with_name(weights.name + ".partial")
     made_from = json.loads(json.dumps(made_from))  # as it will be read back
     resume(training, partial, made_from)
+    if untrained and validation and not training.seen:
+        training.validate(validation)
     total, saved = training.settings["images"], time.monotonic()
     bar = tqdm(total=total, initial=training.seen, disable=None if compute.first() else True, unit="image")
     with bar, told_to_stop() as came, contextlib.closing(training.batches(data)) as batches:
@@ -148,14 +155,16 @@ def train_network(args: argparse.Namespace, data: TrainingImages, model: nn.Modu
 
 
 def train_networks(
-    args: argparse.Namespace, data: TrainingImages, networks: dict[str, nn.Module], objective, blind, adam=None
-) -> None:
+    args: argparse.Namespace, data: TrainingImages, networks: dict[str, nn.Module], objective, blind, adam=None,
+    untrained: bool = False,
+) -> None:  # fmt: skip
     """Train networks by an objective and write their weights.
 
     Parameters
     ----------
     networks, objective, adam : see `Training`
     blind : the objective without dropout of the condition, which validates
+    untrained : see `fit`
     """
     settings, how = args.settings, Compute(pick_device(args.device), **args.compute)
     if settings["batch"] < compute.world():
@@ -168,7 +177,7 @@ def train_networks(
              len(data.labels), sum(map(parameter_count, networks.values())))  # fmt: skip
     with compute.together(how.device):
         training = Training(networks, objective, settings, how, codec=codec, adam=adam)
-        fit(training, shown, validation, args.weights, made_from)
+        fit(training, shown, validation, args.weights, made_from, untrained=untrained)
     if compute.first():
         store.write_json_lines(training.history, args.history)
         described = describe(settings, data.labels, how, data.vocabulary)

@@ -85,7 +85,8 @@ def problems(tensors: dict, meta: dict, expected: tuple[str, ...]):
     for name, tensor in sorted(tensors.items()):
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             yield f"its tensor {name} holds values that are not finite"
-    if not TRAINED[kind].stepwise:  # a network says itself whether its tensors fit, when they are loaded into it
+    # A network says itself whether its tensors fit, when they are loaded into it.
+    if not TRAINED[kind].stepwise or TRAINED[kind].noises:
         yield from kinds.of(kind).tensor_problems(tensors, channels)
 
 

@@ -150,7 +150,9 @@ def _translated(found: Costs, study: Study, name: str, extent: Extent, rates: di
 def _swept(found: Costs, study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> None:
     """Add the points of the sweep: each paints some fields of one plate, and has them measured where its arm does."""
     for point in study.sweep_points:
-        fields = min(study.config["sweep"]["fields"], extents[study.sweep_plate].tiles)
+        fields = (
+            min(study.config["sweep"]["fields"], extents[study.sweep_plate].tiles) * study.config["sweep"]["samples"]
+        )
         found.flop["sample"] += fields * sampling_flop(study, point["name"])
         found.kept += _stack_bytes(study, fields, len(study.config["channels"]["target"]))
         if study.profiled(point["name"]):

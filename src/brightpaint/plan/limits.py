@@ -76,7 +76,7 @@ def painting_minutes(
     rows, columns = study.config["prepare"]["grid"]
     fields = PLATE_FIELDS * len(plate_tiles(study.plates[plate], rows * columns))
     if name in [point["name"] for point in study.sweep_points]:
-        fields = min(fields, study.config["sweep"]["fields"])
+        fields = min(fields, study.config["sweep"]["fields"]) * study.config["sweep"]["samples"]
     if name in study.drawn:
         fields = min(fields, study.config["calibration"]["fields"]) * study.config["calibration"]["samples"]
     if name in study.generations:

@@ -36,6 +36,7 @@ def network_flop(study: Study, model: dict, size_px: int) -> int:
     if codec:
         inputs, targets, size_px = inputs * codec.stride_px**2, codec.latents, -(-size_px // codec.stride_px)
     count = operations.control_flop if KINDS[model["kind"]].based else operations.unet_flop
+    inputs = KINDS[model["kind"]].planes(inputs, targets)
     return count(spec_of(model["preset"], model["width"]), inputs, targets, size_px)
 
 
@@ -115,7 +116,10 @@ def network_of(model: dict) -> dict:
     from brightpaint import store  # not before it is needed: it loads pandas
 
     own = store.read_weights(path, tensors=False)[1].get("settings", {})
-    own = own.get("base", {}).get("settings", own)  # of one that adds noise the network is the one that it stands on
+    if (
+        own.get("kind") in KINDS and not KINDS[own["kind"]].stepwise
+    ):  # that adds noise to what a network paints, its base
+        own = own.get("base", {}).get("settings", own)
     return {**{key: own.get(key) for key in keys}, "codec": own.get("codec", codecs.IDENTITY)}
 
 
@@ -160,16 +164,28 @@ def generated_count(study: Study, name: str, plate_fields: float) -> float:
     return chosen["fields"] * (math.ceil(names) + generations.CONTROLS)
 
 
+def base_flop(study: Study, arm: dict, base: dict, size_px: int) -> float:
+    """Floating-point operations of what an arm's model stands on to paint one field, once a sample."""
+    base = {**base, **network_of(base)}
+    passes = KINDS[base["kind"]].passes(arm) * arm["mean_of"]
+    return (
+        float(passes * (network_flop(study, base, size_px) + coding_flop(study, base, size_px)[1])) if passes else 0.0
+    )
+
+
 def sampling_flop(study: Study, name: str) -> float:
     """Floating-point operations to paint one field by an arm; 0 for the closed-form floors."""
     arm, model = study.entry("arms", name), study.model_of(name)
-    model = certain_bases.base_of(study.config, model) or model
+    size_px, base = study.config["prepare"]["size_px"], certain_bases.base_of(study.config, model)
+    total = base_flop(study, arm, base, size_px) if base else 0.0
     model = {**model, **network_of(model)}
-    size_px = study.config["prepare"]["size_px"]
-    passes = KINDS[model["kind"]].passes(arm) * (arm["mean_of"] if study.kind_of(name).noises else 1)
+    kind, given = study.kind_of(name), KINDS[model["kind"]]
+    passes = given.passes(arm) * (arm["mean_of"] if kind.noises and not kind.stepwise else 1) if given.stepwise else 0
     if not passes:
-        return 0.0
-    total = passes * network_flop(study, model, size_px) + arm.get("mean_of", 1) * coding_flop(study, model, size_px)[1]
+        return total
+    total += (
+        passes * network_flop(study, model, size_px) + arm.get("mean_of", 1) * coding_flop(study, model, size_px)[1]
+    )
     if (
         KINDS[model["kind"]].walks and arm["classifier"] and arm["guidance_scale"]
     ):  # one pass forward, and back to its input

@@ -5,18 +5,28 @@ from __future__ import annotations
 from collections import defaultdict
 
 from brightpaint.plan.limits import training_px
-from brightpaint.plan.painting import TRAINING_PASSES, classifier_flop, codec_training_flop, coding_flop, network_flop
-from brightpaint.study import codecs
+from brightpaint.plan.painting import (
+    TRAINING_PASSES,
+    base_flop,
+    classifier_flop,
+    codec_training_flop,
+    coding_flop,
+    network_flop,
+)
+from brightpaint.study import certain_bases, codecs
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.study import Study
 
 VALIDATION_IMAGES = 128  # passes of one validation, see models/validation.py
+MEASURED_FIELDS = 2 * (
+    32 + VALIDATION_IMAGES
+)  # on which a base's error is measured, twice each, at most: see kinds/from_base.py
 
 
 def trainings_flop(study: Study) -> dict[str, float]:
     """Return {rule: floating-point operations} of every training that the arms need."""
     train, wanted = study.config["train"], set()
-    size_px, found = training_px(study.config), defaultdict(float)
+    size_px, found, whole = training_px(study.config), defaultdict(float), study.config["prepare"]["size_px"]
     for arm in study.arms + study.translations + study.generations:
         classifier = study.entry("arms", arm)["classifier"]
         for fold in study.entry("arms", arm)["folds"]:
@@ -36,7 +46,16 @@ def trainings_flop(study: Study) -> dict[str, float]:
         if rule == "train":
             one = network_flop(study, model, size_px)
             found[rule] += (train["images"] + validated) * coding_flop(study, model, size_px)[0]
+            found[rule] += based_flop(study, model, (train["images"] + validated) * (size_px / whole) ** 2)
         else:
             one = classifier_flop(study, study.entry("classifiers", name), size_px)
         found[rule] += one * (TRAINING_PASSES * train["images"] + validated)
     return dict(found)
+
+
+def based_flop(study: Study, model: dict, fields: float) -> float:
+    """Floating-point operations of a base that is asked for as many pixels as so many fields have, and to measure its error."""
+    base = certain_bases.base_of(study.config, model)
+    if not base:
+        return 0.0
+    return (fields + MEASURED_FIELDS) * base_flop(study, {"mean_of": 1}, base, study.config["prepare"]["size_px"])

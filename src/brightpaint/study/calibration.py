@@ -93,3 +93,17 @@ def problems(study: Study) -> Iterator[str]:
                     f"{where}: features are brought to components of real training fields, and no training plate of plate "
                     f"{plate} is measured; set select.plates: all, or profile: false for the arm"
                 )
+    yield from _sweep_problems(study) if sound else ()
+
+
+def _sweep_problems(study: Study) -> Iterator[str]:
+    """Say where a sweep's samples can't be scored: their cells' features are whitened as those of calibrated arms."""
+    points, folds = study.sweep_points, {fold["name"]: fold["test"] for fold in study.config["folds"]}
+    if study.config["sweep"]["samples"] == 1 or not points or not folds.get(points[0]["folds"][0]):
+        return
+    measured = study.config["perturbations"] and study.profiled(points[0]["name"])
+    if measured and study.sweep_plate not in study.lookup_plates():
+        yield (
+            f"sweep.samples {study.config['sweep']['samples']}: features are brought to components of real training fields, and no "
+            f"training plate of plate {study.sweep_plate} is measured; set select.plates: all, or samples: 1"
+        )

@@ -1,18 +1,21 @@
-"""Models that add noise to what another model of the same fold paints, and what is wrong with such a base. Torch-free."""
+"""Models that stand on what another of the same fold paints without noise, and what is wrong with such a base. Torch-free.
+
+They add noise of its error, or learn what it leaves open.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from brightpaint.study.kinds import KINDS
+from brightpaint.study.kinds import KINDS, Kind
 
 if TYPE_CHECKING:
     from brightpaint.study.study import Study
 
 
 def base_of(config: dict, model: dict) -> dict | None:
-    """Return the entry of the model to which `model` adds noise; None where it adds none, or its weights are given."""
+    """Return the entry of the model on whose image `model` stands; None where it stands on none, or its weights are given."""
     if not model.get("base") or model["weights"] or not KINDS[model["kind"]].noises:
         return None
     return next((entry for entry in config["models"] if entry["name"] == model["base"]), None)
@@ -28,15 +31,32 @@ def problems(study: Study) -> Iterator[str]:
             yield f"{where}: weights hold the base that they stand on; leave base {model['base']} out"
 
 
+def can_bear(base: Kind, kind: Kind) -> bool:
+    """Return whether a kind can stand on another's image: one that is trained on crops asks for that of a crop."""
+    return base.local if kind.stepwise else base.sure
+
+
+def unfit(base: Kind) -> str:
+    """Say why a kind can't bear another that names it."""
+    return (
+        "paints a whole field alone, and crops of it are trained on"
+        if base.sure
+        else "does not paint one certain image"
+    )
+
+
 def _own_problems(study: Study, model: dict, where: str) -> Iterator[str]:
     base = base_of(study.config, model)
-    able = [entry["name"] for entry in study.config["models"] if KINDS[entry["kind"]].sure]
+    kind = KINDS[model["kind"]]
+    able = [entry["name"] for entry in study.config["models"] if can_bear(KINDS[entry["kind"]], kind)]
     if base is None or base["name"] not in able:
         found = "names no base" if not model["base"] else f"base {model['base']} " + (
-            f"is of kind {base['kind']}, which does not paint one certain image" if base else "is no model")  # fmt: skip
+            f"is of kind {base['kind']}, which {unfit(KINDS[base['kind']])}" if base else "is no model")  # fmt: skip
         yield f"{where}: {found}; it stands on a model that paints without noise: {', '.join(able) or 'add one to models'}"
         return
-    for key in ("label", "conditions", "subset"):
+    if kind.stepwise and model["examples"] != "fields":
+        yield f"{where}: examples {model['examples']}, but its base's error is measured on fields; leave examples out"
+    for key in ("label", "conditions", "subset", *(("twin",) if kind.stepwise else ())):
         if model[key] != base[key]:
             yield f"{where}: {key} {model[key]}, but its base {base['name']} has {base[key]}; give it {key}: {base[key]}"
     if model["inputs"] is not None and model["inputs"] != study.inputs(base):

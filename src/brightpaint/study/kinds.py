@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from brightpaint.study.presets import CODEC_PRESETS, GAN_PRESETS, PRESETS
-from brightpaint.study.samplers import evaluations
+from brightpaint.study.samplers import SAMPLERS, evaluations
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,14 @@ class Kind:
     translates : its way from noise can be walked back, so that it shows a real image as another class
     noise : paints from noise, so that samples and means of them apply
     walks : walks from noise to stains step by step, so that samplers and guidance apply
+    samplers : by which it walks
+    spaced : walks along the levels of a noise schedule, which can be spaced, and of which some can be guided alone
+    classified : what it walks along are noised stains, of which a classifier tells labels
+    planes : how many planes its network sees beside what it walks or paints, of so many brightfield planes and stains
     sure : paints one certain image of a field, without noise, so that a model of its error can stand on it
+    local : of those, paints a square of a field as it paints the field, but for its border: crops of it can be trained on
     given : is painted by another program, whose images are read: nothing is trained, and there are no weights
-    noises : paints what such a model of the same fold, its `base`, paints, with noise of that one's error
+    noises : stands on such a model of the same fold, its `base`, and adds what that one's image leaves open
     brightfield : paints from nothing but brightfield, and needs a plane of it at least
     varied : paints other fields differently: an embedding and a gallery of its worst fields tell something
     cells : paints cells, which can be measured
@@ -57,7 +62,12 @@ class Kind:
     translates: bool = False
     noise: bool = False
     walks: bool = False
+    samplers: tuple[str, ...] = ()
+    spaced: bool = False
+    classified: bool = False
+    planes: Callable[[int, int], int] = lambda inputs, targets: inputs
     sure: bool = False
+    local: bool = False
     noises: bool = False
     given: bool = False
     brightfield: bool = False
@@ -79,6 +89,11 @@ class Kind:
 MODULES = "brightpaint.models.kinds"
 NETWORK = {"stepwise": True, "gpu": True, "labels": True, "delivered": True, "latent": True}
 UNET = {"preset": tuple(PRESETS)}
+WALK = {"noise": True, "walks": True, "passes": evaluations}
+STAIN_WALK = {**WALK, "samplers": SAMPLERS, "spaced": True, "classified": True}
+# Of a network that learns what its base leaves open, and sees what that one paints beside brightfield.
+ON_BASE = {**NETWORK, **WALK, "latent": False, "brightfield": True, "noises": True}
+BESIDE_BASE = {**ON_BASE, "planes": lambda inputs, targets: inputs + targets}
 # It paints a field's stains from their own latents: the ceiling of what is painted by way of them.
 CODEC = Kind(
     "codec", "autoencoder of the stains", "brightpaint.models.train_codec", "codec",
@@ -89,24 +104,36 @@ KINDS = {
     for kind in (
         Kind(
             "diffusion", "U-Net that walks from noise to stains", f"{MODULES}.diffusion", "network",
-            **NETWORK, noise=True, walks=True, translates=True, bears=True, passes=evaluations,
+            **NETWORK, **STAIN_WALK, translates=True, bears=True,
             needed={**UNET, "objective": ("eps", "v")},
         ),
         Kind(
             "controlnet", "ControlNet: a frozen diffusion model, told of brightfield by a copy", f"{MODULES}.control", "network",
-            **{**NETWORK, "latent": False}, noise=True, walks=True, translates=True, brightfield=True, based=True,
-            passes=evaluations, needed={**UNET, "objective": ("eps", "v")},
+            **{**NETWORK, "latent": False}, **STAIN_WALK, translates=True, brightfield=True, based=True,
+            needed={**UNET, "objective": ("eps", "v")},
         ),
         Kind(
             "regression", "the same U-Net without noise, in one pass", f"{MODULES}.regression", "regression",
-            **NETWORK, brightfield=True, sure=True, reference="regression", passes=lambda arm: 1, needed=UNET,
+            **NETWORK, brightfield=True, sure=True, local=True, reference="regression", passes=lambda arm: 1, needed=UNET,
         ),
         Kind("mean", "mean training image", f"{MODULES}.mean", "mean", varied=False, cells=False, sure=True),
-        Kind("pixel", "ridge regression on each pixel", f"{MODULES}.pixel", "pixel", brightfield=True, sure=True),
+        Kind("pixel", "ridge regression on each pixel", f"{MODULES}.pixel", "pixel", brightfield=True, sure=True, local=True),
         Kind(
             "residual_noise", "a base model's image with noise of its own error", f"{MODULES}.residual_noise", "noise",
             gpu=True, labels=True, noise=True, noises=True, delivered=True, reference="floor",
             passes=lambda arm: arm["mean_of"],
+        ),
+        Kind(
+            "whitened_residual", "diffusion of a base model's error, whitened", f"{MODULES}.whitened_residual", "network",
+            **BESIDE_BASE, samplers=SAMPLERS, spaced=True, needed={**UNET, "objective": ("eps", "v")},
+        ),
+        Kind(
+            "posterior_flow", "flow from a base model's image to stains", f"{MODULES}.posterior_flow", "network",
+            **{**ON_BASE, "planes": lambda inputs, targets: 0}, samplers=("ddim", "heun"), needed=UNET,
+        ),
+        Kind(
+            "bridge", "Schroedinger bridge from a base model's image to stains", f"{MODULES}.bridge", "network",
+            **BESIDE_BASE, samplers=("ddpm",), needed=UNET,
         ),
         Kind("given", "images that another program painted", "brightpaint.models.paint.given", "network", given=True),
         CODEC,

@@ -18,6 +18,7 @@ from brightpaint.study import (
     simulation,
     sweep_points,
     translations,
+    walking,
 )
 from brightpaint.study.annotations import GIVEN
 from brightpaint.study.critics import gan_problems
@@ -230,7 +231,7 @@ def _arm_problems(study: Study) -> Iterable[str]:
                 f"{where}: mean_of {arm['mean_of']} with samples {arm['samples']}: the spread is that of single samples; "
                 "give the mean an arm of its own"
             )
-        yield from _unguided(arm, models[arm["model"]])
+        yield from walking.problems(arm, models[arm["model"]])
         if arm["classifier"] and study.inputs(models[arm["model"]]) != study.config["channels"]["input"]:
             yield f"{where}: classifier {arm['classifier']} sees all of channels.input, model {arm['model']} its own inputs alone"
         unlabelled, noisy = models[arm["model"]]["label"] == "none", kinds[arm["model"]].walks
@@ -251,19 +252,3 @@ def _arm_problems(study: Study) -> Iterable[str]:
                     yield f"{where}: fold {name} leaves no study plate to train on; give {given}"
 
 
-def _unguided(arm: dict, model: dict) -> Iterable[str]:
-    """Say which guidance an arm asks for that would be swallowed: of a model that paints without noise, by no classifier."""
-    if KINDS[model["kind"]].walks:
-        if arm["guidance_scale"] != 1 and not arm["classifier"]:
-            scale = arm["guidance_scale"]
-            yield f"arm {arm['name']}: guidance_scale {scale} guides by a classifier, and none is named; name one, or leave it out"
-        return
-    noisy = " or ".join(kind.name for kind in KINDS.values() if kind.walks)
-    how = "draws its noise at once, and guidance acts on the way from noise to image"
-    how = how if KINDS[model["kind"]].noise else "paints without noise, which is what guidance acts on"
-    for key, nothing in {"classifier": None, "label_scale": 1, "guidance_scale": 1, "guidance_interval": None}.items():
-        if arm[key] != nothing:
-            yield (
-                f"arm {arm['name']}: {key} {arm[key]}, but model {model['name']} of kind {model['kind']} {how}; "
-                f"leave {key} out, or name a model of kind {noisy}"
-            )

@@ -1,7 +1,8 @@
-"""How often sampling asks a diffusion model for the noise of one field."""
+"""Samplers by name: which a kind of model walks by, and how often sampling asks its network for one field."""
 
 from __future__ import annotations
 
+SAMPLERS = ("ddpm", "ddim", "dpmpp", "heun")
 PUTS_NOISE_BACK = ("ddpm",)  # whatever its eta; ddim does with eta above 0
 UNDOABLE = ("ddim", "heun")  # whose step depends on where it begins alone; dpmpp's on the one before too
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.samplers import evaluations
+from brightpaint.study.walking import walk_problems
 
 PREFIX = "sweep_"  # the schema refuses it in names of arms
 POINT = ("sampler", "steps", "spacing", "eta", "label_scale")
@@ -61,6 +62,10 @@ def problems(config: dict) -> Iterator[str]:
     model = next((model for model in config["models"] if model["name"] == base["model"]), None)
     if model and not KINDS[model["kind"]].walks:
         yield f"sweep: arm {base['name']} has a model of kind {model['kind']}, which no sampler walks; name a diffusion arm"
+    elif model:
+        for point in point_arms(config):
+            for said in walk_problems(point, KINDS[model["kind"]]):
+                yield f"sweep: the point {point['name'].removeprefix(PREFIX)}: {said}"
     fold = chosen["fold"] or base["folds"][0]
     if fold not in base["folds"]:
         yield f"sweep: arm {base['name']} has no fold {fold}; it has {', '.join(base['folds'])}"

@@ -136,7 +136,7 @@ def sweep_active(wildcards):
 
 def sampling_parts(arm):
     """Part numbers of an arm's painting jobs on a plate; where few fields are drawn, no more jobs than full batches."""
-    drawn = CONFIG["sweep"]["fields"] if arm in SWEPT else None
+    drawn = CONFIG["sweep"]["fields"] * CONFIG["sweep"]["samples"] if arm in SWEPT else None
     drawn = CONFIG["calibration"]["fields"] * CONFIG["calibration"]["samples"] if arm in STUDY.drawn else drawn
     if arm in STUDY.translations:
         drawn = STUDY.entry("arms", arm)["translate"]["fields"]

@@ -175,10 +175,19 @@ def sweep_medians(arms):
     return lambda wildcards: [table for arm in measured for table in MAIN.tables(arm, [wildcards.plate])]
 
 
+def sweep_training(wildcards):
+    """Real field medians of the sweep's fold's training plates, on which features are whitened where samples are scored."""
+    if CONFIG["sweep"]["samples"] == 1 or not sweep_measured():
+        return []
+    return MAIN.tables("real", STUDY.lookup_plates()[wildcards.plate])
+
+
 def sweep_settings():
     """JSON of what the comparison of samplers depends on."""
     points = [{key: point[key] for key in ("name", *POINT)} for point in STUDY.sweep_points]
     chosen = {"channels": CONFIG["channels"], "cutoff": CONFIG["prepare"]["cutoff"]}
+    if CONFIG["sweep"]["samples"] > 1:
+        chosen |= {"samples": CONFIG["sweep"]["samples"], "components": CONFIG["calibration"]["components"]}
     return as_json({**chosen, "points": points, "reference": reference(CONFIG)})
 
 

@@ -7,6 +7,7 @@ import argparse
 import torch
 
 from brightpaint.base.seeds import seed_of
+from brightpaint.models.certain_base import check_told
 from brightpaint.models.conditions import vocabulary
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.fit import train_network
@@ -20,19 +21,8 @@ painter, translator = diffusion.painter, diffusion.translator
 
 def load_base(network: ControlNet, args: argparse.Namespace, labels: dict[str, int], told: dict) -> None:
     """Put the base's weights, which `standing` has read, into a network, and begin the copy with them."""
-    known, path = args.settings["base"]["label_map"], args.settings["stood_on"]["base"]
-    if (theirs := args.settings["base"].get("conditions", {})) != told:
-        names = sorted(name for name in {*theirs, *told} if theirs.get(name) != told.get(name))
-        raise ValueError(
-            f"{path} and this model learnt other values of the conditions {', '.join(names)}; train the base on the same fold"
-        )
-    if known != labels:
-        lost, more = (sorted(a.keys() - b.keys()) for a, b in ((labels, known), (known, labels)))
-        raise ValueError(
-            f"{path} was told of {len(known)} classes and this model is told of {len(labels)}: the base lacks "
-            f"{lost[:5] or 'none'}, this model {more[:5] or 'none'}, or they are numbered otherwise; train the base "
-            "on the same fold"
-        )
+    path = args.settings["stood_on"]["base"]
+    check_told(args.settings["base"], labels, told, path)
     own = {name.removeprefix(BASE): value for name, value in args.stands.items() if name.startswith(BASE)}
     try:
         network.base.load_state_dict(own)

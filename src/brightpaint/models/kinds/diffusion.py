@@ -21,7 +21,7 @@ from brightpaint.models.data import TrainingImages
 from brightpaint.models.fit import train_network
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.paint import walk
-from brightpaint.models.paint.field_noise import field_noise
+from brightpaint.models.paint.field_noise import drawer
 from brightpaint.models.paint.translator import Translator
 from brightpaint.models.schedule import schedule_of
 from brightpaint.models.train_classifier import build_classifier
@@ -103,13 +103,38 @@ def translator(args: argparse.Namespace, tensors: dict, meta: dict, how: Compute
     )  # fmt: skip
 
 
+def walker(
+    told: walk.Denoise, settings: dict, meta: dict, fields: pd.DataFrame, how: Compute, path: list[float], *, planes: int,
+    bound: float = float("inf"), guide: Callable | None = None,
+) -> Callable[[torch.Tensor, list[int], int], torch.Tensor]:  # fmt: skip
+    """Return `walked(seen, rows, sample)`: from the noise of these field rows down a path, as an arm's settings say.
+
+    Parameters
+    ----------
+    told : a denoiser that may be asked at every level of the path
+    planes : of what is walked
+    bound : largest value of what is clean, to which each step clips
+    guide : from `load_guide`
+    """
+    condition = condition_shown(fields, meta, settings)
+
+    def walked(seen: torch.Tensor, rows: list[int], sample: int) -> torch.Tensor:
+        draw = drawer(fields, rows, settings["seed"], sample, (planes, *seen.shape[-2:]), how)
+        return walk.walk(
+            walk.clipped(guide_all(told, guide, rows, settings), bound), draw(), seen, condition.rows(rows).to(how.device),
+            path, sampler=settings["sampler"], eta=settings["eta"], draw=draw,
+        )  # fmt: skip
+
+    return walked
+
+
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
     """Return `paint(x, rows, sample=0)`, (B, C_input, H, W) float32 and B field rows -> (B, C_target, H, W) float32."""
     settings, trained, cutoff = args.settings, meta["settings"], cutoff_of(meta["settings"])
     channels, parts = meta["channels"], vocabulary.parts(meta.get("conditions", {}))
     denoiser = build_denoiser(trained, channels, len(meta["label_map"]), parts)
     denoiser = how.painting(load_module(args.weights, denoiser, tensors, how.device))
-    condition, codec = condition_shown(fields, meta, settings), how.place(codec_of(trained, tensors))
+    codec = how.place(codec_of(trained, tensors))
     _, painted = codec.channels(len(channels["input"]), len(channels["target"]))
     path = sampling_path(settings, trained)
     if args.classifier and codec.stride_px > 1:
@@ -119,26 +144,10 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
         )
     guide = load_guide(args.classifier, settings, path, channels, fields, how)
     told = walk.at_levels(denoiser, path, how.device)
+    walked = walker(told, settings, meta, fields, how, path, planes=painted, bound=codec.bound(cutoff), guide=guide)
 
     def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
-        sources = [field_noise(fields.iloc[row], settings["seed"], sample) for row in rows]
         seen = how.coded(codec.see, how.send(torch.from_numpy(x)))
-        shape = (painted, *seen.shape[-2:])
-
-        def draw():
-            noise = torch.stack([torch.randn(shape, generator=source) for source in sources])
-            return how.send(noise.pin_memory() if how.device.type == "cuda" else noise)
-
-        latents = walk.walk(
-            walk.clipped(guide_all(told, guide, rows, settings), codec.bound(cutoff)),
-            draw(),
-            seen,
-            condition.rows(rows).to(how.device),
-            path,
-            sampler=settings["sampler"],
-            eta=settings["eta"],
-            draw=draw,
-        )
-        return how.coded(codec.decode, latents).clamp(-cutoff, cutoff).cpu().numpy()
+        return how.coded(codec.decode, walked(seen, rows, sample)).clamp(-cutoff, cutoff).cpu().numpy()
 
     return paint

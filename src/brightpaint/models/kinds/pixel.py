@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Callable
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from brightpaint.models.compute import Compute
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.kinds import floors
 
@@ -78,6 +81,23 @@ def predict(tensors: dict[str, torch.Tensor], x: np.ndarray) -> np.ndarray:
     """Paint one field: (C_input, H, W) brightfield -> (C_target, H, W) float32 z-scores."""
     painted = tensors["coefficients"].numpy().T @ polynomial(x)
     return painted.reshape(-1, *x.shape[-2:]).astype(np.float32)
+
+
+class Certain(nn.Module):
+    """What the regression paints of any square of a field, for what stands on it: (B, C_input, H, W) -> (B, C_target, H, W)."""
+
+    def __init__(self, tensors: dict[str, torch.Tensor]):
+        super().__init__()
+        self.tensors = tensors
+
+    def forward(self, x: torch.Tensor, condition: Condition) -> torch.Tensor:
+        painted = np.stack([predict(self.tensors, image) for image in x.cpu().numpy()])
+        return torch.from_numpy(painted).to(x.device)
+
+
+def certain(path: Path, tensors: dict, meta: dict) -> Certain:
+    """Return the regression as `Certain`."""
+    return Certain(tensors)
 
 
 def tensor_problems(tensors: dict, channels: dict) -> Iterator[str]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Callable
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from brightpaint.base.seeds import seed_of
 from brightpaint.models.codecs.codec import codec_of
 from brightpaint.models.compute import Compute
 from brightpaint.models.conditions import vocabulary
+from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.conditions.shown import condition_shown
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.fit import train_network
@@ -28,6 +31,26 @@ def train(args: argparse.Namespace, data: TrainingImages) -> None:
     model = build_regressor(settings, settings["channels"], len(data.labels), vocabulary.parts(data.vocabulary))
     dropped = (settings["label_dropout"], shares(settings.get("conditions", {}))), (0.0, ())
     train_network(args, data, model, *(Regression(data.inputs, *each) for each in dropped))
+
+
+class Certain(nn.Module):
+    """What the regressor paints of any square of a field, for what stands on it: (B, C_input, H, W) -> (B, C_target, H, W)."""
+
+    def __init__(self, regressor: nn.Module, codec: nn.Module, cutoff: float):
+        super().__init__()
+        self.regressor, self.codec, self.cutoff = regressor, codec, cutoff
+
+    def forward(self, x: torch.Tensor, condition: Condition) -> torch.Tensor:
+        return self.codec.decode(self.regressor(self.codec.see(x), condition)).clamp(-self.cutoff, self.cutoff)
+
+
+def certain(path: Path, tensors: dict, meta: dict) -> Certain:
+    """Return a regressor as `Certain`, from its weights; `path` is of the file that they are read for."""
+    regressor = build_regressor(
+        meta["settings"], meta["channels"], len(meta["label_map"]), vocabulary.parts(meta.get("conditions", {}))
+    )
+    loaded = load_module(path, regressor, tensors, torch.device("cpu"))
+    return Certain(loaded, codec_of(meta["settings"], tensors), cutoff_of(meta["settings"]))
 
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:

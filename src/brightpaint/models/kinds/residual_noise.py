@@ -27,20 +27,15 @@ from brightpaint.models.compute import Compute
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.fit import describe
 from brightpaint.models.kinds import floors
+from brightpaint.models.objectives.whitened_error import ring_map, roots
 from brightpaint.models.paint.field_noise import field_noise
 from brightpaint.models.trained import cutoff_of
-from brightpaint.models.validation import shown
+from brightpaint.models.validation import IMAGES, shown
 
 LEVELS = 16  # of what is painted, between which the s.d. of the error is a line
 FINE = 600  # bins between the cut-offs, of which levels are made
 OWN = ("levels", "sd", "spectrum", "side")
 log = logging.getLogger(__name__)
-
-
-def ring_map(height: int, width: int, side: int) -> np.ndarray:
-    """Return the ring of each coefficient of `rfft2`: (H, W // 2 + 1), the nearest whole number of cycles in `side` pixels."""
-    down, along = np.fft.fftfreq(height), np.fft.rfftfreq(width)
-    return np.rint(np.hypot(down[:, None], along[None, :]) * side).astype(int)
 
 
 def rings_of(side: int) -> int:
@@ -128,12 +123,6 @@ def cross_spectrum(residuals: Iterable[np.ndarray], side: int) -> np.ndarray:
     return found / np.outer(scale, scale)
 
 
-def roots(spectrum: np.ndarray) -> np.ndarray:
-    """Return the symmetric root of each ring's matrix, which colours white noise: (rings, C, C) -> the same."""
-    values, vectors = np.linalg.eigh(spectrum)
-    return np.einsum("rij,rj,rkj->rik", vectors, np.sqrt(np.maximum(values, 0)), vectors)
-
-
 def coloured(white: np.ndarray, filters: np.ndarray, side: int) -> np.ndarray:
     """Give white noise a spectrum: (C, H, W) of s.d. 1 -> (C, H, W) float64; `filters` from `roots`."""
     places = np.minimum(ring_map(*white.shape[1:], side), len(filters) - 1)
@@ -162,17 +151,25 @@ def validated(args: argparse.Namespace, data: TrainingImages, how: Compute) -> C
             f"none of {wells} wells validates at train.validation_share {settings['validation_share']:g}, and the error of the "
             "base must be measured where it was not trained; raise validation_share, or take more wells"
         )
+    return painted_pairs(args, held, how, "that validate")
+
+
+def painted_pairs(
+    args: argparse.Namespace, part: TrainingImages, how: Compute, words: str, most: int = IMAGES
+) -> Callable:
+    """Return a function that yields what the base paints of these fields, `most` of them, and their real stains, as `validated`."""
+    settings = args.settings
     tensors, meta = base_of(args.stands, {"settings": settings, "channels": settings["channels"]})
     own = {key: value for key, value in settings.items() if key != "conditions"}  # as an arm that sets none of them
     told = argparse.Namespace(settings={**own, "sampling_label": "own"}, weights=args.weights, classifier=[])
-    paint = kinds.of(meta["settings"]["kind"]).painter(told, tensors, meta, held.fields, how)
-    chosen = np.unique(shown(len(held)) % len(held))
-    log.info("the error of the base on %d of %d fields that validate", len(chosen), len(held))
+    paint = kinds.of(meta["settings"]["kind"]).painter(told, tensors, meta, part.fields, how)
+    chosen = np.unique(shown(len(part), most) % len(part))
+    log.info("the error of the base on %d of %d fields %s", len(chosen), len(part), words)
 
     def pairs():
         for number in tqdm(chosen, disable=None, unit="field"):
-            image = held.field(int(number))
-            yield paint(image[None, : data.inputs], [int(number)])[0], image[data.inputs :]
+            image = part.field(int(number))
+            yield paint(image[None, : part.inputs], [int(number)])[0], image[part.inputs :]
 
     return pairs
 

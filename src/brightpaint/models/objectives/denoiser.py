@@ -35,18 +35,19 @@ class Denoiser(nn.Module):
     ----------
     network : network(x, y, gamma, condition), (B, C, H, W)
     output : what the network emits, `eps` or `preconditioned`
+    sd : of what is denoised, for which it is preconditioned
     """
 
-    def __init__(self, network: nn.Module, output: str):
+    def __init__(self, network: nn.Module, output: str, sd: float = RESIDUAL_SD):
         super().__init__()
         if output not in ("eps", "preconditioned"):
             raise ValueError(f"output {output!r}: expected eps or preconditioned")
-        self.network, self.output = network, output
+        self.network, self.output, self.sd = network, output, sd
 
     def forward(self, x, y, gamma, condition):
         if self.output == "eps":
             return self.network(x, y, gamma, condition)
-        return preconditioned_eps(self.network(x, seen(y, gamma), gamma, condition), y, gamma)
+        return preconditioned_eps(self.network(x, seen(y, gamma, self.sd), gamma, condition), y, gamma, self.sd)
 
 
 def seen(y: torch.Tensor, gamma: torch.Tensor, sd: float = RESIDUAL_SD) -> torch.Tensor:

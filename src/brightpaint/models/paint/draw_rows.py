@@ -17,7 +17,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.models.paint.sample import selected_fields
-from brightpaint.models.paint.sweep_fields import draw_fields
+from brightpaint.models.paint.sweep_fields import draw_fields, drawn_rows
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +34,6 @@ def calibrated_fields(fields: pd.DataFrame, actives: Sequence[Path], count: int)
     located = fields if "stack_row" in fields else fields.assign(stack_row=np.arange(len(fields)))
     chosen = selected_fields(located, list(actives), "active" if actives else "all")
     return draw_fields(located.iloc[chosen], count)
-
-
-def drawn_rows(fields: pd.DataFrame, samples: int) -> pd.DataFrame:
-    """Return each field `samples` times, field by field, with `Metadata_painted_as` "" and `Metadata_draw` 0, 1, ..."""
-    rows = fields.loc[fields.index.repeat(samples)].reset_index(drop=True)
-    return rows.assign(Metadata_painted_as="", Metadata_draw=np.tile(np.arange(samples), len(fields)))
 
 
 def main(argv=None) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pandas as pd
 import torch
 
 from brightpaint import store
 from brightpaint.base.seeds import seed_of
+from brightpaint.models.compute import Compute
 
 
 def field_noise(row: pd.Series, seed: int, sample: int = 0) -> torch.Generator:
@@ -18,3 +21,16 @@ def field_noise(row: pd.Series, seed: int, sample: int = 0) -> torch.Generator:
     sample = sample or int(row.get("Metadata_draw", 0))
     further = ("sample", sample) if sample else ()
     return torch.Generator().manual_seed(seed_of(*(row[key] for key in store.FIELD_KEYS), seed, *further))
+
+
+def drawer(
+    fields: pd.DataFrame, rows: Sequence[int], seed: int, sample: int, shape: Sequence[int], how: Compute
+) -> Callable[[], torch.Tensor]:
+    """Return what draws standard normal noise for a batch of field rows, new at each call: (B, *shape) float32 on the device."""
+    sources = [field_noise(fields.iloc[row], seed, sample) for row in rows]
+
+    def draw() -> torch.Tensor:
+        noise = torch.stack([torch.randn(tuple(shape), generator=source) for source in sources])
+        return how.send(noise.pin_memory() if how.device.type == "cuda" else noise)
+
+    return draw

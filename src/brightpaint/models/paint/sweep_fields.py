@@ -1,4 +1,7 @@
-"""Draw the fields that every point of a sweep paints: evenly along the field table in the order of their names."""
+"""Draw the fields that every point of a sweep paints: evenly along the field table in the order of their names.
+
+With several samples each field has a row a draw, see `draw_rows`.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,12 @@ def draw_fields(fields: pd.DataFrame, count: int) -> pd.DataFrame:
     return ordered.iloc[places].reset_index(drop=True)
 
 
+def drawn_rows(fields: pd.DataFrame, samples: int) -> pd.DataFrame:
+    """Return each field `samples` times, field by field, with `Metadata_painted_as` "" and `Metadata_draw` 0, 1, ..."""
+    rows = fields.loc[fields.index.repeat(samples)].reset_index(drop=True)
+    return rows.assign(Metadata_painted_as="", Metadata_draw=np.tile(np.arange(samples), len(fields)))
+
+
 def main(argv=None) -> None:
     """Draw a sweep's fields."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -35,12 +44,13 @@ def main(argv=None) -> None:
     parser.add_argument("--active", type=Path, nargs="*", default=[])
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--drawn", type=Path, required=True, help="the table to write")
+    parser.add_argument("--samples", type=int, default=1, help="rows of each, one a draw")
     args = parser.parse_args(argv)
     fields = store.read_fields(args.fields)
     located = fields if "stack_row" in fields else fields.assign(stack_row=np.arange(len(fields)))
     chosen = selected_fields(located, args.active, "active" if args.active else "all")
     drawn = draw_fields(located.iloc[chosen], args.count)
-    store.write_table(drawn, args.drawn)
+    store.write_table(drawn if args.samples == 1 else drawn_rows(drawn, args.samples), args.drawn)
     log.info("%d of %d fields", len(drawn), len(fields))
 
 

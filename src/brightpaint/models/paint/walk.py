@@ -18,10 +18,10 @@ import torch
 
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.models.conditions.condition import Condition
+from brightpaint.study.samplers import SAMPLERS
 
 # denoise(x, y, gamma, condition) -> eps, gamma a float: every sampler and every guidance sees only this.
 Denoise = Callable[[torch.Tensor, torch.Tensor, float, Condition], torch.Tensor]
-SAMPLERS = ("ddpm", "ddim", "dpmpp", "heun")
 
 
 def step(
@@ -267,3 +267,13 @@ def walk(
             noise = draw() if eta > 0 and gamma_to < 1 else None
             y = step(y, gamma_from, gamma_to, eps, eta, noise=noise, large_variance=sampler == "ddpm")
     return y
+
+
+def unit_sd(path: Sequence[float], *, sampler: str, eta: float = 0.0) -> float:
+    """Return the s.d. that a walk paints of white noise of s.d. 1, denoised exactly: eps = sqrt(1 - gamma) y. 1 is right.
+
+    A walk is linear then: it is taken once, of a vector with one entry for each draw of noise.
+    """
+    draws = iter(torch.eye(len(path), dtype=torch.float64)[:, None])  # the start, and one a step at most
+    exact = lambda x, y, gamma, condition: math.sqrt(1 - gamma) * y  # noqa: E731
+    return float(walk(exact, next(draws), None, None, path, sampler=sampler, eta=eta, draw=lambda: next(draws)).norm())

@@ -24,6 +24,11 @@ PANELS = {
     "feature_distance": "feature distance, in MADs",
     "wall_s": "seconds a field",
 }
+DRAWN_PANELS = {  # where points were painted several times
+    "energy": "energy score of cells",
+    "spread_error": "spread of samples / error",
+    "pcc_between": "PCC between samples",
+}
 MARKERS = "osD^vPX"
 # heading, metric, column of the sweep's table, decimals, with interval
 COLUMNS = [
@@ -32,6 +37,10 @@ COLUMNS = [
     ("feature distance", "feature_distance", "value", 2), ("MMD²", "mmd2", "value", 3),
     ("MMD, increase", "mmd_increase", "value", 3), ("s a field", "wall_s", "value", 2), ("CPU-s", "cpu_s", "value", 2),
     ("times faster", "times_faster", "value", 1),
+    ("PCC between samples", "pcc_between", "value", 3), ("spread / error", "spread_error", "value", 2),
+    ("energy", "energy", "value", 3), ("- reference", "energy", "difference", 3), ("variogram", "variogram", "value", 3),
+    ("CRPS", "crps", "value", 3), ("rank by PCC", "rank_pcc", "value", 0), ("by SSIM", "rank_ssim", "value", 0),
+    ("by energy", "rank_energy", "value", 0), ("by spread / error", "rank_spread_error", "value", 0),
 ]  # fmt: skip
 
 
@@ -51,7 +60,8 @@ def sweep_figure(frame: pd.DataFrame) -> plt.Figure:
     ----------
     frame : the sweep's table (docs/contracts.md)
     """
-    shown = [name for name in PANELS if frame.loc[frame["metric"] == name, "value"].notna().any()]
+    titles = PANELS | DRAWN_PANELS
+    shown = [name for name in titles if frame.loc[frame["metric"] == name, "value"].notna().any()]
     columns = 3
     rows = -(-len(shown) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(11, 3.1 * rows + 0.6), layout="constrained", squeeze=False)
@@ -69,10 +79,10 @@ def sweep_figure(frame: pd.DataFrame) -> plt.Figure:
         compared = part[part["reference"]]
         if len(compared):
             ax.axhline(compared["value"].iloc[0], color="0.5", linewidth=0.8, linestyle=":")
-        ax.set(xscale="log", title=PANELS[name], xlabel="evaluations of the network")
+        ax.set(xscale="log", title=titles[name], xlabel="evaluations of the network")
         if name == "wall_s":
             ax.set_yscale("log")
-        elif name == "detail":
+        elif name in ("detail", "spread_error"):
             ax.axhline(1, color="0.8", linewidth=0.8)
         ax.grid(color="0.93")
     for ax in axes.flat[len(shown) :]:
@@ -105,7 +115,8 @@ def page(frame: pd.DataFrame, tsv: str) -> str:
         cells += [cell(rows[rows["metric"] == metric], column, digits) for _, metric, column, digits in columns]
         lines.append(pages.Row(cells, reference=bool(first["reference"])))
     plate, n = frame["plate"].iloc[0], frame["n"].iloc[0]
-    return pages.render("sweep.html", n=n, plate=plate, points=pages.Table(heads, lines), tsv=tsv)
+    drawn = frame["metric"].eq("spread_error").any()
+    return pages.render("sweep.html", n=n, plate=plate, drawn=drawn, points=pages.Table(heads, lines), tsv=tsv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,0 +1,87 @@
+"""Diffusion of what a base model leaves open, in units of its error's own noise: y = m + s(m) L u.
+
+m is what the base paints without noise, s the s.d. of its error by what it painted, and L the root of that error's
+cross-spectrum, as kind `residual_noise` fits them on wells that validate. Were the error Gaussian and alike everywhere, u were
+white noise of s.d. 1, and a network whose output is 0 is the denoiser of that: untrained, the model paints that kind's floor, by
+any sampler that keeps the s.d. (`walk.unit_sd`: DPM-Solver++(2M) in 25 even steps does; DDIM in 10 leaves 0.83 of it). The
+network learns what is not so: which errors go together in a cell. The floor is the first of the weights that are validated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from typing import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+
+from brightpaint.models import kinds
+from brightpaint.models.certain_base import base_of
+from brightpaint.models.compute import Compute
+from brightpaint.models.conditions import vocabulary
+from brightpaint.models.data import TrainingImages
+from brightpaint.models.kinds import diffusion, from_base, residual_noise
+from brightpaint.models.objectives.denoiser import Denoiser
+from brightpaint.models.objectives.on_base import Whitened
+from brightpaint.models.objectives.whitened_error import WhitenedError, roots
+from brightpaint.models.paint import walk
+from brightpaint.models.schedule import schedule_of
+from brightpaint.models.trained import cutoff_of, load_module
+
+UNIT_SD = 1.0  # of the whitened error
+NEAR = 0.02  # how far the s.d. that a sampler keeps may lie from it
+log = logging.getLogger(__name__)
+tensor_problems = residual_noise.tensor_problems
+
+
+def denoiser_of(network: torch.nn.Module) -> Denoiser:
+    """Return the denoiser of a network, preconditioned for an s.d. of 1."""
+    return Denoiser(network, "preconditioned", UNIT_SD)
+
+
+def train(args: argparse.Namespace, data: TrainingImages) -> None:
+    """Measure the base's error and train the denoiser of what is left of it when it is whitened."""
+    settings = args.settings
+    trained, held = (residual_noise.fit(pairs, cutoff_of(settings))[0] for pairs in from_base.errors(args, data))
+    how = {"objective": settings["objective"], "norm": settings["loss"], "schedule": schedule_of(settings)}
+    objectives = (
+        Whitened(inputs=data.inputs, error=WhitenedError(fitted), **how, **dropped)
+        for fitted, dropped in zip((trained, held), from_base.dropouts(settings))
+    )
+    from_base.train(args, data, denoiser_of(from_base.new_unet(args, data)), *objectives, held)
+
+
+def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
+    """Return `paint(x, rows, sample=0)`: what the base paints, and an error drawn by walking from the field's own noise."""
+    settings, trained, channels = args.settings, meta["settings"], meta["channels"]
+    own, base = base_of(tensors, meta)
+    certain = kinds.of(base["settings"]["kind"]).painter(args, own, base, fields, how)
+    parts = vocabulary.parts(meta.get("conditions", {}))
+    denoiser = denoiser_of(from_base.build_unet(trained, channels, len(meta["label_map"]), parts))
+    network = load_module(args.weights, denoiser, from_base.own_tensors(tensors, residual_noise.OWN), how.device)
+    path = diffusion.sampling_path(settings, trained)
+    warn_of_spread(settings, path)
+    told = walk.at_levels(how.painting(network), path, how.device)
+    walked = diffusion.walker(told, settings, meta, fields, how, path, planes=len(channels["target"]))
+    levels, sd, side = tensors["levels"].numpy(), tensors["sd"].numpy(), int(tensors["side"][0])
+    filters, cutoff = roots(tensors["spectrum"].numpy()), cutoff_of(trained)
+
+    def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
+        m = certain(x, rows)
+        u = walked(how.send(torch.from_numpy(np.concatenate([x, m], axis=1))), rows, sample).float().cpu().numpy()
+        drawn = [residual_noise.coloured(each, filters, side) for each in u]
+        return np.stack([residual_noise.noised(*each, levels, sd, cutoff) for each in zip(m, drawn)])
+
+    return paint
+
+
+def warn_of_spread(settings: dict, path: list[float]) -> None:
+    """Say so where the way of sampling paints another spread than the error's, even of noise that is denoised exactly."""
+    kept = walk.unit_sd(path, sampler=settings["sampler"], eta=settings["eta"])
+    if abs(kept - 1) > NEAR:
+        log.warning(
+            "%s in %d steps (%s) paints %.2f of the error's s.d., even with an exact denoiser; take dpmpp in 25 even steps or more",
+            settings["sampler"], settings["steps"], settings["spacing"], kept,
+        )  # fmt: skip
