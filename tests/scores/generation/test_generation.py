@@ -125,9 +125,10 @@ def test_a_model_that_paints_one_thing_lies_above_nothing_and_ridge_finds_what_s
     """What it paints is DMSO's, wherever that lies from the mean."""
     deaf = plate("P3", dict.fromkeys(ways(), np.zeros(D)), seed=9)
     found, _ = scored(tmp_path, deaf)
-    assert abs(value(found, "DMSO", column="gain")) < 0.15 and value(found, "DMSO", "rank", "gain_low") < 0.1
-    assert value(found, "ridge", column="gain_high") < 0 and value(found, "nearest neighbours", column="gain_high") < 0
-    assert value(found, "ridge") > 0.4 and value(found, "ridge", split="seen") > 0.8
+    assert abs(value(found, "DMSO", column="gain")) < 0.15 and value(found, "DMSO", "rank", "gain_low") < 0
+    assert value(found, "ridge") > 0.3 and value(found, "ridge", split="seen") > 0.9
+    for floor in ("ridge", "nearest neighbours", "nearest molecule", "real replicate"):
+        assert value(found, floor, column="gain_high", split="seen") < 0, floor
 
 
 def test_without_molecules_no_structure_stands_beside_and_names_are_swapped(tmp_path):
