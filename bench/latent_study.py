@@ -38,11 +38,14 @@ SCAFFOLDS, DOSE = "scaffolds", "doses"  # folds
 FOLDS = {SCAFFOLDS: {"by": "scaffold", "share": 0.3}, DOSE: {"by": "dose", "names": [DOSES[1]]}}
 CHANGED = {"dose": (DOSES[0], DOSES[2]), "cell_line": LINES, "batch": BATCHES[:2]}
 SPACE, EFFECT = "cellprofiler", "told"
+# The last stage is what is read, no more: other scores of the paired arms would cost as much again.
 STAGES = {
     "plates": ["plates"],
     "models": ["models"],
-    "cells": ["features"],
-    "scores": ["scores"],
+    "scores": [
+        *(f"results/generation/unseen_{fold}/{SPACE}.tsv" for fold in FOLDS),
+        f"results/effects/{EFFECT}/{SPACE}.tsv",
+    ],
 }
 METRICS = ("correlation", "rank")
 BEATEN = ("ridge", "nearest neighbours")  # what a claim must lie above
@@ -86,6 +89,8 @@ def study_of(seed: int, args: argparse.Namespace) -> tuple[dict, str]:
         "codecs": [{"name": "kl", "preset": "small", "kl_weight": 1.0e-3, "images": args.codec_images}],
         "models": [{"name": "told", "label": "none", "codec": "kl", "inputs": [], "conditions": told}],
         "arms": arms,
+        "sample": {"parts": 1, "batch": 8},
+        "cellprofiler": {"engine": "fast", "pipeline": "slim", "parts": 1},
         "effects": [{"name": EFFECT, "arms": paired, "spaces": [SPACE]}],
     }, plate_table()
 
