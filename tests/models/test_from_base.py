@@ -373,6 +373,15 @@ def test_a_sampler_that_shrinks_the_error_is_named(made, caplog):
     )
 
 
+def test_a_way_that_a_kind_does_not_walk_is_refused_by_the_command_too(made):
+    with pytest.raises(ValueError, match="bridge.safetensors: sampler ddim, but kind bridge walks by ddpm"):
+        painted(made, "none", "bridge", sampler="ddim")
+    with pytest.raises(
+        ValueError, match="posterior_flow.safetensors: spacing karras, but kind posterior_flow walks in even steps"
+    ):
+        painted(made, "none", "posterior_flow", spacing="karras")
+
+
 def test_a_crop_of_a_regressor_s_field_is_painted_as_the_regressor_paints_it(tmp_path):
     """What is asked for in training is what paints: of a whole field the same numbers."""
     plate = make_plate(tmp_path, "P1", 4)
