@@ -78,7 +78,7 @@ class Bench:
 
     def __init__(self, args: argparse.Namespace):
         self.args, self.folder, self.path = args, args.folder, args.folder / "results.jsonl"
-        self.share = args.validation_share
+        self.share, self.warm = args.validation_share, 0.0
         self.folder.mkdir(parents=True, exist_ok=True)
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         self.done = {tuple(line["key"]): line for line in map(json.loads, lines)}
@@ -123,8 +123,10 @@ class Bench:
             if name == FLOOR:
                 return {"images": 0, "seconds": fit(batch, weights)}
             trial = where / f"{name}.trial.safetensors"
+            if not self.warm:  # the first training of a process loads what later ones find
+                self.warm = fit(batch, trial)
             short, longer = fit(batch, trial), fit((1 + SHOT) * batch, trial)
-            rate = max(longer - short, 1e-3) / (SHOT * batch)
+            rate = max(longer - short, longer / 4) / (SHOT * batch)  # what is fixed may be measured too large
             images = max(batch, round(self.args.seconds * self.args.longer / rate / batch) * batch)
             return {"images": images, "seconds": fit(images, weights), "ms_an_image": round(1000 * rate, 2)}
 
