@@ -31,7 +31,8 @@ from brightpaint.base.intensity import standardise
 from brightpaint.models import train
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.kinds import pixel
-from brightpaint.models.objectives.losses import build_denoiser, build_regressor, diffusion
+from brightpaint.models.objectives import denoiser
+from brightpaint.models.objectives.losses import build_denoiser, build_regressor
 from brightpaint.models.paint import walk
 from brightpaint.models.paint.field_noise import field_noise
 from brightpaint.models.schedule import Schedule
@@ -64,7 +65,7 @@ def prepare(folder: Path) -> dict:
     return Study.load(study(), ROOT / "workflow" / "schemas", folder).config
 
 
-def before(y: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
+def before(y: torch.Tensor, gamma: torch.Tensor, sd: float = 1.0) -> torch.Tensor:
     """Show the network the noisy stains as they are, as before the Wiener gain."""
     return y
 
@@ -125,8 +126,8 @@ class Bench:
         key = (kind, "".join(map(str, quarters)), test, images, seed, self.width or 0)
         if key not in self.done or not set(map(str, steps)) <= set(self.done[key]["pcc"]):
             started = time.process_time()
-            seen = before if kind == "before" else diffusion.seen
-            with mock.patch.object(diffusion, "seen", seen):
+            seen = before if kind == "before" else denoiser.seen
+            with mock.patch.object(denoiser, "seen", seen):
                 weights = self.train(kind, quarters, self.settings(kind, images, seed), "-".join(map(str, key)))
                 scores = {str(count): self.score(weights, test, count, seed) for count in steps}
             line = {"key": list(key), "pcc": scores, "cpu_s": round(time.process_time() - started, 1)}

@@ -82,4 +82,9 @@ CASES = [
          ("seeing.safetensors: it holds a model of kind diffusion; expected codec",)),
     Case("ControlNet", "a base that sees brightfield", training(train.main, OF_BASE),
          ("seeing.safetensors sees brightfield itself (BF_L, BF)", "train a base without (inputs: [])")),
+    Case("whitened residual", "a base that paints from noise",
+         training(train.main, {**MODEL, "kind": "whitened_residual", "stands_on": {"base": "seeing.safetensors"}}),
+         ("seeing.safetensors: it holds a model of kind diffusion; expected regression or pixel", "train it again")),
+    Case("bridge", "no base", training(train.main, {**MODEL, "kind": "bridge"}),
+         ("weights.safetensors: its settings name no base to stand on", "set base in its entry of models")),
 ]  # fmt: skip

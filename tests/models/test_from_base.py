@@ -373,6 +373,39 @@ def test_a_sampler_that_shrinks_the_error_is_named(made, caplog):
     )
 
 
+@pytest.mark.parametrize("kind", LEARNT)
+def test_a_label_is_told_to_base_and_network_and_guides(tmp_path, kind):
+    """Weights are spoilt to heed what they are told: untrained, a network heeds nothing."""
+    plate = make_plate(tmp_path, "P1", 8)
+    told = {**SETTINGS, "label": "perturbation", "label_dropout": 0.2}
+    train.main(train_arguments(tmp_path, [plate], {**told, "kind": "regression"}, "base"))
+    train.main(train_arguments(tmp_path, [plate], {**on_pixel(tmp_path, kind), **told, "kind": kind}))
+    tensors, meta = store.read_weights(tmp_path / "weights.safetensors")
+    assert meta["label_map"] == meta["settings"]["base"]["label_map"] == {"DMSO": 1, "cpd1": 2}
+    generator = torch.Generator().manual_seed(0)
+    for name in [name for name in tensors if name.startswith("network.") and not tensors[name].any()]:
+        tensors[name] = 0.2 * torch.randn(tensors[name].shape, generator=generator)
+    store.write_weights(tmp_path / "spoilt.safetensors", tensors, meta)
+    images = {}
+    for word, how in {"own": {}, "none": {"sampling_label": "none"}, "guided": {"label_scale": 2.0}}.items():
+        words = sample_arguments(
+            tmp_path / "spoilt.safetensors", plate, tmp_path / f"{word}.tif", **WALKS[kind] | {"steps": 2} | how
+        )
+        sample.main(words)
+        images[word] = np.asarray(store.open_stack(tmp_path / f"{word}.tif").images, np.float64)
+    assert all(np.isfinite(image).all() for image in images.values())
+    assert np.abs(images["own"] - images["none"]).max() > 1e-3 and np.abs(images["own"] - images["guided"]).max() > 1e-3
+
+
+def test_a_way_that_a_kind_does_not_walk_is_refused_by_the_command_too(made):
+    with pytest.raises(ValueError, match="bridge.safetensors: sampler ddim, but kind bridge walks by ddpm"):
+        painted(made, "none", "bridge", sampler="ddim")
+    with pytest.raises(
+        ValueError, match="posterior_flow.safetensors: spacing karras, but kind posterior_flow walks in even steps"
+    ):
+        painted(made, "none", "posterior_flow", spacing="karras")
+
+
 def test_a_crop_of_a_regressor_s_field_is_painted_as_the_regressor_paints_it(tmp_path):
     """What is asked for in training is what paints: of a whole field the same numbers."""
     plate = make_plate(tmp_path, "P1", 4)

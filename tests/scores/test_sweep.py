@@ -302,6 +302,8 @@ def test_points_are_ranked_by_their_distribution_where_each_field_is_painted_sev
 def test_a_sample_that_is_missing_is_named(sampled):
     folder, names = sampled
     rows = store.read_fields(folder / f"{names[1]}.parquet")
-    store.write_table(rows.assign(Metadata_draw=rows["Metadata_draw"].replace(3, 2)), folder / f"{names[1]}.parquet")
-    with pytest.raises(ValueError, match=f"{names[1]}.tif"):
+    store.write_table(rows.assign(Metadata_draw=rows["Metadata_draw"].replace(3, 7)), folder / f"{names[1]}.parquet")
+    with pytest.raises(
+        ValueError, match=f"{names[1]}.tif: draw 3 of plate P3, well .* is missing, expected 4 of each field"
+    ):
         run(sampled, samples=4)

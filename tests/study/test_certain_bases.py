@@ -90,7 +90,7 @@ def test_a_model_that_learns_beside_a_base_walks_is_guided_and_is_held_to_floor_
         "samples": 4,
     }
     study = load(models=models, arms=arms, calibration={"arms": ["unet", "noised", "learnt"]}, sweep=sweep)
-    assert study.inputs(study.model_of("learnt")) == ["Brightfield"] and study.drawn == ["draws_noised", "draws_learnt"]
+    assert study.inputs(study.model_of("learnt")) == ["Brightfield"] and study.drawn == ["draws_learnt", "draws_noised"]
     assert [entry["name"] for entry in study.trained_for("learnt")] == ["unet", "learnt"]
     assert calibration.references(study, "learnt") == {"regression": "unet", "floor": "noised"}
     assert [point["steps"] for point in study.sweep_points] == [1, 2, 4, 25]

@@ -76,8 +76,12 @@ def codec_training_flop(study: Study, model: dict, size_px: int) -> float:
 
 
 def latent_share(study: Study, model: dict) -> float:
-    """Return what a training step on latents takes of one on pixels; 1 without a codec."""
+    """Return what a training step takes of one on pixels: less on latents, more where a base is asked beside; else 1."""
     size_px = study.config["train"]["crop_px"] or study.config["prepare"]["size_px"]
+    base = certain_bases.base_of(study.config, model)
+    if base:
+        own = network_flop(study, model, size_px)
+        return 1 + base_flop(study, {"mean_of": 1}, base, size_px) / (TRAINING_PASSES * own)
     if codec_seen(study, model) is None:
         return 1.0
     pixels = network_flop(study, {**model, "codec": codecs.IDENTITY}, size_px)

@@ -4,10 +4,10 @@ Three ways to the stains y, and what the network's output means on each:
 
 `Whitened` : the error in units of its own noise, u (`whitened_error`), is denoised. Its s.d. is 1 and it has no colour, so that a
     network whose output is 0, preconditioned for an s.d. of 1, is the denoiser of that noise: untrained, it paints the floor.
-`Flow` : posterior-mean rectified flow (Ohayon et al. 2024, arXiv 2410.00418, Algorithm 1). A straight line leads from m with a
+`Flow` : posterior-mean rectified flow (Ohayon et al. 2024, arXiv 2410.00418). A straight line leads from m with a
     little noise to y, and the network tells its slope from where it is, and not from brightfield: that makes it the transport
     of least error among those whose images are distributed as real ones, and no sampler of what else could be there.
-`Bridge` : image-to-image Schroedinger bridge (Liu et al. 2023, arXiv 2302.05872, eq. 11 and 12), from m to y through noise whose
+`Bridge` : image-to-image Schroedinger bridge (Liu et al. 2023, arXiv 2302.05872, section 3), from m to y through noise whose
     variance is largest between them, in units of the error's root mean square, by which its noise is as wide as the error.
 
 The base is asked for each crop, told all that the image is told; the condition is dropped of the network alone.
@@ -30,7 +30,7 @@ from brightpaint.models.objectives.whitened_error import WhitenedError
 from brightpaint.models.schedule import Schedule
 
 BASE_NETWORK = "base"  # its name among the networks of a training: frozen
-START_SHARE = 0.5  # s.d. of a flow's first noise, of the error's; Ohayon et al. take noise of the size of the error too
+START_SHARE = 0.5  # s.d. of a flow's first noise, of the error's: without any it could make one image of one alone
 LEAST_TIME = 1e-3  # of a bridge, below which nothing is left to find
 
 
@@ -169,7 +169,7 @@ class Bridge(OnBase):
 
 
 def bridged(error: torch.Tensor, near: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
-    """Return a point of the bridge between an error, in its units, and 0 (Liu et al. 2023, eq. 11, of variance 1 in all).
+    """Return a point of the bridge between an error, in its units, and 0 (Liu et al. 2023, section 3.2, of variance 1 in all).
 
     Parameters
     ----------

@@ -30,6 +30,7 @@ from brightpaint.models.data import check_rows
 from brightpaint.models.paint.parts import fields_of_part, rows_digest
 from brightpaint.models.trained import check_cutoff, read_model
 from brightpaint.study.kinds import KINDS
+from brightpaint.study.walking import walk_problems
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,10 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
             f"{args.weights} is of kind {kind}, which {how}: nothing can guide it; leave classifier, label_scale "
             "and guidance_interval out of its arm"
         )
+    if KINDS[kind].walks:
+        asked = {**settings, "classifier": str(args.classifier[0]) if args.classifier else None}
+        for said in walk_problems(asked, KINDS[kind]):
+            raise ValueError(f"{args.weights}: {said}")
     return kinds.of(kind).painter(args, tensors, meta, fields, how)
 
 

@@ -23,7 +23,7 @@ def even_times(steps: int) -> list[float]:
 def flow(
     slope: Callable, z: torch.Tensor, x: torch.Tensor, condition: Condition, steps: int, *, second: bool = False
 ) -> torch.Tensor:
-    """Follow a flow from its start to stains (Ohayon et al. 2024, Algorithm 1: Euler's rule in even steps).
+    """Follow a flow from its start to stains (Ohayon et al. 2024: Euler's rule in even steps).
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def bridge(
     """Walk a bridge of variance 1 from 0 to an error (Liu et al. 2023, Algorithm 2), each step drawn between z and what is found.
 
     Between an error at share 1 of the way and z at share a, the bridge has at share b > a the mean error - (1 - b) / (1 - a)
-    (error - z) and the variance (1 - b) (b - a) / (1 - a) (theirs, eq. 12). Of an error that is white noise of s.d. 1, N steps
+    (error - z) and the variance (1 - b) (b - a) / (1 - a). Of an error that is white noise of s.d. 1, N steps
     paint the variance 1 - H_N / N, H_N = 1 + 1/2 + ... + 1/N: 0 in one step, 0.85 in 25.
 
     Parameters
