@@ -21,7 +21,7 @@ from brightpaint.models.data import TrainingImages
 from brightpaint.models.fit import train_network
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.paint import walk
-from brightpaint.models.paint.field_noise import field_noise
+from brightpaint.models.paint.field_noise import drawer
 from brightpaint.models.paint.translator import Translator
 from brightpaint.models.schedule import schedule_of
 from brightpaint.models.train_classifier import build_classifier
@@ -86,6 +86,12 @@ def guide_all(denoise: walk.Denoise, guide: Callable | None, rows: list[int], se
     return walk.within(strong, denoise, *interval) if interval else strong
 
 
+def sampled_as_coded(settings: dict, trained: dict) -> dict:
+    """Return an arm's settings; of a model `as_coded` ancestral steps have the posterior's variance, which is DDIM's with eta 1."""
+    ancestral = trained.get("as_coded") and settings["sampler"] == "ddpm"
+    return {**settings, "sampler": "ddim", "eta": 1.0} if ancestral else settings
+
+
 def translator(args: argparse.Namespace, tensors: dict, meta: dict, how: Compute) -> Translator:
     """Return what inverts stains under one class and paints the latents as others, as an arm's settings say."""
     settings, trained, numbers = args.settings, meta["settings"], meta["label_map"]
@@ -105,7 +111,8 @@ def translator(args: argparse.Namespace, tensors: dict, meta: dict, how: Compute
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
     """Return `paint(x, rows, sample=0)`, (B, C_input, H, W) float32 and B field rows -> (B, C_target, H, W) float32."""
-    settings, trained, cutoff = args.settings, meta["settings"], cutoff_of(meta["settings"])
+    settings = sampled_as_coded(args.settings, meta["settings"])
+    trained, cutoff = meta["settings"], cutoff_of(meta["settings"])
     channels, parts = meta["channels"], vocabulary.parts(meta.get("conditions", {}))
     denoiser = build_denoiser(trained, channels, len(meta["label_map"]), parts)
     denoiser = how.painting(load_module(args.weights, denoiser, tensors, how.device))
@@ -121,14 +128,8 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     told = walk.at_levels(denoiser, path, how.device)
 
     def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
-        sources = [field_noise(fields.iloc[row], settings["seed"], sample) for row in rows]
         seen = how.coded(codec.see, how.send(torch.from_numpy(x)))
-        shape = (painted, *seen.shape[-2:])
-
-        def draw():
-            noise = torch.stack([torch.randn(shape, generator=source) for source in sources])
-            return how.send(noise.pin_memory() if how.device.type == "cuda" else noise)
-
+        draw = drawer(fields, rows, settings["seed"], sample, (painted, *seen.shape[-2:]), how)
         latents = walk.walk(
             walk.clipped(guide_all(told, guide, rows, settings), codec.bound(cutoff)),
             draw(),
