@@ -33,14 +33,72 @@ def lines(*command: str) -> list[dict]:
 @pytest.mark.exhaustive
 def test_models_prints_a_line_for_the_network_and_two_for_its_training():
     found = lines(
-        "bench/models.py", "--width", "8", "--size", "32", "--steps", "2", "--repeats", "1", "--device", "cpu"
-    )
-    network, *trainings = found
+        "bench/models.py", "--width", "8", "--size", "32", "--steps", "2", "--repeats", "1", "--device", "cpu", "--batch", "2",
+        "--parts", "--fields", "3",
+    )  # fmt: skip
+    network, *trainings = found[:3]
+    *parts, saving = found[3:]
+    assert [(line["part"], line["samples"]) for line in parts] == [
+        ("regression", 1),
+        ("diffusion", 1),
+        ("diffusion", 4),
+    ]
+    assert all(line["largest_difference"] == 0 and 0 < line["after_s"] < 60 for line in parts)
+    assert 0 < saving["save_state_s"] < 60
     assert {line["preset"] for line in found} == {"fast"} and {line["device"] for line in found} == {"cpu"}
-    figures = ("forward_s", "train_step_s", "paint_2_steps_s", "forward_share_of_matmul")
+    figures = [
+        "forward_s",
+        "train_step_s",
+        "paint_2_steps_s",
+        *(f"{name}_share_of_matmul" for name in ("forward", "train", "paint")),
+    ]
     assert all(0 < network[name] < 60 for name in figures)
     assert [line["prefetch"] for line in trainings] == [0, 2]
     assert all(line["training_images_per_s"] > 0 for line in trainings)
+
+
+@pytest.fixture
+def models(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    return importlib.import_module("models")
+
+
+def test_the_prepared_run_of_a_card_ends_in_time_and_names_what_it_left_out(models, monkeypatch, capsys):
+    """A clock of its own: each entry takes two minutes, the third is too large for the card."""
+    now, measured = [0.0], []
+
+    def measure_all(args, device):
+        now[0] += 120
+        measured.append((args.preset, args.size, args.batch, args.precision, args.compile, args.parts))
+        if len(measured) == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB")
+
+    monkeypatch.setattr(models, "measure_all", measure_all)
+    monkeypatch.setattr(models.time, "monotonic", lambda: now[0])
+    models.main(["--card", "--device", "cpu", "--minutes", "7"])
+    assert measured[0] == ("paper", 512, 16, "auto", False, True) and len(measured) == 3
+    skipped = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert skipped[0]["skipped"] == "CUDA out of memory"
+    assert [line["skipped"] for line in skipped[1:]] == ["7 minutes are over"] * (len(models.PREPARED) - 3)
+    assert now[0] <= 8 * 60
+
+
+def test_shares_of_a_card_s_limit_are_its_data_sheet_s(models, monkeypatch):
+    spent = {"forward_s": 1.0, "train_step_s": 4.0, "paint_5_steps_s": 10.0}
+    on_cpu = models.roofline(spent, 2e12, 5, 1e13, torch.device("cpu"))
+    assert on_cpu["forward_share_of_matmul"] == 0.2 and not any(name.endswith("peak") for name in on_cpu)
+    card = torch.device("cuda")
+    for name, peak in (
+        ("NVIDIA H100 PCIe", 756e12),
+        ("NVIDIA H100 80GB HBM3", 989e12),
+        ("NVIDIA A100-SXM4-40GB", 312e12),
+    ):
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda device, name=name: name)
+        found = models.roofline(spent, 2e12, 5, 1e13, card)
+        shares = [found[f"{what}_share_of_peak"] for what in ("forward", "train", "paint")]
+        assert shares == pytest.approx([2e12 / peak, 3 * 2e12 / 4 / peak, 5 * 2e12 / 10 / peak])
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla V100")
+    assert models.peak_flop_per_s(card) is None
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from brightpaint import store
 from brightpaint.models import compute, steps, train
@@ -68,14 +70,176 @@ def test_prefetch_and_save_interval_do_not_change_a_byte(tmp_path, plates):
     assert plain[1] == ahead[1]
 
 
+# --- reading, working and writing at once ---
+
+
+def in_turn(events: dict, at: int | None = None, stage: str = ""):
+    """Read, work and write functions that note what they do in `events`, and fail at one item of one stage."""
+
+    def stages(name):
+        def stage_of(item, *rest):
+            events.setdefault(name, []).append(item)
+            if item == at and name == stage:
+                raise RuntimeError(f"{name} {item}")
+            return (item,) if name == "read" else item * 10
+
+        return stage_of
+
+    return stages("read"), stages("work"), stages("write")
+
+
+def test_overlapped_items_keep_their_order_and_are_all_written():
+    events, results = {}, []
+    read, work, _ = in_turn(events)
+    done = list(compute.overlapped(range(7), read, work, lambda item, result: results.append((item, result))))
+    assert done == events["work"] == list(range(7)) and results == [(item, 10 * item) for item in range(7)]
+    assert list(compute.overlapped([], read, work, None)) == []
+
+
+@pytest.mark.parametrize(("stage", "written"), [("read", [0, 1]), ("work", [0, 1]), ("write", [0, 1, 2])])
+def test_an_error_of_any_stage_ends_it_and_what_was_worked_on_is_written(stage, written):
+    events = {}
+    with pytest.raises(RuntimeError, match=f"{stage} 2"):
+        list(compute.overlapped(range(9), *in_turn(events, 2, stage)))
+    assert events["write"][:3] == written
+    assert len(events["work"]) < 5 and len(events["read"]) < 7  # no more is begun
+
+
+def test_the_next_is_read_and_the_last_written_while_one_is_worked_on():
+    """Each stage waits for the other's: one after the other would never end."""
+    reading, working = [threading.Event() for _ in range(4)], [threading.Event() for _ in range(4)]
+
+    def read(item):
+        reading[item].set()
+        return (item,)
+
+    def work(item):
+        working[item].set()
+        assert item == 3 or reading[item + 1].wait(30)
+
+    def write(item, _):
+        assert item == 3 or working[item + 1].wait(30)
+
+    assert list(compute.overlapped(range(4), read, work, write)) == [0, 1, 2, 3]
+
+
 # --- precision, layout, compilation: what a GPU does, as far as a CPU can ---
 
 
-def test_precision_is_bfloat16_on_a_gpu_unless_told():
+def test_precision_is_bfloat16_on_a_gpu_that_has_it_unless_told(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
     assert Compute(torch.device("cuda")).dtype == torch.bfloat16 == Compute(precision="bfloat16").dtype
     assert Compute().dtype == torch.float32 == Compute(torch.device("cuda"), precision="float32").dtype
     assert Compute(torch.device("cuda")).layout() == torch.channels_last
     assert Compute().layout(5) == torch.contiguous_format
+
+
+def test_a_card_that_only_imitates_bfloat16_computes_in_float32_and_says_so(monkeypatch, caplog):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    with caplog.at_level("INFO"):
+        how = Compute(torch.device("cuda"))
+        assert how.dtype == torch.float32 and str(how) == "cuda, float32" and how.layout() == torch.contiguous_format
+    assert caplog.text.count("this GPU has no bfloat16: networks are computed in float32") == 1
+    with pytest.raises(ValueError, match="compute.precision bfloat16: this GPU has no bfloat16.*auto or float32"):
+        str(Compute(torch.device("cuda"), precision="bfloat16"))
+    assert Compute(torch.device("cuda"), precision="float32").dtype == torch.float32
+    assert Compute(precision="bfloat16").dtype == torch.bfloat16  # a CPU computes in it, to try the path
+
+
+def test_cudnn_times_its_algorithms_on_a_gpu_and_only_there(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda model, *_, **__: model)  # no card here to move to
+    model = torch.nn.Conv2d(1, 1, 1)
+    assert Compute().place(model) is model and not torch.backends.cudnn.benchmark
+    Compute(torch.device("cuda"), precision="float32").place(model)
+    assert torch.backends.cudnn.benchmark
+
+
+# --- fetching ---
+
+
+def far(monkeypatch) -> list:
+    """Let tensors on the meta device be fetched as 0, 1, 2, ...; return the list of transfers as (type, numbers)."""
+    transfers = []
+
+    def cpu(flat):
+        transfers.append((flat.dtype, flat.numel()))
+        return torch.arange(flat.numel()).to(flat.dtype)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", cpu)
+    return transfers
+
+
+def test_tensors_of_one_type_are_fetched_in_one_transfer_and_keep_names_and_shapes(tmp_path, monkeypatch):
+    shapes = {"a": (2, 3), "b": (), "c": (4, 1, 2, 2), "n": (3,)}
+    tensors = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    tensors["n"] = tensors["n"].long()
+    tensors["c"] = tensors["c"].to(memory_format=torch.channels_last)
+    tensors["here"] = torch.ones(2)
+    transfers = far(monkeypatch)
+    came = compute.fetched(tensors)
+    assert transfers == [(torch.float32, 6 + 1 + 16), (torch.int64, 3)]
+    assert list(came) == list(tensors) and came["here"] is tensors["here"]
+    assert {name: tuple(came[name].shape) for name in shapes} == shapes
+    assert came["a"].flatten().tolist() == [0, 1, 2, 3, 4, 5] and came["b"].item() == 6 and came["c"][0, 0, 0, 1] == 8
+    monkeypatch.undo()
+    store.write_weights(tmp_path / "w.safetensors", came, {})
+    read = store.read_weights(tmp_path / "w.safetensors")[0]
+    assert all(torch.equal(read[name], came[name]) for name in came)
+
+
+def test_what_is_here_already_is_not_copied_and_numbers_are_fetched_together(monkeypatch):
+    tensors = {"a": torch.ones(3)}
+    assert compute.fetched(tensors)["a"] is tensors["a"] and compute.fetched({}) == {}
+    transfers = far(monkeypatch)
+    assert compute.numbers([7, *torch.empty(3, device="meta").unbind(), torch.tensor(2.5), 1.5]) == [
+        7,
+        0,
+        1,
+        2,
+        2.5,
+        1.5,
+    ]
+    assert transfers == [(torch.float32, 3)]
+
+
+def test_a_state_is_fetched_in_as_many_transfers_as_it_has_kinds(plates, monkeypatch):
+    """Not in one for each of a network's tensors, of its moments and of its counts of steps."""
+    torch.manual_seed(0)
+    model = build_denoiser(SETTINGS, SETTINGS["channels"], 0)
+    long = {**SETTINGS, "images": 10**6}  # no line of history is due yet
+    run = steps.Training({"model": model}, Denoising(2, "v", "l2", 0.1), long)
+    batches = run.batches(TrainingImages(*zip(*plates), channels=SETTINGS["channels"], label="none"))
+    for _ in range(3):
+        run.step(*next(batches))
+    calls, fetched = [], compute.fetched
+    monkeypatch.setattr(compute, "fetched", lambda tensors: calls.append(len(tensors)) or fetched(tensors))
+    tensors, meta = run.state()
+    count = len(list(model.parameters()))
+    assert sorted(calls) == sorted([3, 0, *[count] * 5])  # losses; no best; weights, mean, two moments, counts of steps
+    assert set(meta["steps"].values()) == {3} and len(meta["steps"]) == count and len(tensors) == 4 * count
+
+
+class Waits(TorchDispatchMode):
+    """Fail where the host asks a tensor for its value."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function._schema.name.removeprefix("aten::")
+        assert name not in ("_local_scalar_dense", "is_nonzero", "nonzero", "equal"), f"a training step calls {name}"
+        return function(*args, **(kwargs or {}))
+
+
+def test_no_training_step_waits_for_the_device(plates):
+    run = steps.Training(
+        {"model": build_denoiser(SETTINGS, SETTINGS["channels"], 0)}, Denoising(2, "v", "l2", 0.1),
+        {**SETTINGS, "clip_norm": 1.0, "images": 10**6, "decay": "constant"},
+    )  # fmt: skip
+    batches = run.batches(TrainingImages(*zip(*plates), channels=SETTINGS["channels"], label="none"))
+    run.step(*next(batches))
+    with Waits():
+        run.step(*next(batches))
+        with pytest.raises(AssertionError, match="a training step calls _local_scalar_dense"):
+            float(torch.ones(1))
 
 
 @pytest.mark.parametrize("preset", swept(["fast", "paper"], ["fast"]))
@@ -125,6 +289,20 @@ def test_compiled_network_has_the_same_weights_by_the_same_names(tmp_path, plate
 
 
 # --- several processes ---
+
+
+def test_what_is_shared_between_processes_is_compiled_last(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        model = torch.nn.Linear(2, 2)
+        compiled = Compute(compile=True).runnable(model)
+        plain = Compute().runnable(model)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert isinstance(plain, torch.nn.parallel.DistributedDataParallel) and plain.module is model
+    assert isinstance(compiled._orig_mod, torch.nn.parallel.DistributedDataParallel)
+    assert compiled._orig_mod.module is model
 
 
 def test_parts_of_a_batch_are_whole_and_weighted(monkeypatch):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from brightpaint import store
+from brightpaint.models.compute import Compute
 from brightpaint.models.paint import draw_rows, gather, sample
-from brightpaint.models.paint.field_noise import field_noise
+from brightpaint.models.paint import field_noise as noises
+from brightpaint.models.paint.field_noise import drawer, field_noise
 from models_fixture import labelled_plates, labelled_weights, sample_arguments
 
 
@@ -75,8 +78,6 @@ def test_draws_of_a_field_differ_and_are_independent(tmp_path):
     whole = painted(tmp_path, "draws", listed(tmp_path)).astype(float)
     assert (np.ptp(whole.reshape(3, 4, -1), axis=1) > 0).mean() > 0.99
     row = store.read_fields(labelled_plates()[2][1]).iloc[0]
-    import torch
-
     noise = [torch.randn(20_000, generator=field_noise(row, 0, number)).numpy() for number in range(4)]
     correlations = np.corrcoef(noise)[np.triu_indices(4, 1)]
     assert np.abs(correlations).max() < 4 / np.sqrt(20_000)
@@ -95,3 +96,26 @@ def test_samples_that_show_another_treatment_keep_their_numbers():
     shown = gather.with_shown(rows.assign(Metadata_dose=1.0, Metadata_draw=[0, 1]), {"dose": 3.0})
     assert shown["Metadata_draw"].tolist() == [0, 1] and set(shown["Metadata_painted_as"]) == {"A@3uM"}
     assert gather.with_shown(rows.assign(Metadata_dose=1.0), {"dose": 3.0})["Metadata_draw"].tolist() == [0, 0]
+
+
+def test_the_first_noise_is_the_cpu_s_and_later_noise_the_device_s_own(monkeypatch):
+    """On a CPU both come from one generator; a GPU's begins anew from the same seed, for no noise is sent at every step."""
+    row = store.read_fields(labelled_plates()[2][1])
+    draw = drawer(row, [0, 3], 0, 0, (2, 4, 4), Compute())
+    source = field_noise(row.iloc[3], 0)
+    for _ in range(3):
+        assert torch.equal(draw()[1], torch.randn(2, 4, 4, generator=source))
+
+    class Generator:
+        def __init__(self, device):
+            self.device = device
+
+        def manual_seed(self, seed):
+            self.seed = seed
+            return self
+
+    sources = [field_noise(row.iloc[0], 0), field_noise(row.iloc[0], 0, 1)]
+    assert noises.further(sources, torch.device("cpu")) == sources
+    monkeypatch.setattr(torch, "Generator", Generator)
+    own = noises.further(sources, torch.device("cuda"))
+    assert [(each.device.type, each.seed) for each in own] == [("cuda", each.initial_seed()) for each in sources]

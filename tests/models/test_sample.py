@@ -7,8 +7,8 @@ from test_train_classifier import trained as classifier_weights
 from brightpaint import store
 from brightpaint.models import train
 from brightpaint.models.conditions.condition import Condition
-from brightpaint.models.kinds import diffusion
 from brightpaint.models.objectives.losses import build_denoiser
+from brightpaint.models.paint import field_noise as noises
 from brightpaint.models.paint import sample
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.trained import load_module
@@ -60,9 +60,9 @@ def test_parts_do_not_change_a_byte(tmp_path, sampler, eta):
 
 
 def test_a_mean_of_samples_is_their_mean_and_lies_nearer_the_real_stains(tmp_path, monkeypatch):
-    found, noise, samples = painted(tmp_path / "mean.tif", mean_of=4).astype(float), diffusion.field_noise, []
+    found, noise, samples = painted(tmp_path / "mean.tif", mean_of=4).astype(float), noises.field_noise, []
     for number in range(4):
-        monkeypatch.setattr(diffusion, "field_noise", lambda row, seed, _=0, number=number: noise(row, seed, number))
+        monkeypatch.setattr(noises, "field_noise", lambda row, seed, _=0, number=number: noise(row, seed, number))
         samples.append(painted(tmp_path / f"sample{number}.tif").astype(float))
     np.testing.assert_allclose(found, np.mean(samples, axis=0), atol=4e-3)  # float16 on the way
     real = np.array(store.open_stack(labelled_plates()[2][0]).images).astype(float)[:, 2:]
@@ -222,14 +222,14 @@ def test_more_parts_than_fields_leaves_empty_parts(tmp_path):
 def test_killed_sampling_goes_on_with_the_next_field(tmp_path, monkeypatch):
     calls, paint = [], sample.paint_rows
 
-    def killed(painter, stack, inputs, rows, writer, batch):
+    def killed(painter, stack, inputs, rows, writer, batch, samples):
         def failing(x, chosen):
             calls.append(chosen)
             if len(calls) == 3:
                 raise RuntimeError("killed")
             return painter(x, chosen)
 
-        return paint(failing, stack, inputs, rows, writer, batch)
+        return paint(failing, stack, inputs, rows, writer, batch, samples)
 
     monkeypatch.setattr(sample, "paint_rows", killed)
     with pytest.raises(RuntimeError):
@@ -383,7 +383,7 @@ def test_sampling_uses_the_running_mean_that_was_saved(tmp_path):
     )
     stack, table = labelled_plates()[2]
     x = torch.from_numpy(np.array(store.open_stack(stack).images[:1, :2]).astype(np.float32))
-    source = diffusion.field_noise(store.read_fields(table).iloc[0], 0)
+    source = noises.field_noise(store.read_fields(table).iloc[0], 0)
     y = torch.randn((2, 32, 32), generator=source)[None]
     gamma = Schedule().path(1)[0]
     with torch.no_grad():

@@ -7,9 +7,10 @@ from scipy.stats import spearmanr
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
-from brightpaint.models.kinds import diffusion
+from brightpaint.models.paint import field_noise as noises
 from brightpaint.models.paint import gather, sample, uncertainty
 from brightpaint.models.paint.field_noise import field_noise
+from brightpaint.models.paint.samples import Samples, Spread, StandardisedSpread
 from brightpaint.scores.images import risk_coverage as evaluation
 from models_fixture import labelled_plates, labelled_weights, sample_arguments
 
@@ -47,9 +48,9 @@ def test_the_number_of_samples_does_not_touch_the_stack(tmp_path):
 def test_spread_is_the_standard_deviation_of_the_standardised_samples(tmp_path, monkeypatch):
     found = spread(tmp_path, samples=4).astype(float)
     drawn = np.array(store.open_stack(gathered(tmp_path)).images)
-    samples, noise = [standardise(drawn)], diffusion.field_noise
+    samples, noise = [standardise(drawn)], field_noise
     for number in (1, 2, 3):
-        monkeypatch.setattr(diffusion, "field_noise", lambda row, seed, _=0, number=number: noise(row, seed, number))
+        monkeypatch.setattr(noises, "field_noise", lambda row, seed, _=0, number=number: noise(row, seed, number))
         painted(tmp_path, f"sample{number}")
         samples.append(standardise(np.array(store.open_stack(tmp_path / f"sample{number}.tif").images)))
     wanted = np.std(samples, axis=0, ddof=1)
@@ -60,10 +61,10 @@ def test_spread_is_the_standard_deviation_of_the_standardised_samples(tmp_path, 
 def test_spread_is_of_samples_standardised_to_the_study_s_cutoff_in_the_precision_asked_for(tmp_path):
     shift = np.zeros((1, 1, 8, 8), np.float32)
     shift[0, 0, 0, 0] = 1.0  # one pixel: 7.9 s.d. above the mean
-    plain = uncertainty.spread_painter(lambda x, rows, sample: -shift, lambda rows: shift, 2, 15)(None, [0])
-    cut = uncertainty.spread_painter(lambda x, rows, sample: -shift, lambda rows: shift, 2, 2)(None, [0])
-    np.testing.assert_allclose(plain[0, 0, 0, 0], 2**0.5 * 63**0.5, rtol=1e-4)
-    np.testing.assert_allclose(cut[0, 0, 0, 0], 2**0.5 * 2, rtol=1e-5)
+    for cutoff, away in ((15, 63**0.5), (2, 2)):
+        spread_of = StandardisedSpread(shift[0], cutoff)
+        spread_of.add(-shift[0])
+        np.testing.assert_allclose(spread_of.image()[0, 0, 0], 2**0.5 * away, rtol=1e-4)
     half = spread(tmp_path, "half", how={"precision": "bfloat16"})
     assert (half != spread(tmp_path)).any()
     assert store.read_table(tmp_path / "half.tsv")["computed"].tolist() == ["cpu, bfloat16"]
@@ -74,6 +75,39 @@ def test_samples_differ_by_name_and_number():
     seeds = [field_noise(row, 0, number).initial_seed() for number in range(5)]
     assert len(set(seeds)) == 5 and seeds[0] == field_noise(row, 0).initial_seed()
     assert field_noise(row, 1, 1).initial_seed() not in seeds
+
+
+def test_a_sample_has_the_same_bytes_however_many_there_are_and_batches_are_full(tmp_path, monkeypatch):
+    """Sample s of a field is painted in a batch of one shape, with whatever fills it."""
+    paint_rows, kept = sample.paint_rows, {}
+
+    def watched(paint, stack, inputs, rows, writer, batch, samples):
+        def painting(x, asked):
+            images = paint(x, asked)
+            for row, image in zip(asked, images):
+                field, place = divmod(row, len(samples.numbers))
+                kept.setdefault(len(samples.numbers) + 1, {})[field, samples.numbers[place]] = image.tobytes()
+            assert len(x) == batch
+            return images
+
+        return paint_rows(painting, stack, inputs, rows, writer, batch, samples)
+
+    gathered(tmp_path)
+    monkeypatch.setattr(sample, "paint_rows", watched)
+    for count in (2, 3, 6):
+        spread(tmp_path, f"of{count}", samples=count, batch=4)
+    assert {number for _, number in kept[6]} == {1, 2, 3, 4, 5} and len(kept[6]) == 8 * 5
+    assert len(set(kept[6].values())) == 8 * 5
+    assert all(kept[6][name] == image for count in (2, 3) for name, image in kept[count].items())
+
+
+def test_samples_are_rows_of_their_own_and_a_single_one_is_the_field():
+    fields = pd.DataFrame({"Metadata_Well": ["A01", "A02"], "Metadata_draw": [7, 0]}, index=[3, 3])
+    assert Samples().table(fields) is fields
+    table = Samples((0, 1, 2)).table(fields.reset_index(drop=True))
+    assert table["Metadata_Well"].tolist() == ["A01"] * 3 + ["A02"] * 3
+    assert table["Metadata_draw"].tolist() == [7, 1, 2, 0, 1, 2]  # sample 0 is what the row itself is
+    assert Samples((1, 2)).row(3, 1) == 7
 
 
 def test_parts_do_not_change_a_byte_and_batches_no_more_than_rounding(tmp_path):
@@ -102,7 +136,7 @@ def test_a_killed_part_goes_on_where_it_was_and_ends_alike(tmp_path, monkeypatch
     np.testing.assert_array_equal(spread(tmp_path, "cut"), whole)
     assert sorted(written) == list(range(8))  # no field twice
     seconds = store.read_table(tmp_path / "cut.tsv")
-    assert seconds["fields"].tolist() == [6]  # those of this run: three batches of two, the last padded
+    assert seconds["fields"].tolist() == [5]  # those of this run: two samples of each fill five batches of two
 
 
 def test_one_sample_and_a_field_that_was_not_painted_are_refused(tmp_path):
@@ -117,11 +151,11 @@ def test_one_sample_and_a_field_that_was_not_painted_are_refused(tmp_path):
 
 def test_welford_is_numpy_s_standard_deviation():
     images = np.random.default_rng(0).normal(1000, 1, (7, 3, 4, 4)).astype(np.float32)
-    running = uncertainty.Spread(images[0])
+    running = Spread(images[0])
     for image in images[1:]:
         running.add(image)
-    np.testing.assert_allclose(running.sd(), images.std(axis=0, ddof=1), rtol=2e-3)
-    assert (uncertainty.Spread(images[0]).sd() == 0).all()
+    np.testing.assert_allclose(running.image(), images.std(axis=0, ddof=1), rtol=2e-3)
+    assert (Spread(images[0]).image() == 0).all()
 
 
 # --- what it is worth ----------------------------------------------------------------------------

@@ -14,6 +14,13 @@ def world() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
+def has_bfloat16() -> bool:
+    """Return whether this job's GPU multiplies bfloat16 itself, as cards from Ampere on do."""
+    import torch
+
+    return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def pick_device(device: str) -> torch.device:
     """Return the torch device for `auto`, `cpu` or `cuda`: in a job of several processes, this process's own GPU."""
     import torch

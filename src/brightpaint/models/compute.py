@@ -7,21 +7,24 @@ and the first process alone writes files.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from itertools import islice
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from brightpaint.base.device import world
+from brightpaint.base.device import has_bfloat16, world
 
+log = logging.getLogger(__name__)
 COMPILERS = {"cpu": "eager", "cuda": "inductor"}  # on a CPU only to test the path: nothing is generated
 
 
@@ -42,7 +45,7 @@ class Compute:
     ----------
     device : where
     precision : `float32`, `bfloat16` (autocast: weights, optimiser and losses stay float32), or `auto`, which is
-        bfloat16 on a GPU and float32 on a CPU
+        bfloat16 on a GPU that computes in it and float32 elsewhere
     compile : whether torch.compile translates the network on a GPU
     prefetch : threads that read a training's batches ahead; 0 reads each when it is needed
     save_every_s : seconds between saves of an unfinished training
@@ -54,11 +57,21 @@ class Compute:
     prefetch: int = 0
     save_every_s: float = 60
 
-    @property
+    @cached_property
     def dtype(self) -> torch.dtype:
-        """The type in which convolutions and matrix products are computed."""
-        chosen = {"auto": "bfloat16" if self.device.type == "cuda" else "float32"}.get(self.precision, self.precision)
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[chosen]
+        """The type in which convolutions and matrix products are computed; ValueError for one that the card lacks."""
+        lacking = self.device.type == "cuda" and not has_bfloat16()
+        if lacking and self.precision == "bfloat16":
+            raise ValueError(
+                "compute.precision bfloat16: this GPU has no bfloat16 (cards before Ampere only imitate it, slowly); set "
+                "compute.precision to auto or float32"
+            )
+        if lacking and self.precision == "auto":
+            log.info("this GPU has no bfloat16: networks are computed in float32")
+        auto = "bfloat16" if self.device.type == "cuda" and not lacking else "float32"
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[
+            {"auto": auto}.get(self.precision, self.precision)
+        ]
 
     def __str__(self) -> str:
         """Say what may change a result in its last bits: `cuda, bfloat16`."""
@@ -75,7 +88,12 @@ class Compute:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16)
 
     def place(self, model: nn.Module) -> nn.Module:
-        """Return the model on the device, its convolutions in the layout that suits the precision."""
+        """Return the model on the device, its convolutions in the layout that suits the precision.
+
+        Batches always have one shape, so that on a GPU cuDNN may time its algorithms once and keep the fastest.
+        """
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True
         axes = max((value.ndim for value in model.parameters()), default=4)  # 5 of convolutions in 3D
         return model.to(self.device).to(memory_format=self.layout(axes))
 
@@ -84,13 +102,16 @@ class Compute:
         return torch.compile(model, backend=COMPILERS[self.device.type]) if self.compile else model
 
     def runnable(self, model: nn.Module) -> nn.Module:
-        """Return what is called in a training step: the model, compiled and shared between processes as asked."""
-        called = self.compiled(model)
+        """Return what is called in a training step: the model, shared between processes and compiled as asked.
+
+        Compiled last: the compiler then cuts its graph where gradients are sent, so that they are sent while others are computed.
+        """
         if world() == 1:
-            return called
+            return self.compiled(model)
         gpus = [self.device.index] if self.device.type == "cuda" else None
         # The only buffers are constants, the same in every process: there is nothing to broadcast at each step.
-        return nn.parallel.DistributedDataParallel(called, device_ids=gpus, broadcast_buffers=False)
+        shared = nn.parallel.DistributedDataParallel(model, device_ids=gpus, broadcast_buffers=False)
+        return self.compiled(shared)
 
     def painting(self, model: nn.Module) -> Callable:
         """Return what is called to paint: the placed model, compiled as asked, in its precision."""
@@ -169,6 +190,29 @@ def average(tensors: Sequence[torch.Tensor]) -> None:
         tensor.copy_(mean.view_as(tensor))
 
 
+def fetched(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return tensors in CPU memory; from a GPU those of one type come in one transfer, which is waited for once.
+
+    A network has hundreds of tensors, and fetched one by one each would be a wait of its own.
+    """
+    groups: dict[torch.dtype, list[str]] = {}
+    for name, value in tensors.items():
+        if value.device.type != "cpu":
+            groups.setdefault(value.dtype, []).append(name)
+    here = dict(tensors)
+    for names in groups.values():
+        flat = torch.cat([tensors[name].flatten() for name in names]).cpu()
+        parts = flat.split([tensors[name].numel() for name in names])
+        here |= {name: part.view(tensors[name].shape) for name, part in zip(names, parts)}
+    return here
+
+
+def numbers(values: Sequence[torch.Tensor | float]) -> list[float]:
+    """Return numbers, tensors of one element among them, as Python's; those on a GPU are waited for once."""
+    far = fetched({str(place): value for place, value in enumerate(values) if isinstance(value, torch.Tensor)})
+    return [float(far.get(str(place), value)) for place, value in enumerate(values)]
+
+
 def ahead(make: Callable, items: Iterable, threads: int, pinned: bool = False) -> Iterator:
     """Yield make(item) for each item in order, made ahead by background threads; the same with any number of them.
 
@@ -196,3 +240,27 @@ def ahead(make: Callable, items: Iterable, threads: int, pinned: bool = False) -
                 yield made
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def overlapped(items: Iterable, read: Callable, work: Callable, write: Callable) -> Iterator:
+    """Read, work on and write items one after the other; yield each once it was worked on.
+
+    One thread reads the next two and another writes the last while one is worked on. What reading, work or writing raises ends
+    it, in its turn; what was worked on before is written then.
+
+    Parameters
+    ----------
+    read : item -> the arguments of `work`, a tuple
+    work : in this thread
+    write : (item, result)
+    """
+    items, last = list(items), None
+    with ThreadPoolExecutor(1) as writing, closing(ahead(read, items, 1)) as made:
+        for item, arguments in zip(items, made):
+            result = work(*arguments)
+            if last:
+                last.result()
+            last = writing.submit(write, item, result)
+            yield item
+        if last:
+            last.result()

@@ -195,7 +195,8 @@ class Training:
             self.losses = {}
 
     def _finite_losses(self) -> dict[str, list[list[float]]]:
-        losses = {word: [[float(loss), images] for loss, images in values] for word, values in self.losses.items()}
+        came = iter(compute.numbers([loss for values in self.losses.values() for loss, _ in values]))
+        losses = {word: [[next(came), images] for _, images in values] for word, values in self.losses.items()}
         if any(not abs(loss) < float("inf") for values in losses.values() for loss, _ in values):
             mend = "lower learning_rate or set clip_norm in the section that trains it (train, codecs, cellnet or gan)"
             raise ValueError(f"the loss is not finite by image {self.seen}; {mend}")
@@ -223,20 +224,25 @@ class Training:
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Return the weights to keep: the best by validation, or the last running mean where nothing validates."""
-        return self.mean if self.best is None else self.best
+        return compute.fetched(self.mean if self.best is None else self.best)
 
     def state(self) -> tuple[dict, dict]:
         """Return everything that a continued training needs, as tensors and as JSON."""
         kinds = {"model": self._weights(), "mean": self.mean, "best": self.best or {}}
         kinds |= {f"at {images}": values for images, values in self.kept.items()}
-        tensors = {f"{kind}.{name}": value for kind, values in kinds.items() for name, value in values.items()}
         steps = {}
         for network, optimiser in self.optimisers.items():
             names = [self._prefix[network] + name for name, _ in self.networks[network].named_parameters()]
             for number, entry in optimiser.state_dict()["state"].items():
                 name = names[number]
-                tensors |= {f"first.{name}": entry["exp_avg"], f"second.{name}": entry["exp_avg_sq"]}
-                steps[name] = int(entry["step"])
+                kinds.setdefault("first", {})[name] = entry["exp_avg"]
+                kinds.setdefault("second", {})[name] = entry["exp_avg_sq"]
+                steps[name] = entry["step"]
+        # A kind at a time: what is fetched at once lies twice on the GPU meanwhile.
+        tensors = {
+            f"{kind}.{name}": value for kind, values in kinds.items() for name, value in compute.fetched(values).items()
+        }
+        steps = dict(zip(steps, map(int, compute.numbers(list(steps.values())))))
         progress = {"seen": self.seen, "steps": steps, "history": self.history, "best_loss": self.best_loss}
         return tensors, {**progress, "losses": self._finite_losses()}
 

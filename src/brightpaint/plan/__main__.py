@@ -108,6 +108,24 @@ def as_text(
     return "\n".join([*lines, *(f"parts      {line}" for line in parts_said(study, jobs, table))])
 
 
+def card_gb() -> float:
+    """Return the memory of this machine's first GPU in GB, 0 without one."""
+    import torch
+
+    return torch.cuda.get_device_properties(0).total_memory / 1e9 if torch.cuda.is_available() else 0.0
+
+
+def batch_line(study: Study, sizes: dict[str, Extent], gpu_gb: float) -> list[str]:
+    """Say which `sample.batch` fits a card, by the largest part of a plate that an arm of a network paints."""
+    from brightpaint.plan.card_memory import batch_said  # torch and the networks
+
+    painted = {plate: arm for arm in study.arms for plate in study.test_plates(arm) + study.predict_plates(arm)}
+    most = max((sizes[plate].tiles for plate in painted), default=0)
+    return [
+        f"batch      {line}" for line in batch_said(study, -(-most // study.config["sample"]["parts"]), gpu_gb * 1e9)
+    ]
+
+
 def checks_text(found: list[Check]) -> str:
     """Return the checks, one a line, what is missing first."""
     lines = [
@@ -122,19 +140,27 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--config", type=Path, default=Path("config/config.yaml"))
     parser.add_argument("--gpu-tflops", type=float, default=None, help="TFLOP/s that your card sustains in training")
+    parser.add_argument(
+        "--gpu-gb",
+        type=float,
+        default=None,
+        help="memory of your card, GB; else that of this machine's",
+    )
     args = parser.parse_args(argv)
     if not args.config.exists():
         raise ValueError(f"{args.config}: there is no such config; type make plan CONFIG=its/path")
     study = Study.load(yaml.safe_load(args.config.read_text()), ROOT / "workflow" / "schemas")
     rates = read_rates(ROOT / "resources" / "rates.tsv")
     rates["gpu_tflops"] = args.gpu_tflops or rates["gpu_tflops"]
+    on_gpu = study.config["compute"]["device"] != "cpu"
     with ThreadPoolExecutor() as pool:
         running = pool.submit(dry_run, args.config)
         sizes = extents(study, ROOT / "resources" / "sources.tsv")
         found = costs(study, sizes, rates)
         checked = checks(study, found.peak)
+        said = batch_line(study, sizes, args.gpu_gb or card_gb() or rates["gpu_gb"]) if on_gpu else []
         jobs = running.result()
-    print(as_text(study, sizes, jobs, found, rates, study.config["compute"]["device"] != "cpu"))
+    print("\n".join([as_text(study, sizes, jobs, found, rates, on_gpu), *said]))
     print("\n" + checks_text(checked))
 
 

@@ -108,9 +108,12 @@ def _rate(study: Study, rates: dict[str, float], cores: int = 1) -> float:
     return rates["cpu_gflops"] * 1e9 * cores if on_cpu else rates["gpu_tflops"] * 1e12
 
 
-def training_mb(config: dict, stride_px: int = 1) -> int:
-    """Return the memory of a training: 6,000 to 16,000 MB, by the pixels of a batch, or by its latents of so many pixels a side."""
-    return _megabytes(config["train"]["batch"] * (training_px(config) / stride_px) ** 2)
+def training_mb(config: dict, stride_px: int = 1, batch: int | None = None) -> int:
+    """Return the memory of a training: 6,000 to 16,000 MB, by the pixels of a batch, or by its latents of so many pixels a side.
+
+    `batch` is the model's own, where its preset has one.
+    """
+    return _megabytes((batch or config["train"]["batch"]) * (training_px(config) / stride_px) ** 2)
 
 
 def painting_mb(config: dict, arm: dict, stride_px: int = 1) -> int:

@@ -86,6 +86,12 @@ def guide_all(denoise: walk.Denoise, guide: Callable | None, rows: list[int], se
     return walk.within(strong, denoise, *interval) if interval else strong
 
 
+def sampled_as_coded(settings: dict, trained: dict) -> dict:
+    """Return an arm's settings; of a model `as_coded` ancestral steps have the posterior's variance, which is DDIM's with eta 1."""
+    ancestral = trained.get("as_coded") and settings["sampler"] == "ddpm"
+    return {**settings, "sampler": "ddim", "eta": 1.0} if ancestral else settings
+
+
 def translator(args: argparse.Namespace, tensors: dict, meta: dict, how: Compute) -> Translator:
     """Return what inverts stains under one class and paints the latents as others, as an arm's settings say."""
     settings, trained, numbers = args.settings, meta["settings"], meta["label_map"]
@@ -130,7 +136,8 @@ def walker(
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
     """Return `paint(x, rows, sample=0)`, (B, C_input, H, W) float32 and B field rows -> (B, C_target, H, W) float32."""
-    settings, trained, cutoff = args.settings, meta["settings"], cutoff_of(meta["settings"])
+    settings = sampled_as_coded(args.settings, meta["settings"])
+    trained, cutoff = meta["settings"], cutoff_of(meta["settings"])
     channels, parts = meta["channels"], vocabulary.parts(meta.get("conditions", {}))
     denoiser = build_denoiser(trained, channels, len(meta["label_map"]), parts)
     denoiser = how.painting(load_module(args.weights, denoiser, tensors, how.device))

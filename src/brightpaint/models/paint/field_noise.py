@@ -23,14 +23,32 @@ def field_noise(row: pd.Series, seed: int, sample: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed_of(*(row[key] for key in store.FIELD_KEYS), seed, *further))
 
 
+def further(sources: Sequence[torch.Generator], device: torch.device) -> list[torch.Generator]:
+    """Return the fields' sources of all noise but the first: on a CPU the same ones, on a GPU its own, of the same seeds.
+
+    A step's noise drawn on the CPU would be sent at every step; drawn where it is needed it costs a small kernel a field.
+    """
+    if device.type == "cpu":
+        return list(sources)
+    return [torch.Generator(device).manual_seed(source.initial_seed()) for source in sources]
+
+
 def drawer(
     fields: pd.DataFrame, rows: Sequence[int], seed: int, sample: int, shape: Sequence[int], how: Compute
 ) -> Callable[[], torch.Tensor]:
-    """Return what draws standard normal noise for a batch of field rows, new at each call: (B, *shape) float32 on the device."""
+    """Return what draws standard normal noise for a batch of field rows, new at each call: (B, *shape) float32 on the device.
+
+    The first is from the CPU's generators, so that every device paints from the same noise.
+    """
     sources = [field_noise(fields.iloc[row], seed, sample) for row in rows]
+    later: list[torch.Generator] = []
 
     def draw() -> torch.Tensor:
-        noise = torch.stack([torch.randn(tuple(shape), generator=source) for source in sources])
-        return how.send(noise.pin_memory() if how.device.type == "cuda" else noise)
+        chosen = later or sources
+        noise = torch.stack([torch.randn(tuple(shape), generator=source, device=source.device) for source in chosen])
+        if not later:
+            later.extend(further(sources, how.device))
+            noise = noise.pin_memory() if how.device.type == "cuda" else noise
+        return how.send(noise)
 
     return draw

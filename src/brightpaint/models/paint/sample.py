@@ -23,16 +23,18 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.device import pick_device
 from brightpaint.models import kinds
-from brightpaint.models.compute import Compute
+from brightpaint.models.compute import Compute, overlapped
 from brightpaint.models.conditions.labels import active_rows
 from brightpaint.models.conditions.shown import check_conditions
 from brightpaint.models.data import check_rows
 from brightpaint.models.paint.parts import fields_of_part, rows_digest
+from brightpaint.models.paint.samples import Mean, Samples
 from brightpaint.models.trained import check_cutoff, read_model
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.walking import walk_problems
 
 log = logging.getLogger(__name__)
+ONE = Samples()  # one sample a field, which is written as it is
 
 
 def computing(args: argparse.Namespace, kind: str) -> Compute:
@@ -84,39 +86,62 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
 
 
 def paint_rows(
-    paint: Callable, stack: store.Stack, inputs: list[str], rows: np.ndarray, writer: store.StackWriter, batch: int
-) -> dict[str, float]:
-    """Paint those rows of the stack that the writer lacks, in batches that are always full.
+    paint: Callable, stack: store.Stack, inputs: list[str], rows: np.ndarray, writer: store.StackWriter, batch: int,
+    samples: Samples = ONE,
+) -> dict[str, float]:  # fmt: skip
+    """Paint those rows of the stack that the writer lacks, in batches that are always full; see `samples`.
 
-    The last batch repeats its last field, since a network's last bits depend on the shape of a batch.
+    The last batch repeats its last image, since a network's last bits depend on the shape of a batch. A thread reads the next
+    batch and another writes the last while one is painted: the same bytes in the same order as one after the other.
+
+    Parameters
+    ----------
+    paint : `paint(x, rows)` of rows of `samples.table`
 
     Returns
     -------
-    what the painting took, start-up and reading excluded: `fields` painted (the repeated ones too), `wall_s`, `cpu_s`
+    what the painting took, without start-up: `fields` painted (what was repeated too), `wall_s` and the process's `cpu_s` meanwhile
     """
     planes = stack.channel_indices(inputs)  # of brightfield, or for a codec of the stains
-    left = [place for place in range(len(rows)) if not writer.done[place]]
-    cost = {"fields": 0, "wall_s": 0.0, "cpu_s": 0.0}
-    with tqdm(total=len(rows), initial=len(rows) - len(left), disable=None, unit="field") as bar:
-        for start in range(0, len(left), batch):
-            places = left[start : start + batch]
-            full = [int(rows[place]) for place in places + places[-1:] * (batch - len(places))]
-            x = np.stack([stack.images[row][planes].astype(np.float32) for row in full])
-            for row, image in zip(full, x):
-                if not np.isfinite(image).all():
-                    raise ValueError(
-                        f"{stack.path}: field {row} of the field table holds values that are not finite; delete the stack "
-                        "and rerun prepare"
-                    )
-            wall, cpu = time.perf_counter(), time.process_time()
-            images = paint(x, full)
-            cost["fields"] += len(full)
-            cost["wall_s"] += time.perf_counter() - wall
-            cost["cpu_s"] += time.process_time() - cpu
-            for place, painted in zip(places, images):
-                writer.write(place, painted)
-            bar.update(len(places))
-    return cost
+    count = len(samples.numbers)
+    left = [(place, number) for place in range(len(rows)) if not writer.done[place] for number in range(count)]
+    cost, begun = {"fields": 0, "wall_s": 0.0, "cpu_s": 0.0}, {}
+
+    def read(items: list[tuple[int, int]]) -> tuple[np.ndarray, list[int]]:
+        full = items + items[-1:] * (batch - len(items))
+        fields = [int(rows[place]) for place, _ in full]
+        x = np.stack([stack.images[field][planes].astype(np.float32) for field in fields])
+        for field, image in zip(fields, x):
+            if not np.isfinite(image).all():
+                raise ValueError(
+                    f"{stack.path}: field {field} of the field table holds values that are not finite; delete the stack "
+                    "and rerun prepare"
+                )
+        return x, [samples.row(field, number) for field, (_, number) in zip(fields, full)]
+
+    def write(items: list[tuple[int, int]], images: np.ndarray) -> None:
+        for (place, number), image in zip(items, images):
+            if number == 0:
+                begun[place] = samples.begin(int(rows[place]))
+            begun[place].add(image)
+            if number == count - 1:
+                writer.write(place, begun.pop(place).image())
+
+    def work(x: np.ndarray, asked: list[int]) -> np.ndarray:
+        wall, cpu = time.perf_counter(), time.process_time()
+        images = paint(x, asked)
+        for name, spent in (
+            ("fields", len(x)),
+            ("wall_s", time.perf_counter() - wall),
+            ("cpu_s", time.process_time() - cpu),
+        ):
+            cost[name] += spent
+        return images
+
+    with tqdm(total=len(rows), initial=len(rows) - len(left) // count, disable=None, unit="field") as bar:
+        for items in overlapped([left[n : n + batch] for n in range(0, len(left), batch)], read, work, write):
+            bar.update(sum(number == count - 1 for _, number in items))
+    return {**cost, "fields": -(-cost["fields"] // count)}
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -138,13 +163,17 @@ def parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def paint_part(args: argparse.Namespace, wrap: Callable | None = None, made_of: Sequence[object] = ()) -> None:
-    """Write one part of a plate: what the model paints, or what `wrap(paint, fields)` makes of it.
+def paint_part(
+    args: argparse.Namespace,
+    taken: Callable[[pd.DataFrame], Samples] = lambda fields: ONE,
+    made_of: Sequence[object] = (),
+) -> None:
+    """Write one part of a plate: what the model paints, or what becomes of several samples of each field.
 
     Parameters
     ----------
     args : from `parser`
-    wrap : (paint, fields) -> paint; None paints sample 0
+    taken : (the plate's field table) -> which samples are painted of each field
     made_of : JSON-serialisable words on which the result depends beside settings, weights and images
     """
     torch.set_num_threads(args.threads)
@@ -164,31 +193,19 @@ def paint_part(args: argparse.Namespace, wrap: Callable | None = None, made_of: 
     key = store.digest(settings, made_from, keys, str(how), *made_of)  # a part is painted in one precision
     shown = {"shown": settings["conditions"]} if settings.get("conditions") else {}
     with store.StackWriter(args.predicted, shape, targets, key=key, meta={"rows": keys, **shown}) as writer:
-        paint = painter(args, tensors, meta, fields, how)
+        samples = taken(fields)
+        paint = painter(args, tensors, meta, samples.table(fields), how)
         log.info("%d of %d fields", len(rows), len(chosen))
-        paint = wrap(paint, fields) if wrap else paint
         shown = meta["channels"]["target" if KINDS[meta["settings"]["kind"]].stains else "input"]
-        cost = paint_rows(paint, stack, shown, rows, writer, settings["batch"])
+        cost = paint_rows(paint, stack, shown, rows, writer, settings["batch"], samples)
         store.write_table(pd.DataFrame([{"part": args.part, **cost, "computed": str(how)}]), args.seconds)
-
-
-def mean_painter(paint: Callable, samples: int) -> Callable:
-    """Return `paint(x, rows)` that gives the mean of samples 0 to `samples` - 1: nearer the real stains, and blurred."""
-
-    def painted(x: np.ndarray, rows: list[int]) -> np.ndarray:
-        total = paint(x, rows)
-        for sample in range(1, samples):
-            total = total + paint(x, rows, sample)
-        return total / samples
-
-    return painted
 
 
 def main(argv=None) -> None:
     """Paint one part of a plate."""
     args = parser(main.__doc__).parse_args(argv)
-    samples = args.settings.get("mean_of", 1)
-    paint_part(args, (lambda paint, _: mean_painter(paint, samples)) if samples > 1 else None)
+    of = args.settings.get("mean_of", 1)
+    paint_part(args, lambda _: Samples(range(of), Mean) if of > 1 else ONE)
 
 
 if __name__ == "__main__":
