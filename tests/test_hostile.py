@@ -13,6 +13,7 @@ import hostile_gan
 import hostile_given
 import hostile_images
 import hostile_models
+import hostile_styles
 import hostile_tables
 import hostile_translation_scores
 import hostile_translations
@@ -28,6 +29,7 @@ TABLE = [
         hostile_gan,
         hostile_given,
         hostile_codecs,
+        hostile_styles,
         hostile_translations,
         hostile_translation_scores,
         hostile_features,

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 
 from brightpaint.plan.limits import training_px
-from brightpaint.plan.painting import TRAINING_PASSES, classifier_flop, codec_training_flop, coding_flop, network_flop
-from brightpaint.study import codecs
+from brightpaint.plan.painting import (
+    TRAINING_PASSES,
+    classifier_flop,
+    codec_training_flop,
+    coding_flop,
+    direction_flop,
+    network_flop,
+)
+from brightpaint.study import codecs, style_directions
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.study import Study
 
@@ -15,12 +22,16 @@ VALIDATION_IMAGES = 128  # passes of one validation, see models/validation.py
 
 def trainings_flop(study: Study) -> dict[str, float]:
     """Return {rule: floating-point operations} of every training that the arms need."""
-    train, wanted = study.config["train"], set()
+    train, wanted, projected = study.config["train"], set(), set()
     size_px, found = training_px(study.config), defaultdict(float)
     for arm in study.arms + study.translations:
         classifier = study.entry("arms", arm)["classifier"]
         for fold in study.entry("arms", arm)["folds"]:
-            for each in [model for model in study.trained_for(arm) if KINDS[model["kind"]].stepwise]:
+            for each in study.trained_for(arm):
+                if style_directions.stands_on_generator(each):
+                    projected.add((each["name"], fold))
+                if not KINDS[each["kind"]].stepwise:
+                    continue
                 wanted.add(("train_codec" if KINDS[each["kind"]].stains else "train", each["name"], fold))
             if classifier:
                 wanted.add(("train_classifier", classifier, fold))
@@ -39,4 +50,6 @@ def trainings_flop(study: Study) -> dict[str, float]:
         else:
             one = classifier_flop(study, study.entry("classifiers", name), size_px)
         found[rule] += one * (TRAINING_PASSES * train["images"] + validated)
+    for name, _ in sorted(projected):
+        found["train"] += direction_flop(study, study.entry("models", name))
     return dict(found)

@@ -13,6 +13,7 @@ from brightpaint.study import (
     codecs,
     conditions,
     simulation,
+    style_directions,
     sweep_points,
     translations,
 )
@@ -42,6 +43,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from bases.problems(study)
     yield from certain_bases.problems(study)
     yield from codecs.problems(study)
+    yield from style_directions.problems(study)
     yield from _unpainted(study)
     yield from _arm_problems(study)
     yield from translations.problems(study)
@@ -65,8 +67,7 @@ def problems_of(study: Study) -> Iterable[str]:
     if "parquet" not in study.config["profiles"]:
         yield "profiles: parquet is what scores and figures read, and can't be left out; write [parquet, h5ad]"
     yield from own_crops_problems(study)
-    weights = study.config["embed"]["weights"]
-    if weights and weights[0] in "./~" and not Path(weights).is_dir():
+    if (weights := study.config["embed"]["weights"]) and weights[0] in "./~" and not Path(weights).is_dir():
         yield f"embed.weights: there is no folder {weights}"
     for section in ("cellprofiler", "embed", "fid"):
         for key in ("window", "brightfield_window"):
