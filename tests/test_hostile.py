@@ -14,6 +14,7 @@ import hostile_generations
 import hostile_given
 import hostile_images
 import hostile_models
+import hostile_styles
 import hostile_tables
 import hostile_translation_scores
 import hostile_translations
@@ -29,6 +30,7 @@ TABLE = [
         hostile_gan,
         hostile_given,
         hostile_codecs,
+        hostile_styles,
         hostile_translations,
         hostile_translation_scores,
         hostile_generations,

@@ -82,7 +82,7 @@ def test_every_kind_has_its_module_and_what_the_module_needs():
         if kind.given:  # it is read, and neither trained nor painted
             assert callable(module.main)
             continue
-        assert callable(module.train) and callable(module.painter)
+        assert callable(module.train) and callable(module.translator if kind.styled else module.painter)
         assert kind.stepwise or callable(module.tensor_problems)
         assert set(kind.needed) <= {"preset", "objective", "label"}
 
@@ -105,6 +105,7 @@ def test_passes_of_the_network():
         "whitened_residual": 2 * 19 * 3,
         "posterior_flow": 2 * 19 * 3,
         "bridge": 2 * 19 * 3,
+        "style_direction": 0,
         "given": 0,
         "codec": 1,
     }

@@ -25,8 +25,14 @@ LARGEST_PX = 1024  # as in the config's schema
 def read_checked(path: Path, expected: tuple[str, ...] = ENCODER_KINDS) -> tuple[dict, dict]:
     """Read `(tensors, meta)` of an encoder of one of the `expected` kinds, whose settings say what it is shown."""
     tensors, meta = read_model(path, expected)
-    size_px, windows = (meta["settings"].get(key) for key in ("size_px", "windows"))
-    count = len(meta["channels"]["target"])
+    check_seen(path, meta["settings"], meta["channels"])
+    return tensors, meta
+
+
+def check_seen(path: Path, settings: dict, channels: dict) -> None:
+    """Raise ValueError unless settings say of what size the images are that networks see, and by which line they are scaled."""
+    size_px, windows = (settings.get(key) for key in ("size_px", "windows"))
+    count = len(channels["target"])
     if type(size_px) is not int or not 8 <= size_px <= LARGEST_PX or size_px & (size_px - 1):
         raise ValueError(
             f"{path}: its size_px is {size_px!r}, expected a power of two up to {LARGEST_PX}; train it again"
@@ -35,7 +41,6 @@ def read_checked(path: Path, expected: tuple[str, ...] = ENCODER_KINDS) -> tuple
         raise ValueError(
             f"{path}: its windows are {windows!r}, expected two z-scores of each of {count} channels; train it again"
         )
-    return tensors, meta
 
 
 def _is_window(window) -> bool:

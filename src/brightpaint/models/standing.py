@@ -1,4 +1,5 @@
-"""What a model stands on: a codec or a base model of the same fold, read before it is trained and kept in its weights.
+"""What a model stands on: a codec or a base model of the same fold, or the study's generator, read before it is trained and kept
+in its weights.
 
 So weights can be used by themselves, and nothing that was trained again since can slip in under them. Their settings hold the
 digest of the file that they were trained on.
@@ -14,8 +15,10 @@ from brightpaint import store
 from brightpaint.models import certain_base
 from brightpaint.models.certain_base import BASE
 from brightpaint.models.codecs.codec import KEPT
+from brightpaint.models.image_encoders import read_checked
 from brightpaint.models.trained import check_cutoff, read_model
-from brightpaint.study.kinds import CODEC, KINDS
+from brightpaint.study.critics import CROPS
+from brightpaint.study.kinds import CODEC, GAN, KINDS
 
 NETWORK = "network."  # how the names of a U-Net's tensors begin in its own weights; as `stand` hands them on: BASE
 TAKEN = (
@@ -44,6 +47,9 @@ def stand(settings: dict) -> tuple[dict, dict[str, torch.Tensor]]:
     if (path := paths.get("base")) and KINDS[settings["kind"]].noises:
         described, tensors = certain_base.read_base(Path(path), settings)
         return {**own, "base": described}, tensors
+    if path and KINDS[settings["kind"]].styled:
+        described, tensors = read_generator(Path(path), settings)
+        return {**own, "generator": described}, tensors
     if path:
         taken, tensors = read_base(Path(path), settings)
         return {**own, **taken, "stood_on": paths}, tensors
@@ -79,6 +85,24 @@ def read_base(path: Path, settings: dict) -> tuple[dict, dict[str, torch.Tensor]
     taken["base"] |= {key: meta[key] for key in ("conditions",) if meta.get(key)}
     whole = {name.replace(NETWORK, BASE, 1): value for name, value in tensors.items() if not name.startswith(KEPT)}
     return taken, whole | {name: value for name, value in tensors.items() if name.startswith(KEPT)}
+
+
+def read_generator(path: Path, settings: dict) -> tuple[dict, dict[str, torch.Tensor]]:
+    """Read `(description, tensors)` of a generator and its critic, which must be of these settings' stains and cut-off."""
+    tensors, meta = read_checked(path, (GAN.name,))
+    stains, own = settings["channels"]["target"], meta["channels"]["target"]
+    if own != stains:
+        raise ValueError(
+            f"{path} paints {', '.join(own)}, but the study's stains are {', '.join(stains)}; leave gan.channels out, so that it "
+            "learns all of them"
+        )
+    if meta["settings"].get("examples") == CROPS:
+        raise ValueError(
+            f"{path} learnt crops of single cells, and paints no fields; train it on fields (gan.examples)"
+        )
+    check_cutoff(meta["settings"], settings, path)
+    chosen = {key: meta["settings"][key] for key in ("preset", "width", "size_px", "windows", "seed")}
+    return {**chosen, "digest": store.file_digest(path)}, tensors
 
 
 def read_codec(path: Path, settings: dict) -> tuple[dict, dict[str, torch.Tensor]]:

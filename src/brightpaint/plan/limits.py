@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from brightpaint.plan.painting import (
     codec_training_flop,
+    direction_flop,
     gan_flop,
     generated_count,
     sampling_flop,
@@ -153,6 +154,17 @@ def gan_minutes(study: Study, rates: dict[str, float]) -> int:
     rate = _rate(study, rates, cores=study.config["compute"]["torch_threads"])
     seconds = study.config["gan"]["images"] * gan_flop(study)["training"] / rate
     return max(LEAST_MIN, min(TRAINING_MIN, round(SLACK * seconds / 60)))
+
+
+def projecting_minutes(study: Study, model: dict, rates: dict[str, float]) -> int:
+    """Return the time limit of finding class directions, which goes on where it was after it: 120 to 2,880 minutes."""
+    rate = _rate(study, rates, cores=study.config["compute"]["torch_threads"])
+    return max(LEAST_MIN, min(TRAINING_MIN, round(SLACK * direction_flop(study, model) / rate / 60)))
+
+
+def projecting_mb(study: Study) -> int:
+    """Return the memory of projecting images to styles: as of a generator's and critic's training, whose batch is as large."""
+    return gan_mb(study)
 
 
 def gan_mb(study: Study) -> int:

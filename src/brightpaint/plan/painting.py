@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 
 from brightpaint.models import operations
-from brightpaint.study import certain_bases, codecs, generations
+from brightpaint.study import certain_bases, codecs, generations, style_directions
 from brightpaint.study.critics import seen_channels
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.presets import PICTURE_PX, CodecSpec, classifier_spec, codec_spec, gan_spec, spec_of
@@ -112,6 +112,32 @@ def gan_flop(study: Study) -> dict[str, float]:
     }
 
 
+def projecting_flop(study: Study, model: dict) -> tuple[float, float, int]:
+    """Return the floating-point operations of a model that moves styles, to project one square and to paint one, and its side.
+
+    Of given weights the generator stands in their file.
+    """
+    chosen, own = study.config["gan"], model["projection"] or {"steps": 0}
+    if (path := Path(model["weights"] or "")).is_file():
+        from brightpaint import store  # not before it is needed: it loads pandas
+
+        said = store.read_weights(path, tensors=False)[1].get("settings", {})
+        chosen, own = said.get("generator", chosen), said.get("projection", own)
+    sizes = (
+        gan_spec(chosen["preset"] or "small", chosen["width"]),
+        len(study.config["channels"]["target"]),
+        chosen["size_px"],
+    )
+    generator, critic = float(operations.generator_flop(*sizes)), float(operations.critic_flop(*sizes))
+    steps = own["steps"] * (2 if own.get("space") == style_directions.PLUS else 1)
+    return steps * TRAINING_PASSES * (generator + critic), generator, chosen["size_px"]
+
+
+def direction_flop(study: Study, model: dict) -> float:
+    """Floating-point operations to find a model's class directions; of how many classes is not known before: as in paper 001."""
+    return UNKNOWN_CLASSES * model["projection"]["images"] * projecting_flop(study, model)[0]
+
+
 def network_of(model: dict) -> dict:
     """Return a model's kind and the shape of its network: those of given weights stand in their file, not in the config."""
     path, keys = Path(model["weights"]) if model["weights"] else None, ("kind", "preset", "width", "codec", "latents")
@@ -145,6 +171,11 @@ def translating_flop(study: Study, name: str) -> float:
     """Floating-point operations to invert one field and paint it as every class; the inversion at most, unsettled to its end."""
     arm, model = study.entry("arms", name), study.model_of(name)
     model, size_px = {**model, **network_of(model)}, study.config["prepare"]["size_px"]
+    if KINDS[model["kind"]].styled:
+        once, painted, side = projecting_flop(study, model)
+        return (once * (not arm["translate"]["from_noise"]) + translated_rows(arm) * painted) * max(
+            1, size_px // side
+        ) ** 2
     one, (encode, decode) = network_flop(study, model, size_px), coding_flop(study, model, size_px)
     down = steps_walked({**arm, "steps": walked_share(arm)}) * asked_at_once(arm)
     return float(one * (steps_inverted(arm) + translated_rows(arm) * down) + encode + translated_rows(arm) * decode)

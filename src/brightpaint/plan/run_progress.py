@@ -20,6 +20,7 @@ FILES = {
     "single_cells": "features",
     "critics": "features",
     "calibration": "scores",
+    "molecules": "scores",
     "translation_scores": "scores",
     "tables": "report",
 }  # a rule file whose name is no stage's

@@ -11,9 +11,10 @@ from brightpaint.plan.painting import (
     classifier_flop,
     codec_training_flop,
     coding_flop,
+    direction_flop,
     network_flop,
 )
-from brightpaint.study import certain_bases, codecs
+from brightpaint.study import certain_bases, codecs, style_directions
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.study import Study
 
@@ -25,12 +26,16 @@ MEASURED_FIELDS = 2 * (
 
 def trainings_flop(study: Study) -> dict[str, float]:
     """Return {rule: floating-point operations} of every training that the arms need."""
-    train, wanted = study.config["train"], set()
+    train, wanted, projected = study.config["train"], set(), set()
     size_px, found, whole = training_px(study.config), defaultdict(float), study.config["prepare"]["size_px"]
     for arm in study.arms + study.translations + study.generations:
         classifier = study.entry("arms", arm)["classifier"]
         for fold in study.entry("arms", arm)["folds"]:
-            for each in [model for model in study.trained_for(arm) if KINDS[model["kind"]].stepwise]:
+            for each in study.trained_for(arm):
+                if style_directions.stands_on_generator(each):
+                    projected.add((each["name"], fold))
+                if not KINDS[each["kind"]].stepwise:
+                    continue
                 wanted.add(("train_codec" if KINDS[each["kind"]].stains else "train", each["name"], fold))
             if classifier:
                 wanted.add(("train_classifier", classifier, fold))
@@ -50,6 +55,8 @@ def trainings_flop(study: Study) -> dict[str, float]:
         else:
             one = classifier_flop(study, study.entry("classifiers", name), size_px)
         found[rule] += one * (TRAINING_PASSES * train["images"] + validated)
+    for name, _ in sorted(projected):
+        found["train"] += direction_flop(study, study.entry("models", name))
     return dict(found)
 
 

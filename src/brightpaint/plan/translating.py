@@ -20,6 +20,7 @@ from brightpaint.plates.simulator import phenotypes
 from brightpaint.study import translations
 from brightpaint.study.annotations import ANNOTATIONS, treatments
 from brightpaint.study.choice import used_wells
+from brightpaint.study.kinds import KINDS
 from brightpaint.study.study import Study
 
 
@@ -115,6 +116,10 @@ def _given_weights(study: Study, name: str, model: dict, root: Path) -> Iterator
     if not (path and path.is_file()):
         return
     meta = store.read_weights(path, tensors=False)[1]
+    held = meta.get("settings", {}).get("kind")
+    if held != model["kind"] and (held not in KINDS or KINDS[held].styled != KINDS[model["kind"]].styled):
+        yield f"arm {name}: {path} holds a model of kind {held}, and {model['name']} is of kind {model['kind']}; name its kind"
+        return
     seen, given = meta.get("channels", {}).get("input", []), study.entry("arms", name)["translate"]["brightfield"]
     if meta.get("settings", {}).get("label", "none") == "none":
         yield f"arm {name}: {path} was told no class to translate between; give weights of a model with a label"
@@ -123,5 +128,17 @@ def _given_weights(study: Study, name: str, model: dict, root: Path) -> Iterator
             f"arm {name}: {path} was trained with brightfield ({', '.join(seen)}), and the translation gives it none; set "
             "translate.brightfield: true, or give weights of a model without"
         )
+    yield from _square_problems(study, name, path, meta)
     if given and not seen:
         yield f"arm {name}: translate.brightfield is true, and {path} sees no brightfield; leave it out"
+
+
+def _square_problems(study: Study, name: str, path: Path, meta: dict) -> Iterator[str]:
+    """Say whether a generator in given weights, if there is one, can't paint the study's fields."""
+    size_px = (meta["settings"].get("generator") or {}).get("size_px")
+    side = study.config["prepare"]["size_px"]
+    if isinstance(size_px, int) and size_px > 0 and side % size_px:
+        yield (
+            f"arm {name}: {path} paints squares of {size_px} px, which don't fill fields of {side} px; set prepare.size_px to a "
+            "multiple"
+        )

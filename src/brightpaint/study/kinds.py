@@ -46,6 +46,7 @@ class Kind:
     latent : its network may see the latents of a codec in place of pixels
     bears : a model that tells it of brightfield may stand on it
     based : stands on such a model, its `base`, whose label, network and codec it takes
+    styled : stands on the study's own generator (section `gan`), and moves its styles; it translates, and predicts no field
     section : of the config, which lists the models of this kind
     passes : evaluations of its network that painting one field takes, by an entry of `arms`
     needed : {setting: its choices} without which its weights cannot be read
@@ -80,6 +81,7 @@ class Kind:
     latent: bool = False
     bears: bool = False
     based: bool = False
+    styled: bool = False
     section: str = "models"
     passes: Callable[[dict], int] = lambda arm: 0
     needed: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -134,6 +136,10 @@ KINDS = {
         Kind(
             "bridge", "Schroedinger bridge from a base model's image to stains", f"{MODULES}.bridge", "network",
             **BESIDE_BASE, samplers=("ddpm",), needed=UNET,
+        ),
+        Kind(
+            "style_direction", "class directions among the styles of the study's own StyleGAN2", f"{MODULES}.style_direction",
+            "styles", gpu=True, labels=True, translates=True, styled=True,
         ),
         Kind("given", "images that another program painted", "brightpaint.models.paint.given", "network", given=True),
         CODEC,

@@ -16,6 +16,7 @@ from brightpaint.study import (
     fold_splits,
     generations,
     simulation,
+    style_directions,
     sweep_points,
     translations,
     walking,
@@ -45,6 +46,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from bases.problems(study)
     yield from certain_bases.problems(study)
     yield from codecs.problems(study)
+    yield from style_directions.problems(study)
     yield from _unpainted(study)
     yield from _arm_problems(study)
     yield from translations.problems(study)
@@ -69,8 +71,7 @@ def problems_of(study: Study) -> Iterable[str]:
     if "parquet" not in study.config["profiles"]:
         yield "profiles: parquet is what scores and figures read, and can't be left out; write [parquet, h5ad]"
     yield from own_crops_problems(study)
-    weights = study.config["embed"]["weights"]
-    if weights and weights[0] in "./~" and not Path(weights).is_dir():
+    if (weights := study.config["embed"]["weights"]) and weights[0] in "./~" and not Path(weights).is_dir():
         yield f"embed.weights: there is no folder {weights}"
     for section in ("cellprofiler", "embed", "fid"):
         for key in ("window", "brightfield_window"):
@@ -250,5 +251,3 @@ def _arm_problems(study: Study) -> Iterable[str]:
                 if not study.training_plates(name):
                     given = f"models.{arm['model']}.weights"
                     yield f"{where}: fold {name} leaves no study plate to train on; give {given}"
-
-

@@ -4,7 +4,7 @@ import math
 from brightpaint.base.intensity import CUTOFF
 from brightpaint.plan import limits
 from brightpaint.plan.painting import latent_share, read_rates
-from brightpaint.study import codecs, conditions
+from brightpaint.study import codecs, conditions, style_directions
 from brightpaint.study.kinds import CLASSIFIER, KINDS
 from brightpaint.study.samplers import walked_share
 
@@ -53,9 +53,12 @@ def trained_by(section):
 
 
 def standing_on(what):
-    """Input function: weights of the codec or the base that a model is trained on, of its own fold or given by path; or none."""
+    """Input function: weights of the codec or the base that a model is trained on, of its own fold or given by path, or as base the
+    study's generator; or none."""
 
     def weights(wildcards):
+        if what == "base" and style_directions.stands_on_generator(STUDY.entry("models", wildcards.model)):
+            return "<results>/gan/weights.safetensors"
         entry = codecs.stood_on(STUDY, STUDY.entry("models", wildcards.model)).get(what)
         made = f"<results>/models/{entry['name']}/{wildcards.fold}/weights.safetensors" if entry else []
         return (entry["weights"] or made) if entry else []
@@ -78,12 +81,16 @@ def codec_training(wildcards):
 
 def training_minutes(wildcards):
     """Time limit of a model's training."""
+    if style_directions.stands_on_generator(STUDY.entry("models", wildcards.model)):
+        return limits.projecting_minutes(STUDY, STUDY.entry("models", wildcards.model), RATES)
     share = latent_share(STUDY, STUDY.entry("models", wildcards.model))
     return limits.training_minutes(CONFIG, share)
 
 
 def training_mb(wildcards):
     """Memory of a model's training."""
+    if style_directions.stands_on_generator(STUDY.entry("models", wildcards.model)):
+        return limits.projecting_mb(STUDY)
     return limits.training_mb(CONFIG, codecs.stride_px(STUDY, STUDY.entry("models", wildcards.model)))
 
 
@@ -161,7 +168,8 @@ def gpus(wildcards):
     if hasattr(wildcards, "arm"):
         return int(STUDY.kind_of(wildcards.arm).gpu)
     kind = KINDS[STUDY.entry("models", wildcards.model)["kind"]] if hasattr(wildcards, "model") else CLASSIFIER
-    return CONFIG["compute"]["gpus"] if kind.gpu else 0
+    most = 1 if kind.styled else CONFIG["compute"]["gpus"]  # styles are projected by one process
+    return min(most, CONFIG["compute"]["gpus"]) if kind.gpu else 0
 
 
 def painting_minutes(wildcards, samples=1):
@@ -172,6 +180,8 @@ def painting_minutes(wildcards, samples=1):
 
 def painting_mb(wildcards):
     """Memory of one part of an arm's painting."""
+    if STUDY.kind_of(wildcards.arm).styled:
+        return limits.projecting_mb(STUDY)
     return limits.painting_mb(
         CONFIG, STUDY.entry("arms", wildcards.arm), codecs.stride_px(STUDY, STUDY.model_of(wildcards.arm))
     )
@@ -230,7 +240,7 @@ def cutoff_unless_default():
 
 def special(entry):
     """What a model is trained with beyond the ordinary; nothing of what is not asked for, so that old studies' params stay."""
-    usual = {"terminal_snr": "small", "examples": "fields", "twin": False, "conditions": {}}
+    usual = {"terminal_snr": "small", "examples": "fields", "twin": False, "conditions": {}, "projection": None}
     return {key: entry[key] for key, value in usual.items() if entry.get(key, value) != value}
 
 
@@ -306,8 +316,16 @@ def sampling(arm):
 
 
 def translating(wildcards):
-    """JSON of how a translation walks up and down."""
+    """JSON of how a translation walks up and down, or of what moving styles needs."""
     entry = STUDY.entry("arms", wildcards.arm)
+    if STUDY.kind_of(wildcards.arm).styled:
+        own = {
+            "from_noise": entry["translate"]["from_noise"],
+            "brightfield": False,
+            "inputs": [],
+            "seed": entry["seed"],
+        }
+        return as_json({**own, **cutoff_unless_default(), "batch": CONFIG["sample"]["batch"]})
     own = {key: entry["translate"][key] for key in ("inner", "tolerance", "from_noise", "brightfield")}
     skipped = ("eta", "guidance_scale", "subset")
     chosen = {key: value for key, value in sampling(wildcards.arm).items() if key not in skipped}

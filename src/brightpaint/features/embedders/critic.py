@@ -23,27 +23,9 @@ from brightpaint.base.device import pick_device
 from brightpaint.features.embedders import vectors
 from brightpaint.features.embedders.seer import Seer
 from brightpaint.models.image_encoders import ImageEncoder, read_encoder
+from brightpaint.models.image_squares import squares
 
 log = logging.getLogger(__name__)
-
-
-def squares(image: np.ndarray, size_px: int) -> np.ndarray:
-    """Cut an image into as many squares as lie in it side by side, about its middle: (C, H, W) -> (n, C, size_px, size_px).
-
-    Raises
-    ------
-    ValueError
-        for an image smaller than one square
-    """
-    counts = [side // size_px for side in image.shape[1:]]
-    if not all(counts):
-        raise ValueError(
-            f"a field of {image.shape[1]} x {image.shape[2]} px, and the critic sees {size_px} x {size_px}; train one of smaller "
-            "images (gan.size_px)"
-        )
-    top, left = ((side - count * size_px) // 2 for side, count in zip(image.shape[1:], counts))
-    rows, columns = ([first + number * size_px for number in range(count)] for first, count in zip((top, left), counts))
-    return np.stack([image[:, y : y + size_px, x : x + size_px] for y in rows for x in columns])
 
 
 def embedder(critic: ImageEncoder) -> Callable[[np.ndarray], np.ndarray]:

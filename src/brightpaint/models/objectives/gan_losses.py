@@ -57,6 +57,11 @@ class Scale:
         low, high = images.new_tensor(np.asarray(self.windows)).T[..., None, None]  # (C, 1, 1) each
         return ((images - low) * (2 / (high - low)) - 1).clamp(-1, 1)
 
+    def z_scores(self, images: torch.Tensor) -> torch.Tensor:
+        """Return images (B, C, H, W) on the networks' scale as z-scores, the inverse of `shown` where nothing was cut off."""
+        low, high = images.new_tensor(np.asarray(self.windows)).T[..., None, None]
+        return low + (images + 1) * ((high - low) / 2)
+
 
 class Adversarial:
     """A generator against its critic.

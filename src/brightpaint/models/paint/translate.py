@@ -158,8 +158,8 @@ def translate_part(args: argparse.Namespace) -> None:
 
 
 def say(table: pd.DataFrame, settings: dict) -> None:
-    """Say how many fields have steps that did not come to rest, and by how much."""
-    if not len(table) or settings["from_noise"]:
+    """Say how many fields have steps that did not come to rest, and by how much, where steps were to be solved."""
+    if not len(table) or settings["from_noise"] or "inner" not in settings:
         return
     restless = table[table["unsettled_steps"] > 0]
     if not settings["inner"]:
