@@ -2,6 +2,7 @@
 
 
 include: "functions/models.smk"
+include: "functions/translating.smk"
 include: "functions/refusals.smk"
 
 
