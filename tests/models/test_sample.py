@@ -7,9 +7,8 @@ from test_train_classifier import trained as classifier_weights
 from brightpaint import store
 from brightpaint.models import train
 from brightpaint.models.conditions.condition import Condition
-from brightpaint.models.kinds import diffusion
 from brightpaint.models.objectives.losses import build_denoiser
-from brightpaint.models.paint import sample
+from brightpaint.models.paint import field_noise, sample
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.trained import load_module
 from models_fixture import (
@@ -60,9 +59,9 @@ def test_parts_do_not_change_a_byte(tmp_path, sampler, eta):
 
 
 def test_a_mean_of_samples_is_their_mean_and_lies_nearer_the_real_stains(tmp_path, monkeypatch):
-    found, noise, samples = painted(tmp_path / "mean.tif", mean_of=4).astype(float), diffusion.field_noise, []
+    found, noise, samples = painted(tmp_path / "mean.tif", mean_of=4).astype(float), field_noise.field_noise, []
     for number in range(4):
-        monkeypatch.setattr(diffusion, "field_noise", lambda row, seed, _=0, number=number: noise(row, seed, number))
+        monkeypatch.setattr(field_noise, "field_noise", lambda row, seed, _=0, number=number: noise(row, seed, number))
         samples.append(painted(tmp_path / f"sample{number}.tif").astype(float))
     np.testing.assert_allclose(found, np.mean(samples, axis=0), atol=4e-3)  # float16 on the way
     real = np.array(store.open_stack(labelled_plates()[2][0]).images).astype(float)[:, 2:]
@@ -383,7 +382,7 @@ def test_sampling_uses_the_running_mean_that_was_saved(tmp_path):
     )
     stack, table = labelled_plates()[2]
     x = torch.from_numpy(np.array(store.open_stack(stack).images[:1, :2]).astype(np.float32))
-    source = diffusion.field_noise(store.read_fields(table).iloc[0], 0)
+    source = field_noise.field_noise(store.read_fields(table).iloc[0], 0)
     y = torch.randn((2, 32, 32), generator=source)[None]
     gamma = Schedule().path(1)[0]
     with torch.no_grad():

@@ -7,7 +7,6 @@ from scipy.stats import spearmanr
 
 from brightpaint import store
 from brightpaint.base.intensity import standardise
-from brightpaint.models.kinds import diffusion
 from brightpaint.models.paint import gather, sample, uncertainty
 from brightpaint.models.paint.field_noise import field_noise
 from brightpaint.scores.images import risk_coverage as evaluation
@@ -47,9 +46,10 @@ def test_the_number_of_samples_does_not_touch_the_stack(tmp_path):
 def test_spread_is_the_standard_deviation_of_the_standardised_samples(tmp_path, monkeypatch):
     found = spread(tmp_path, samples=4).astype(float)
     drawn = np.array(store.open_stack(gathered(tmp_path)).images)
-    samples, noise = [standardise(drawn)], diffusion.field_noise
+    samples, noise = [standardise(drawn)], field_noise
     for number in (1, 2, 3):
-        monkeypatch.setattr(diffusion, "field_noise", lambda row, seed, _=0, number=number: noise(row, seed, number))
+        of_number = lambda row, seed, _=0, number=number: noise(row, seed, number)  # noqa: E731
+        monkeypatch.setattr("brightpaint.models.paint.field_noise.field_noise", of_number)
         painted(tmp_path, f"sample{number}")
         samples.append(standardise(np.array(store.open_stack(tmp_path / f"sample{number}.tif").images)))
     wanted = np.std(samples, axis=0, ddof=1)
