@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.models.paint.draw_rows import drawn_rows
+from brightpaint.models.paint.sweep_fields import drawn_rows
 from brightpaint.scores.calibration import bands, drawn, proper_scores
 from scores_fixture import field_table
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from brightpaint import store
-from brightpaint.models.paint.draw_rows import drawn_rows
+from brightpaint.models.paint.sweep_fields import drawn_rows
 from brightpaint.scores.calibration import score_calibration
 from brightpaint.scores.calibration.calibration_rows import COMPARED
 from brightpaint.scores.columns import BY_KEY

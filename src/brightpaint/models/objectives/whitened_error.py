@@ -49,8 +49,10 @@ class WhitenedError(nn.Module):
         self.side = int(fitted["side"][0])
         self.register_buffer("levels", fitted["levels"].float().contiguous(), persistent=False)
         self.register_buffer("sd", fitted["sd"].float().contiguous(), persistent=False)
-        inverse = torch.from_numpy(roots(fitted["spectrum"].double().numpy(), inverse=True))
-        self.register_buffer("inverse", inverse.float(), persistent=False)
+        inverse = roots(fitted["spectrum"].double().numpy(), inverse=True)
+        # Fields of mean 0 have no power in ring 0; the mean of a crop has, and is a wave that is longer than the crop.
+        inverse[0] = inverse[1]
+        self.register_buffer("inverse", torch.from_numpy(inverse).float(), persistent=False)
         self._filters: dict[tuple, torch.Tensor] = {}
 
     def spread(self, m: torch.Tensor) -> torch.Tensor:
