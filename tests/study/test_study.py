@@ -90,6 +90,11 @@ def test_fast_is_trained_by_its_own_settings_where_none_of_them_is_named_and_the
         (chosen, study) = trained(train={key: value})
         assert chosen["ours"] == chosen["published"] == study.config["train"]
         assert study.config["train"] == rest | papers | {key: value, "validation_share": 0.1}
+    given = load(
+        models=[{"name": "given", "weights": "w.safetensors"}],
+        arms=[{"name": "given", "model": "given", "folds": ["A"]}],
+    )
+    assert "trained_by" not in given.config["models"][0]  # trained elsewhere
     short = trained(train={"images": 5000})[0]["ours"]
     assert short["warmup_images"] == 200 and short["images"] == 5000 and short["batch"] == 8
 

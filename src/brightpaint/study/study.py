@@ -52,6 +52,8 @@ class Study:
         conflicts = list(bases.inherit(filled["models"], usual))
         for model in filled["models"]:
             model["objective"] = model["objective"] or PRESETS[model["preset"]].objective
+            if model["weights"]:
+                continue  # trained elsewhere
             if KINDS[model["kind"]].stepwise and (own := trained_by(model["preset"], config.get("train") or {})):
                 model["trained_by"] = own
             if model["as_coded"]:
