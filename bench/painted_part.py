@@ -69,20 +69,21 @@ def measure_part(kind: str, often: int, args: argparse.Namespace, how: Compute, 
     )
     paint = kinds.of(kind).painter(told, *read_model(weights), samples.table(fields), how)
     rows, shape = np.arange(len(stack)), (len(stack), len(channels["target"]), *stack.images.shape[-2:])
-    spent: dict[str, list[float]] = {"before_s": [], "after_s": []}
     ways = {
-        "before_s": lambda writer: one_after_the_other(paint, stack, channels["input"], writer, args.batch, samples),
-        "after_s": lambda writer: paint_rows(paint, stack, channels["input"], rows, writer, args.batch, samples),
+        "before": lambda writer: one_after_the_other(paint, stack, channels["input"], writer, args.batch, samples),
+        "after": lambda writer: paint_rows(paint, stack, channels["input"], rows, writer, args.batch, samples),
     }
     paint(np.zeros((args.batch, len(channels["input"]), *shape[-2:]), np.float32), [0] * args.batch)
+    spent: dict[str, list[float]] = {f"{way}{clock}": [] for way in ways for clock in ("_s", "_cpu_s")}
     for _ in range(args.repeats):
         for way, work in ways.items():
             (folder / f"{way}.tif").unlink(missing_ok=True)
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), time.process_time()
             with store.StackWriter(folder / f"{way}.tif", shape, channels["target"], key="bench") as writer:
                 work(writer)
-            spent[way].append(time.perf_counter() - start)
+            spent[f"{way}_s"].append(time.perf_counter() - start)
+            spent[f"{way}_cpu_s"].append(time.process_time() - cpu)
     before, after = (np.array(store.open_stack(folder / f"{way}.tif").images, np.float32) for way in ways)
-    least = {way: min(seconds) for way, seconds in spent.items()}
+    least = {name: min(seconds) for name, seconds in spent.items()}
     return {"part": kind, "samples": often, "fields": len(stack), **least, "ratio": least["after_s"] / least["before_s"],
             "largest_difference": float(np.abs(before - after).max())}  # fmt: skip

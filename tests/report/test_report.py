@@ -56,6 +56,22 @@ def test_every_text_is_sound(name, text):
     assert len(parts["html_body"]) > 200 and "None" not in body and "{" not in body
 
 
+def test_methods_say_which_models_are_trained_by_settings_of_their_own():
+    models = [
+        {"name": "ours"},
+        {"name": "published", "preset": "paper"},
+        {"name": "theirs", "preset": "paper", "as_coded": True},
+    ]
+    arms = [{"name": one["name"], "model": one["name"], "folds": ["A"]} for one in models]
+    words = " ".join(rendered("workflow.rst", config("demo", models=models, arms=arms, train={"images": 9000})).split())
+    assert "Training saw 9,000 images in batches of 2," in words and "learning rate 8e-05 (constant)" in words
+    own = "``ours`` was trained by its preset's own settings instead: batches of 8, learning rate 0.001 (cosine, warm-up over 360"
+    assert own + " images), gradients clipped at norm 1, half-life 2000 images." in words
+    assert words.count("own settings instead") == words.count("as the public code of the paper has it") == 1
+    assert "``theirs`` is as the public code" in words
+    assert "own settings instead" not in rendered("workflow.rst", config("demo"))
+
+
 def test_the_report_opens_on_the_front_page_where_there_is_one(tmp_path):
     """As Snakemake renders it: `files` are the report's results, of which the first page takes one in."""
     (tmp_path / "front.html").write_text('<div id="front"><p>the \N{EN DASH} answer</p>\n\n</div>\n', encoding="utf-8")

@@ -42,7 +42,7 @@ def test_defaults_are_filled_in_from_the_schema(load):
         "name": "mean", "kind": "mean", "label": "none", "preset": "fast", "width": None, "objective": "v",
         "loss": "l2", "subset": "all", "weights": None, "inputs": None,
         "terminal_snr": "small", "examples": "fields", "twin": False, "conditions": {}, "codec": "identity", "base": None,
-        "given": None,
+        "given": None, "as_coded": False,
     }  # fmt: skip
     assert study.config["train"]["seed"] == 0  # a default behind a $ref
 
@@ -54,6 +54,69 @@ def test_the_objective_is_the_preset_s_own_unless_one_is_given(load):
     assert {model["name"]: (model["preset"], model["objective"]) for model in study.config["models"]} == {
         "ours": ("fast", "v"), "published": ("paper", "eps"), "mixed": ("paper", "v"), "eps": ("fast", "eps"),
     }  # fmt: skip
+
+
+def test_fast_is_trained_by_its_own_settings_where_none_of_them_is_named_and_the_others_by_the_paper_s(load):
+    models = [{"name": "ours"}, {"name": "certain", "kind": "regression"}, {"name": "published", "preset": "paper"},
+              {"name": "mean", "kind": "mean"}]  # fmt: skip
+    arms = [{"name": model["name"], "model": model["name"], "folds": ["A"]} for model in models]
+    own = {
+        "batch": 8,
+        "learning_rate": 1e-3,
+        "warmup_images": 2000,
+        "decay": "cosine",
+        "clip_norm": 1.0,
+        "ema_images": 2000,
+    }
+    papers = {
+        "batch": 2,
+        "learning_rate": 8e-5,
+        "warmup_images": 0,
+        "decay": "constant",
+        "clip_norm": None,
+        "ema_images": 10000,
+    }
+
+    def trained(**changes):
+        study = load(models=models, arms=arms, **changes)
+        return {model["name"]: study.training_of(model) for model in study.config["models"]}, study
+
+    found, study = trained(train={"validation_share": 0.2})
+    rest = {key: value for key, value in study.config["train"].items() if key not in own}
+    assert rest["images"] == 250000 and rest["validation_share"] == 0.2 and rest["label_dropout"] == 0.1
+    assert found == {"ours": rest | own, "certain": rest | own, "published": rest | papers, "mean": rest | papers}
+    assert trained()[0]["ours"]["batch"] == 8
+    for key, value in own.items():  # one that is named leaves the others as the schema has them
+        (chosen, study) = trained(train={key: value})
+        assert chosen["ours"] == chosen["published"] == study.config["train"]
+        assert study.config["train"] == rest | papers | {key: value, "validation_share": 0.1}
+    given = load(
+        models=[{"name": "given", "weights": "w.safetensors"}],
+        arms=[{"name": "given", "model": "given", "folds": ["A"]}],
+    )
+    assert "trained_by" not in given.config["models"][0]  # trained elsewhere
+    short = trained(train={"images": 5000})[0]["ours"]
+    assert short["warmup_images"] == 200 and short["images"] == 5000 and short["batch"] == 8
+
+
+def test_as_coded_trains_without_a_null_label_and_is_of_the_published_network_alone(load):
+    def one(**model):
+        models = [{"name": "theirs", "preset": "paper", "as_coded": True, **model}, {"name": "mean", "kind": "mean"}]
+        return load(models=models, arms=[{"name": "theirs", "model": "theirs", "folds": ["A"]}])
+
+    study = one()
+    assert study.training_of(study.entry("models", "theirs")) == study.config["train"] | {
+        "label_dropout": 0,
+        "turned_share": 0.25,
+    }
+    assert study.training_of(study.entry("models", "mean")) == study.config["train"]
+    able = "as_coded is of fields, preset paper and kind diffusion or regression"
+    message = f"model theirs: {able}, and this is of {{}}; leave as_coded out"
+    for model, found in (({"preset": "fast"}, "fields, preset fast, kind diffusion"),
+                         ({"examples": "crops"}, "crops, preset paper, kind diffusion"),
+                         ({"kind": "mean"}, "fields, preset paper, kind mean")):  # fmt: skip
+        with pytest.raises(ValueError, match=message.format(found)):
+            one(**model)
 
 
 def test_a_mean_of_samples_is_an_arm_of_a_diffusion_model_and_has_no_spread(load):

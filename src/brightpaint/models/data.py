@@ -37,6 +37,9 @@ def check_rows(stack: store.Stack, fields: pd.DataFrame, path: str | Path) -> No
         )
 
 
+TURNED = 0.5  # of the images
+
+
 class TrainingImages:
     """The fields that a model is trained on.
 
@@ -49,6 +52,7 @@ class TrainingImages:
     held_out : names or share of the perturbations that are left out (`split.held_out_perturbations`)
     twin : whether half of the DMSO wells are of a class of their own (`labels.twin_fields`)
     conditions : what is told beside the label, `conditions` of a model
+    turned : share of the images that are turned by 90 degrees
 
     Attributes
     ----------
@@ -60,7 +64,7 @@ class TrainingImages:
 
     def __init__(
         self, stacks: Sequence, tables: Sequence, *, channels: dict, label: str, actives=None, held_out=(), twin=False,
-        conditions: Mapping[str, Mapping] | None = None,
+        conditions: Mapping[str, Mapping] | None = None, turned: float = TURNED,
     ):  # fmt: skip
         if len(stacks) != len(tables) or not stacks:
             raise ValueError(f"{len(stacks)} stacks and {len(tables)} field tables; expected as many, at least one")
@@ -84,7 +88,7 @@ class TrainingImages:
         sizes = {images.shape[-2:] for images, _ in self._images}
         if len(sizes) != 1:
             raise ValueError(f"plates of different sizes: {[(str(s.path), s.images.shape[-2:]) for s in self.stacks]}")
-        self.size = sizes.pop()
+        self.size, self.turned = sizes.pop(), turned
         self.inputs = len(channels["input"])
         self.labels = label_map([self.fields.iloc[rows]], label, twin)
         self.vocabulary, told = vocabulary.learn_and_tell(self.fields.iloc[rows], conditions or {})
@@ -145,7 +149,7 @@ class TrainingImages:
             rng = np.random.default_rng(seed_of(seed, "image", image))
             plate, row = self._places[number]
             stack, channels = self._images[plate]
-            view = augment(stack[row][(slice(None), *random_window(self.size, crop_px, rng))], rng)
+            view = augment(stack[row][(slice(None), *random_window(self.size, crop_px, rng))], rng, self.turned)
             if images is None:
                 images = np.empty((len(chosen), len(channels), *view.shape[1:]), stack.dtype)
             for channel, source in enumerate(channels):  # the only copy: from the mapped file to the batch
@@ -172,12 +176,13 @@ def random_window(size: tuple[int, int], crop_px: int | None, rng: np.random.Gen
     return slice(starts[0], starts[0] + crop_px), slice(starts[1], starts[1] + crop_px)
 
 
-def augment(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def augment(image: np.ndarray, rng: np.random.Generator, turned: float = TURNED) -> np.ndarray:
     """Flip left-right, flip up-down and turn by 90 degrees, each with probability 1/2 (paper 000, section 4.3).
 
+    `turned` is another share of turns: the authors' code draws one of four turns in half of the images, an odd one in a quarter.
     An image that is not square is not turned. The result is a view of `image`.
     """
-    flip_x, flip_y, turn = rng.random(3) < 0.5
+    flip_x, flip_y, turn = rng.random(3) < (0.5, 0.5, turned)
     image = image[..., ::-1] if flip_x else image
     image = image[..., ::-1, :] if flip_y else image
     turned = turn and image.shape[-1] == image.shape[-2]

@@ -27,7 +27,7 @@ from brightpaint.models import compute
 from brightpaint.models.codecs.codec import codec_of
 from brightpaint.models.compute import Compute
 from brightpaint.models.crop_training import TrainingCrops
-from brightpaint.models.data import TrainingImages
+from brightpaint.models.data import TURNED, TrainingImages
 from brightpaint.models.networks.unet import parameter_count
 from brightpaint.models.objectives.updates import MODEL
 from brightpaint.models.steps import Training
@@ -138,7 +138,7 @@ def open_data(args: argparse.Namespace) -> TrainingImages | TrainingCrops:
     chosen = {"label": settings["label"], "held_out": settings["held_out"], "conditions": settings.get("conditions")}
     if settings.get("examples") == "crops":
         return TrainingCrops(args.stacks, channels=settings["channels"], actives=actives, **chosen)
-    chosen["twin"] = settings.get("twin", False)
+    chosen |= {"twin": settings.get("twin", False), "turned": settings.get("turned_share", TURNED)}
     return TrainingImages(args.stacks, args.fields, channels=settings["channels"], actives=actives, **chosen)
 
 

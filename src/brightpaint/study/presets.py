@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 
@@ -55,6 +56,39 @@ PRESETS = {
     "phendiff": Spec(128, (1, 2, 4), 2, 1, True, 4, 8, 0.0, "log_snr", 1.0, "eps", attention=True),
     "fast": Spec(32, (1, 2, 4, 4), 1, 2, False, 8, 32, 0.0, "log_snr", 0.0, "v"),
 }
+
+
+# How a preset is trained where a study names none of these keys of `train`: they go together, so that one named leaves all
+# others as the schema has them, the paper's. `fast` by the settings it was measured with (docs/performance.md, bench/presets.py).
+TRAINED_BY = {
+    "fast": {
+        "batch": 8,
+        "learning_rate": 1.0e-3,
+        "warmup_images": 2000,
+        "decay": "cosine",
+        "clip_norm": 1.0,
+        "ema_images": 2000,
+    }
+}
+WARMUP_SHARE = 0.04  # of a training's images, at most
+
+
+# What the public code of paper 000 trains by where the paper does not say so: no null label, an odd quarter turn in a quarter
+# of the images.
+AS_CODED = {"label_dropout": 0.0, "turned_share": 0.25}
+
+
+def trained_by(preset: str, given: Mapping) -> dict:
+    """Return the keys of `train` that are a preset's own where the section `given` of a config names none of them."""
+    own = TRAINED_BY.get(preset, {})
+    if own.keys() & given.keys():
+        return {}
+    images = (
+        {"warmup_images": min(own["warmup_images"], int(WARMUP_SHARE * given["images"]))}
+        if own and "images" in given
+        else {}
+    )
+    return own | images
 
 
 def spec_of(preset: str, width: int | None = None) -> Spec:

@@ -166,6 +166,13 @@ def _model_problems(study: Study) -> Iterable[str]:
                 f"model {model['name']}: terminal_snr zero with objective eps: in pure noise eps is the image itself and says "
                 "nothing of the stains, so that neither painting nor inversion can pass that level; set objective: v"
             )
+        published = model["preset"] == "paper" and model["examples"] == "fields" and KINDS[model["kind"]].latent
+        if model["as_coded"] and not published:
+            able = " or ".join(kind.name for kind in KINDS.values() if kind.latent)
+            yield (
+                f"model {model['name']}: as_coded is of fields, preset paper and kind {able}, and this is of {model['examples']}, "
+                f"preset {model['preset']}, kind {model['kind']}; leave as_coded out"
+            )
         yield from _given_problems(study, model)
         if KINDS[model["kind"]].brightfield and not study.inputs(model):
             yield (

@@ -21,7 +21,7 @@ from brightpaint.study import (
 )
 from brightpaint.study.kinds import KINDS, Kind
 from brightpaint.study.plate_table import read_names, read_plates
-from brightpaint.study.presets import PRESETS
+from brightpaint.study.presets import AS_CODED, PRESETS, trained_by
 from brightpaint.study.problems import problems_of
 from brightpaint.study.schema import README, defaults, expand, validate
 
@@ -61,6 +61,12 @@ class Study:
         conflicts = list(bases.inherit(filled["models"], usual))
         for model in filled["models"]:
             model["objective"] = model["objective"] or PRESETS[model["preset"]].objective
+            if model["weights"]:
+                continue  # trained elsewhere
+            if KINDS[model["kind"]].stepwise and (own := trained_by(model["preset"], config.get("train") or {})):
+                model["trained_by"] = own
+            if model["as_coded"]:
+                model["trained_by"] = dict(AS_CODED)
         filled["models"] += [codecs.as_model(entry, usual) for entry in filled["codecs"]]
         for model in filled["models"]:
             if (model["conditions"].get("molecule") or {}).get("vectors"):
@@ -147,6 +153,10 @@ class Study:
     def trained_for(self, arm: str) -> list[dict]:
         """Return the models that are trained for an arm, in the order of training: what its model stands on, then itself."""
         return codecs.trained_for(self, self.model_of(arm))
+
+    def training_of(self, entry: dict) -> dict:
+        """Return the section `train` as it holds for a model or a classifier: with its preset's own keys, where none was named."""
+        return {**self.config["train"], **entry.get("trained_by", {})}
 
     def kind_of(self, arm: str) -> Kind:
         """Return what is known of the kind of model that paints `arm`."""

@@ -89,9 +89,10 @@ def training_minutes(wildcards):
 
 def training_mb(wildcards):
     """Memory of a model's training."""
-    if style_directions.stands_on_generator(STUDY.entry("models", wildcards.model)):
+    model = STUDY.entry("models", wildcards.model)
+    if style_directions.stands_on_generator(model):
         return limits.projecting_mb(STUDY)
-    return limits.training_mb(CONFIG, codecs.stride_px(STUDY, STUDY.entry("models", wildcards.model)))
+    return limits.training_mb(CONFIG, codecs.stride_px(STUDY, model), STUDY.training_of(model)["batch"])
 
 
 def codec_minutes(wildcards):
@@ -234,7 +235,14 @@ def cutoff_unless_default():
 
 def special(entry):
     """What a model is trained with beyond the ordinary; nothing of what is not asked for, so that old studies' params stay."""
-    usual = {"terminal_snr": "small", "examples": "fields", "twin": False, "conditions": {}, "projection": None}
+    usual = {
+        "terminal_snr": "small",
+        "examples": "fields",
+        "twin": False,
+        "conditions": {},
+        "projection": None,
+        "as_coded": False,
+    }
     return {key: entry[key] for key, value in usual.items() if entry.get(key, value) != value}
 
 
@@ -283,7 +291,7 @@ def training(section, key, *own):
     def chosen(wildcards):  # not of its input: what depends on that, Snakemake leaves out of what it compares
         entry, fold = STUDY.entry(section, wildcards[key]), STUDY.entry("folds", wildcards.fold)
         channels = {**CONFIG["channels"], "input": STUDY.inputs(entry)}
-        shared = {**CONFIG["train"], "channels": channels, "held_out": held_out_of(fold)}
+        shared = {**STUDY.training_of(entry), "channels": channels, "held_out": held_out_of(fold)}
         clipped = cutoff_unless_default() if section == "models" else {}  # a classifier clips nothing
         chosen = {name: entry[name] for name in own} | special(entry)
         if stands_on := standing(wildcards) if section == "models" else {}:

@@ -15,6 +15,7 @@ from torch import nn
 
 from brightpaint.models.codecs.codec import codec_of
 from brightpaint.models.conditions.condition import Condition
+from brightpaint.models.networks.as_coded import initialise, spec_as_coded
 from brightpaint.models.networks.control_net import ControlNet
 from brightpaint.models.networks.unet import UNet
 from brightpaint.models.objectives import denoiser
@@ -120,7 +121,9 @@ def build_unet(settings: dict, channels: dict, labels: int, parts: Mapping[str, 
     """Build the U-Net that training settings describe, for these channels of the stack, this many classes, and other conditions."""
     spec = spec_of(settings["preset"], settings["width"])
     inputs, targets = codec_of(settings).channels(len(channels["input"]), len(channels["target"]))
-    return UNet(spec, inputs, targets, labels, parts)
+    if not settings.get("as_coded"):
+        return UNet(spec, inputs, targets, labels, parts)
+    return initialise(UNet(spec_as_coded(spec), inputs, targets, labels, parts))
 
 
 def build_denoiser(

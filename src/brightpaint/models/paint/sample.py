@@ -103,45 +103,47 @@ def paint_rows(
     what the painting took, without start-up: `fields` painted (what was repeated too), `wall_s` and the process's `cpu_s` meanwhile
     """
     planes = stack.channel_indices(inputs)  # of brightfield, or for a codec of the stains
-    count = len(samples.numbers)
-    left = [(place, number) for place in range(len(rows)) if not writer.done[place] for number in range(count)]
+    last = len(samples.numbers) - 1
+    left = [(place, number) for place in range(len(rows)) if not writer.done[place] for number in range(last + 1)]
     cost, begun = {"fields": 0, "wall_s": 0.0, "cpu_s": 0.0}, {}
 
     def read(items: list[tuple[int, int]]) -> tuple[np.ndarray, list[int]]:
         full = items + items[-1:] * (batch - len(items))
         fields = [int(rows[place]) for place, _ in full]
-        x = np.stack([stack.images[field][planes].astype(np.float32) for field in fields])
-        for field, image in zip(fields, x):
-            if not np.isfinite(image).all():
-                raise ValueError(
-                    f"{stack.path}: field {field} of the field table holds values that are not finite; delete the stack "
-                    "and rerun prepare"
-                )
-        return x, [samples.row(field, number) for field, (_, number) in zip(fields, full)]
+        return finite_images(stack, fields, planes), [samples.row(field, item[1]) for field, item in zip(fields, full)]
+
+    def work(x: np.ndarray, asked: list[int]) -> np.ndarray:
+        wall, cpu = time.perf_counter(), time.process_time()
+        images = paint(x, asked)
+        cost["fields"] += len(x)
+        cost["wall_s"] += time.perf_counter() - wall
+        cost["cpu_s"] += time.process_time() - cpu
+        return images
 
     def write(items: list[tuple[int, int]], images: np.ndarray) -> None:
         for (place, number), image in zip(items, images):
             if number == 0:
                 begun[place] = samples.begin(int(rows[place]))
             begun[place].add(image)
-            if number == count - 1:
+            if number == last:
                 writer.write(place, begun.pop(place).image())
 
-    def work(x: np.ndarray, asked: list[int]) -> np.ndarray:
-        wall, cpu = time.perf_counter(), time.process_time()
-        images = paint(x, asked)
-        for name, spent in (
-            ("fields", len(x)),
-            ("wall_s", time.perf_counter() - wall),
-            ("cpu_s", time.process_time() - cpu),
-        ):
-            cost[name] += spent
-        return images
-
-    with tqdm(total=len(rows), initial=len(rows) - len(left) // count, disable=None, unit="field") as bar:
+    with tqdm(total=len(rows), initial=int(writer.done.sum()), disable=None, unit="field") as bar:
         for items in overlapped([left[n : n + batch] for n in range(0, len(left), batch)], read, work, write):
-            bar.update(sum(number == count - 1 for _, number in items))
-    return {**cost, "fields": -(-cost["fields"] // count)}
+            bar.update(sum(number == last for _, number in items))
+    return {**cost, "fields": -(-cost["fields"] // (last + 1))}
+
+
+def finite_images(stack: store.Stack, fields: Sequence[int], planes: Sequence[int]) -> np.ndarray:
+    """Return these planes of these fields of a stack, (B, C, H, W) float32; ValueError for values that are not finite."""
+    x = np.stack([stack.images[field][planes].astype(np.float32) for field in fields])
+    for field, image in zip(fields, x):
+        if not np.isfinite(image).all():
+            raise ValueError(
+                f"{stack.path}: field {field} of the field table holds values that are not finite; delete the stack "
+                "and rerun prepare"
+            )
+    return x
 
 
 def parser(description: str) -> argparse.ArgumentParser:
