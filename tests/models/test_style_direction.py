@@ -135,7 +135,7 @@ def test_w_plus_comes_nearer_than_w_to_images_of_mixed_styles():
     centre = module.mapping(torch.randn(256, 512, generator=torch.Generator().manual_seed(3))).mean(0)
     of = [Styles(module, judge, Scale(UNSCALED), centre, 1.0, rows, 40, CPU, 16) for rows in (1, module.layers)]
     one, each = (styles._projected(target, noise).ended for styles in of)
-    assert (each < one).all() and float(each.sum()) < 0.8 * float(one.sum())
+    assert (each < one).all() and float(each.sum()) < 0.6 * float(one.sum())
 
 
 def test_of_two_projections_the_nearer_one_is_kept_image_by_image():
