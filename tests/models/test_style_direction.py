@@ -247,6 +247,8 @@ def test_a_translation_shows_each_class_and_its_reconstruction_is_nearer_than_th
     fresh, _, noted = translated(tmp_path / "fresh", weights, plate, from_noise=True)
     error = lambda part: np.sqrt(((part - real[own]) ** 2).mean())  # noqa: E731
     assert error(images[own]) < 0.9 * error(fresh[own])
+    in_w = read_model(weights, ("style_direction",))[1]["settings"]["projection"]["space"] == "w"
+    assert inversion["iterations"].tolist() == [12 if in_w else 24] * 3
     assert inversion["steps"].tolist() == [12] * 3 and inversion["largest_update"].between(0, 0.05).all()
     np.testing.assert_allclose(
         inversion["round_trip_ER"], np.sqrt(((images - real)[own, 1] ** 2).mean((1, 2))), atol=2e-3
