@@ -238,7 +238,7 @@ def shown(space: str) -> str:
 def figure(table: pd.DataFrame) -> plt.Figure:
     """Draw each space's value and interval, a panel a question; seeds beside one another, the shuffled or chance level dotted."""
     panels = list(table.groupby(["data", "question", "metric"], sort=False))
-    columns = 4
+    columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
     drawn, axes = plt.subplots(rows, columns, figsize=(4.6 * columns, 2.6 * rows), layout="constrained", squeeze=False)
     seeds = sorted(set(table["seed"]))

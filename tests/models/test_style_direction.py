@@ -135,7 +135,7 @@ def test_w_plus_comes_nearer_than_w_to_images_of_mixed_styles():
     centre = module.mapping(torch.randn(256, 512, generator=torch.Generator().manual_seed(3))).mean(0)
     of = [Styles(module, judge, Scale(UNSCALED), centre, 1.0, rows, 40, CPU, 16) for rows in (1, module.layers)]
     one, each = (styles._projected(target, noise).ended for styles in of)
-    assert (each < one).all() and float(each.sum()) < 0.8 * float(one.sum())
+    assert (each < one).all() and float(each.sum()) < 0.6 * float(one.sum())
 
 
 def test_of_two_projections_the_nearer_one_is_kept_image_by_image():
@@ -247,6 +247,8 @@ def test_a_translation_shows_each_class_and_its_reconstruction_is_nearer_than_th
     fresh, _, noted = translated(tmp_path / "fresh", weights, plate, from_noise=True)
     error = lambda part: np.sqrt(((part - real[own]) ** 2).mean())  # noqa: E731
     assert error(images[own]) < 0.9 * error(fresh[own])
+    in_w = read_model(weights, ("style_direction",))[1]["settings"]["projection"]["space"] == "w"
+    assert inversion["iterations"].tolist() == [12 if in_w else 24] * 3
     assert inversion["steps"].tolist() == [12] * 3 and inversion["largest_update"].between(0, 0.05).all()
     np.testing.assert_allclose(
         inversion["round_trip_ER"], np.sqrt(((images - real)[own, 1] ** 2).mean((1, 2))), atol=2e-3

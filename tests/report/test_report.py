@@ -289,6 +289,32 @@ def test_methods_say_how_fields_were_translated():
     assert "inverted plainly in 50 steps, as PhenDiff does" in body
 
 
+def test_methods_say_how_a_generators_styles_translate():
+    model = {
+        "name": "explain",
+        "kind": "style_direction",
+        "label": "treatment",
+        "inputs": [],
+        "projection": {"space": "w+"},
+    }
+    arms = [{"name": "moved", "model": "explain", "folds": ["A"], "translate": {"targets": ["SIM-003-B@6uM"]}}]
+    gan = {"preset": "small", "size_px": 64}
+    body = " ".join(rendered("workflow.rst", config("doses", models=[model], arms=arms, gan=gan)).split())
+    assert (
+        "At most 32 squares of real training fields of each treatment were projected to W+ (Adam, 100 steps from the mean"
+        in body
+    )
+    assert "as many again with a style a layer, on the mean square" in body
+    assert (
+        "moved from the mean style of its own class to that of each class, and painted; squares were laid side by side"
+        in body
+    )
+    assert "are the same fields from fresh styles, drawn about the place of each class" in body and "DDIM" not in body
+    assert "seen in training, but for that of the generator and critic below, to which no label is shown." in body
+    own = config("doses", models=[model], arms=arms, gan={**gan, "plates": "training"})
+    assert "seen in training." in " ".join(rendered("workflow.rst", own).split())
+
+
 def test_methods_say_what_the_critic_saw_and_that_the_untrained_one_stands_beside_it():
     assert "learnt without labels" not in rendered("workflow.rst", config("demo"))
     words = " ".join(

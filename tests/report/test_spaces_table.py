@@ -151,3 +151,15 @@ def test_wells_of_one_class_give_no_gain():
     wells = placed(1.0).assign(group=WELLS).set_index(store.WELL_KEYS)
     one = wells[wells["class"] == "+"]
     assert np.isnan(spaces_table.gained(one, one, spaces_table.accuracy_of, "x")).all()
+
+
+def test_a_small_p_is_not_shown_as_nothing():
+    row = {"question": "axis a", "arm": "real", "metric": "accuracy", "value": 0.9, "low": 0.8, "high": 1.0, "shuffled": 0.5,
+           "wells": 9, "protocol": "strict"}  # fmt: skip
+    rows = [
+        {**row, "space": "critic", "p": 0.00497512},
+        {**row, "space": "pixels", "p": 1.0},
+        {**row, "space": "autoencoder"},
+    ]
+    shown = spaces_table.page(spaces_table.spaces_table(rows))
+    assert "0.005" in shown and "1.000" in shown and ">0.00<" not in shown

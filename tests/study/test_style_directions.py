@@ -93,7 +93,7 @@ def test_the_readmes_study_sets_it_beside_a_diffusion_model(tmp_path):
         if '"kind": "style_direction"' in line and "brightpaint.models.train " in line
     ]
     assert '"stands_on": {"base": "results/doses/gan/weights.safetensors"}' in line
-    assert '"projection": {"images": 32, "space": "w", "steps": 100}' in line
+    assert '"projection": {"images": 12, "space": "w", "steps": 100}' in line
     moved = [line for line in said.splitlines() if "paint.translate " in line and "models/explain" in line]
     assert len(moved) == 8 and all(
         '--settings \'{"batch": 4, "brightfield": false, "from_noise": ' in line for line in moved

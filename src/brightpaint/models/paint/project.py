@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-RATE = 0.1  # of Adam, in s.d. of styles
+RATE = 0.1  # of Adam, in s.d. of styles, of one row
 BETAS = (0.9, 0.999)
 
 
@@ -34,9 +34,12 @@ class Projection:
     update: torch.Tensor
 
 
-def rate_at(step: int, steps: int) -> float:
-    """Return Adam's rate in one of `steps` steps: half a cosine down to 0, so that the last styles are at rest."""
-    return RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
+def rate_at(step: int, steps: int, rows: int) -> float:
+    """Return Adam's rate in one of `steps` steps: half a cosine down to 0, so that the last styles are at rest.
+
+    A step moves the styles of all layers at once, each by the rate: of several rows each goes less far.
+    """
+    return RATE / math.sqrt(rows) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def project(
@@ -60,7 +63,7 @@ def project(
     adam = torch.optim.Adam([moved], lr=RATE, betas=BETAS)
     begun = before = None
     for step in range(steps):
-        adam.param_groups[0]["lr"] = rate_at(step, steps)
+        adam.param_groups[0]["lr"] = rate_at(step, steps, start.shape[1])
         far = distance(paint(start + spread * moved))
         (moved.grad,) = torch.autograd.grad(far.sum(), moved)
         begun, before = far.detach() if begun is None else begun, moved.detach().clone()

@@ -185,8 +185,9 @@ class StyleTranslator:
                                found.update.unflatten(0, (len(once), -1)))  # fmt: skip
         away = latents.flatten(1).double() / self.styles.spread
         counted = torch.full((len(once),), steps)
+        taken = counted * (1 if self.styles.rows == 1 else 2)  # in W, and from there in W+
         report = {
-            "steps": counted, "iterations": counted, "unsettled_steps": torch.zeros_like(counted), "largest_update": update.amax(1),
+            "steps": counted, "iterations": taken, "unsettled_steps": torch.zeros_like(counted), "largest_update": update.amax(1),
             "latent_mean": away.mean(1), "latent_sd": away.std(1, unbiased=False),
             "latent_neighbour_r": torch.full((len(once),), float("nan")),
         }  # fmt: skip

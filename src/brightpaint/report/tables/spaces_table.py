@@ -188,11 +188,21 @@ def spaces_table(rows: Sequence[dict]) -> pd.DataFrame:
     return table.drop(columns=["place", "first"])
 
 
+def laid(named: pd.DataFrame) -> pages.Table:
+    """Lay the table out; of p three decimals are shown, since two of a column that reaches 1 would make a small one 0."""
+    table, place = pages.table(named), list(named.columns).index("p")
+    shown = [pages.EMPTY if pd.isna(p) else pages.Cell(f"{p:.3f}", value=str(p)) for p in named["p"]]
+    rows = [
+        pages.Row([*row.cells[:place], p, *row.cells[place + 1 :]], row.reference) for row, p in zip(table.rows, shown)
+    ]
+    return pages.Table(table.heads, rows, table.kind)
+
+
 def page(table: pd.DataFrame) -> str:
     """Render the page."""
     named = table.assign(space=[SPACES[name].short for name in table["space"]], protocol=table["protocol"].fillna(""))
     tsv = table.to_csv(sep="\t", index=False, lineterminator="\n")
-    return pages.render("spaces.html", sentence=sentence(table), spaces=pages.table(named), tsv=tsv)
+    return pages.render("spaces.html", sentence=sentence(table), spaces=laid(named), tsv=tsv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
