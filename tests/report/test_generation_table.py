@@ -48,6 +48,15 @@ def test_one_interval_that_reaches_nought_is_no_claim():
     assert "does not lie above" in sentence(unknown) and "no interval: one group alone" in sentence(unknown)
 
 
+def test_treatments_painted_without_a_cell_are_told():
+    table = rows({"mean": (0.0, -0.1), "DMSO": (0.7, 0.6)}, "dose")
+    bare = {"split": "dose", "baseline": "model", "metric": "with_cells", "value": 0.75, "treatments": 24, "groups": 24}
+    assert "25% of them were painted without a cell and count as the mean." in sentence(
+        pd.concat([table, pd.DataFrame([bare])])
+    )
+    assert "without a cell" not in sentence(pd.concat([table, pd.DataFrame([{**bare, "value": 1.0}])]))
+
+
 def test_without_molecules_the_mean_and_dmso_are_the_floors():
     said = sentence(rows({"mean": (0.62, 0.5), "DMSO": (0.7, 0.6)}, "seen"))
     assert (

@@ -160,6 +160,7 @@ def test_a_treatment_painted_without_cells_counts_as_the_mean_and_one_without_re
         not found.answers["model"][row].any() and not len(found.fields["model"][row]) and len(found.real[row]) == FIELDS
     )
     score = generation.scores_of(found, 1.0)
+    assert score["with_cells"]["model"][row] == 0 and score["with_cells"]["model"].sum() == len(DRUGS) - 2
     assert score["correlation"]["model"][row] == 0 and np.isnan(score["mmd2"]["model"][row])
 
 

@@ -17,7 +17,7 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.report import pages
 from brightpaint.scores.generation.foretold import BASELINES, BY_MOLECULE, CONTROL, MEAN, MODEL
-from brightpaint.scores.generation.gains import BY_FEATURE, CORRELATION, RANK, SEEN
+from brightpaint.scores.generation.gains import BY_FEATURE, CORRELATION, RANK, SEEN, WITH_CELLS
 from brightpaint.scores.generation.populations import EACH, POOLED
 from brightpaint.study.spaces import SPACES
 
@@ -59,10 +59,12 @@ def sentence(part: pd.DataFrame) -> str:
     """
     rows = {name: own.iloc[0] for name, own in part[part["metric"] == CORRELATION].groupby("baseline")}
     model, split = rows[MODEL], part["split"].iloc[0]
-    counted = f"{model['treatments']} {what(split)}" + (
-        f" ({model['groups']} scaffolds)" if split == "scaffold" else ""
-    )
+    groups = f" ({model['groups']} scaffold{'' if model['groups'] == 1 else 's'})" if split == "scaffold" else ""
+    counted = f"{model['treatments']} {what(split)}{groups}"
     start = f"Of {counted}, effects correlate with the real ones by {interval(model)}."
+    painted = part[(part["metric"] == WITH_CELLS) & (part["baseline"] == MODEL)]["value"]
+    if len(painted) and painted.iloc[0] < 1:
+        start += f" {1 - painted.iloc[0]:.0%} of them were painted without a cell and count as the mean."
     named = [name for name in BY_MOLECULE if name in rows]
     floors = named or [MEAN, CONTROL]
     above = [bool(rows[name]["gain_low"] > 0) for name in floors]

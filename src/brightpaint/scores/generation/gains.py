@@ -19,6 +19,7 @@ from brightpaint.scores.generation.foretold import MODEL
 from brightpaint.scores.generation.populations import POOLED, pooled
 
 CORRELATION, RANK, BY_FEATURE = "correlation", "rank", "feature_correlation"
+WITH_CELLS = "with_cells"  # share of treatments that the model painted with a cell; the others count as the mean
 LARGER = (CORRELATION, RANK, BY_FEATURE)  # is better; of distances less is
 POOLED_DRAWS = 100  # of what is measured on all fields together
 COLUMNS = [

@@ -23,6 +23,7 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.profiles.select import read_selection
 from brightpaint.scores.generation import gains, populations
+from brightpaint.scores.generation.foretold import MODEL
 from brightpaint.scores.generation.tested_plate import Plate, plate_of, treatments_tested
 from brightpaint.scores.generation.treatment_effects import (
     KEYS,
@@ -70,6 +71,7 @@ def scores_of(plate: Plate, sigma: float) -> dict[str, dict[str, np.ndarray]]:
         each = [populations.distances(real, other, sigma) for real, other in zip(plate.real, sets)]
         for name in populations.EACH:
             found[name][baseline] = np.array([one[name] for one in each])
+    found[gains.WITH_CELLS] = {MODEL: np.array([float(len(one) > 0) for one in plate.fields[MODEL]])}
     return found
 
 
