@@ -38,7 +38,7 @@ EFFECTS = [
     {"actin_fibres": 8.0},
 ]  # scores of a cell, by class; an untreated one has 0 in each
 PERIODS_UM = [8.5, 13.0, 19.0]  # of the classes' stripes: the names are chosen by what the simulator draws for them
-PIXEL_UM, FIELD_PX, CELLS, SITES = 1.5, 192, 9, 2
+PIXEL_UM, FIELD_PX, CELLS, SITES, STRENGTH = 1.0, 288, 9, 2, 4.0  # the last of the stripes
 SETTINGS = {
     "label": "perturbation", "test_share": 0.25, "test_plates": [], "validation_share": 0.15, "masked": False,
     "brightness": 0.0, "class_weights": "balanced", "blocks": 1, "dropout": 0.1, "batch": 32, "learning_rate": 4e-3,
@@ -67,7 +67,7 @@ def field(name: str, study: str, plate: str, well: str, site: int, seed: int) ->
     drawn = {"size_px": FIELD_PX, "density": CELLS / (FIELD_PX * PIXEL_UM) ** 2, "pixel_size_um": PIXEL_UM}
     maps, canvas = simulate.draw_sample(state, names=names, **drawn)
     stripes = None if study == CLEAN else confounder.stripes_of(name, seed=seed)
-    view = imaging.View(STAINS, stripes=stripes, shown_in="stains", strength=2.0)
+    view = imaging.View(STAINS, stripes=stripes, shown_in="stains", strength=STRENGTH)
     lighting = imaging.plate_lighting(STAINS, seed=seed, barcode=plate)
     images = imaging.image_sample(
         maps, canvas, channels=STAINS, pixel_size_um=PIXEL_UM, lighting=lighting, names=names, view=view
@@ -266,9 +266,9 @@ def main(argv=None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--layers", type=int, nargs="+", default=[-1], help="the first is judged")
     parser.add_argument("--size-px", type=int, default=64)
-    parser.add_argument("--wells", type=int, default=8, help="of each treatment on each of two plates")
+    parser.add_argument("--wells", type=int, default=12, help="of each treatment on each of two plates")
     parser.add_argument("--width", type=int, default=8)
-    parser.add_argument("--images", type=int, default=60000, help="crops seen by each network")
+    parser.add_argument("--images", type=int, default=40000, help="crops seen by each network")
     parser.add_argument("--weight", type=float, default=1.0, help="by which attention is pulled")
     parser.add_argument("--floor", action="store_true", help="train on erased cells too")
     parser.add_argument("--folder", type=Path, required=True)
