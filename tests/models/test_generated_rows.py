@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
+from brightpaint.models import fit
 from brightpaint.models.hold_out import hold_out
+from brightpaint.models.objectives.losses import build_denoiser
 from brightpaint.models.paint import generated_rows, sample
 from brightpaint.models.paint.generated_rows import borrowed
-from models_fixture import labelled_plates, labelled_weights, sample_arguments
+from models_fixture import CHANNELS, SETTINGS, make_plate, sample_arguments
 
 NAMES = ["DMSO", "DMSO", "a@1uM", "a@1uM", "a@3uM", "b@1uM", "b@1uM", ""]
 
@@ -33,20 +35,29 @@ def rows_of(chosen, table=None, held=()):
     )
 
 
-def test_the_command_lists_rows_that_a_model_paints_with_a_noise_each(tmp_path):
-    plate = labelled_plates()[2]
-    store.write_table(store.as_text(hold_out(*(store.read_fields(plate[1]),) * 2, [])), tmp_path / "A.tsv")
-    words = ["--settings", json.dumps({"fields": 6, "treatments": "all"}), "--arm", "made", "--fields", plate[1]]
-    generated_rows.main(
-        [str(word) for word in [*words, "--held-out", tmp_path / "A.tsv", "--rows", tmp_path / "rows.parquet"]]
-    )
+def test_the_command_lists_rows_that_a_model_without_brightfield_paints_with_a_noise_each(tmp_path):
+    """In one part and in three: the same bytes, and one image a row though rows borrow the same fields."""
+    stack, table = make_plate(tmp_path, "P1", 4, size_px=16)
+    settings = {**SETTINGS, "label": "perturbation", "channels": {**CHANNELS, "input": []}}
+    tensors = build_denoiser(settings, settings["channels"], 2).state_dict()
+    store.write_weights(tmp_path / "weights.safetensors", tensors, fit.describe(settings, {"DMSO": 1, "cpd1": 2}))
+    store.write_table(store.as_text(hold_out(*(store.read_fields(table),) * 2, [])), tmp_path / "A.tsv")
+    words = ["--settings", json.dumps({"fields": 3, "treatments": "all"}), "--arm", "made", "--fields", table]
+    words += ["--held-out", tmp_path / "A.tsv", "--rows", tmp_path / "rows.parquet"]
+    generated_rows.main([str(word) for word in words])
     rows = store.read_fields(tmp_path / "rows.parquet")
-    counts = rows["Metadata_perturbation"].value_counts().to_dict()
-    assert counts == {"DMSO": 24, "cpd1": 6} and not rows.duplicated(store.ROW_KEYS).any()
-    out = tmp_path / "painted.tif"
-    sample.main(sample_arguments(labelled_weights(), (plate[0], tmp_path / "rows.parquet"), out))
-    images = np.array(store.open_stack(out).images)
-    assert len(images) == 30 and len(np.unique(images.reshape(30, -1), axis=0)) == 30
+    assert rows["Metadata_perturbation"].value_counts().to_dict() == {"DMSO": 12, "cpd1": 3}
+    assert not rows.duplicated(store.ROW_KEYS).any()
+
+    def painted(name, **part):
+        place = (stack, tmp_path / "rows.parquet")
+        words = sample_arguments(tmp_path / "weights.safetensors", place, tmp_path / name, inputs=[], **part)
+        sample.main(words)
+        return np.array(store.open_stack(tmp_path / name).images)
+
+    whole = painted("whole.tif")
+    assert len(np.unique(whole.reshape(15, -1), axis=0)) == 15
+    np.testing.assert_array_equal(np.concatenate([painted(f"{n}.tif", part=n, parts=3) for n in (1, 2, 3)]), whole)
 
 
 def test_every_treatment_has_its_fields_in_the_order_of_their_keys_and_dmso_four_times_as_many():

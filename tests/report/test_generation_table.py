@@ -25,7 +25,7 @@ def test_the_command_writes_a_page_with_a_sentence_for_every_arm_space_and_split
     better = rows({"ridge": (0.3, 0.1), "nearest neighbours": (0.4, 0.2), "mean": (0.62, 0.5)})
     (tmp_path / "made").mkdir()
     seen = rows({"ridge": (-0.1, -0.2), "nearest neighbours": (0.4, 0.2)}, "seen")
-    store.write_table(pd.concat([seen, better]), tmp_path / "made" / "dino.tsv")
+    store.write_table(store.as_text(pd.concat([seen, better])), tmp_path / "made" / "dino.tsv")
     generation_table.main(["--tables", str(tmp_path / "made" / "dino.tsv"), "--html", str(tmp_path / "page.html")])
     page = (tmp_path / "page.html").read_text()
     assert page.count("<h2>") == 2 and "made, DINO&#39;s embeddings: molecules of held-out scaffolds" in page

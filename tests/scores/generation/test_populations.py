@@ -51,6 +51,8 @@ def test_the_sliced_distance_of_a_shift_is_its_mean_length_along_the_directions(
     assert populations.sliced_distance(real, real[::-1], directions) == 0.0
     np.testing.assert_array_equal(directions, populations.directions_of(4, "test"))
     assert np.isnan(populations.sliced_distance(real, real[:0], directions))
+    at = (np.arange(populations.QUANTILES) + 0.5) / populations.QUANTILES
+    np.testing.assert_allclose(populations.quantiles(real), np.quantile(real, at, axis=0))
 
 
 def test_pooled_distances_leave_out_treatments_that_a_side_lacks():

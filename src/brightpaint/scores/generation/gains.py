@@ -6,6 +6,7 @@ floor together. A gain above 0 is the model's, whichever way a metric points.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -77,8 +78,7 @@ def _split_rows(scored: Scored, split: str):
     for baseline, answers in scored.answers.items():
         sides = answers[own], scored.answers[MODEL][own]
         yield {"split": split, **_row(baseline, BY_FEATURE, sides, _by_feature(scored.truth[own]), draws, codes)}
-    for baseline, sets in scored.fields.items():
-        yield from ({"split": split, **row} for row in _pooled_rows(scored, baseline, sets, own, draws, codes))
+    yield from ({"split": split, **row} for row in _pooled_rows(scored, own, draws, codes))
 
 
 def _row(baseline: str, metric: str, sides: tuple, mean, draws: np.ndarray, codes: np.ndarray) -> dict:
@@ -111,33 +111,33 @@ def _by_feature(truth: np.ndarray):
     return mean
 
 
-def _pooled_rows(
-    scored: Scored, baseline: str, sets: Sequence[np.ndarray], own: np.ndarray, draws: np.ndarray, codes: np.ndarray
-):
-    there = np.array([len(sets[row]) > 0 and len(scored.real[row]) > 0 for row in own])
-    paired = there & np.array([len(scored.fields[MODEL][row]) > 0 for row in own])
-    found = {}
-    for name, which, rows in (
-        ("value", sets, there),
-        ("theirs", sets, paired),
-        ("model", scored.fields[MODEL], paired),
-    ):
-        if baseline == MODEL and name != "value":
-            continue
-        measured = lambda order, which=which: pooled([scored.real[row] for row in order], [which[row] for row in order],  # noqa: E731
-                                                     scored.directions)  # fmt: skip
-        once = measured(own[rows])
-        again = [measured(np.repeat(own[rows], weights[rows].astype(int))) for weights in draws[:POOLED_DRAWS]]
-        found[name] = {
-            metric: (np.array([once[metric]]), np.array([each[metric] for each in again])) for metric in POOLED
-        }
-    for metric in POOLED:
-        row = {"baseline": baseline, "metric": metric, **_counts(there, codes)}
-        row |= _interval("", *found["value"][metric], row["groups"])
-        if baseline != MODEL:
-            gains = [theirs - model for theirs, model in zip(found["theirs"][metric], found["model"][metric])]
-            row |= _interval("gain", *gains, row["groups"])
-        yield row
+def _pooled_rows(scored: Scored, own: np.ndarray, draws: np.ndarray, codes: np.ndarray):
+    """Yield the rows of what is measured on all fields of a split's treatments together."""
+    filled = {
+        name: np.array([len(sets[row]) > 0 and len(scored.real[row]) > 0 for row in own])
+        for name, sets in scored.fields.items()
+    }
+
+    @functools.cache
+    def measured(name: str, rows: tuple[int, ...]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return {metric: (once, in each draw)} of these treatments."""
+        sets, places = scored.fields[name], own[list(rows)]
+        at = lambda order: pooled([scored.real[row] for row in order], [sets[row] for row in order], scored.directions)  # noqa: E731
+        once = at(places)
+        again = [at(np.repeat(places, weights[list(rows)].astype(int))) for weights in draws[:POOLED_DRAWS]]
+        return {metric: (np.array([once[metric]]), np.array([each[metric] for each in again])) for metric in POOLED}
+
+    for baseline, there in filled.items():
+        both = tuple(np.flatnonzero(there & filled[MODEL]))
+        value = measured(baseline, tuple(np.flatnonzero(there)))
+        theirs, model = measured(baseline, both), measured(MODEL, both)
+        for metric in POOLED:
+            row = {"baseline": baseline, "metric": metric, **_counts(there, codes)}
+            row |= _interval("", *value[metric], row["groups"])
+            if baseline != MODEL:
+                gains = [one - other for one, other in zip(theirs[metric], model[metric])]
+                row |= _interval("gain", *gains, row["groups"])
+            yield row
 
 
 def _once(draws: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.profiles.select import read_selection
 from brightpaint.scores.generation import gains, populations
-from brightpaint.scores.generation.tested_plate import Plate, plate_of, tested_of
+from brightpaint.scores.generation.tested_plate import Plate, plate_of, treatments_tested
 from brightpaint.scores.generation.treatment_effects import (
     KEYS,
     fields_of,
@@ -144,7 +144,7 @@ def score(args: argparse.Namespace) -> gains.Scored:
     for place, plate in enumerate(args.plates):
         path, held_out = one_of(plate, args.arm, args.painted, space.name), store.read_table(args.held_out[place])
         by, here = settings["by"][plate], f"{where}, plate {plate}"
-        tested = tested_of(tables[path], held_out, plate, by)
+        tested = treatments_tested(tables[path], held_out, plate, by)
         training = {name: scaled(real[name], spread) for name in settings["training"][plate]}
         sides = scaled(fields[path], spread), scaled(real[plate], spread)
         found.append(

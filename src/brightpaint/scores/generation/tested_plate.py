@@ -47,7 +47,7 @@ class Plate:
     fields: dict[str, list[np.ndarray]]
 
 
-def tested_of(painted: pd.DataFrame, held_out: pd.DataFrame, plate: str, by: str) -> pd.DataFrame:
+def treatments_tested(painted: pd.DataFrame, held_out: pd.DataFrame, plate: str, by: str) -> pd.DataFrame:
     """Return the treatments of a plate's painted fields, with or without cells, what the fold did with them, and their group.
 
     A group is drawn anew as one: a scaffold where the fold holds out scaffolds, else a treatment.
@@ -81,7 +81,7 @@ def plate_of(
     Parameters
     ----------
     painted, real, training : fields of the plate, and of its fold's training plates, scaled
-    tested, held_out : of `tested_of` and the rule `hold_out`
+    tested, held_out : of `treatments_tested` and the rule `hold_out`
     by : how the fold holds out
     molecules : whether what they alone say stands beside
 

@@ -5,6 +5,7 @@ What a generator does to every image alike, and a plate's batch, is in its DMSO 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,7 +39,12 @@ class Fields:
 
     def of(self, key: tuple) -> np.ndarray:
         """Return the values of the fields of one treatment in its place: (k, F)."""
-        return self.values[(self.keys[KEYS] == list(key)).all(axis=1).to_numpy()]
+        return self.values[self._places.get(key, [])]
+
+    @functools.cached_property
+    def _places(self) -> dict[tuple, np.ndarray]:
+        rows = pd.Series(np.arange(len(self)))
+        return {key: own.to_numpy() for key, own in rows.groupby([self.keys[name] for name in KEYS], sort=False)}
 
     def controls(self) -> np.ndarray:
         """Tell which fields are of DMSO: (n,) bool."""
