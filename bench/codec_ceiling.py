@@ -361,13 +361,13 @@ def shown(args: argparse.Namespace, fields: dict, side_px: int = 192) -> plt.Fig
         rows.append((f"{field}\nreal", real, real))
         rows += [(f"{preset}\n{case}", painted_stains(args, preset, case, field), real) for preset in args.presets]
     figure, axes = plt.subplots(len(rows), len(FIVE), figsize=(1.9 * len(FIVE), 1.95 * len(rows)), layout="constrained")
-    for line, (name, stains, real) in zip(axes, rows):
+    for number, (line, (name, stains, real)) in enumerate(zip(axes, rows)):
         place = tuple(slice((side - side_px) // 2, (side + side_px) // 2) for side in real.shape[1:])
         for axis, stain, plane, truth in zip(line, FIVE, stains, real):
             low, high = np.quantile(truth[place], [0.01, 0.998])
             axis.imshow(plane[place], cmap="gray", vmin=low, vmax=high)
             axis.set(xticks=[], yticks=[])
-            axis.set_title(stain, fontsize=8) if line is axes[0] else None
+            axis.set_title(stain if number == 0 else "", fontsize=8)
         line[0].set_ylabel(name, fontsize=8)
     return figure
 

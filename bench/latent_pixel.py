@@ -163,6 +163,9 @@ class Bench:
             keys = ("sampler", "steps", "eta", "spacing", "label_scale", "guidance_interval", "guidance_scale")
             settings = {key: arm[key] for key in keys} | {"sampling_label": "own", "seed": self.seed, "subset": "all"}
             settings["batch"] = self.config["sample"]["batch"]
+            inputs = store.read_weights(weights, tensors=False)[1]["channels"]["input"]
+            if inputs != self.config["channels"]["input"]:  # as the workflow says it of a codec, which sees none
+                settings["inputs"] = inputs
             stack, table = self.plates[2]
             words = ["--settings", json.dumps(settings), "--device", "cpu", "--weights", weights, "--stack", stack]
             words += ["--fields", table, "--part", "001", "--parts", "1", "--predicted", path, "--seconds", seconds]
