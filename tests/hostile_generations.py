@@ -81,7 +81,7 @@ def listed(what: str, treatments, *words: str, spoil=lambda table: table) -> Cas
 
 SCAFFOLDS, BATCH = {"by": "scaffold", "share": 0.5}, {"conditions": {"batch": {}}}
 CASES = [
-    asked("a model that sees brightfield", "generate paints without an image", "(BF", "inputs: []", model={"inputs": None}),
+    asked("a model that sees brightfield", "generate paints without an image", "inputs: []", model={"inputs": None}),
     asked("a model that is told nothing of treatments", "told nothing of what a well was given", model=BATCH),
     asked("held-out treatments of a fold that holds none out", "fold A holds none out", treatments="held_out"),
     asked("held-out scaffolds by a model that is told names", "a name that it was not trained on", "molecule", held_out=SCAFFOLDS,

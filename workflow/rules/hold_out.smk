@@ -42,3 +42,4 @@ rule generated_rows:
 
 
 keep("models", generated_files)
+keep("features", generated_tables)

@@ -39,6 +39,13 @@ def generation_spaces(arm):
     return [space.name for space in subjects.generation_spaces(STUDY, arm)]
 
 
+def generated_tables():
+    """Tables of generated fields in the spaces of a network, which stand between others."""
+    spaces = [(arm, space) for arm in STUDY.generations for space in subjects.generation_spaces(STUDY, arm)]
+    tables = [space.tables(arm, STUDY.test_plates(arm)) for arm, space in spaces if space.holds == "fields"]
+    return [table for each in tables for table in each]
+
+
 def generation_folds(wildcards):
     """{test plate: its fold} of a generation."""
     return {plate: STUDY.fold_of(wildcards.arm, plate) for plate in STUDY.test_plates(wildcards.arm)}

@@ -108,10 +108,10 @@ def effects_of(fields: Fields, where: str, *, strict: bool = True) -> tuple[pd.D
         own = here & ~control & (fields.keys[PERTURBATION] != "").to_numpy()
         bare = own.any() and not (here & control).any()
         if bare and strict:
-            words = " at ".join(part for part in place.split("|") if part) or "its cells"
+            words = " at ".join(part for part in place.split("|") if part)
             raise ValueError(
-                f"{where}: no field of {DMSO} with cells in {words}, from which effects are measured; test and train on "
-                "plates that have some"
+                f"{where}: no field of {DMSO} with cells{f' in {words}' if words else ''}, from which effects are measured; test "
+                "and train on plates that have some"
             )
         for _, part in fields.keys[own].groupby(KEYS, sort=True):
             rows.append(part.iloc[0])
