@@ -73,6 +73,9 @@ def test_what_learns_beside_a_base_costs_both_networks_in_training_and_in_painti
         {"name": "unet", "model": "unet", "folds": ["A"]}]}))["train"]  # fmt: skip
     both = trainings.trainings_flop(study_in(tmp_path / "two", {"models": models[:2], "arms": arms[:1]}))["train"]
     assert both > 2 * alone  # its own network, and the base's beside it
+    crop = {name: painting.network_flop(study, study.entry("models", name), 64) for name in ("unet", "bridge")}
+    share = painting.latent_share(study, study.entry("models", "bridge"))
+    assert share == pytest.approx(1 + crop["unet"] / (3 * crop["bridge"]))
 
 
 def test_job_stats_are_read_to_their_total():
