@@ -204,10 +204,10 @@ def measure_noise(args: argparse.Namespace, how: Compute) -> dict:
     shape = (5, args.size, args.size)
     fields = pd.DataFrame({key: range(args.batch) for key in store.FIELD_KEYS})
     rows = list(range(args.batch))
-    draw = drawer(fields, rows, 0, 0, shape, how)
+    draw = drawer(fields, rows, 0, shape, how)
     draw()  # the first is the CPU's
     return {"noise_s": seconds(draw, args.repeats, how.device),
-            "noise_sent_s": seconds(lambda: drawer(fields, rows, 0, 0, shape, how)(), args.repeats, how.device)}  # fmt: skip
+            "noise_sent_s": seconds(lambda: drawer(fields, rows, 0, shape, how)(), args.repeats, how.device)}  # fmt: skip
 
 
 def measure_reference(args: argparse.Namespace, device: torch.device, figures: dict, images_per_s: float) -> dict:

@@ -101,7 +101,7 @@ def test_samples_that_show_another_treatment_keep_their_numbers():
 def test_the_first_noise_is_the_cpu_s_and_later_noise_the_device_s_own(monkeypatch):
     """On a CPU both come from one generator; a GPU's begins anew from the same seed, for no noise is sent at every step."""
     row = store.read_fields(labelled_plates()[2][1])
-    draw = drawer(row, [0, 3], 0, 0, (2, 4, 4), Compute())
+    draw = drawer(row, [0, 3], 0, (2, 4, 4), Compute())
     source = field_noise(row.iloc[3], 0)
     for _ in range(3):
         assert torch.equal(draw()[1], torch.randn(2, 4, 4, generator=source))

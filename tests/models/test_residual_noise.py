@@ -10,6 +10,7 @@ from brightpaint import store
 from brightpaint.models import kinds, train
 from brightpaint.models.kinds import residual_noise as floor
 from brightpaint.models.paint import sample
+from brightpaint.models.paint.samples import Samples
 from brightpaint.models.standing import stand
 from brightpaint.models.trained import read_model
 from models_fixture import CHANNELS, SAMPLING, SETTINGS, make_plate, sample_arguments, train_arguments
@@ -232,9 +233,10 @@ def test_samples_of_a_field_by_number_are_independent(trained):
     args = sample.parser("").parse_args(
         sample_arguments(trained[0] / "weights.safetensors", trained[1][0], trained[0] / "x.tif")
     )
-    paint = kinds.of("residual_noise").painter(args, tensors, meta, fields, sample.Compute())
+    drawn = Samples(range(12)).table(fields.iloc[:1])
+    paint = kinds.of("residual_noise").painter(args, tensors, meta, drawn, sample.Compute())
     x = np.asarray(stack.images[:1, :2], np.float32)
-    draws = np.stack([paint(x, [0], number)[0].ravel() for number in range(12)]).astype(np.float64)
+    draws = np.stack([paint(x, [number])[0].ravel() for number in range(12)]).astype(np.float64)
     draws -= draws.mean(axis=0)  # of n independent draws each pair is then correlated by -1 / (n - 1)
     pairs = np.corrcoef(draws)[np.triu_indices(12, 1)]
     assert (

@@ -133,7 +133,7 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     network = load_module(args.weights, build_codec(meta["settings"], meta["channels"]), tensors, how.device)
     codec, cutoff = how.place(Autoencoded(network)), cutoff_of(meta["settings"])
 
-    def paint(y: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
+    def paint(y: np.ndarray, rows: list[int]) -> np.ndarray:
         check_size(y.shape[-2:], codec.stride_px)
         latents = how.coded(codec.encode, how.send(torch.from_numpy(y)))
         return how.coded(codec.decode, latents).clamp(-cutoff, cutoff).cpu().numpy()

@@ -39,7 +39,7 @@ def train(args: argparse.Namespace, data: TrainingImages) -> None:
 
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
-    """Return `paint(x, rows, sample=0)`: what the base paints, walked along the bridge by the field's own noise."""
+    """Return `paint(x, rows)`: what the base paints, walked along the bridge by the field's own noise."""
     settings, trained, cutoff = args.settings, meta["settings"], cutoff_of(meta["settings"])
     own, base = base_of(tensors, meta)
     certain = kinds.of(base["settings"]["kind"]).painter(args, own, base, fields, how)
@@ -49,10 +49,10 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     told = walk.at_levels(how.painting(network), walk_from_base.even_times(settings["steps"]), how.device)
     guided, condition = diffusion.guide_all(told, None, [], settings), condition_shown(fields, meta, settings)
 
-    def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
+    def paint(x: np.ndarray, rows: list[int]) -> np.ndarray:
         m = certain(x, rows)
         seen, m = how.send(torch.from_numpy(np.concatenate([x, m], axis=1))), how.send(torch.from_numpy(m))
-        draw = drawer(fields, rows, settings["seed"], sample, m.shape[1:], how)
+        draw = drawer(fields, rows, settings["seed"], m.shape[1:], how)
         shown = condition.rows(rows).to(how.device)
         error = walk_from_base.bridge(guided, torch.zeros_like(m), seen, shown, settings["steps"], draw)
         return (m + unit * error).clamp(-cutoff, cutoff).cpu().numpy()

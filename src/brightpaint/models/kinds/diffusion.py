@@ -112,8 +112,8 @@ def translator(args: argparse.Namespace, tensors: dict, meta: dict, how: Compute
 def walker(
     told: walk.Denoise, settings: dict, meta: dict, fields: pd.DataFrame, how: Compute, path: list[float], *, planes: int,
     bound: float = float("inf"), guide: Callable | None = None,
-) -> Callable[[torch.Tensor, list[int], int], torch.Tensor]:  # fmt: skip
-    """Return `walked(seen, rows, sample)`: from the noise of these field rows down a path, as an arm's settings say.
+) -> Callable[[torch.Tensor, list[int]], torch.Tensor]:  # fmt: skip
+    """Return `walked(seen, rows)`: from the noise of these field rows down a path, as an arm's settings say.
 
     Parameters
     ----------
@@ -124,8 +124,8 @@ def walker(
     """
     condition = condition_shown(fields, meta, settings)
 
-    def walked(seen: torch.Tensor, rows: list[int], sample: int) -> torch.Tensor:
-        draw = drawer(fields, rows, settings["seed"], sample, (planes, *seen.shape[-2:]), how)
+    def walked(seen: torch.Tensor, rows: list[int]) -> torch.Tensor:
+        draw = drawer(fields, rows, settings["seed"], (planes, *seen.shape[-2:]), how)
         return walk.walk(
             walk.clipped(guide_all(told, guide, rows, settings), bound), draw(), seen, condition.rows(rows).to(how.device),
             path, sampler=settings["sampler"], eta=settings["eta"], draw=draw,
@@ -135,7 +135,7 @@ def walker(
 
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
-    """Return `paint(x, rows, sample=0)`, (B, C_input, H, W) float32 and B field rows -> (B, C_target, H, W) float32."""
+    """Return `paint(x, rows)`, (B, C_input, H, W) float32 and B field rows -> (B, C_target, H, W) float32."""
     settings = sampled_as_coded(args.settings, meta["settings"])
     trained, cutoff = meta["settings"], cutoff_of(meta["settings"])
     channels, parts = meta["channels"], vocabulary.parts(meta.get("conditions", {}))
@@ -153,8 +153,8 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     told = walk.at_levels(denoiser, path, how.device)
     walked = walker(told, settings, meta, fields, how, path, planes=painted, bound=codec.bound(cutoff), guide=guide)
 
-    def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
+    def paint(x: np.ndarray, rows: list[int]) -> np.ndarray:
         seen = how.coded(codec.see, how.send(torch.from_numpy(x)))
-        return how.coded(codec.decode, walked(seen, rows, sample)).clamp(-cutoff, cutoff).cpu().numpy()
+        return how.coded(codec.decode, walked(seen, rows)).clamp(-cutoff, cutoff).cpu().numpy()
 
     return paint

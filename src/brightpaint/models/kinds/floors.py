@@ -36,8 +36,8 @@ def write(args: argparse.Namespace, data: TrainingImages, fit: Callable) -> None
 
 
 def painter(predict: Callable) -> Callable:
-    """Return `paint(x, rows, sample=0)` of a floor that paints field by field."""
-    return lambda x, rows, sample=0: np.stack([predict(field) for field in x])
+    """Return `paint(x, rows)` of a floor that paints field by field."""
+    return lambda x, rows: np.stack([predict(field) for field in x])
 
 
 def shape_of(tensors: dict, name: str) -> tuple[int, ...]:

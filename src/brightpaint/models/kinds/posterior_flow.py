@@ -39,7 +39,7 @@ def train(args: argparse.Namespace, data: TrainingImages) -> None:
 
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
-    """Return `paint(x, rows, sample=0)`: what the base paints, moved along the flow from the field's own noise."""
+    """Return `paint(x, rows)`: what the base paints, moved along the flow from the field's own noise."""
     settings, trained, cutoff = args.settings, meta["settings"], cutoff_of(meta["settings"])
     own, base = base_of(tensors, meta)
     certain = kinds.of(base["settings"]["kind"]).painter(args, own, base, fields, how)
@@ -50,9 +50,9 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     told = walk.at_levels(how.painting(network), walk_from_base.even_times(steps), how.device)
     guided, condition = diffusion.guide_all(told, None, [], settings), condition_shown(fields, meta, settings)
 
-    def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
+    def paint(x: np.ndarray, rows: list[int]) -> np.ndarray:
         m = how.send(torch.from_numpy(certain(x, rows)))
-        start = m + noise_of(unit, drawer(fields, rows, settings["seed"], sample, m.shape[1:], how)())
+        start = m + noise_of(unit, drawer(fields, rows, settings["seed"], m.shape[1:], how)())
         bright, shown = how.send(torch.from_numpy(x)), condition.rows(rows).to(how.device)
         moved = walk_from_base.flow(guided, start, bright, shown, steps, second=second)
         return moved.clamp(-cutoff, cutoff).cpu().numpy()

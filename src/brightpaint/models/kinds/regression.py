@@ -60,7 +60,7 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     regressor = how.painting(load_module(args.weights, regressor, tensors, how.device))
     condition, codec = condition_shown(fields, meta, args.settings), how.place(codec_of(trained, tensors))
 
-    def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
+    def paint(x: np.ndarray, rows: list[int]) -> np.ndarray:
         seen = how.coded(codec.see, how.send(torch.from_numpy(x)))
         with torch.no_grad():
             latents = regressor(seen, condition.rows(rows).to(how.device))

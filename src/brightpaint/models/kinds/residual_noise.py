@@ -231,17 +231,17 @@ def train(args: argparse.Namespace, data: TrainingImages) -> None:
 
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
-    """Return `paint(x, rows, sample=0)`: what the base paints, and noise of the field's own name and sample."""
+    """Return `paint(x, rows)`: what the base paints, and noise of the field's own name and sample."""
     own, base = base_of(tensors, meta)
     certain = kinds.of(base["settings"]["kind"]).painter(args, own, base, fields, how)
     levels, sd = tensors["levels"].numpy(), tensors["sd"].numpy()
     filters, side = roots(tensors["spectrum"].numpy()), int(tensors["side"][0])
     cutoff, seed = cutoff_of(meta["settings"]), args.settings["seed"]
 
-    def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
+    def paint(x: np.ndarray, rows: list[int]) -> np.ndarray:
         images = []
         for row, painted in zip(rows, certain(x, rows)):
-            white = torch.randn(painted.shape, generator=field_noise(fields.iloc[row], seed, sample)).numpy()
+            white = torch.randn(painted.shape, generator=field_noise(fields.iloc[row], seed)).numpy()
             images.append(noised(painted, coloured(white, filters, side), levels, sd, cutoff))
         return np.stack(images)
 

@@ -54,7 +54,7 @@ def train(args: argparse.Namespace, data: TrainingImages) -> None:
 
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
-    """Return `paint(x, rows, sample=0)`: what the base paints, and an error drawn by walking from the field's own noise."""
+    """Return `paint(x, rows)`: what the base paints, and an error drawn by walking from the field's own noise."""
     settings, trained, channels = args.settings, meta["settings"], meta["channels"]
     own, base = base_of(tensors, meta)
     certain = kinds.of(base["settings"]["kind"]).painter(args, own, base, fields, how)
@@ -68,9 +68,9 @@ def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.Data
     levels, sd, side = tensors["levels"].numpy(), tensors["sd"].numpy(), int(tensors["side"][0])
     filters, cutoff = roots(tensors["spectrum"].numpy()), cutoff_of(trained)
 
-    def paint(x: np.ndarray, rows: list[int], sample: int = 0) -> np.ndarray:
+    def paint(x: np.ndarray, rows: list[int]) -> np.ndarray:
         m = certain(x, rows)
-        u = walked(how.send(torch.from_numpy(np.concatenate([x, m], axis=1))), rows, sample).float().cpu().numpy()
+        u = walked(how.send(torch.from_numpy(np.concatenate([x, m], axis=1))), rows).float().cpu().numpy()
         drawn = [residual_noise.coloured(each, filters, side) for each in u]
         return np.stack([residual_noise.noised(*each, levels, sd, cutoff) for each in zip(m, drawn)])
 

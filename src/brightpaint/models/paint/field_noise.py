@@ -34,13 +34,13 @@ def further(sources: Sequence[torch.Generator], device: torch.device) -> list[to
 
 
 def drawer(
-    fields: pd.DataFrame, rows: Sequence[int], seed: int, sample: int, shape: Sequence[int], how: Compute
+    fields: pd.DataFrame, rows: Sequence[int], seed: int, shape: Sequence[int], how: Compute
 ) -> Callable[[], torch.Tensor]:
     """Return what draws standard normal noise for a batch of field rows, new at each call: (B, *shape) float32 on the device.
 
     The first is from the CPU's generators, so that every device paints from the same noise.
     """
-    sources = [field_noise(fields.iloc[row], seed, sample) for row in rows]
+    sources = [field_noise(fields.iloc[row], seed) for row in rows]
     later: list[torch.Generator] = []
 
     def draw() -> torch.Tensor:

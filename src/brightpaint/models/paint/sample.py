@@ -69,7 +69,7 @@ def check_channels(channels: dict, stack: store.Stack, path: Path, shown: list[s
 
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
-    """Return `paint(x, rows, sample=0)` of a model, as its kind paints."""
+    """Return `paint(x, rows)` of a model, as its kind paints."""
     kind, settings = meta["settings"]["kind"], args.settings
     guided = args.classifier or settings["label_scale"] != 1 or settings["guidance_interval"]
     if guided and not KINDS[kind].walks:
