@@ -10,6 +10,7 @@ import hostile_codecs
 import hostile_config
 import hostile_features
 import hostile_gan
+import hostile_generations
 import hostile_given
 import hostile_images
 import hostile_models
@@ -30,6 +31,7 @@ TABLE = [
         hostile_codecs,
         hostile_translations,
         hostile_translation_scores,
+        hostile_generations,
         hostile_features,
     )
     for case in module.CASES

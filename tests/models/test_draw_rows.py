@@ -55,6 +55,17 @@ def test_draw_0_is_the_arm_s_own_image_and_parts_and_neighbours_change_no_byte(t
     np.testing.assert_array_equal(whole[::4], own[[0, 4, 7]])
     parts = [painted(tmp_path, f"part{part}", rows, part=part, parts=5) for part in range(1, 6)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
+    words = ["--parts", *(tmp_path / f"part{part}.tif" for part in range(1, 6)), "--part-seconds"]
+    words += [*(tmp_path / f"part{part}.tsv" for part in range(1, 6)), "--fields", rows, "--active", "--stack"]
+    words += [
+        tmp_path / "gathered.tif",
+        "--rows",
+        tmp_path / "gathered.parquet",
+        "--seconds",
+        tmp_path / "gathered.tsv",
+    ]
+    gather.main([str(word) for word in words])  # 12 rows of 3 fields in 5 parts: no part holds half a field's samples
+    np.testing.assert_array_equal(np.array(store.open_stack(tmp_path / "gathered.tif").images), whole)
     shuffled = store.read_fields(rows).sample(frac=1, random_state=0)
     store.write_table(shuffled.reset_index(drop=True), tmp_path / "shuffled.parquet")
     np.testing.assert_array_equal(painted(tmp_path, "shuffled", tmp_path / "shuffled.parquet"), whole[shuffled.index])

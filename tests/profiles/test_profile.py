@@ -116,3 +116,13 @@ def test_the_command_writes_only_the_kept_features(tmp_path):
     assert first == [(tmp_path / name).read_bytes() for name in ("w.parquet", "p.parquet")]
     wells = store.read_table(tmp_path / "w.parquet")
     assert "Cells_Intensity_B" in wells and "Nuclei_Intensity_A" not in wells
+
+
+def test_several_draws_of_a_field_are_fields_of_their_well():
+    once = medians()
+    twice = pd.concat([once.assign(Metadata_draw=draw, Metadata_painted_as="") for draw in (0, 1)], ignore_index=True)
+    wells, perturbations = cell_profiles.profiles([twice], FEATURES)
+    plain = cell_profiles.profiles([once], FEATURES)
+    pd.testing.assert_frame_equal(wells[FEATURES], plain[0][FEATURES])
+    assert wells["Metadata_fields"].tolist() == [4, 4, 2, 2, 2] and "Metadata_draw" not in wells
+    pd.testing.assert_frame_equal(perturbations[FEATURES], plain[1][FEATURES])

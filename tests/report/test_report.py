@@ -96,6 +96,23 @@ def test_methods_name_codecs_what_stands_on_them_and_a_controlnets_base():
     assert "codec" not in rendered("workflow.rst", config("demo"))
 
 
+def test_methods_say_what_was_generated_from_conditions_and_what_was_held_out():
+    words = " ".join(rendered("workflow.rst", config("latent")).split())
+    assert (
+        "25% of scaffolds (Bemis and Murcko 1996) (listed in ``held_out/B.tsv``): their wells were left out of training."
+        in words
+    )
+    assert (
+        "``made``: 4 fields of every treatment of each test plate, and four times as many of DMSO, painted by ``told``"
+        in words
+    )
+    assert "nearest neighbours on Morgan fingerprint" in words and "scaffolds where they were held out" in words
+    study = config("latent")
+    alone = {**study, "arms": [], "effects": []}
+    assert "what a model paints of treatments from conditions alone (made)" in rendered("workflow.rst", alone)
+    assert "Generation" not in rendered("workflow.rst", config("demo"))
+
+
 def test_methods_hold_the_settings_values():
     settings = config("demo")
     settings["train"]["images"], settings["prepare"]["size_px"], settings["active"]["alpha"] = 123456, 320, 0.07

@@ -49,7 +49,7 @@ def either(names):
 
 GIVEN_ARMS = [arm for arm in STUDY.arms if STUDY.kind_of(arm).given]  # painted elsewhere
 OWN_ARMS = [arm for arm in STUDY.arms if arm not in GIVEN_ARMS]
-PAINTED = either(OWN_ARMS + SWEPT + STUDY.translations + STUDY.drawn)
+PAINTED = either(OWN_ARMS + SWEPT + STUDY.translations + STUDY.generations + STUDY.drawn)
 
 
 def for_prefix(chosen):
@@ -89,7 +89,7 @@ shell.prefix(
 
 wildcard_constraints:
     plate=either(STUDY.plates),
-    arm="|".join(["real"] + STUDY.arms + SWEPT + STUDY.translations + STUDY.drawn),
+    arm="|".join(["real"] + STUDY.arms + SWEPT + STUDY.translations + STUDY.generations + STUDY.drawn),
     space="|".join(SPACES),
     network="embed|fid",
     model=either(model["name"] for model in CONFIG["models"]),
@@ -205,7 +205,7 @@ def parts(section):
 
 def trained():
     """(model, fold) pairs that the arms need trained here."""
-    arms = STUDY.arms + STUDY.translations
+    arms = STUDY.arms + STUDY.translations + STUDY.generations
     pairs = [
         (model, fold) for arm in arms for fold in STUDY.entry("arms", arm)["folds"] for model in STUDY.trained_for(arm)
     ]

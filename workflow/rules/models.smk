@@ -10,6 +10,7 @@ rule train:
     input:
         stacks=training_stacks,
         fields=training_fields,
+        held=held_table,
         active=active_of("models", "model"),
         vectors=trained_vectors,
         codec=standing_on("codec"),
@@ -47,6 +48,7 @@ rule train_codec:
     input:
         stacks=training_stacks,
         fields=training_fields,
+        held=held_table,
     output:
         weights="<results>/models/{model}/{fold}/weights.safetensors",
         history="<results>/models/{model}/{fold}/history.jsonl",
@@ -77,6 +79,7 @@ rule train_classifier:
     input:
         stacks=training_stacks,
         fields=training_fields,
+        held=held_table,
         active=active_of("classifiers", "classifier"),
     output:
         weights="<results>/classifiers/{classifier}/{fold}/weights.safetensors",
@@ -164,7 +167,7 @@ rule sample:
     benchmark:
         "<benchmarks>/sample/{arm}/{plate}/{part}.tsv"
     wildcard_constraints:
-        arm=either(OWN_ARMS + SWEPT + STUDY.drawn),
+        arm=either(OWN_ARMS + SWEPT + STUDY.generations + STUDY.drawn),
     conda:
         painting_environment
     threads: CONFIG["compute"]["torch_threads"]

@@ -33,7 +33,7 @@ rule profile:
     log:
         "<logs>/profile/{arm}/{space}.log",
     wildcard_constraints:
-        arm="|".join(["real", "brightfield"] + STUDY.arms),
+        arm="|".join(["real", "brightfield"] + STUDY.arms + STUDY.generations),
     conda:
         "../../envs/brightpaint.yaml"
     params:

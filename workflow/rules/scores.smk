@@ -279,3 +279,37 @@ rule effects:
 
 
 keep("scores", lambda: effect_files("<results>/effects/{name}/{space}.tsv"))
+
+
+rule generation:
+    """Score treatments painted from conditions alone as populations, beside what molecules and real images say without them."""
+    input:
+        painted=lambda wildcards: SPACES[wildcards.space].tables(wildcards.arm, STUDY.test_plates(wildcards.arm)),
+        real=lambda wildcards: SPACES[wildcards.space].tables("real", compared_plates(wildcards.arm)),
+        held_out=generation_held,
+        selection=lambda wildcards: selection_of(SPACES[wildcards.space]),
+    output:
+        table="<results>/generation/{arm}/{space}.tsv",
+        treatments="<results>/generation/{arm}/{space}.treatments.tsv",
+    log:
+        "<logs>/generation/{arm}/{space}.log",
+    wildcard_constraints:
+        arm=either(STUDY.generations),
+    conda:
+        generation_environment
+    params:
+        settings=generation_settings,
+        plates=lambda wildcards: STUDY.test_plates(wildcards.arm),
+    shell:
+        "python -m brightpaint.scores.generation.generation --settings {params.settings:q} --space {wildcards.space}"
+        " --arm {wildcards.arm} --plates {params.plates:q} --painted {input.painted:q} --real {input.real:q}"
+        " --held-out {input.held_out:q} --selection {input.selection:q} --table {output.table:q}"
+        " --treatments {output.treatments:q} 2> {log:q}"
+
+
+keep(
+    "scores",
+    lambda: generation_files(
+        "<results>/generation/{arm}/{space}.tsv", "<results>/generation/{arm}/{space}.treatments.tsv"
+    ),
+)

@@ -47,6 +47,7 @@ rule score_shifts:
         real=lambda wildcards: SPACES[wildcards.space].tables("real", compared_plates(wildcards.arm)),
         selection=lambda wildcards: selection_of(SPACES[wildcards.space]) if CONFIG["perturbations"] else [],
         truth=translation_truth,
+        held=shifted_held,
     output:
         table="<results>/scores/shifts/{space}/{arm}.parquet",
         others=expand("<results>/scores/shifts/{{space}}/{{arm}}.{table}.parquet", table=SHIFT_TABLES),

@@ -18,7 +18,7 @@ from brightpaint.models.conditions import vocabulary
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.conditions.labels import active_rows, label_indices, label_map
 from brightpaint.models.crop_images import open_all
-from brightpaint.models.split import held_out_perturbations, validation_wells
+from brightpaint.models.split import held_out_rows, validation_wells
 
 
 class TrainingCrops:
@@ -56,10 +56,10 @@ class TrainingCrops:
                                  "name them in crops.channels")  # fmt: skip
         every = pd.concat([one.table() for one in self.stacks], ignore_index=True)
         self._names, self.inputs = names, len(channels["input"])
-        self.held_out = held_out_perturbations(every, held_out)
+        held = held_out_rows(every, held_out)
+        self.held_out = sorted(set(every.loc[held, "Metadata_perturbation"])) if held.any() else []
         rows = active_rows(every, actives)
-        if self.held_out:
-            rows = rows[~every["Metadata_perturbation"].isin(self.held_out).to_numpy()[rows]]
+        rows = rows[~held[rows]]
         if not len(rows):
             raise ValueError(
                 f"no crops to train on in {[str(one.path) for one in self.stacks]}; see their counts.tsv for why"

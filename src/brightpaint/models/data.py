@@ -18,7 +18,7 @@ from brightpaint.base.seeds import seed_of
 from brightpaint.models.conditions import vocabulary
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.conditions.labels import active_rows, label_indices, label_map
-from brightpaint.models.split import held_out_perturbations, validation_wells
+from brightpaint.models.split import held_out_rows, validation_wells
 
 
 def plate_of(fields: pd.DataFrame, path: str | Path) -> str:
@@ -74,10 +74,10 @@ class TrainingImages:
             self._images.append((stack.images, stack.channel_indices(channels["input"] + channels["target"])))
             self._places += [(number, row) for row in range(len(fields))]
         self.fields = pd.concat([fields for _, fields, _ in opened], ignore_index=True)
-        self.held_out = held_out_perturbations(self.fields, held_out)
+        held = held_out_rows(self.fields, held_out)
+        self.held_out = sorted(set(self.fields.loc[held, "Metadata_perturbation"])) if held.any() else []
         rows = active_rows(self.fields, actives)
-        if self.held_out:
-            rows = rows[~self.fields["Metadata_perturbation"].isin(self.held_out).to_numpy()[rows]]
+        rows = rows[~held[rows]]
         if not len(rows):
             why = "none of their perturbations is active; train with subset: all" if actives is not None else "no rows"
             raise ValueError(f"no fields to train on in {[str(table) for table in tables]}: {why}")

@@ -7,13 +7,16 @@ them, so that validation losses can be compared between trainings.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from brightpaint import store
 from brightpaint.base.seeds import seed_of
-from brightpaint.study.annotations import DMSO
+from brightpaint.study.annotations import DMSO, treatments
+
+SPLIT_KEYS = ["Metadata_treatment", "Metadata_cell_line"]  # of what a fold's table says whether it is held out
 
 
 def held_out_perturbations(fields: pd.DataFrame, held_out: float | list[str]) -> list[str]:
@@ -42,6 +45,46 @@ def held_out_perturbations(fields: pd.DataFrame, held_out: float | list[str]) ->
                 f"held_out: {name} is {known}; name some of their {len(names)} perturbations: {', '.join(names[:5])}, ..."
             )
     return sorted(held_out)
+
+
+def split_keys(fields: pd.DataFrame) -> pd.DataFrame:
+    """Return the fields with all of SPLIT_KEYS and a dose: what older tables lack is the perturbation, no line and no dose."""
+    line = fields["Metadata_cell_line"] if "Metadata_cell_line" in fields else pd.Series("", index=fields.index)
+    dose = fields["Metadata_dose"] if "Metadata_dose" in fields else pd.Series(np.nan, index=fields.index)
+    return fields.assign(Metadata_treatment=treatments(fields), Metadata_cell_line=line.fillna(""), Metadata_dose=dose)
+
+
+def held_out_rows(fields: pd.DataFrame, held_out: float | list[str] | Mapping) -> np.ndarray:
+    """Tell which fields of the training plates a fold leaves out of training: (N,) bool.
+
+    Parameters
+    ----------
+    fields : field table of all training plates
+    held_out : perturbations, as of `held_out_perturbations`; or {"table": path of what the rule `hold_out` wrote}
+
+    Raises
+    ------
+    ValueError
+        for a treatment that the table does not list: it is of other plates
+    """
+    if not isinstance(held_out, Mapping):
+        names = held_out_perturbations(fields, held_out)
+        return fields["Metadata_perturbation"].isin(names).to_numpy() if names else np.zeros(len(fields), dtype=bool)
+    table = store.read_table(held_out["table"], required=[*SPLIT_KEYS, "held_out"])
+    known = dict(zip(zip(*(table[key] for key in SPLIT_KEYS)), table["held_out"] == 1))
+    keyed = split_keys(fields)
+    nothing = (fields["Metadata_perturbation"] == "").to_numpy()
+    found = [
+        False if empty else known.get(pair) for empty, pair in zip(nothing, zip(*(keyed[key] for key in SPLIT_KEYS)))
+    ]
+    if None in found:
+        row = keyed.iloc[found.index(None)]
+        raise ValueError(
+            f"{held_out['table']}: plate {row['Metadata_Plate']}, well {row['Metadata_Well']}: {row['Metadata_treatment']} in cell "
+            f"line {row['Metadata_cell_line'] or '(none)'} is not in it, so nothing says whether it is held out; delete it, rerun "
+            "hold_out"
+        )
+    return np.array(found, dtype=bool)
 
 
 def validation_wells(fields: pd.DataFrame, share: float) -> np.ndarray:

@@ -10,19 +10,17 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
-
 from brightpaint import store
 from brightpaint.models.conditions import vocabulary
-from brightpaint.models.split import held_out_perturbations
+from brightpaint.plan.held_back import trained_wells
 from brightpaint.plan.translating import Wells
 from brightpaint.study.conditions import CONDITIONS, MOLECULE
 from brightpaint.study.study import Study
 
 
 def conditioned(study: Study) -> list[str]:
-    """Return the arms, translations too, that are painted by a model with conditions."""
-    return [name for name in study.arms + study.translations if study.model_of(name)["conditions"]]
+    """Return the arms, translations and generations too, that are painted by a model with conditions."""
+    return [name for name in study.arms + study.translations + study.generations if study.model_of(name)["conditions"]]
 
 
 def problems(study: Study, root: Path = Path(".")) -> Iterator[str]:
@@ -40,12 +38,9 @@ def known_vocabulary(study: Study, model: dict, fold: str, wells: Wells, root: P
     if model["weights"]:
         path = root / model["weights"]
         return store.read_weights(path, tensors=False)[1].get("conditions", {}) if path.is_file() else None
-    tables = [wells.of(plate) for plate in study.training_plates(fold)]
-    if model["subset"] == "active" or not tables or any(table is None for table in tables):
+    kept = trained_wells(study, fold, wells) if model["subset"] != "active" else None
+    if kept is None:
         return None
-    table = pd.concat(tables, ignore_index=True)
-    held = held_out_perturbations(table, study.entry("folds", fold)["held_out"])
-    kept = table[~table["Metadata_perturbation"].isin(held)] if held else table
     try:
         return vocabulary.learn(kept, _readable(model["conditions"]))
     except ValueError as error:

@@ -16,6 +16,7 @@ from brightpaint.plan.cell_networks import shown_flop, training_flop
 from brightpaint.plan.extent import Extent, extents
 from brightpaint.plan.painting import (
     gan_flop,
+    generated_count,
     read_rates,
     sampling_flop,
     scoring_flop,
@@ -67,6 +68,9 @@ def costs(study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> 
             _translated(found, study, arm, extents[plate], rates)
     _swept(found, study, extents, rates)
     _calibrated(found, study, extents, rates)
+    for arm, plate in [(name, plate) for name in study.generations for plate in study.test_plates(name)]:
+        images = generated_count(study, arm, extents[plate].tiles)
+        _painted_apart(found, study, arm, images, rates)
     for plate in study.profile_plates("real") if study.profiled("real") else []:
         _measured(found, study, extents[plate].tiles, rates)
     for arm in study.config["crops"]["arms"] if study.config["crops"]["size_um"] else []:
@@ -155,13 +159,17 @@ def _swept(found: Costs, study: Study, extents: dict[str, Extent], rates: dict[s
 
 def _calibrated(found: Costs, study: Study, extents: dict[str, Extent], rates: dict[str, float]) -> None:
     """Add the samples of arms that are judged as distributions: painted, measured, and set beside the real fields."""
-    chosen, targets = study.config["calibration"], len(study.config["channels"]["target"])
+    chosen = study.config["calibration"]
     for arm, plate in [(name, plate) for name in study.drawn for plate in study.test_plates(name)]:
-        images = min(chosen["fields"], extents[plate].tiles) * chosen["samples"]
-        found.flop["sample"] += images * sampling_flop(study, arm)
-        found.kept += _stack_bytes(study, images, targets)
-        if study.profiled(arm):
-            _measured(found, study, images, rates)
+        _painted_apart(found, study, arm, min(chosen["fields"], extents[plate].tiles) * chosen["samples"], rates)
+
+
+def _painted_apart(found: Costs, study: Study, arm: str, images: float, rates: dict[str, float]) -> None:
+    """Add images of an arm with rows of its own: painted, and measured where its cells are."""
+    found.flop["sample"] += images * sampling_flop(study, arm)
+    found.kept += _stack_bytes(study, images, len(study.config["channels"]["target"]))
+    if study.profiled(arm):
+        _measured(found, study, images, rates)
 
 
 def cropped_px(study: Study, plate: str, extent: Extent) -> int:

@@ -10,7 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from brightpaint.plan.painting import codec_training_flop, gan_flop, sampling_flop, source_count, translating_flop
+from brightpaint.plan.painting import (
+    codec_training_flop,
+    gan_flop,
+    generated_count,
+    sampling_flop,
+    source_count,
+    translating_flop,
+)
 from brightpaint.study import codecs
 from brightpaint.study.choice import plate_tiles
 from brightpaint.study.critics import is_trained
@@ -72,6 +79,8 @@ def painting_minutes(
         fields = min(fields, study.config["sweep"]["fields"])
     if name in study.drawn:
         fields = min(fields, study.config["calibration"]["fields"]) * study.config["calibration"]["samples"]
+    if name in study.generations:
+        fields = math.ceil(generated_count(study, name, fields))
     return _minutes(study, sampling_flop, name, rates, fields, parts, samples)
 
 

@@ -6,16 +6,18 @@ A cluster's time limits are asked for whenever the Snakefile is read, so nothing
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 
 from brightpaint.models import operations
-from brightpaint.study import certain_bases, codecs
+from brightpaint.study import certain_bases, codecs, generations
 from brightpaint.study.critics import seen_channels
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.presets import PICTURE_PX, CodecSpec, classifier_spec, codec_spec, gan_spec, spec_of
 from brightpaint.study.samplers import asked_at_once, steps_inverted, steps_walked, walked_share
 from brightpaint.study.study import Study
 
+WELLS, HELD_SHARE = 384, 0.25  # of a plate; of its treatments, where a generation shows those that are held out
 SOURCE_SHARE = 0.25  # of a plate's fields, where a translation takes all of its class or those of named wells
 TRAINING_PASSES = 3  # forward, and twice as much backward (Kaplan et al. 2020, section 2.1)
 
@@ -144,6 +146,18 @@ def source_count(arm: dict, plate_fields: float) -> float:
     """Return how many fields of a plate a translation starts from, at most, where the plate has so many."""
     fields = arm["translate"]["fields"]
     return min(fields, plate_fields) if isinstance(fields, int) else plate_fields * SOURCE_SHARE
+
+
+def generated_count(study: Study, name: str, plate_fields: float) -> float:
+    """Return how many fields a generation paints of a plate, at most: those of each treatment, and of DMSO."""
+    chosen, simulated = study.entry("arms", name)["generate"], study.config["source"]["layout"] == "simulated"
+    wells = min(WELLS, plate_fields)
+    if simulated:
+        simulate = study.config["simulate"]
+        wells = min(plate_fields, simulate["rows"] * simulate["columns"] * (1 - simulate["dmso_share"]))
+    wanted = chosen["treatments"]
+    names = len(wanted) if isinstance(wanted, list) else wells * (HELD_SHARE if wanted == generations.HELD_OUT else 1)
+    return chosen["fields"] * (math.ceil(names) + generations.CONTROLS)
 
 
 def sampling_flop(study: Study, name: str) -> float:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 STAGES = ("plates", "models", "features", "profiles", "scores", "report")
 FOLDERS = {"figures": "report"}
 FILES = {
+    "hold_out": "models",
     "embedders": "features",
     "single_cells": "features",
     "critics": "features",

@@ -17,7 +17,7 @@ def trainings_flop(study: Study) -> dict[str, float]:
     """Return {rule: floating-point operations} of every training that the arms need."""
     train, wanted = study.config["train"], set()
     size_px, found = training_px(study.config), defaultdict(float)
-    for arm in study.arms + study.translations:
+    for arm in study.arms + study.translations + study.generations:
         classifier = study.entry("arms", arm)["classifier"]
         for fold in study.entry("arms", arm)["folds"]:
             for each in [model for model in study.trained_for(arm) if KINDS[model["kind"]].stepwise]:

@@ -14,7 +14,7 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.models.conditions.labels import label_names
 from brightpaint.models.paint.class_choice import check_wells, source_of, targets_of
-from brightpaint.models.split import held_out_perturbations
+from brightpaint.plan.held_back import trained_wells
 from brightpaint.plates import own_table
 from brightpaint.plates.simulator import phenotypes
 from brightpaint.study import translations
@@ -78,12 +78,9 @@ def trained_classes(study: Study, model: dict, fold: str, wells: Wells, root: Pa
             return model["label"], None  # said among the checks
         meta = store.read_weights(path, tensors=False)[1]
         return meta.get("settings", {}).get("label", "none"), sorted(meta.get("label_map", {}))
-    tables = [wells.of(plate) for plate in study.training_plates(fold)]
-    if model["label"] == "none" or model["subset"] == "active" or any(table is None for table in tables) or not tables:
+    kept = trained_wells(study, fold, wells)
+    if model["label"] == "none" or model["subset"] == "active" or kept is None:
         return model["label"], None
-    table = pd.concat(tables, ignore_index=True)
-    held = held_out_perturbations(table, study.entry("folds", fold)["held_out"])
-    kept = table[~table["Metadata_perturbation"].isin(held)] if held else table
     return model["label"], sorted(set(label_names(kept, model["label"], model["twin"])) - {""})
 
 

@@ -18,6 +18,7 @@ def annotations_of(frame: pd.DataFrame, strata: list[str]) -> pd.DataFrame:
         "Metadata_Well",
         "Metadata_Site",
         "Metadata_Tile",
+        "Metadata_draw",
         "Metadata_cells",
         "Metadata_fields",
         "Metadata_fields_empty",

@@ -58,7 +58,7 @@ def problems(study: Study) -> Iterator[str]:
     """Say what is wrong with the section, beyond the schema."""
     models = {model["name"]: model for model in study.config["models"]}
     folds = {fold["name"] for fold in study.config["folds"]}
-    arms = study.config["arms"] + study.config["translations"]
+    arms = study.config["arms"] + study.config["translations"] + study.config["generations"]
     names = [arm["name"] for arm in arms]
     sound = all(arm["model"] in models and set(arm["folds"]) <= folds for arm in arms)  # else that is said by itself
     for name in study.config["calibration"]["arms"]:
@@ -67,6 +67,9 @@ def problems(study: Study) -> Iterator[str]:
         if arm is None:
             shown = (
                 "shows fields as other classes, which have no real fields beside them" if name in names else "is no arm"
+            )
+            shown = (
+                "paints no real field again, which its samples would be beside" if name in study.generations else shown
             )
             yield f"{where} {shown}; those that can be judged so: {', '.join(study.arms) or 'none'}"
             continue

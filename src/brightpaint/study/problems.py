@@ -12,6 +12,8 @@ from brightpaint.study import (
     certain_bases,
     codecs,
     conditions,
+    fold_splits,
+    generations,
     simulation,
     sweep_points,
     translations,
@@ -37,7 +39,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _source_problems(study)
     yield from _channel_problems(study)
     yield from simulation.problems(study)
-    yield from _fold_problems(study)
+    yield from fold_splits.problems(study)
     yield from _model_problems(study)
     yield from bases.problems(study)
     yield from certain_bases.problems(study)
@@ -45,6 +47,7 @@ def problems_of(study: Study) -> Iterable[str]:
     yield from _unpainted(study)
     yield from _arm_problems(study)
     yield from translations.problems(study)
+    yield from generations.problems(study)
     yield from conditions.problems(study)
     yield from _region_problems(study)
     yield from _cellpose_problems(study)
@@ -78,7 +81,7 @@ def problems_of(study: Study) -> Iterable[str]:
 def _duplicates(study: Study) -> Iterable[str]:
     named = {"plates": list(study.plates)}
     for section in ("models", "classifiers", "folds", "arms", "own_crops"):
-        more = study.config["translations"] if section == "arms" else []
+        more = study.config["translations"] + study.config["generations"] if section == "arms" else []
         named[section] = [entry["name"] for entry in study.config[section] + more]
         for name in sorted({name for name in named[section] if named[section].count(name) > 1}):
             yield f"{section}: the name {name} occurs twice"
@@ -136,18 +139,6 @@ def _cellpose_problems(study: Study) -> Iterable[str]:
             yield f"cellpose.{key}: there is no file {model}"
 
 
-def _fold_problems(study: Study) -> Iterable[str]:
-    for fold in study.config["folds"]:
-        for key, role in (("test", "study"), ("predict", "predict")):
-            for plate in fold[key]:
-                if plate not in study.plates:
-                    yield f"fold {fold['name']}: plate {plate} is not in {study.config['plates']}"
-                elif (found := study.plates[plate]["role"]) != role:
-                    yield f"fold {fold['name']}: plate {plate} has role {found}, expected {role}"
-        if fold["held_out"] and not study.config["perturbations"]:
-            yield f"fold {fold['name']}: held_out needs perturbations: true"
-
-
 def _model_problems(study: Study) -> Iterable[str]:
     for entry in study.config["models"] + study.config["classifiers"]:
         name, labelled = entry["name"], entry["label"] != "none"
@@ -202,7 +193,7 @@ def _given_problems(study: Study, model: dict) -> Iterable[str]:
 
 def _unpainted(study: Study) -> Iterable[str]:
     """Say what a study without arms, which measures its plates alone, cannot use."""
-    if study.arms or study.translations:
+    if study.arms or study.translations or study.generations:
         return
     if names := [model["name"] for model in study.config["models"]]:
         given = "give arms, or models: [] for a study that only measures its plates"
@@ -218,7 +209,7 @@ def _arm_problems(study: Study) -> Iterable[str]:
     kinds = {name: KINDS[model["kind"]] for name, model in models.items()}
     companions = [f"{translations.PREFIX}{name}" for name in study.translations]
     own = [arm for arm in study.config["translations"] if arm["name"] not in companions]
-    for arm in study.config["arms"] + own:
+    for arm in study.config["arms"] + own + study.config["generations"]:
         where = f"arm {arm['name']}"
         if arm["model"] not in models:
             yield f"{where}: there is no model {arm['model']}"
@@ -251,7 +242,7 @@ def _arm_problems(study: Study) -> Iterable[str]:
         served = [plate for name in arm["folds"] for plate in folds[name]["test"] + folds[name]["predict"]]
         for plate in sorted({plate for plate in served if served.count(plate) > 1}):
             yield f"{where}: plate {plate} is in two of its folds"
-        if not served and not arm["translate"]:
+        if not served and not (arm["translate"] or arm["generate"]):
             yield f"{where}: its folds test and predict no plate"
         if not (models[arm["model"]]["weights"] or kinds[arm["model"]].given):
             for name in arm["folds"]:

@@ -192,7 +192,7 @@ def unplated_problems(study: Study) -> Iterable[str]:
     if not study.config["own_crops"]:
         yield "plates: null, and there are no own_crops: nothing to work on; name a plate table, or crops of your own"
     sections = {key: study.config[key] for key in ("models", "classifiers", "folds", "arms")}
-    sections["arms"] = sections["arms"] + study.config["translations"]
+    sections["arms"] = sections["arms"] + study.config["translations"] + study.config["generations"]
     for section, entries in sections.items():
         if entries:
             yield f"{section}: plates is null, and these need plates; write {section}: [], or name a plate table"

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from brightpaint.study import bases, calibration, certain_bases, codecs, critics, sweep_points, translations
+from brightpaint.study import (
+    bases,
+    calibration,
+    certain_bases,
+    codecs,
+    critics,
+    generations,
+    sweep_points,
+    translations,
+)
 from brightpaint.study.kinds import KINDS, Kind
 from brightpaint.study.plate_table import read_names, read_plates
 from brightpaint.study.presets import PRESETS
@@ -67,6 +76,7 @@ class Study:
             if isinstance(fold["held_out"], str):
                 fold["held_out"] = read_names(Path(root) / fold["held_out"], f"config: folds.{fold['name']}.held_out")
         filled["arms"], filled["translations"] = translations.split(filled["arms"])
+        filled["arms"], filled["generations"] = generations.split(filled["arms"])
         if isinstance(filled["active"]["targets"], str):
             filled["active"]["targets"] = read_names(Path(root) / filled["active"]["targets"], "config: active.targets")
         table = filled["plates"]
@@ -82,8 +92,9 @@ class Study:
         return [name for name, row in self.plates.items() if row["role"] == role]
 
     def entry(self, section: str, name: str) -> dict:
-        """Return the entry called `name` of a list: models, classifiers, folds or arms (translations, draws, sweep points)."""
-        more = self.config.get("translations", []) + self.sweep_points if section == "arms" else []
+        """Return the entry called `name` of a list: models, classifiers, folds or arms (of any sort)."""
+        apart = [arm for key in ("translations", "generations") for arm in self.config.get(key, [])]
+        more = apart + self.sweep_points if section == "arms" else []
         more = more + calibration.draw_arms(self.config) if section == "arms" else more
         for entry in self.config[section] + more:
             if entry["name"] == name:
@@ -102,13 +113,18 @@ class Study:
         return [arm["name"] for arm in self.config.get("translations", [])]
 
     @property
+    def generations(self) -> list[str]:
+        """Names of the arms that paint treatments from conditions alone; see `generations`."""
+        return [arm["name"] for arm in self.config.get("generations", [])]
+
+    @property
     def drawn(self) -> list[str]:
         """Names of the companions that paint samples of arms that are judged as distributions; see `calibration`."""
         return [arm["name"] for arm in calibration.draw_arms(self.config)]
 
     def translated_plates(self) -> list[str]:
-        """Return the plates with which translations are compared: those that their folds test, and those that they train on."""
-        arms = {fold: arm for arm in self.translations for fold in self.entry("arms", arm)["folds"]}
+        """Return the plates with which translations and generations are compared: what their folds test, and what they train on."""
+        arms = {fold: arm for arm in self.translations + self.generations for fold in self.entry("arms", arm)["folds"]}
         known = {plate for fold in arms for plate in self.entry("folds", fold)["test"] + self.training_plates(fold)}
         return [plate for plate in self.plates if plate in known]
 
@@ -190,14 +206,15 @@ class Study:
         An arm that names a model, classifier or fold that is not there asks for none: that is said by itself.
         """
         named = {key: [entry["name"] for entry in self.config[key]] for key in ("models", "folds", "classifiers")}
-        whole = [arm["name"] for arm in self.config["arms"] + self.config.get("translations", [])
+        apart = self.config.get("translations", []) + self.config.get("generations", [])
+        whole = [arm["name"] for arm in self.config["arms"] + apart
                  if arm["model"] in named["models"] and set(arm["folds"]) <= set(named["folds"])]  # fmt: skip
         guides = [self.entry("arms", arm)["classifier"] for arm in whole]
         trained = [self.model_of(arm) for arm in whole]
         trained += [self.entry("classifiers", name) for name in guides if name in named["classifiers"]]
         crops, doses = self.config["crops"], self.config["doses"]
         return (
-            bool(self.plates and not (self.arms or self.translations))
+            bool(self.plates and not (self.arms or self.translations or self.generations))
             or any(self._profiled(arm) and self.test_plates(arm) for arm in whole)
             or any(entry["subset"] == "active" or entry.get("examples") == "crops" for entry in trained)
             or bool(crops["size_um"] and "real" in crops["arms"])
@@ -260,7 +277,7 @@ class Study:
     def used_plates(self) -> list[str]:
         """Return the plates whose images the study needs: trained on, tested, predicted or selected on, a critic's too."""
         used = set(self.profile_plates("real") + critics.trained_plates(self))
-        for arm in self.arms + self.translations:
+        for arm in self.arms + self.translations + self.generations:
             used |= set(self.test_plates(arm) + (self.predict_plates(arm) if arm in self.arms else []))
             if not (self.model_of(arm)["weights"] or self.kind_of(arm).given):
                 used.update(plate for fold in self.entry("arms", arm)["folds"] for plate in self.training_plates(fold))

@@ -96,6 +96,15 @@ def shifted_arms(study: Study, space: Space) -> list[str]:
     return [arm for arm in translated_arms(study) if (study.profiled(arm) if space is MAIN else embedded)]
 
 
+def generation_spaces(study: Study, arm: str) -> list[Space]:
+    """Return the spaces in which a generation is scored: of its cells where they are measured, or of real fields embedded."""
+    return [
+        space
+        for space in SPACES.values()
+        if (study.profiled(arm) if space is MAIN else space.holds == "fields" and bool(space.arms(study)))
+    ]
+
+
 def told_arms(study: Study) -> list[str]:
     """Return the arms whose cells test the classifier of real cells, plates' cells alone."""
     return [] if study.config["cellnet"]["own_crops"] else tested_arms_of_cells(study)

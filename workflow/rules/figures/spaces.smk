@@ -204,3 +204,26 @@ rule effect_figure:
 
 
 show("figures", lambda: effect_files("<results>/figures/effects/{name}/{space}.png"))
+
+
+rule generation_table:
+    """Say what treatments painted from conditions alone are worth, and whether the model lies above ridge and nearest neighbours."""
+    input:
+        generation_files("<results>/generation/{arm}/{space}.tsv"),
+    output:
+        html=report(
+            "<results>/tables/generation.html",
+            category="Conditions",
+            subcategory="generation",
+            caption="../../report/generation_table.rst",
+            labels={"table": "generation"},
+        ),
+    log:
+        "<logs>/generation_table.log",
+    conda:
+        "../../../envs/brightpaint.yaml"
+    shell:
+        "python -m brightpaint.report.tables.generation_table --tables {input:q} --html {output.html:q} 2> {log:q}"
+
+
+show("tables", lambda: ["<results>/tables/generation.html"] if STUDY.generations else [])

@@ -81,8 +81,8 @@ def measured(*patterns, **wildcards):
 
 
 def translated_pairs():
-    """Measured translations with the plates whose fields they show; the real cells that they are held to are measured too."""
-    arms = [arm for arm in STUDY.translations if STUDY.profiled(arm)]
+    """Measured translations and generations with their plates; the real cells that they are held to are measured too."""
+    arms = [arm for arm in STUDY.translations + STUDY.generations if STUDY.profiled(arm)]
     return [(arm, plate) for arm in arms for plate in STUDY.test_plates(arm)]
 
 

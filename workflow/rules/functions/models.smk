@@ -73,7 +73,7 @@ def codec_training(wildcards):
     """Params function: JSON of how and on what a codec is trained."""
     fold = STUDY.entry("folds", wildcards.fold)
     chosen = codecs.training(STUDY, STUDY.entry("models", wildcards.model))
-    return as_json({**chosen, "held_out": fold["held_out"], **cutoff_unless_default()})
+    return as_json({**chosen, "held_out": held_out_of(fold), **cutoff_unless_default()})
 
 
 def training_minutes(wildcards):
@@ -105,9 +105,11 @@ def classifier_of(wildcards):
 
 
 def fields_of(wildcards):
-    """Table of the fields that an arm is to paint: a plate's, those drawn for the sweep, a translation's rows, or samples."""
+    """Table of the fields that an arm is to paint: a plate's, those drawn for the sweep, or rows of its own."""
     if wildcards.arm in STUDY.translations:
         return "<results>/sources/{arm}/{plate}.parquet"
+    if wildcards.arm in STUDY.generations:
+        return "<results>/generated/{arm}/{plate}.parquet"
     if wildcards.arm in STUDY.drawn:
         return "<results>/draws/{arm}/{plate}.parquet"
     drawn = "<results>/sweep/fields/{plate}.parquet"
@@ -115,8 +117,9 @@ def fields_of(wildcards):
 
 
 def active_of_arm(wildcards):
-    """The table of actives where the arm predicts the active subset only; rows of translations and samples are chosen already."""
-    return [] if wildcards.arm in STUDY.translations + STUDY.drawn else active_of_drawn(wildcards)
+    """The table of actives where the arm predicts the active subset only; rows of its own are chosen already."""
+    own = STUDY.translations + STUDY.generations + STUDY.drawn
+    return [] if wildcards.arm in own else active_of_drawn(wildcards)
 
 
 def active_of_drawn(wildcards):
@@ -200,7 +203,7 @@ def given_settings(wildcards):
 def trained_files(section, key):
     """Weights and histories of the entries of `section` that arms name by `key` and that are trained here."""
     made = []
-    for arm in [arm for arm in CONFIG["arms"] + CONFIG["translations"] if arm[key]]:
+    for arm in [arm for arm in CONFIG["arms"] + CONFIG["translations"] + CONFIG["generations"] if arm[key]]:
         entries = STUDY.trained_for(arm["name"]) if section == "models" else [STUDY.entry(section, arm[key])]
         made += [f"{section}/{entry['name']}/{fold}" for fold in arm["folds"] for entry in entries]
     return expand(
@@ -214,7 +217,8 @@ def painted_files():
     made = [f"images/{arm}/{plate}" for arm, plate in arms]
     made += [f"uncertainty/{arm}/{plate}" for arm, plate in arms if STUDY.entry("arms", arm)["samples"] > 1]
     made += [f"images/{point}/{STUDY.sweep_plate}" for point in SWEPT]
-    made += [f"images/{arm}/{plate}" for arm in STUDY.translations + STUDY.drawn for plate in STUDY.test_plates(arm)]
+    apart = STUDY.translations + STUDY.generations + STUDY.drawn
+    made += [f"images/{arm}/{plate}" for arm in apart for plate in STUDY.test_plates(arm)]
     return expand("<results>/{made}{end}", made=made, end=[".tif", ".parquet", ".seconds.tsv"])
 
 
@@ -275,7 +279,7 @@ def training(section, key, *own):
     def chosen(wildcards):  # not of its input: what depends on that, Snakemake leaves out of what it compares
         entry, fold = STUDY.entry(section, wildcards[key]), STUDY.entry("folds", wildcards.fold)
         channels = {**CONFIG["channels"], "input": STUDY.inputs(entry)}
-        shared = {**CONFIG["train"], "channels": channels, "held_out": fold["held_out"]}
+        shared = {**CONFIG["train"], "channels": channels, "held_out": held_out_of(fold)}
         clipped = cutoff_unless_default() if section == "models" else {}  # a classifier clips nothing
         chosen = {name: entry[name] for name in own} | special(entry)
         if stands_on := standing(wildcards) if section == "models" else {}:
@@ -294,7 +298,9 @@ def sampling(arm):
     inputs = STUDY.inputs(STUDY.model_of(arm))
     chosen |= {"inputs": inputs} if inputs != CONFIG["channels"]["input"] else {}
     chosen |= told(arm)
-    subset = "all" if arm in STUDY.drawn else STUDY.model_of(arm)["subset"]  # samples are listed already
+    subset = (
+        "all" if arm in STUDY.drawn + STUDY.generations else STUDY.model_of(arm)["subset"]
+    )  # samples are listed already
     chosen |= {**cutoff_unless_default(), "subset": subset}
     return {**chosen, "batch": CONFIG["sample"]["batch"]}
 

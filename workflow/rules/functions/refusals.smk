@@ -24,6 +24,17 @@ if STUDY.translations and workflow.is_main_process:
     refuse_translations()
 
 
+def refuse_generations():
+    """End with a sentence where treatments can't be held out or generated, as far as the wells of the plates are known."""
+    from brightpaint.plan import generating  # loads pandas, which no job needs for its plan
+
+    refuse(generating.problems(STUDY))
+
+
+if generations.split_folds(STUDY) and workflow.is_main_process:
+    refuse_generations()
+
+
 def refuse_conditions():
     """End with a sentence where fields can't be told what a model is told, as far as the wells of its plates are known."""
     from brightpaint.plan import conditioned  # loads pandas, which no job needs for its plan

@@ -91,7 +91,7 @@ def kept_profiles():
         arms = profiled_arms(STUDY, space)
         kept += [f"<results>/profiles/{arm}/{space.name}/perturbations.parquet" for arm in arms]
         kept += [selection_of(space)] if arms and space.selected else []
-    return kept
+    return kept + generation_files("<results>/profiles/{arm}/{space}/perturbations.parquet")
 
 
 def annotated_profiles():

@@ -50,10 +50,16 @@ def shift_settings(wildcards):
     """JSON: what changes the scores of a translation in a space."""
     model, trained = STUDY.model_of(wildcards.arm), trained_plates(wildcards.arm)
     folds = {plate: STUDY.entry("folds", STUDY.fold_of(wildcards.arm, plate)) for plate in trained}
-    held_out = {plate: fold["held_out"] for plate, fold in folds.items() if fold["held_out"]}
+    held_out = {plate: held_out_of(fold) for plate, fold in folds.items() if fold["held_out"]}
     chosen = {"label": model["label"], "training": trained, "validation_share": CONFIG["train"]["validation_share"]}
     twin = {"twin": True} if model["twin"] else {}
     return as_json({**chosen, **twin, **({"held_out": held_out} if held_out else {})})
+
+
+def shifted_held(wildcards):
+    """Tables of what the folds of a translation hold out, where their trainings read such."""
+    folds = [STUDY.entry("folds", name) for name in STUDY.entry("arms", wildcards.arm)["folds"]]
+    return [f"<results>/held_out/{fold['name']}.tsv" for fold in folds if tabled(fold["held_out"])]
 
 
 def translation_spaces(arm):

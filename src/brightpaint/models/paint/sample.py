@@ -27,7 +27,7 @@ from brightpaint.models.compute import Compute
 from brightpaint.models.conditions.labels import active_rows
 from brightpaint.models.conditions.shown import check_conditions
 from brightpaint.models.data import check_rows
-from brightpaint.models.paint.parts import rows_digest
+from brightpaint.models.paint.parts import fields_of_part, rows_digest
 from brightpaint.models.trained import check_cutoff, read_model
 from brightpaint.study.kinds import KINDS
 
@@ -152,7 +152,7 @@ def paint_part(args: argparse.Namespace, wrap: Callable | None = None, made_of: 
     check_conditions(meta, settings, args.weights)
     how = computing(args, meta["settings"]["kind"])
     chosen = selected_fields(fields, args.active, settings["subset"])
-    rows = chosen[store.part_rows(len(chosen), args.part, args.parts)]
+    rows = chosen[fields_of_part(fields.iloc[chosen], args.part, args.parts)]  # whole fields, as `gather` takes them
     targets, keys = meta["channels"]["target"], rows_digest(fields.iloc[rows])
     made_from = [store.fingerprint(path) for path in (args.weights, *args.classifier, args.stack)]
     shape = (len(rows), len(targets), *stack.images.shape[-2:])

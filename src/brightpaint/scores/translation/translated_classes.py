@@ -7,7 +7,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.models.conditions.labels import label_names
-from brightpaint.models.split import held_out_perturbations, validation_wells
+from brightpaint.models.split import held_out_rows, validation_wells
 from brightpaint.scores.translation.well_shift import CLASS
 
 SHOWN = "Metadata_painted_as"
@@ -86,16 +86,14 @@ def aligned(rows: pd.DataFrame, keys: pd.DataFrame, where: str) -> pd.DataFrame:
     return joined.drop(columns="_merge")
 
 
-def trained_wells(fields: pd.DataFrame, share: float, held_out: float | list[str] = 0.0) -> pd.DataFrame:
+def trained_wells(fields: pd.DataFrame, share: float, held_out: float | list[str] | dict = 0.0) -> pd.DataFrame:
     """Return the wells that a model was trained on: WELL_KEYS and CLASS, one row a well with a class.
 
     Parameters
     ----------
     fields : real fields of its training plates, with CLASS and annotations
     share : of the wells, which validate
-    held_out : perturbations that the fold holds out, or their share
+    held_out : perturbations that the fold holds out, their share, or its table, see `split.held_out_rows`
     """
-    own = fields[
-        (fields[CLASS] != "") & ~fields["Metadata_perturbation"].isin(held_out_perturbations(fields, held_out))
-    ]
+    own = fields[(fields[CLASS] != "").to_numpy() & ~held_out_rows(fields, held_out)]
     return own[~validation_wells(own, share)][[*store.WELL_KEYS, CLASS]].drop_duplicates(ignore_index=True)

@@ -1,0 +1,137 @@
+"""Say what treatments painted from conditions alone are worth: a table an arm, space and split, and a sentence above it.
+
+The sentence says that the model lies above ridge regression and nearest neighbours on fingerprints only where the paired interval
+of its gain over each lies above 0 in the correlation of effects; otherwise it says that it does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from brightpaint import store
+from brightpaint.base.cli import run
+from brightpaint.report import pages
+from brightpaint.scores.generation.foretold import BASELINES, BY_MOLECULE, CONTROL, MEAN, MODEL
+from brightpaint.scores.generation.gains import BY_FEATURE, CORRELATION, RANK, SEEN
+from brightpaint.scores.generation.populations import EACH, POOLED
+from brightpaint.study.spaces import SPACES
+
+METRICS = (CORRELATION, RANK, BY_FEATURE, *EACH, *POOLED)
+WORDS = {
+    "scaffold": "molecules of held-out scaffolds",
+    "dose": "held-out doses",
+    "combination": "held-out combinations of perturbation and cell line",
+    "perturbation": "held-out perturbations",
+    SEEN: "treatments seen in training",
+}
+NAMES = {MODEL: "the model", "ridge": "ridge regression on fingerprints", "nearest neighbours": "nearest neighbours by fingerprint",
+         "nearest molecule": "the nearest molecule's own", MEAN: "mean of the training treatments",
+         "swapped": "the model, of another molecule", "real replicate": "real training plates, the same treatment"}  # fmt: skip
+
+
+def what(split: str) -> str:
+    """Return a split in words."""
+    return WORDS.get(split, f"treatments {split}")
+
+
+def interval(row: pd.Series, word: str = "value") -> str:
+    """Return a number with its interval."""
+    ends = ("low", "high") if word == "value" else (f"{word}_low", f"{word}_high")
+    if not np.isfinite(row[word]):
+        return "unknown"
+    known = all(np.isfinite(row[end]) for end in ends)
+    return f"{row[word]:.2f}" + (
+        f" [{row[ends[0]]:.2f}, {row[ends[1]]:.2f}]" if known else " (no interval: one group alone)"
+    )
+
+
+def sentence(part: pd.DataFrame) -> str:
+    """Return what is said of one arm, space and split: whether the model lies above its floors.
+
+    Parameters
+    ----------
+    part : rows of `gains.COLUMNS` of one split
+    """
+    rows = {name: own.iloc[0] for name, own in part[part["metric"] == CORRELATION].groupby("baseline")}
+    model, split = rows[MODEL], part["split"].iloc[0]
+    counted = f"{model['treatments']} {what(split)}" + (
+        f" ({model['groups']} scaffolds)" if split == "scaffold" else ""
+    )
+    start = f"Of {counted}, effects correlate with the real ones by {interval(model)}."
+    named = [name for name in BY_MOLECULE if name in rows]
+    floors = named or [MEAN, CONTROL]
+    above = [bool(rows[name]["gain_low"] > 0) for name in floors]
+    told = " and ".join(
+        f"{NAMES.get(name, name)} ({interval(rows[name])}; gain {interval(rows[name], 'gain')})" for name in floors
+    )
+    claim = "" if split == SEEN or not named else " of what it was not trained on"
+    if all(above):
+        return f"{start} The model lies above {told}, by paired intervals."
+    return f"{start} The model does not lie above {told}, by paired intervals: no knowledge{claim or ' of treatments'} is claimed."
+
+
+def cell(own: pd.DataFrame) -> pages.Cell:
+    """Return the cell of one baseline and metric, with its interval, and the model's gain over it in small print."""
+    if own.empty or not np.isfinite(own["value"].iloc[0]):
+        return pages.EMPTY
+    row, small = own.iloc[0], []
+    if np.isfinite(row["low"]):
+        small.append(f"[{row['low']:.3g}, {row['high']:.3g}]")
+    if np.isfinite(row["gain"]):
+        ends = f" [{row['gain_low']:.3g}, {row['gain_high']:.3g}]" if np.isfinite(row["gain_low"]) else ""
+        small.append(f"gain {row['gain']:.3g}{ends}")
+    return pages.Cell(f"{row['value']:.3g}", value=f"{row['value']:.6g}", small=tuple(small))
+
+
+def split_table(part: pd.DataFrame) -> pages.Table:
+    """Return one row a baseline, the model first, of one arm, space and split."""
+    metrics = [metric for metric in METRICS if (part["metric"] == metric).any()]
+    heads = [
+        pages.Cell("what is held to the real ones"),
+        pages.Cell("treatments"),
+        *(pages.Cell(name.replace("_", " ")) for name in metrics),
+    ]
+    rows = []
+    for name in [name for name in BASELINES if (part["baseline"] == name).any()]:
+        own = part[part["baseline"] == name]
+        count = int(own["treatments"].max())
+        cells = [cell(own[own["metric"] == metric]) for metric in metrics]
+        rows.append(
+            pages.Row(
+                [pages.Cell(NAMES.get(name, name)), pages.Cell(str(count), value=str(count)), *cells], name != MODEL
+            )
+        )
+    return pages.Table(heads, rows)
+
+
+def read(paths: Sequence[Path]) -> pd.DataFrame:
+    """Return the tables of all arms and spaces, which their paths name: `{arm}/{space}.tsv`."""
+    tables = [store.read_table(path, required=["split", "baseline", "metric", "gain_low"]) for path in paths]
+    return pd.concat(
+        [table.assign(arm=path.parent.name, space=path.stem) for table, path in zip(tables, paths)], ignore_index=True
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the page of generations."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument(
+        "--tables", type=Path, nargs="+", required=True, help="of the rule generation, {arm}/{space}.tsv"
+    )
+    parser.add_argument("--html", type=Path, required=True)
+    args = parser.parse_args(argv)
+    frame = read(args.tables)
+    parts = [(f"{arm}, {SPACES[space].title}: {what(split)}", sentence(part), split_table(part))
+             for (arm, space, split), part in frame.groupby(["arm", "space", "split"], sort=False)]  # fmt: skip
+    text = pages.render("generation.html", parts=parts, tsv=frame.to_csv(sep="\t", index=False, lineterminator="\n"))
+    with store.atomic(args.html) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,166 @@
+"""What a model and its floors say of the treatments of one test plate: effects, and fields in the treatments' place."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from brightpaint.models.split import SPLIT_KEYS
+from brightpaint.scores.generation import foretold, populations
+from brightpaint.scores.generation.foretold import CONTROL, LOOK_UP, MEAN, MODEL, REPLICATE, SWAPPED
+from brightpaint.scores.generation.gains import SEEN
+from brightpaint.scores.generation.treatment_effects import (
+    KEYS,
+    Fields,
+    answers_for,
+    effects_of,
+    fields_of,
+    joined,
+    mean_effects,
+)
+from brightpaint.study.annotations import DMSO, PERTURBATION
+from brightpaint.study.fold_splits import SCAFFOLD
+
+log = logging.getLogger(__name__)
+NEW = "not on training plates"
+
+
+@dataclass(frozen=True)
+class Plate:
+    """What is known of one test plate.
+
+    Attributes
+    ----------
+    tested : T treatments in their places: KEYS, perturbation, dose, SMILES where known, `plate`, `split`, `group`
+    truth : (T, F) real effects, centred; answers : {baseline: (T, F)}, NaN where there is none
+    real, fields : T sets of fields (n, F), and {baseline: T sets}
+    """
+
+    tested: pd.DataFrame
+    truth: np.ndarray
+    answers: dict[str, np.ndarray]
+    real: list[np.ndarray]
+    fields: dict[str, list[np.ndarray]]
+
+
+def treatments_tested(painted: pd.DataFrame, held_out: pd.DataFrame, plate: str, by: str) -> pd.DataFrame:
+    """Return the treatments of a plate's painted fields, with or without cells, what the fold did with them, and their group.
+
+    A group is drawn anew as one: a scaffold where the fold holds out scaffolds, else a treatment.
+    """
+    keys = fields_of(painted.assign(one=1.0), ["one"]).keys
+    keys = keys[keys[PERTURBATION] != DMSO].drop_duplicates(KEYS).reset_index(drop=True)
+    known = held_out.set_index(SPLIT_KEYS)
+    rows = [known.loc[pair] if pair in known.index else None for pair in map(tuple, keys[SPLIT_KEYS].to_numpy())]
+    splits = [SEEN if row is not None and row["trained_wells"] > 0 else by if row is not None and row["held_out"] else NEW
+              for row in rows]  # fmt: skip
+    own = keys[KEYS].agg("|".join, axis=1)
+    groups = [
+        row["Metadata_group"] if by == SCAFFOLD and row is not None and row["Metadata_group"] else name
+        for row, name in zip(rows, own)
+    ]
+    return keys.assign(plate=plate, split=splits, group=groups)
+
+
+def trained_rows(keys: pd.DataFrame, held_out: pd.DataFrame) -> np.ndarray:
+    """Tell which treatments a fold trains on: (K,) bool."""
+    trained = set(map(tuple, held_out.loc[held_out["trained_wells"] > 0, SPLIT_KEYS].to_numpy()))
+    return np.array([pair in trained for pair in map(tuple, keys[SPLIT_KEYS].to_numpy())], dtype=bool)
+
+
+def plate_of(
+    plate: str, painted: Fields, real: Fields, training: Mapping[str, Fields], tested: pd.DataFrame, held_out: pd.DataFrame,
+    *, by: str, molecules: bool, where: str,
+) -> Plate:  # fmt: skip
+    """Work out what the model and its floors say of the treatments of one plate.
+
+    Parameters
+    ----------
+    painted, real, training : fields of the plate, and of its fold's training plates, scaled
+    tested, held_out : of `treatments_tested` and the rule `hold_out`
+    by : how the fold holds out
+    molecules : whether what they alone say stands beside
+
+    Raises
+    ------
+    ValueError
+        where no treatment that was painted has real fields with cells
+    """
+    known, effects = mean_effects([effects_of(each, f"plate {name}") for name, each in training.items()])
+    own = trained_rows(known, held_out)
+    if not own.any():
+        raise ValueError(
+            f"{where}: no real field of a treatment that its fold trains on has cells; look at the training plates' montages"
+        )
+    centre = effects[own].mean(axis=0)
+    truth = answers_for(tested, *effects_of(real, f"plate {plate}")) - centre
+    there = np.isfinite(truth).all(axis=1)
+    if not there.any():
+        raise ValueError(
+            f"{where}: no treatment that was painted has real fields with cells; look at the plate's montage"
+        )
+    if not there.all():
+        log.info(
+            "%s: %d of %d treatments have no real field with cells and are not scored",
+            where,
+            (~there).sum(),
+            len(there),
+        )
+    tested, truth = tested[there].reset_index(drop=True), truth[there]
+    said = answers_for(tested, *effects_of(painted, f"{where}, painted", strict=False)) - centre
+    empty = ~np.isfinite(said).all(axis=1)
+    if empty.any():
+        log.info(
+            "%s: %d of %d treatments were painted without a cell and count as the mean", where, empty.sum(), len(empty)
+        )
+    said[empty] = 0.0
+    spelled = foretold.molecules_of(tested) if molecules else None
+    other = foretold.swapped_with(tested, foretold.names_of(tested, spelled))
+    itself = other == np.arange(len(other))
+    answers = {
+        MODEL: said, MEAN: np.zeros_like(said), SWAPPED: np.where(itself[:, None], np.nan, said[other]),
+        CONTROL: np.tile(-centre, (len(said), 1)), REPLICATE: answers_for(tested, known, effects) - centre,
+    }  # fmt: skip
+    nearest = None
+    if molecules:
+        trained = known[own].reset_index(drop=True)
+        pair = spelled, foretold.molecules_of(trained)
+        found = foretold.foretell(tested, trained, effects[own] - centre, pair, by, where)
+        answers |= found.answers
+        nearest = [trained.iloc[row] if row >= 0 else None for row in found.nearest]
+    train = joined(list(training.values()))
+    return Plate(
+        tested,
+        truth,
+        answers,
+        *_populations(tested, painted, real, train, trained_rows(train.keys, held_out), other, nearest),
+    )
+
+
+def _populations(
+    tested, painted, real, train, trained, other, nearest
+) -> tuple[list[np.ndarray], dict[str, list[np.ndarray]]]:
+    """Return the real fields of each treatment, and what the model and its floors show in their place, as many as were painted."""
+    control, nothing = train.controls(), np.empty((0, train.values.shape[1]))
+    keys = [tuple(row) for row in tested[KEYS].to_numpy()]
+    fields: dict[str, list[np.ndarray]] = {name: [] for name in (MODEL, MEAN, SWAPPED, CONTROL, REPLICATE)}
+    fields |= {LOOK_UP: []} if nearest is not None else {}
+    shown = [painted.of(key) for key in keys]
+    for row, key in enumerate(keys):
+        count, names = max(1, len(shown[row])), (tested["plate"].iloc[row], *key)
+        place = (train.keys[KEYS[1:]] == list(key[1:])).all(axis=1).to_numpy()
+        fields[MODEL].append(shown[row])
+        fields[SWAPPED].append(
+            nothing if other[row] == row else populations.drawn(shown[other[row]], count, SWAPPED, *names)
+        )
+        fields[MEAN].append(populations.drawn(train.values[trained & ~control & place], count, MEAN, *names))
+        fields[CONTROL].append(populations.drawn(train.values[control & place], count, CONTROL, *names))
+        fields[REPLICATE].append(populations.drawn(train.of(key), count, REPLICATE, *names))
+        if nearest is not None:
+            near = nothing if nearest[row] is None else train.of(tuple(nearest[row][KEYS]))
+            fields[LOOK_UP].append(populations.drawn(near, count, LOOK_UP, *names))
+    return [real.of(key) for key in keys], fields

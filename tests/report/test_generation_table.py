@@ -1,0 +1,60 @@
+"""The page of treatments painted from conditions alone: whether the model lies above its floors, as intervals say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from brightpaint import store
+from brightpaint.report.tables import generation_table
+from brightpaint.report.tables.generation_table import sentence
+from brightpaint.scores.generation.gains import COLUMNS
+
+
+def rows(gains, split="scaffold", metrics=("correlation", "rank"), model=0.62):
+    """Return a table of the rule `generation`: {baseline: (gain, its low end)} beside a model."""
+    table = [{"split": split, "baseline": "model", "metric": metric, "value": model, "low": 0.5, "high": 0.7, "treatments": 24,
+              "groups": 8} for metric in metrics]  # fmt: skip
+    table += [{"split": split, "baseline": name, "metric": metric, "value": model - gain, "low": 0.1, "high": 0.3, "gain": gain,
+               "gain_low": low, "gain_high": 2 * gain, "treatments": 24, "groups": 8}
+              for metric in metrics for name, (gain, low) in gains.items()]  # fmt: skip
+    return pd.DataFrame(table).reindex(columns=COLUMNS)
+
+
+def test_the_command_writes_a_page_with_a_sentence_for_every_arm_space_and_split(tmp_path):
+    better = rows({"ridge": (0.3, 0.1), "nearest neighbours": (0.4, 0.2), "mean": (0.62, 0.5)})
+    (tmp_path / "made").mkdir()
+    seen = rows({"ridge": (-0.1, -0.2), "nearest neighbours": (0.4, 0.2)}, "seen")
+    store.write_table(store.as_text(pd.concat([seen, better])), tmp_path / "made" / "dino.tsv")
+    generation_table.main(["--tables", str(tmp_path / "made" / "dino.tsv"), "--html", str(tmp_path / "page.html")])
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<h2>") == 2 and "made, DINO&#39;s embeddings: molecules of held-out scaffolds" in page
+    assert "The model lies above ridge regression on fingerprints (0.32 [0.10, 0.30]; gain 0.30 [0.10, 0.60])" in page
+    assert "The model does not lie above" in page and "gain 0.62" in page
+
+
+def test_one_interval_that_reaches_nought_is_no_claim():
+    said = sentence(rows({"ridge": (0.3, -0.01), "nearest neighbours": (0.4, 0.2)}))
+    assert said.startswith(
+        "Of 24 molecules of held-out scaffolds (8 scaffolds), effects correlate with the real ones by 0.62 [0.50, 0.70]."
+    )
+    assert "does not lie above ridge regression on fingerprints" in said and said.endswith(
+        "no knowledge of what it was not trained on is claimed."
+    )
+    assert "The model lies above" in sentence(rows({"ridge": (0.3, 0.01), "nearest neighbours": (0.4, 0.2)}))
+    unknown = rows(
+        {"ridge": (0.3, np.nan), "nearest neighbours": (0.4, 0.2)}
+    )  # one scaffold alone: no interval, no claim
+    assert "does not lie above" in sentence(unknown) and "no interval: one group alone" in sentence(unknown)
+
+
+def test_without_molecules_the_mean_and_dmso_are_the_floors():
+    said = sentence(rows({"mean": (0.62, 0.5), "DMSO": (0.7, 0.6)}, "seen"))
+    assert (
+        "The model lies above mean of the training treatments" in said
+        and "DMSO" in said
+        and "24 treatments seen in training" in said
+    )
+    assert sentence(rows({"mean": (0.0, -0.1), "DMSO": (0.7, 0.6)}, "dose")).endswith(
+        "no knowledge of treatments is claimed."
+    )
