@@ -45,9 +45,14 @@ def scratch() -> Path:
     return Path(scratch.folder.name)
 
 
+def home(make: Callable) -> Path:
+    """Return the folder in which `copied` has `make` write; two modules may each have a function of one name."""
+    return scratch() / f"{make.__module__}.{make.__qualname__}"
+
+
 def copied(make: Callable[[Path], object], folder: Path) -> Path:
     """Copy into `folder` what `make` once wrote into a folder of its own, and return `folder`."""
-    whole = scratch() / make.__name__
+    whole = home(make)
     if not whole.exists():
         whole.mkdir()
         make(whole)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from brightpaint import store
 from brightpaint.scores.translation import score_shifts, score_translation
-from hostile import Case, copied, scratch
+from hostile import Case, copied, home
 from translated_images_fixture import SETTINGS, write_plate
 from translation_fixture import Plates
 
@@ -27,7 +27,7 @@ def shifts(what: str, spoil, *words: str, table: str = "arm/P") -> Case:
 
     def prepared(folder):
         copied(shift_tables, folder)
-        made = scratch() / shift_tables.__name__
+        made = home(shift_tables)
         argv = [word.replace(str(made), str(folder)) for word in json.loads((folder / "words.json").read_text())]
         path = folder / f"{table}.parquet"
         changed, argv = spoil(store.read_table(path), argv)

@@ -43,7 +43,7 @@ def folded(monkeypatch):
 @pytest.fixture
 def unturned(monkeypatch):
     """Show images as they are: a flipped image, folded, is not the folded image, flipped."""
-    monkeypatch.setattr("brightpaint.models.data.augment", lambda image, rng: image)
+    monkeypatch.setattr("brightpaint.models.data.augment", lambda image, rng, turned: image)
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from brightpaint.features import cells
 from conftest import ROOT
 from features_fixture import rows_of
 
-NO_CELLS = {"score_frechet", "translation_strip"}  # tables of whole images; label images of real cells alone
+# Tables of whole images; label images of real cells alone; scores, whose own command asked for one engine.
+NO_CELLS = {"score_frechet", "translation_strip", "generation_table"}
 
 
 def table_of(well="A01") -> pd.DataFrame:
