@@ -188,7 +188,9 @@ def paint_part(
     check_conditions(meta, settings, args.weights)
     how = computing(args, meta["settings"]["kind"])
     chosen = selected_fields(fields, args.active, settings["subset"])
-    rows = chosen[fields_of_part(fields.iloc[chosen], args.part, args.parts)]  # whole fields, as `gather` takes them
+    rows = chosen  # in one part in any order; in several by whole fields, as `gather` takes them
+    if args.parts > 1:
+        rows = chosen[fields_of_part(fields.iloc[chosen], args.part, args.parts)]
     targets, keys = meta["channels"]["target"], rows_digest(fields.iloc[rows])
     made_from = [store.fingerprint(path) for path in (args.weights, *args.classifier, args.stack)]
     shape = (len(rows), len(targets), *stack.images.shape[-2:])
