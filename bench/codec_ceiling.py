@@ -38,7 +38,7 @@ import torch
 import torch.nn.functional as F
 import yaml
 from engine import FIVE, REAL, SIZE, UM, real_field, write_part
-from studies import ROOT
+from studies import ROOT, check_kept
 from translated_studies import markdown, rate_of
 
 from brightpaint import store
@@ -372,18 +372,6 @@ def shown(args: argparse.Namespace, fields: dict, side_px: int = 192) -> plt.Fig
     return figure
 
 
-def check_kept(args: argparse.Namespace) -> None:
-    """Refuse a folder that holds pieces of other settings."""
-    path = args.folder / "settings.json"
-    text = json.dumps({"minutes": args.minutes, "presets": args.presets, "cases": args.cases, "width": args.width})
-    if path.exists() and path.read_text() != text:
-        raise SystemExit(
-            f"{path}: made with {path.read_text()}, asked for {text}; delete the folder to begin anew, or give another"
-        )
-    args.folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of what is finished, to write")
@@ -396,7 +384,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not data:
         raise SystemExit("BRIGHTPAINT_REAL_DATA is not set; name the folder that holds images/ of the real fields")
     torch.set_num_threads(1)
-    check_kept(args)
+    check_kept(args.folder, {key: getattr(args, key) for key in ("minutes", "presets", "cases", "width")})
     fields = {name: real_field(Path(data) / "images" / REAL[name][0], REAL[name][2]) for name in FIELDS}
     plates = {(name, side): plate_of(args.folder, fields[name], name, side) for name in FIELDS for side in SIDES}
     lines = []

@@ -21,6 +21,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from studies import check_kept
 
 from brightpaint import store
 from brightpaint.features import crop_windows
@@ -273,12 +274,7 @@ def main(argv=None) -> None:
     parser.add_argument("--floor", action="store_true", help="train on erased cells too")
     parser.add_argument("--folder", type=Path, required=True)
     args = parser.parse_args(argv)
-    kept = {key: value for key, value in vars(args).items() if key not in ("seeds", "folder")}
-    made = args.folder / "settings.json"
-    if made.exists() and json.loads(made.read_text()) != kept:
-        raise SystemExit(f"{made}: made with other settings ({made.read_text()}); give those, or another --folder")
-    args.folder.mkdir(parents=True, exist_ok=True)
-    made.write_text(json.dumps(kept))
+    check_kept(args.folder, {key: value for key, value in vars(args).items() if key not in ("seeds", "folder")})
     lines, held = [], {}
     for seed in args.seeds:
         own = []

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
-from studies import ROOT, make
+from studies import ROOT, check_kept, make
 from translated_studies import markdown, rate_of, read_study
 
 from brightpaint import store
@@ -255,18 +255,6 @@ class Bench:
         yield self.line(FLOOR, weights, [spent])
 
 
-def check_kept(args: argparse.Namespace) -> None:
-    """Refuse a folder that holds trainings of other settings."""
-    path = args.folder / "settings.json"
-    text = json.dumps({"minutes": args.minutes, "codec_share": args.codec_share, "seed": args.seed})
-    if path.exists() and path.read_text() != text:
-        raise SystemExit(
-            f"{path}: made with {path.read_text()}, asked for {text}; delete the folder to begin anew, or give another"
-        )
-    args.folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of what is finished, to write")
@@ -278,7 +266,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not 0 < args.codec_share < 1:
         raise SystemExit(f"--codec-share {args.codec_share:g}: expected a share above 0 and below 1")
     torch.set_num_threads(1)
-    check_kept(args)
+    check_kept(args.folder, {key: getattr(args, key) for key in ("minutes", "codec_share", "seed")})
     lines = []
     for line in Bench(args).lines():
         lines.append(line)

@@ -28,6 +28,7 @@ import pandas as pd
 from translated_studies import markdown, read_study, run_stages
 
 from brightpaint import store
+from brightpaint.scores.generation.gains import COLUMNS
 
 TEST = "MOL005"
 LINES, BATCHES = ("U2OS", "A549"), ("B1", "B2", "B3")
@@ -145,19 +146,7 @@ def claim(lines: Sequence[dict], fold: str = SCAFFOLDS) -> tuple[bool, str]:
 
 def report(lines: Sequence[dict], sentence: str) -> str:
     """Return what was measured as Markdown."""
-    keys = (
-        "fold",
-        "baseline",
-        "metric",
-        "value",
-        "low",
-        "high",
-        "gain",
-        "gain_low",
-        "gain_high",
-        "treatments",
-        "groups",
-    )
+    keys = ("fold", *COLUMNS[1:])  # a fold's one split
     generated = [
         {"seed": line["seed"], **{key: row[key] for key in keys}} for line in lines for row in line["generated"]
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,18 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parent.parent
+
+
+def check_kept(folder: Path, asked: dict) -> None:
+    """Refuse a folder that holds pieces made with other settings; of a new one keep those that are asked for."""
+    path, text = folder / "settings.json", json.dumps(asked)
+    if path.exists() and path.read_text() != text:
+        raise SystemExit(
+            f"{path}: made with other settings, {path.read_text()}, asked for {text}; delete the folder to begin anew, or give "
+            "another"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 def make(folder: Path, study: dict, plates: str, wanted: list[str], cores: int = 1) -> None:

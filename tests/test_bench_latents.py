@@ -81,11 +81,10 @@ def test_a_piece_is_made_once_and_a_folder_of_other_settings_is_refused(bench, t
         return {"value": value}
 
     assert [ceiling.piece(args, "one", make, value)["value"] for value in (1, 2)] == [1, 1] and made == [1]
-    ceiling.check_kept(args)
-    ceiling.check_kept(args)
-    args.minutes = 2.0
+    ceiling.check_kept(tmp_path, {"minutes": 1.0})
+    ceiling.check_kept(tmp_path, {"minutes": 1.0})
     with pytest.raises(SystemExit, match="settings.json: made with .*delete the folder to begin anew"):
-        ceiling.check_kept(args)
+        ceiling.check_kept(tmp_path, {"minutes": 2.0})
 
 
 def test_latents_and_pixels_are_given_the_same_time_and_a_folder_without_plates_is_refused(bench, tmp_path):

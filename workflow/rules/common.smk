@@ -205,9 +205,11 @@ def parts(section):
 
 def trained():
     """(model, fold) pairs that the arms need trained here."""
-    arms = STUDY.arms + STUDY.translations + STUDY.generations
     pairs = [
-        (model, fold) for arm in arms for fold in STUDY.entry("arms", arm)["folds"] for model in STUDY.trained_for(arm)
+        (model, fold)
+        for arm in STUDY.arm_names
+        for fold in STUDY.entry("arms", arm)["folds"]
+        for model in STUDY.trained_for(arm)
     ]
     pairs = [(model["name"], fold) for model, fold in pairs if KINDS[model["kind"]].stepwise]
     return list(dict.fromkeys(pairs))

@@ -128,7 +128,7 @@ rule critic:
         "<benchmarks>/critic/{critic}/{arm}/{plate}.tsv"
     wildcard_constraints:
         critic=either(critics.ENCODERS),
-        arm="|".join(["real", "brightfield"] + STUDY.arms + STUDY.translations + STUDY.generations),
+        arm="|".join(["real", "brightfield"] + STUDY.arm_names),
     conda:
         "../../envs/brightpaint.yaml"
     threads: CONFIG["compute"]["torch_threads"]

@@ -17,7 +17,7 @@ rule dino:
     benchmark:
         "<benchmarks>/dino/{arm}/{plate}.tsv"
     wildcard_constraints:
-        arm="|".join(["real", "brightfield"] + STUDY.arms + STUDY.translations + STUDY.generations),
+        arm="|".join(["real", "brightfield"] + STUDY.arm_names),
     conda:
         "../../envs/brightpaint.yaml"
     threads: CONFIG["compute"]["torch_threads"]
@@ -46,7 +46,7 @@ rule inception:
     benchmark:
         "<benchmarks>/inception/{arm}/{plate}.tsv"
     wildcard_constraints:
-        arm="|".join(["real", "brightfield"] + STUDY.arms + STUDY.translations + STUDY.generations),
+        arm="|".join(["real", "brightfield"] + STUDY.arm_names),
     conda:
         "../../envs/brightpaint.yaml"
     threads: CONFIG["compute"]["torch_threads"]

@@ -17,6 +17,7 @@ from brightpaint.base.seeds import seed_of
 from brightpaint.study.annotations import DMSO, treatments
 
 SPLIT_KEYS = ["Metadata_treatment", "Metadata_cell_line"]  # of what a fold's table says whether it is held out
+PLACE_KEYS = [*SPLIT_KEYS, "Metadata_time_h"]  # of what is painted and scored as one treatment
 
 
 def held_out_perturbations(fields: pd.DataFrame, held_out: float | list[str]) -> list[str]:
@@ -52,6 +53,12 @@ def split_keys(fields: pd.DataFrame) -> pd.DataFrame:
     line = fields["Metadata_cell_line"] if "Metadata_cell_line" in fields else pd.Series("", index=fields.index)
     dose = fields["Metadata_dose"] if "Metadata_dose" in fields else pd.Series(np.nan, index=fields.index)
     return fields.assign(Metadata_treatment=treatments(fields), Metadata_cell_line=line.fillna(""), Metadata_dose=dose)
+
+
+def listed_in(fields: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
+    """Tell which fields are of a treatment and cell line that a table lists: (N,) bool; both have SPLIT_KEYS."""
+    listed = set(map(tuple, table[SPLIT_KEYS].to_numpy()))
+    return np.array([pair in listed for pair in map(tuple, fields[SPLIT_KEYS].to_numpy())], dtype=bool)
 
 
 def held_out_rows(fields: pd.DataFrame, held_out: float | list[str] | Mapping) -> np.ndarray:

@@ -39,7 +39,7 @@ def checks(study: Study, peak_bytes: float, root: Path = Path(".")) -> list[Chec
         found += measuring(study.config["cellprofiler"])
         if study.config["cellprofiler"]["segmentation"] == "cellpose":
             found.append(cellpose())
-    if any(study.kind_of(arm).gpu for arm in study.arms + study.translations + study.generations):
+    if any(study.kind_of(arm).gpu for arm in study.arm_names):
         found.append(gpu(study.config["compute"]["device"]))
     found += [
         *formats(study),

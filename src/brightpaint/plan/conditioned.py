@@ -20,7 +20,7 @@ from brightpaint.study.study import Study
 
 def conditioned(study: Study) -> list[str]:
     """Return the arms, translations and generations too, that are painted by a model with conditions."""
-    return [name for name in study.arms + study.translations + study.generations if study.model_of(name)["conditions"]]
+    return [name for name in study.arm_names if study.model_of(name)["conditions"]]
 
 
 def problems(study: Study, root: Path = Path(".")) -> Iterator[str]:

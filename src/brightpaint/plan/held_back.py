@@ -7,7 +7,7 @@ import importlib.util
 import pandas as pd
 
 from brightpaint.models.hold_out import hold_out
-from brightpaint.models.split import SPLIT_KEYS, held_out_perturbations, split_keys
+from brightpaint.models.split import held_out_rows, listed_in, split_keys
 from brightpaint.study.fold_splits import SCAFFOLD, tabled, word_of
 from brightpaint.study.study import Study
 
@@ -47,10 +47,8 @@ def trained_wells(study: Study, fold: str, wells) -> pd.DataFrame | None:
     if training is None or not len(training):
         return None
     if not tabled(held):
-        names = held_out_perturbations(training, held)
-        return training[~training["Metadata_perturbation"].isin(names)] if names else training
+        return training[~held_out_rows(training, held)]
     table = held_table(study, fold, wells)
     if table is None:
         return None
-    gone = set(map(tuple, table.loc[table["held_out"] == 1, SPLIT_KEYS].to_numpy()))
-    return training[[pair not in gone for pair in map(tuple, split_keys(training)[SPLIT_KEYS].to_numpy())]]
+    return training[~listed_in(split_keys(training), table[table["held_out"] == 1])]

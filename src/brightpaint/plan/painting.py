@@ -146,9 +146,8 @@ def network_of(model: dict) -> dict:
     from brightpaint import store  # not before it is needed: it loads pandas
 
     own = store.read_weights(path, tensors=False)[1].get("settings", {})
-    if (
-        own.get("kind") in KINDS and not KINDS[own["kind"]].stepwise
-    ):  # that adds noise to what a network paints, its base
+    kind = KINDS.get(own.get("kind"))
+    if kind and not kind.stepwise:  # it adds noise to what a network paints, its base
         own = own.get("base", {}).get("settings", own)
     return {**{key: own.get(key) for key in keys}, "codec": own.get("codec", codecs.IDENTITY)}
 

@@ -19,16 +19,15 @@ from brightpaint.study.kinds import KINDS
 from brightpaint.study.study import Study
 
 VALIDATION_IMAGES = 128  # passes of one validation, see models/validation.py
-MEASURED_FIELDS = 2 * (
-    32 + VALIDATION_IMAGES
-)  # on which a base's error is measured, twice each, at most: see kinds/from_base.py
+# On which a base's error is measured, twice each, at most: see kinds/from_base.py.
+MEASURED_FIELDS = 2 * (certain_bases.TRAINED_FIELDS + VALIDATION_IMAGES)
 
 
 def trainings_flop(study: Study) -> dict[str, float]:
     """Return {rule: floating-point operations} of every training that the arms need."""
     train, wanted, projected = study.config["train"], set(), set()
     size_px, found, whole = training_px(study.config), defaultdict(float), study.config["prepare"]["size_px"]
-    for arm in study.arms + study.translations + study.generations:
+    for arm in study.arm_names:
         classifier = study.entry("arms", arm)["classifier"]
         for fold in study.entry("arms", arm)["folds"]:
             for each in study.trained_for(arm):

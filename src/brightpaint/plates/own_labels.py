@@ -49,7 +49,7 @@ def label_problems(study: Study) -> Iterator[str]:
 def _wanted(study: Study) -> dict[str, tuple[str, list[str]]]:
     """Return {key of the config: (label, training plates)} of what is trained here with a label."""
     found: dict[str, tuple[str, list[str]]] = {}
-    for arm in study.config["arms"] + study.config["translations"] + study.config["generations"]:
+    for arm in study.every_arm:
         model, guide = study.model_of(arm["name"]), arm["classifier"]
         trained = [("models", model)] if KINDS[model["kind"]].labels and not model["weights"] else []
         trained += [("classifiers", study.entry("classifiers", guide))] if guide else []

@@ -58,7 +58,7 @@ def problems(study: Study) -> Iterator[str]:
     """Say what is wrong with the section, beyond the schema."""
     models = {model["name"]: model for model in study.config["models"]}
     folds = {fold["name"] for fold in study.config["folds"]}
-    arms = study.config["arms"] + study.config["translations"] + study.config["generations"]
+    arms = study.every_arm
     names = [arm["name"] for arm in arms]
     sound = all(arm["model"] in models and set(arm["folds"]) <= folds for arm in arms)  # else that is said by itself
     for name in study.config["calibration"]["arms"]:

@@ -13,6 +13,8 @@ from brightpaint.study.kinds import KINDS, Kind
 if TYPE_CHECKING:
     from brightpaint.study.study import Study
 
+TRAINED_FIELDS = 32  # on which a base's error is measured where it was trained
+
 
 def base_of(config: dict, model: dict) -> dict | None:
     """Return the entry of the model on whose image `model` stands; None where it stands on none, or its weights are given."""

@@ -5,6 +5,7 @@ Empty is all; what is given together must hold together.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,11 +70,25 @@ def read_fields(path: Path) -> dict[str, set[tuple[str, int]]]:
     A line is `plate/well/site`, or the name of a Phenix image, whole or up to its plane, below its plate's folder:
     `BR00117011__2020-11-08T19_57_47-Measurement1/Images/r06c13f07p01`. Empty lines and comments (#) are passed over.
     """
+    try:
+        stamp = path.stat()
+    except OSError as error:
+        raise _unread(path, error) from error
+    return _read_fields(path, stamp.st_mtime_ns, stamp.st_size)
+
+
+def _unread(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"fields: {path} can't be read ({error}); expected a text file, one field a line")
+
+
+@functools.lru_cache(maxsize=64)
+def _read_fields(path: Path, *stamp: int) -> dict[str, set[tuple[str, int]]]:
+    """Read a list as it was at a time: all plates of a study may have one list, and ask for it several times each."""
     fields: dict[str, set[tuple[str, int]]] = {}
     try:
         lines = path.read_bytes().decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"fields: {path} can't be read ({error}); expected a text file, one field a line") from error
+        raise _unread(path, error) from error
     for number, line in enumerate((line.strip() for line in lines), start=1):
         if not line or line.startswith("#"):
             continue

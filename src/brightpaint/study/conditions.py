@@ -100,7 +100,7 @@ def problems(study: Study) -> Iterator[str]:
     for model in study.config["models"]:
         yield from _model_problems(study, model)
     models = {model["name"]: model for model in study.config["models"]}
-    for arm in study.config["arms"] + study.config["translations"] + study.config["generations"]:
+    for arm in study.every_arm:
         if arm["model"] in models and not arm["name"].startswith("fresh_"):
             yield from _arm_problems(arm, models[arm["model"]])
 

@@ -61,13 +61,10 @@ def crop_problems(study: Study) -> Iterable[str]:
             yield "crops: size_px without size_um, which says how much of a field a crop shows; give size_um"
         return
     yield from _channel_problems(study)
-    if any(
-        _unfinished(study, arm)
-        for arm in study.config["arms"] + study.config["translations"] + study.config["generations"]
-    ):
+    if any(_unfinished(study, arm) for arm in study.every_arm):
         return  # what is wrong with the arms is said by itself
     yield from _size_problems(study)
-    known = ["real", *study.arms, *study.translations, *study.generations]
+    known = ["real", *study.arm_names]
     for arm in crops["arms"]:
         if arm not in known:
             yield f"crops.arms: there is no arm {arm}; there are: {', '.join(known)}"

@@ -83,8 +83,8 @@ def problems_of(study: Study) -> Iterable[str]:
 def _duplicates(study: Study) -> Iterable[str]:
     named = {"plates": list(study.plates)}
     for section in ("models", "classifiers", "folds", "arms", "own_crops"):
-        more = study.config["translations"] + study.config["generations"] if section == "arms" else []
-        named[section] = [entry["name"] for entry in study.config[section] + more]
+        entries = study.every_arm if section == "arms" else study.config[section]
+        named[section] = [entry["name"] for entry in entries]
         for name in sorted({name for name in named[section] if named[section].count(name) > 1}):
             yield f"{section}: the name {name} occurs twice"
     for section, names in named.items():
@@ -202,7 +202,7 @@ def _given_problems(study: Study, model: dict) -> Iterable[str]:
 
 def _unpainted(study: Study) -> Iterable[str]:
     """Say what a study without arms, which measures its plates alone, cannot use."""
-    if study.arms or study.translations or study.generations:
+    if study.every_arm:
         return
     if names := [model["name"] for model in study.config["models"]]:
         given = "give arms, or models: [] for a study that only measures its plates"
@@ -217,8 +217,7 @@ def _arm_problems(study: Study) -> Iterable[str]:
     classifiers = {entry["name"]: entry for entry in study.config["classifiers"]}
     kinds = {name: KINDS[model["kind"]] for name, model in models.items()}
     companions = [f"{translations.PREFIX}{name}" for name in study.translations]
-    own = [arm for arm in study.config["translations"] if arm["name"] not in companions]
-    for arm in study.config["arms"] + own + study.config["generations"]:
+    for arm in [arm for arm in study.every_arm if arm["name"] not in companions]:
         where = f"arm {arm['name']}"
         if arm["model"] not in models:
             yield f"{where}: there is no model {arm['model']}"

@@ -191,8 +191,7 @@ def unplated_problems(study: Study) -> Iterable[str]:
         return
     if not study.config["own_crops"]:
         yield "plates: null, and there are no own_crops: nothing to work on; name a plate table, or crops of your own"
-    sections = {key: study.config[key] for key in ("models", "classifiers", "folds", "arms")}
-    sections["arms"] = sections["arms"] + study.config["translations"] + study.config["generations"]
+    sections = {key: study.config[key] for key in ("models", "classifiers", "folds")} | {"arms": study.every_arm}
     for section, entries in sections.items():
         if entries:
             yield f"{section}: plates is null, and these need plates; write {section}: [], or name a plate table"

@@ -39,10 +39,10 @@ class Study:
     def load(cls, config: dict, schemas: str | Path, root: str | Path = ".") -> Study:
         """Validate `config` and the plate table that it names (relative to `root`)."""
         filled = validate(config, Path(schemas) / "config.schema.yaml", "config")
-        if not filled["channels"]["planes"]:
-            del filled["channels"][
-                "planes"
-            ]  # rules have all of `channels` among their params: no new key for old studies
+        if not filled["channels"][
+            "planes"
+        ]:  # rules have all of `channels` among their params: no new key for old studies
+            del filled["channels"]["planes"]
         source = filled["source"]
         for key in ("url", "table", "compounds", "metadata", "wells", "molecules", "exclude"):
             if source[key]:
@@ -74,10 +74,8 @@ class Study:
                 model["conditions"]["molecule"]["vectors"] = expand(model["conditions"]["molecule"]["vectors"], where)
             if model["weights"]:
                 model["weights"] = expand(model["weights"], f"config: models.{model['name']}.weights")
-            if model["given"]:
-                model["given"]["folder"] = expand(
-                    model["given"]["folder"], f"config: models.{model['name']}.given.folder"
-                )
+            if given := model["given"]:
+                given["folder"] = expand(given["folder"], f"config: models.{model['name']}.given.folder")
         for fold in filled["folds"]:
             if isinstance(fold["held_out"], str):
                 fold["held_out"] = read_names(Path(root) / fold["held_out"], f"config: folds.{fold['name']}.held_out")
@@ -91,8 +89,7 @@ class Study:
             if row.get("fields"):
                 row["fields"] = str(Path(root) / expand(row["fields"], f"plate {name}: fields"))
         study = cls(filled, plates)
-        problems = [f"config: {problem}" for problem in [*conflicts, *problems_of(study)]]
-        if problems:
+        if problems := [f"config: {problem}" for problem in [*conflicts, *problems_of(study)]]:
             raise ValueError("\n".join(problems) + f"\n{README}.")
         return study
 
@@ -102,10 +99,8 @@ class Study:
 
     def entry(self, section: str, name: str) -> dict:
         """Return the entry called `name` of a list: models, classifiers, folds or arms (of any sort)."""
-        apart = [arm for key in ("translations", "generations") for arm in self.config.get(key, [])]
-        more = apart + self.sweep_points if section == "arms" else []
-        more = more + calibration.draw_arms(self.config) if section == "arms" else more
-        for entry in self.config[section] + more:
+        every = self.every_arm + self.sweep_points + calibration.draw_arms(self.config) if section == "arms" else ()
+        for entry in every or self.config[section]:
             if entry["name"] == name:
                 return entry
         known = ", ".join(entry["name"] for entry in self.config[section])
@@ -125,6 +120,16 @@ class Study:
     def generations(self) -> list[str]:
         """Names of the arms that paint treatments from conditions alone; see `generations`."""
         return [arm["name"] for arm in self.config.get("generations", [])]
+
+    @property
+    def every_arm(self) -> list[dict]:
+        """The entries of all arms that the config lists: those that predict fields, translate them, or generate without."""
+        return [arm for key in ("arms", "translations", "generations") for arm in self.config.get(key, [])]
+
+    @property
+    def arm_names(self) -> list[str]:
+        """Names of `every_arm`."""
+        return [arm["name"] for arm in self.every_arm]
 
     @property
     def drawn(self) -> list[str]:
@@ -219,15 +224,14 @@ class Study:
         An arm that names a model, classifier or fold that is not there asks for none: that is said by itself.
         """
         named = {key: [entry["name"] for entry in self.config[key]] for key in ("models", "folds", "classifiers")}
-        apart = self.config.get("translations", []) + self.config.get("generations", [])
-        whole = [arm["name"] for arm in self.config["arms"] + apart
+        whole = [arm["name"] for arm in self.every_arm
                  if arm["model"] in named["models"] and set(arm["folds"]) <= set(named["folds"])]  # fmt: skip
         guides = [self.entry("arms", arm)["classifier"] for arm in whole]
         trained = [self.model_of(arm) for arm in whole]
         trained += [self.entry("classifiers", name) for name in guides if name in named["classifiers"]]
         crops, doses = self.config["crops"], self.config["doses"]
         return (
-            bool(self.plates and not (self.arms or self.translations or self.generations))
+            bool(self.plates and not self.every_arm)
             or any(self._profiled(arm) and self.test_plates(arm) for arm in whole)
             or any(entry["subset"] == "active" or entry.get("examples") == "crops" for entry in trained)
             or bool(crops["size_um"] and "real" in crops["arms"])
@@ -255,9 +259,8 @@ class Study:
         """
         if not self.config[section]["weights"]:
             return []
-        chosen = [arm for arm in self.arms if self.test_plates(arm)]
-        if section == "embed":
-            chosen = [arm for arm in chosen if self.kind_of(arm).varied]
+        every = section != "embed"
+        chosen = [arm for arm in self.arms if self.test_plates(arm) and (every or self.kind_of(arm).varied)]
         brightfield = ["brightfield"] if self.config["channels"]["input"] else []
         alone = section == "embed" and not self.arms and self.plates
         return ["real", *brightfield, *chosen] if chosen or alone else []
@@ -290,7 +293,7 @@ class Study:
     def used_plates(self) -> list[str]:
         """Return the plates whose images the study needs: trained on, tested, predicted or selected on, a critic's too."""
         used = set(self.profile_plates("real") + critics.trained_plates(self))
-        for arm in self.arms + self.translations + self.generations:
+        for arm in self.arm_names:
             used |= set(self.test_plates(arm) + (self.predict_plates(arm) if arm in self.arms else []))
             if not (self.model_of(arm)["weights"] or self.kind_of(arm).given):
                 used.update(plate for fold in self.entry("arms", arm)["folds"] for plate in self.training_plates(fold))

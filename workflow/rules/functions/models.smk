@@ -208,7 +208,7 @@ def given_settings(wildcards):
 def trained_files(section, key):
     """Weights and histories of the entries of `section` that arms name by `key` and that are trained here."""
     made = []
-    for arm in [arm for arm in CONFIG["arms"] + CONFIG["translations"] + CONFIG["generations"] if arm[key]]:
+    for arm in [arm for arm in STUDY.every_arm if arm[key]]:
         entries = STUDY.trained_for(arm["name"]) if section == "models" else [STUDY.entry(section, arm[key])]
         made += [f"{section}/{entry['name']}/{fold}" for fold in arm["folds"] for entry in entries]
     return expand(

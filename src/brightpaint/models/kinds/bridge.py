@@ -13,17 +13,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from brightpaint.models import kinds
-from brightpaint.models.certain_base import base_of
 from brightpaint.models.compute import Compute
-from brightpaint.models.conditions import vocabulary
 from brightpaint.models.conditions.shown import condition_shown
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.kinds import diffusion, from_base
 from brightpaint.models.objectives.on_base import Bridge, Bridged
 from brightpaint.models.paint import walk, walk_from_base
 from brightpaint.models.paint.field_noise import drawer
-from brightpaint.models.trained import cutoff_of, load_module
+from brightpaint.models.trained import cutoff_of
 
 tensor_problems = from_base.unit_problems
 
@@ -40,13 +37,10 @@ def train(args: argparse.Namespace, data: TrainingImages) -> None:
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
     """Return `paint(x, rows)`: what the base paints, walked along the bridge by the field's own noise."""
-    settings, trained, cutoff = args.settings, meta["settings"], cutoff_of(meta["settings"])
-    own, base = base_of(tensors, meta)
-    certain = kinds.of(base["settings"]["kind"]).painter(args, own, base, fields, how)
-    parts, unit = vocabulary.parts(meta.get("conditions", {})), tensors[from_base.UNIT].to(how.device)[:, None, None]
-    bridged = Bridged(from_base.build_unet(trained, meta["channels"], len(meta["label_map"]), parts))
-    network = load_module(args.weights, bridged, from_base.own_tensors(tensors, (from_base.UNIT,)), how.device)
-    told = walk.at_levels(how.painting(network), walk_from_base.even_times(settings["steps"]), how.device)
+    settings, cutoff = args.settings, cutoff_of(meta["settings"])
+    certain, network = from_base.loaded(args, tensors, meta, fields, how, Bridged, (from_base.UNIT,))
+    unit = tensors[from_base.UNIT].to(how.device)[:, None, None]
+    told = walk.at_levels(network, walk_from_base.even_times(settings["steps"]), how.device)
     guided, condition = diffusion.guide_all(told, None, [], settings), condition_shown(fields, meta, settings)
 
     def paint(x: np.ndarray, rows: list[int]) -> np.ndarray:

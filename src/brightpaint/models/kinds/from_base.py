@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Callable
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -27,11 +28,12 @@ from brightpaint.models.kinds.residual_noise import painted_pairs, validated
 from brightpaint.models.networks.unet import UNet
 from brightpaint.models.objectives.on_base import BASE_NETWORK
 from brightpaint.models.objectives.updates import MODEL
+from brightpaint.models.trained import load_module
+from brightpaint.study.certain_bases import TRAINED_FIELDS
 from brightpaint.study.conditions import shares
 from brightpaint.study.kinds import KINDS
 from brightpaint.study.presets import spec_of
 
-TRAINED_FIELDS = 32  # on which the error is measured where the base was trained
 UNIT = "unit"  # name of the tensor that holds the root mean square of the error
 
 
@@ -86,9 +88,22 @@ def train(
     train_networks(args, data, {MODEL: model, BASE_NETWORK: base}, objective, blind, untrained=True)
 
 
-def own_tensors(tensors: dict, kept: tuple[str, ...]) -> dict:
-    """Return the tensors of the network alone."""
-    return {name: value for name, value in tensors.items() if not name.startswith(BASE) and name not in kept}
+def loaded(
+    args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute, wrap: Callable, kept: tuple[str, ...]
+) -> tuple[Callable, Callable]:  # fmt: skip
+    """Return what paints a model's base, as a kind's painter does, and its own network, as it is called to paint.
+
+    Parameters
+    ----------
+    wrap : the U-Net -> the module whose weights are kept, by the meaning of its output
+    kept : names of the tensors beside the network's and the base's
+    """
+    own, base = base_of(tensors, meta)
+    certain = kinds.of(base["settings"]["kind"]).painter(args, own, base, fields, how)
+    parts = vocabulary.parts(meta.get("conditions", {}))
+    module = wrap(build_unet(meta["settings"], meta["channels"], len(meta["label_map"]), parts))
+    alone = {name: value for name, value in tensors.items() if not name.startswith(BASE) and name not in kept}
+    return certain, how.painting(load_module(args.weights, module, alone, how.device))
 
 
 def unit_problems(tensors: dict, channels: dict) -> Iterator[str]:

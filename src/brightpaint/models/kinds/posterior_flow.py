@@ -15,17 +15,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from brightpaint.models import kinds
-from brightpaint.models.certain_base import base_of
 from brightpaint.models.compute import Compute
-from brightpaint.models.conditions import vocabulary
 from brightpaint.models.conditions.shown import condition_shown
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.kinds import diffusion, from_base
 from brightpaint.models.objectives.on_base import Flow, Slope, noise_of
 from brightpaint.models.paint import walk, walk_from_base
 from brightpaint.models.paint.field_noise import drawer
-from brightpaint.models.trained import cutoff_of, load_module
+from brightpaint.models.trained import cutoff_of
 
 tensor_problems = from_base.unit_problems
 
@@ -40,14 +37,13 @@ def train(args: argparse.Namespace, data: TrainingImages) -> None:
 
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
     """Return `paint(x, rows)`: what the base paints, moved along the flow from the field's own noise."""
-    settings, trained, cutoff = args.settings, meta["settings"], cutoff_of(meta["settings"])
-    own, base = base_of(tensors, meta)
-    certain = kinds.of(base["settings"]["kind"]).painter(args, own, base, fields, how)
-    parts, unit = vocabulary.parts(meta.get("conditions", {})), tensors[from_base.UNIT]
-    slope = Slope(from_base.build_unet(trained, meta["channels"], len(meta["label_map"]), parts), unit)
-    network = load_module(args.weights, slope, from_base.own_tensors(tensors, (from_base.UNIT,)), how.device)
+    settings, cutoff = args.settings, cutoff_of(meta["settings"])
+    unit = tensors[from_base.UNIT]
+    certain, network = from_base.loaded(
+        args, tensors, meta, fields, how, lambda unet: Slope(unet, unit), (from_base.UNIT,)
+    )
     steps, second = settings["steps"], settings["sampler"] == "heun"
-    told = walk.at_levels(how.painting(network), walk_from_base.even_times(steps), how.device)
+    told = walk.at_levels(network, walk_from_base.even_times(steps), how.device)
     guided, condition = diffusion.guide_all(told, None, [], settings), condition_shown(fields, meta, settings)
 
     def paint(x: np.ndarray, rows: list[int]) -> np.ndarray:

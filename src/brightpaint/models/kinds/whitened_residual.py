@@ -17,10 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from brightpaint.models import kinds
-from brightpaint.models.certain_base import base_of
 from brightpaint.models.compute import Compute
-from brightpaint.models.conditions import vocabulary
 from brightpaint.models.data import TrainingImages
 from brightpaint.models.kinds import diffusion, from_base, residual_noise
 from brightpaint.models.objectives.denoiser import Denoiser
@@ -28,7 +25,7 @@ from brightpaint.models.objectives.on_base import Whitened
 from brightpaint.models.objectives.whitened_error import WhitenedError, roots
 from brightpaint.models.paint import walk
 from brightpaint.models.schedule import schedule_of
-from brightpaint.models.trained import cutoff_of, load_module
+from brightpaint.models.trained import cutoff_of
 
 UNIT_SD = 1.0  # of the whitened error
 NEAR = 0.02  # how far the s.d. that a sampler keeps may lie from it
@@ -56,14 +53,10 @@ def train(args: argparse.Namespace, data: TrainingImages) -> None:
 def painter(args: argparse.Namespace, tensors: dict, meta: dict, fields: pd.DataFrame, how: Compute) -> Callable:
     """Return `paint(x, rows)`: what the base paints, and an error drawn by walking from the field's own noise."""
     settings, trained, channels = args.settings, meta["settings"], meta["channels"]
-    own, base = base_of(tensors, meta)
-    certain = kinds.of(base["settings"]["kind"]).painter(args, own, base, fields, how)
-    parts = vocabulary.parts(meta.get("conditions", {}))
-    denoiser = denoiser_of(from_base.build_unet(trained, channels, len(meta["label_map"]), parts))
-    network = load_module(args.weights, denoiser, from_base.own_tensors(tensors, residual_noise.OWN), how.device)
+    certain, network = from_base.loaded(args, tensors, meta, fields, how, denoiser_of, residual_noise.OWN)
     path = diffusion.sampling_path(settings, trained)
     warn_of_spread(settings, path)
-    told = walk.at_levels(how.painting(network), path, how.device)
+    told = walk.at_levels(network, path, how.device)
     walked = diffusion.walker(told, settings, meta, fields, how, path, planes=len(channels["target"]))
     levels, sd, side = tensors["levels"].numpy(), tensors["sd"].numpy(), int(tensors["side"][0])
     filters, cutoff = roots(tensors["spectrum"].numpy()), cutoff_of(trained)

@@ -20,12 +20,11 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.models.paint.class_choice import in_order, listed
 from brightpaint.models.paint.sweep_fields import draw_fields
-from brightpaint.models.split import SPLIT_KEYS, split_keys
+from brightpaint.models.split import PLACE_KEYS, SPLIT_KEYS, listed_in, split_keys
 from brightpaint.study.annotations import DMSO, PERTURBATION
 from brightpaint.study.generations import CONTROLS, HELD_OUT
 
 log = logging.getLogger(__name__)
-GROUP_KEYS = [*SPLIT_KEYS, "Metadata_time_h"]  # of what is painted as one treatment
 
 
 def wanted_rows(fields: pd.DataFrame, wanted: str | Sequence[str], held_out: pd.DataFrame, where: str) -> np.ndarray:
@@ -44,8 +43,7 @@ def wanted_rows(fields: pd.DataFrame, wanted: str | Sequence[str], held_out: pd.
     """
     treated = ~fields[PERTURBATION].isin([DMSO, ""]).to_numpy()
     if wanted == HELD_OUT:
-        held = set(map(tuple, held_out.loc[held_out["held_out"] == 1, SPLIT_KEYS].to_numpy()))
-        chosen = np.array([pair in held for pair in map(tuple, fields[SPLIT_KEYS].to_numpy())], dtype=bool)
+        chosen = listed_in(fields, held_out[held_out["held_out"] == 1])
     elif wanted == "all":
         chosen = treated
     else:
@@ -96,7 +94,7 @@ def generated_rows(fields: pd.DataFrame, chosen: Mapping, held_out: pd.DataFrame
             f"{where}: the plate has no well of {DMSO}, from which the effect of every treatment is measured; test a plate with "
             "some"
         )
-    groups = located[treated | control].groupby(GROUP_KEYS, sort=True, dropna=False)
+    groups = located[treated | control].groupby(PLACE_KEYS, sort=True, dropna=False)
     rows = [
         borrowed(part, chosen["fields"] * (CONTROLS if (part[PERTURBATION] == DMSO).all() else 1)) for _, part in groups
     ]

@@ -13,7 +13,9 @@ import pandas as pd
 
 from brightpaint.base.seeds import seed_of
 from brightpaint.scores.generation.treatment_effects import KEYS
-from brightpaint.scores.profiles.from_molecules import NEIGHBOURS, PENALTIES, chosen, likeness, neighbours, ridge
+from brightpaint.scores.profiles.from_molecules import NEIGHBOURS, PENALTIES, chosen
+from brightpaint.scores.profiles.molecule_kernels import likeness, neighbours, ridge
+from brightpaint.scores.profiles.molecule_splits import log_doses, names_by
 from brightpaint.study.annotations import DMSO, PERTURBATION
 from brightpaint.study.fold_splits import DOSE, SCAFFOLD
 
@@ -40,23 +42,15 @@ class Foretold:
 
 def likeness_keys(keys: pd.DataFrame, molecules: np.ndarray) -> pd.DataFrame:
     """Return treatments as `from_molecules` has them: molecule, dose (log10 of micromolar), cell_line."""
-    doses = keys["Metadata_dose"].astype(float)
+    doses = log_doses(keys["Metadata_dose"].astype(float))
     return pd.DataFrame(
-        {"molecule": molecules, "dose": np.log10(doses.where(doses > 0)).round(3).to_numpy(),
-         "cell_line": keys["Metadata_cell_line"].to_numpy(object)}
-    )  # fmt: skip
+        {"molecule": molecules, "dose": doses, "cell_line": keys["Metadata_cell_line"].to_numpy(object)}
+    )
 
 
 def inner_groups(keys: pd.DataFrame, by: str) -> np.ndarray:
     """Return what is left out together as penalty and neighbours are chosen, (T,) object: as the fold holds out, else molecules."""
-    if by == SCAFFOLD:
-        from brightpaint.models.conditions.scaffolds import scaffold
-
-        known = {name: scaffold(name) for name in keys["molecule"].unique()}
-        return keys["molecule"].map(known).to_numpy(object)
-    if by == DOSE:
-        return keys["dose"].map(lambda dose: "" if np.isnan(dose) else f"{10**dose:.3g}").to_numpy(object)
-    return keys["molecule"].to_numpy(object)
+    return names_by(keys, by) if by in (SCAFFOLD, DOSE) else keys["molecule"].to_numpy(object)
 
 
 def foretell(

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from brightpaint.base import resampling
-from brightpaint.scores.images.frechet import frechet_distance
+from brightpaint.scores.images.frechet import cubic, frechet_distance
 from brightpaint.scores.profiles import discrepancy
 
 MOST_COMPONENTS = 16
@@ -24,22 +24,6 @@ DIRECTIONS = 32
 QUANTILES = 32
 EACH = ("feature_distance", "mmd2", "kernel_distance")  # of one treatment
 POOLED = ("frechet_distance", "sliced_distance")  # of all treatments together
-
-
-def cubic(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return KID's kernel (x.y / F + 1)^3: (n, F), (m, F) -> (n, m)."""
-    return (left @ right.T / left.shape[1] + 1) ** 3
-
-
-def unbiased(within_first: np.ndarray, within_second: np.ndarray, across: np.ndarray) -> float:
-    """Return the unbiased squared discrepancy of two sets from their kernels; NaN where a set has fewer than two."""
-    if min(len(within_first), len(within_second)) < 2:
-        return float("nan")
-    means = [
-        (kernel.sum() - np.trace(kernel)) / (len(kernel) * (len(kernel) - 1))
-        for kernel in (within_first, within_second)
-    ]
-    return float(means[0] + means[1] - 2 * across.mean())
 
 
 def distances(real: np.ndarray, other: np.ndarray, sigma: float) -> dict[str, float]:
@@ -51,11 +35,12 @@ def distances(real: np.ndarray, other: np.ndarray, sigma: float) -> dict[str, fl
     """
     if not len(real) or not len(other):
         return dict.fromkeys(EACH, float("nan"))
-    kernels = discrepancy.kernels(real, other, sigma, paired=False)
+    gaussian = discrepancy.kernels(real, other, sigma, paired=False)
+    cubed = discrepancy.Kernels(cubic(real, real), cubic(other, other), cubic(real, other), paired=False)
     return {
         "feature_distance": float(np.abs(real.mean(axis=0) - other.mean(axis=0)).mean()),
-        "mmd2": unbiased(kernels.real, kernels.painted, kernels.cross),
-        "kernel_distance": unbiased(cubic(real, real), cubic(other, other), cubic(real, other)),
+        "mmd2": float(discrepancy.mmd2(gaussian)[0]),
+        "kernel_distance": float(discrepancy.mmd2(cubed)[0]),
     }
 
 

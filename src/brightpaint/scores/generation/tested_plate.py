@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from brightpaint.models.split import SPLIT_KEYS
+from brightpaint.models.split import SPLIT_KEYS, listed_in
 from brightpaint.scores.generation import foretold, populations
 from brightpaint.scores.generation.foretold import CONTROL, LOOK_UP, MEAN, MODEL, REPLICATE, SWAPPED
 from brightpaint.scores.generation.gains import SEEN
@@ -68,8 +68,7 @@ def treatments_tested(painted: pd.DataFrame, held_out: pd.DataFrame, plate: str,
 
 def trained_rows(keys: pd.DataFrame, held_out: pd.DataFrame) -> np.ndarray:
     """Tell which treatments a fold trains on: (K,) bool."""
-    trained = set(map(tuple, held_out.loc[held_out["trained_wells"] > 0, SPLIT_KEYS].to_numpy()))
-    return np.array([pair in trained for pair in map(tuple, keys[SPLIT_KEYS].to_numpy())], dtype=bool)
+    return listed_in(keys, held_out[held_out["trained_wells"] > 0])
 
 
 def plate_of(

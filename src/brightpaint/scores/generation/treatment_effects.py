@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from brightpaint.models.split import SPLIT_KEYS, split_keys
+from brightpaint.models.split import PLACE_KEYS, split_keys
 from brightpaint.study.annotations import DMSO, PERTURBATION
 
-KEYS = [*SPLIT_KEYS, "Metadata_time_h"]  # of a treatment in its place: time as text, "" where none is known
+KEYS = PLACE_KEYS  # of a treatment in its place: time as text, "" where none is known
 
 
 @dataclass(frozen=True)

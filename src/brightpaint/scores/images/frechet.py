@@ -78,6 +78,11 @@ def jackknife_interval(value: float, left_out: Sequence[float]) -> tuple[float, 
     return max(value - 1.96 * error, 0.0), value + 1.96 * error
 
 
+def cubic(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return KID's kernel (x.y / F + 1)^3: (n, F), (m, F) -> (n, m)."""
+    return (left @ right.T / left.shape[1] + 1) ** 3
+
+
 def kernel_sums(
     first: np.ndarray, second: np.ndarray, wells: Sequence[np.ndarray], count: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +98,7 @@ def kernel_sums(
     -------
     sums, pairs : (count, count); an image is not paired with itself
     """
-    kernel = (first @ second.T / first.shape[1] + 1) ** 3
+    kernel = cubic(first, second)
     pairs = np.ones_like(kernel)
     if first is second:
         np.fill_diagonal(kernel, 0.0)

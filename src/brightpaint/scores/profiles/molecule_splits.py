@@ -47,7 +47,7 @@ def treatments_of(profiles: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, np.
     blank = pd.Series("", index=profiles.index)
     doses = profiles["Metadata_dose"] if "Metadata_dose" in profiles else pd.Series(np.nan, index=profiles.index)
     keys = pd.DataFrame(
-        {"molecule": molecules, "dose": np.log10(doses.where(doses > 0).astype(float)).round(3),
+        {"molecule": molecules, "dose": log_doses(doses),
          "cell_line": profiles.get("Metadata_cell_line", blank).fillna("").to_numpy()}
     )  # fmt: skip
     kept = ~vehicle & (molecules != "")
@@ -60,6 +60,19 @@ def treatments_of(profiles: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, np.
     return means.index.to_frame(index=False, name=KEYS), means.to_numpy(), features[vehicle].mean(axis=0)
 
 
+def log_doses(doses: pd.Series) -> np.ndarray:
+    """Return doses (micromolar) by their log10, to three decimals: (N,), NaN where none above 0 is known."""
+    return np.log10(doses.where(doses > 0).astype(float)).round(3).to_numpy()
+
+
+def names_by(keys: pd.DataFrame, by: str) -> np.ndarray:
+    """Return each treatment's scaffold, or its dose in words, "" where it has none: (T,) object; `keys` as of `treatments_of`."""
+    if by == "dose":
+        return keys["dose"].map(lambda dose: "" if np.isnan(dose) else f"{10**dose:.3g}").to_numpy(object)
+    known = {name: scaffold(name) for name in keys["molecule"].unique()}
+    return keys["molecule"].map(known).to_numpy(object)
+
+
 def groups_of(keys: pd.DataFrame, split: str) -> np.ndarray:
     """Return what is held out together, (T,) object: a scaffold, a dose, or a molecule in a cell line.
 
@@ -68,11 +81,8 @@ def groups_of(keys: pd.DataFrame, split: str) -> np.ndarray:
     ValueError
         where the treatments have no two of it
     """
-    if split == "scaffold":
-        known = {name: scaffold(name) for name in keys["molecule"].unique()}
-        groups = keys["molecule"].map(known).to_numpy(object)
-    elif split == "dose":
-        groups = keys["dose"].map(lambda dose: "" if np.isnan(dose) else f"{10**dose:.3g}").to_numpy(object)
+    if split in ("scaffold", "dose"):
+        groups = names_by(keys, split)
     elif split == "combination":
         groups = (keys["molecule"] + " in " + keys["cell_line"]).to_numpy(object)
     else:
