@@ -66,17 +66,35 @@ def test_a_hole_does_not_tell_which_of_the_shapes_is_the_cells():
     assert all(hole[own].all() for hole, own in zip(holes, shapes)) and holes.mean() < 0.5
 
 
-def test_a_hole_is_filled_from_the_background_that_lies_nearest_and_not_from_neighbours():
-    own, neighbour = ellipse(5, 5), ellipse(3, 3, (16, 27))
-    far = np.abs(np.arange(32) - 16) > 13
-    image = np.where(own, 50.0, np.where(neighbour, 70.0, np.where(far[:, None] | far, 9.0, 1.0)))[None]
-    gone, everything = erasing.hole(own, [ellipse(5, 5)]), np.ones(SIZE, bool)
+def test_a_hole_is_filled_from_the_background_that_lies_nearest_and_not_from_neighbours_nor_their_rims():
+    own, neighbour = ellipse(4, 4), ellipse(3, 3, (16, 27))
+    far, rim = ~ellipse(14, 14), ellipse(5, 5, (16, 27)) & ~neighbour
+    image = np.where(own, 50.0, np.where(neighbour, 70.0, np.where(rim, 30.0, np.where(far, 9.0, 1.0))))[None]
+    gone, everything = erasing.hole(own, [ellipse(4, 4)]), np.ones(SIZE, bool)
     assert (erasing.cell_erased(image, own | neighbour, gone, rng())[0][gone] == 1).all()
     crowded = erasing.cell_erased(image, everything, gone, rng())
     assert crowded.max() <= 70 and (crowded != 50).all()
     assert (erasing.cell_erased(image, everything, everything, rng()) == 0).all()
     assert not erasing.hole(np.zeros(SIZE, bool), [own]).any()
     np.testing.assert_array_equal(erasing.cell_erased(image, own, np.zeros(SIZE, bool), rng()), image)
+
+
+@pytest.mark.parametrize("size", [(1, 64, 64), (5, 64, 64)])
+def test_the_background_goes_on_with_its_texture_where_a_cell_was(size):
+    x = np.indices(size)[2]
+    own = ellipse(12, 9, (32, 32), size)
+    image = np.where(own, 20.0, np.cos(2 * np.pi * x / 9) + np.random.default_rng(2).normal(0, 0.1, size))[None]
+    gone = erasing.hole(own, [ellipse(9, 12, (32, 32), size)])
+    found = erasing.cell_erased(image, own, gone, rng())[0]
+
+    def strength(filled: np.ndarray) -> float:
+        """Of the stripes about the middle, by windows of a period: 0.5 without a seam that shifts them."""
+        waves = filled * np.exp(2j * np.pi * x / 9)
+        windows = [np.abs(waves[..., at : at + 9].mean(axis=2)) for at in range(24, 32)]
+        return float(np.mean([window[:, 24:40].mean() for window in windows]))
+
+    assert np.abs(found).max() < 2 and strength(found) > 0.4
+    assert strength(np.where(gone, rng().choice(image[0][~gone], size), image[0])) < 0.25
 
 
 def test_what_surrounds_a_cell_is_another_crops_background():

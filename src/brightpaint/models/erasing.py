@@ -2,9 +2,10 @@
 
 Erased by its own mask a cell leaves its silhouette, and shape alone may tell classes apart. So the hole is what this cell and a
 few others, the donors, would cover together if all stood in its place: which of the shapes is its own is not told. (A donor's
-mask alone would have to be widened until it holds the cell, and by how much tells how far the two differ.) It is filled with pixels
-of the background that lies nearest, drawn one by one. What surrounds a cell is erased by a donor's background, its pixels
-drawn one by one: neither structure nor brightness of it is left.
+mask alone would have to be widened until it holds the cell, and by how much tells how far the two differ.) It is filled with pieces
+of the background that lies nearest, as large as fit, so that a background that tells a class has its texture there too: filled
+with pixels drawn one by one, a hole looked like no background, and a network that reads the background alone was lost. What
+surrounds a cell is erased by a donor's background, its pixels drawn one by one: neither structure nor brightness of it is left.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, signal
 
 from brightpaint import store
 from brightpaint.base.seeds import seed_of
@@ -24,7 +25,10 @@ CELL, BACKGROUND, BOTH = "cell", "background", "both"
 CELL_ELSEWHERE, BACKGROUND_ELSEWHERE = "cell elsewhere", "background elsewhere"
 MARGIN_PX = 2  # beyond the cell, where its blurred edge still shines
 DONORS = 3  # whose shapes hide the cell's
-LEAST_POOL = 32  # pixels of the background from which a hole is filled, where there are so many
+NEAREST = 3  # times the hole's pixels: the background from which it is filled
+LEAST_POOL = 96  # pixels of it at least, where there are so many
+MOST_PIECES = 12  # that are copied; what they leave open is drawn pixel by pixel
+NEARLY = 0.9  # of what the best move fits
 
 
 def cycle(count: int, *names: object) -> np.ndarray:
@@ -70,8 +74,28 @@ def hole(own: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     return ndimage.distance_transform_edt(~covered) <= MARGIN_PX
 
 
+def piece(left: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the part of a hole that one move lays onto background: its pixels, (n, axes), and where they lie then, alike.
+
+    Parameters
+    ----------
+    left, near : (D, H, W) bool, what is open of the hole, and the background
+
+    Of the moves that lay nearly as many pixels there as the best does it is the shortest: background changes with the way.
+    """
+    fits = np.rint(signal.fftconvolve(near.astype(np.float32), left[::-1, ::-1, ::-1].astype(np.float32)))
+    moves = np.argwhere(fits >= NEARLY * max(fits.max(), 1)) - (np.array(left.shape) - 1)
+    if not len(moves):
+        return np.zeros((0, 3), int), np.zeros((0, 3), int)
+    pixels = np.argwhere(left)
+    there = pixels + moves[(moves**2).sum(axis=1).argmin()]
+    inside = ((there >= 0) & (there < left.shape)).all(axis=1)
+    inside[inside] = near[tuple(there[inside].T)]
+    return pixels[inside], there[inside]
+
+
 def cell_erased(image: np.ndarray, cells: np.ndarray, gone: np.ndarray, rng) -> np.ndarray:
-    """Return a crop with a hole filled with the nearest background.
+    """Return a crop with a hole filled with pieces of the nearest background, and what they leave open with its pixels.
 
     Parameters
     ----------
@@ -80,14 +104,31 @@ def cell_erased(image: np.ndarray, cells: np.ndarray, gone: np.ndarray, rng) -> 
     """
     if not gone.any():
         return image
-    changed, pool = image.copy(), ~gone & ~cells
-    pool = pool if pool.any() else ~gone  # where cells stand shoulder to shoulder, theirs
-    if not pool.any():
+    near = nearest_background(cells, gone)
+    changed, left = image.copy(), gone.copy()
+    if not near.any():
         changed[:, gone] = 0  # a cell that fills its crop: the mean of the field
         return changed
-    near = np.argsort(ndimage.distance_transform_edt(~gone)[pool], kind="stable")[: max(int(gone.sum()), LEAST_POOL)]
-    changed[:, gone] = image[:, pool][:, near][:, rng.integers(0, len(near), int(gone.sum()))]
+    for _ in range(MOST_PIECES):
+        pixels, there = piece(left, near)
+        if not len(pixels):
+            break
+        changed[(slice(None), *pixels.T)] = changed[(slice(None), *there.T)]
+        left[tuple(pixels.T)], near[tuple(pixels.T)] = False, True  # what is laid may be copied on
+    changed[:, left] = changed[:, near][:, rng.integers(0, int(near.sum()), int(left.sum()))]
     return changed
+
+
+def nearest_background(cells: np.ndarray, gone: np.ndarray) -> np.ndarray:
+    """Return the background that lies nearest to a hole, (D, H, W) bool, from which it is filled."""
+    rims = ndimage.distance_transform_edt(~cells) <= MARGIN_PX if cells.any() else cells
+    # Where cells stand shoulder to shoulder their rims, or they themselves.
+    pool = next((kind for kind in (~gone & ~rims, ~gone & ~cells, ~gone) if kind.any()), np.zeros_like(gone))
+    if not pool.any():
+        return pool
+    far = np.where(pool, ndimage.distance_transform_edt(~gone), np.inf)
+    last = min(max(NEAREST * int(gone.sum()), LEAST_POOL), int(pool.sum())) - 1
+    return far <= np.partition(far[pool], last)[last]
 
 
 def background_of(image: np.ndarray, own: np.ndarray, cells: np.ndarray) -> np.ndarray:
