@@ -2,10 +2,10 @@
 
 Erased by its own mask a cell leaves its silhouette, and shape alone may tell classes apart. So the hole is what this cell and a
 few others, the donors, would cover together if all stood in its place: which of the shapes is its own is not told. (A donor's
-mask alone would have to be widened until it holds the cell, and by how much tells how far the two differ.) It is filled with pieces
-of the background that lies nearest, as large as fit, so that a background that tells a class has its texture there too: filled
-with pixels drawn one by one, a hole looked like no background, and a network that reads the background alone was lost. What
-surrounds a cell is erased by a donor's background, its pixels drawn one by one: neither structure nor brightness of it is left.
+mask alone would have to be widened until it holds the cell, and by how much tells how far the two differ.) It is filled with the
+background that lies nearest, carried on as waves and noise, so that a background that tells a class goes on there: filled with
+pixels drawn one by one a hole looked like no background, and a network that reads the background alone was lost. What surrounds a
+cell is erased by a donor's background, its pixels drawn one by one: neither structure nor brightness of it is left.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage, signal
+from scipy import fft, ndimage
 
 from brightpaint import store
 from brightpaint.base.seeds import seed_of
@@ -27,8 +27,8 @@ MARGIN_PX = 2  # beyond the cell, where its blurred edge still shines
 DONORS = 3  # whose shapes hide the cell's
 NEAREST = 3  # times the hole's pixels: the background from which it is filled
 LEAST_POOL = 96  # pixels of it at least, where there are so many
-MOST_PIECES = 12  # that are copied; what they leave open is drawn pixel by pixel
-NEARLY = 0.9  # of what the best move fits
+MOST_WAVES, LEAST_WAVE = 24, 0.01  # of a background; the share of its variance that a wave must take
+FINE = 256  # places of a spectrum to which a small crop's are doubled: a wave need not fit into the crop
 
 
 def cycle(count: int, *names: object) -> np.ndarray:
@@ -74,28 +74,49 @@ def hole(own: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     return ndimage.distance_transform_edt(~covered) <= MARGIN_PX
 
 
-def piece(left: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the part of a hole that one move lays onto background: its pixels, (n, axes), and where they lie then, alike.
+def waves_of(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return an image's background as a few waves, fitted where it is known and carried on everywhere, (C, D, H, W) float32.
 
     Parameters
     ----------
-    left, near : (D, H, W) bool, what is open of the hole, and the background
+    image : (C, D, H, W)
+    known : (D, H, W) bool, some of it True
 
-    Of the moves that lay nearly as many pixels there as the best does it is the shortest: background changes with the way.
+    Wave after wave is subtracted, that first which leaves least (of all channels, each with its own amplitude and phase), until the
+    next would take less of the variance than LEAST_WAVE or than the strongest wave of white noise does, or MOST_WAVES are found:
+    matching pursuit, as frequency selective extrapolation fills lost blocks (Kaup, Meisinger and Aach 2005). What is carried on
+    stays within the background's own range.
     """
-    fits = np.rint(signal.fftconvolve(near.astype(np.float32), left[::-1, ::-1, ::-1].astype(np.float32)))
-    moves = np.argwhere(fits >= NEARLY * max(fits.max(), 1)) - (np.array(left.shape) - 1)
-    if not len(moves):
-        return np.zeros((0, 3), int), np.zeros((0, 3), int)
-    pixels = np.argwhere(left)
-    there = pixels + moves[(moves**2).sum(axis=1).argmin()]
-    inside = ((there >= 0) & (there < left.shape)).all(axis=1)
-    inside[inside] = near[tuple(there[inside].T)]
-    return pixels[inside], there[inside]
+    padded = tuple(fft.next_fast_len(max(side, min(2 * side, FINE))) if side > 1 else 1 for side in known.shape)
+    axes = tuple(range(1, 4))
+    weights = known.astype(np.float32)
+    window = fft.fftn(weights, padded).astype(np.complex64)
+    count, level = float(weights.sum()), image[:, known].mean(axis=1)[:, None, None, None]
+    # The spectra of what is left, of which each wave takes the window's, moved to the wave's place and to its mirror's.
+    left = fft.fftn((image - level).astype(np.float32) * weights, padded, axes=axes).astype(np.complex64)
+    share = max(LEAST_WAVE, 3 * np.log(count) / count)
+    found, least = np.zeros_like(left), share * float((((image - level) ** 2) * weights).sum())
+    for _ in range(MOST_WAVES):
+        strength = (np.abs(left) ** 2).sum(axis=0)
+        place = np.unravel_index(strength.argmax(), padded)
+        if 2 * strength[place] / count <= least:
+            break
+        mirror, twice = tuple(-np.array(place) % padded), window[tuple(2 * np.array(place) % padded)]
+        own = left[(slice(None), *place)]
+        alone = count**2 - np.abs(twice) ** 2
+        # A wave that is its own mirror, or can't be told from it on so few pixels, has no phase.
+        amplitude = (own * count - own.conj() * twice) / alone if alone > 1e-3 * count**2 else own / (2 * count)
+        for at, height in ((place, amplitude), (mirror, amplitude.conj())):
+            left -= height[:, None, None, None] * np.roll(window, at, axis=(0, 1, 2))
+            found[(slice(None), *at)] += height
+    inside = (slice(None), *(slice(side) for side in known.shape))
+    carried = fft.ifftn(found, axes=axes).real[inside] * np.prod(padded) + level
+    low, high = (end(image[:, known], axis=1)[:, None, None, None] for end in (np.min, np.max))
+    return np.clip(carried, low, high).astype(np.float32)
 
 
 def cell_erased(image: np.ndarray, cells: np.ndarray, gone: np.ndarray, rng) -> np.ndarray:
-    """Return a crop with a hole filled with pieces of the nearest background, and what they leave open with its pixels.
+    """Return a crop with a hole filled with the nearest background, carried on: its waves, and noise of what they leave of it.
 
     Parameters
     ----------
@@ -104,18 +125,13 @@ def cell_erased(image: np.ndarray, cells: np.ndarray, gone: np.ndarray, rng) -> 
     """
     if not gone.any():
         return image
-    near = nearest_background(cells, gone)
-    changed, left = image.copy(), gone.copy()
+    near, changed = nearest_background(cells, gone), image.copy()
     if not near.any():
         changed[:, gone] = 0  # a cell that fills its crop: the mean of the field
         return changed
-    for _ in range(MOST_PIECES):
-        pixels, there = piece(left, near)
-        if not len(pixels):
-            break
-        changed[(slice(None), *pixels.T)] = changed[(slice(None), *there.T)]
-        left[tuple(pixels.T)], near[tuple(pixels.T)] = False, True  # what is laid may be copied on
-    changed[:, left] = changed[:, near][:, rng.integers(0, int(near.sum()), int(left.sum()))]
+    carried = waves_of(image, near)
+    grain = (image - carried)[:, near]
+    changed[:, gone] = carried[:, gone] + grain[:, rng.integers(0, grain.shape[1], int(gone.sum()))]
     return changed
 
 
