@@ -123,6 +123,12 @@ def test_methods_say_what_was_generated_from_conditions_and_what_was_held_out():
         in words
     )
     assert "nearest neighbours on Morgan fingerprint" in words and "scaffolds where they were held out" in words
+    given = {"name": "A", "test": ["SIM003"], "held_out": {"by": "file", "path": "split.csv", "key": "smiles"}}
+    words = " ".join(rendered("workflow.rst", config("demo", folds=[given])).split())
+    assert (
+        "the stains of what ``split.csv`` has in its test part, by SMILES (listed in ``held_out/A.tsv``): their"
+        in words
+    )
     study = config("latent")
     alone = {**study, "arms": [], "effects": []}
     assert "what a model paints of treatments from conditions alone (made)" in rendered("workflow.rst", alone)

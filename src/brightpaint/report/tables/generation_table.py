@@ -27,6 +27,7 @@ WORDS = {
     "dose": "held-out doses",
     "combination": "held-out combinations of perturbation and cell line",
     "perturbation": "held-out perturbations",
+    "file": "treatments that a given split holds out",
     SEEN: "treatments seen in training",
 }
 NAMES = {MODEL: "the model", "ridge": "ridge regression on fingerprints", "nearest neighbours": "nearest neighbours by fingerprint",

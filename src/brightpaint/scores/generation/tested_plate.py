@@ -23,7 +23,7 @@ from brightpaint.scores.generation.treatment_effects import (
     mean_effects,
 )
 from brightpaint.study.annotations import DMSO, PERTURBATION
-from brightpaint.study.fold_splits import SCAFFOLD
+from brightpaint.study.fold_splits import FILE, SCAFFOLD
 
 log = logging.getLogger(__name__)
 NEW = "not on training plates"
@@ -50,7 +50,8 @@ class Plate:
 def treatments_tested(painted: pd.DataFrame, held_out: pd.DataFrame, plate: str, by: str) -> pd.DataFrame:
     """Return the treatments of a plate's painted fields, with or without cells, what the fold did with them, and their group.
 
-    A group is drawn anew as one: a scaffold where the fold holds out scaffolds, else a treatment.
+    A group is drawn anew as one: a scaffold where the fold holds out scaffolds, what a table names where it holds out by one, else
+    a treatment.
     """
     keys = fields_of(painted.assign(one=1.0), ["one"]).keys
     keys = keys[keys[PERTURBATION] != DMSO].drop_duplicates(KEYS).reset_index(drop=True)
@@ -60,7 +61,7 @@ def treatments_tested(painted: pd.DataFrame, held_out: pd.DataFrame, plate: str,
               for row in rows]  # fmt: skip
     own = keys[KEYS].agg("|".join, axis=1)
     groups = [
-        row["Metadata_group"] if by == SCAFFOLD and row is not None and row["Metadata_group"] else name
+        row["Metadata_group"] if by in (SCAFFOLD, FILE) and row is not None and row["Metadata_group"] else name
         for row, name in zip(rows, own)
     ]
     return keys.assign(plate=plate, split=splits, group=groups)
