@@ -18,9 +18,9 @@ from brightpaint.profiles.similarity import feature_correlations
 from brightpaint.scores.generation.foretold import MODEL
 from brightpaint.scores.generation.populations import POOLED, pooled
 
-CORRELATION, RANK, BY_FEATURE = "correlation", "rank", "feature_correlation"
+CORRELATION, RANK, BY_FEATURE, MATCHED = "correlation", "rank", "feature_correlation", "correspondence"
 WITH_CELLS = "with_cells"  # share of treatments that the model painted with a cell; the others count as the mean
-LARGER = (CORRELATION, RANK, BY_FEATURE)  # is better; of distances less is
+LARGER = (CORRELATION, RANK, BY_FEATURE, MATCHED)  # is better; of distances less is
 POOLED_DRAWS = 100  # of what is measured on all fields together
 COLUMNS = [
     "split",

@@ -71,6 +71,8 @@ def scores_of(plate: Plate, sigma: float) -> dict[str, dict[str, np.ndarray]]:
         each = [populations.distances(real, other, sigma) for real, other in zip(plate.real, sets)]
         for name in populations.EACH:
             found[name][baseline] = np.array([one[name] for one in each])
+    if plate.matched:
+        found[gains.MATCHED] = plate.matched
     found[gains.WITH_CELLS] = {MODEL: np.array([float(len(one) > 0) for one in plate.fields[MODEL]])}
     return found
 

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from brightpaint.models.conditions.scaffolds import scaffold
 from brightpaint.models.split import SPLIT_KEYS, listed_in
-from brightpaint.scores.generation import foretold, populations
-from brightpaint.scores.generation.foretold import CONTROL, LOOK_UP, MEAN, MODEL, REPLICATE, SWAPPED
+from brightpaint.scores.generation import correspondence, foretold, populations
+from brightpaint.scores.generation.foretold import CONTROL, LOOK_UP, MEAN, MODEL, REAL, REPLICATE, SWAPPED
 from brightpaint.scores.generation.gains import SEEN
 from brightpaint.scores.generation.treatment_effects import (
     KEYS,
     Fields,
     answers_for,
     effects_of,
+    field_effects,
     fields_of,
     joined,
     mean_effects,
@@ -38,6 +40,7 @@ class Plate:
     tested : T treatments in their places: KEYS, perturbation, dose, SMILES where known, `plate`, `split`, `group`
     truth : (T, F) real effects, centred; answers : {baseline: (T, F)}, NaN where there is none
     real, fields : T sets of fields (n, F), and {baseline: T sets}
+    matched : {baseline: (T,)} how well fields go with the treatment's molecule (`correspondence`); none without molecules
     """
 
     tested: pd.DataFrame
@@ -45,6 +48,7 @@ class Plate:
     answers: dict[str, np.ndarray]
     real: list[np.ndarray]
     fields: dict[str, list[np.ndarray]]
+    matched: dict[str, np.ndarray]
 
 
 def treatments_tested(painted: pd.DataFrame, held_out: pd.DataFrame, plate: str, by: str) -> pd.DataFrame:
@@ -132,19 +136,49 @@ def plate_of(
         found = foretold.foretell(tested, trained, effects[own] - centre, pair, by, where)
         answers |= found.answers
         nearest = [trained.iloc[row] if row >= 0 else None for row in found.nearest]
+    shown = populations_of(tested, painted, real, training, held_out, other, nearest)
+    matched = {}
+    if molecules:
+        sides = (
+            field_effects(painted),
+            field_effects(real),
+            {name: field_effects(each) for name, each in training.items()},
+        )
+        known = np.where(spelled == DMSO, "", spelled)
+        matched = _matched(tested, *sides, held_out, known, other, nearest, by=by, where=where)
+    return Plate(tested, truth, answers, *shown, matched)
+
+
+def _matched(
+    tested, painted, real, training, held_out, molecules, other, nearest, *, by: str, where: str
+) -> dict[str, np.ndarray]:
+    """Return how well fields go with their treatment's molecule, {baseline: (T,)}, by a matcher of real training fields."""
     train = joined(list(training.values()))
-    return Plate(
-        tested,
-        truth,
-        answers,
-        *_populations(tested, painted, real, train, trained_rows(train.keys, held_out), other, nearest),
-    )
+    names = foretold.molecules_of(train.keys)
+    own = trained_rows(train.keys, held_out) & ~np.isin(names, ["", DMSO]) & ~train.controls()
+    groups = np.array([scaffold(name) for name in names[own]], dtype=object) if by == SCAFFOLD else names[own]
+    matcher = correspondence.fit(train.values[own], names[own], groups, where)
+    truth, sets = populations_of(tested, painted, real, training, held_out, other, nearest)
+    return {
+        name: correspondence.correspondence(matcher, each, molecules) for name, each in {**sets, REAL: truth}.items()
+    }
 
 
-def _populations(
-    tested, painted, real, train, trained, other, nearest
+def populations_of(
+    tested, painted, real, training, held_out, other, nearest
 ) -> tuple[list[np.ndarray], dict[str, list[np.ndarray]]]:
-    """Return the real fields of each treatment, and what the model and its floors show in their place, as many as were painted."""
+    """Return the real fields of each treatment, and what the model and its floors show in their place, as many as were painted.
+
+    Parameters
+    ----------
+    tested : T treatments, with KEYS and `plate`
+    painted, real, training : `Fields` of the plate, and of its fold's training plates
+    held_out : of the rule `hold_out`
+    other : (T,) whose answer stands for each as swapped
+    nearest : the trained treatment of the most alike molecule, one a treatment, None where there is none; or None
+    """
+    train = joined(list(training.values()))
+    trained = trained_rows(train.keys, held_out)
     control, nothing = train.controls(), np.empty((0, train.values.shape[1]))
     keys = [tuple(row) for row in tested[KEYS].to_numpy()]
     fields: dict[str, list[np.ndarray]] = {name: [] for name in (MODEL, MEAN, SWAPPED, CONTROL, REPLICATE)}
