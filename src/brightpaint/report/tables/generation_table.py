@@ -16,12 +16,13 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.report import pages
-from brightpaint.scores.generation.foretold import BASELINES, BY_MOLECULE, CONTROL, MEAN, MODEL
-from brightpaint.scores.generation.gains import BY_FEATURE, CORRELATION, RANK, SEEN, WITH_CELLS
+from brightpaint.scores.generation import panel
+from brightpaint.scores.generation.foretold import BASELINES, BY_MOLECULE, CONTROL, MEAN, MODEL, REAL
+from brightpaint.scores.generation.gains import BY_FEATURE, CORRELATION, MATCHED, RANK, SEEN, WITH_CELLS
 from brightpaint.scores.generation.populations import EACH, POOLED
 from brightpaint.study.spaces import SPACES
 
-METRICS = (CORRELATION, RANK, BY_FEATURE, *EACH, *POOLED)
+METRICS = (CORRELATION, RANK, BY_FEATURE, MATCHED, *panel.METRICS, *EACH, *POOLED)
 WORDS = {
     "scaffold": "molecules of held-out scaffolds",
     "dose": "held-out doses",
@@ -32,7 +33,8 @@ WORDS = {
 }
 NAMES = {MODEL: "the model", "ridge": "ridge regression on fingerprints", "nearest neighbours": "nearest neighbours by fingerprint",
          "nearest molecule": "the nearest molecule's own", MEAN: "mean of the training treatments",
-         "swapped": "the model, of another molecule", "real replicate": "real training plates, the same treatment"}  # fmt: skip
+         "swapped": "the model, of another molecule", "real replicate": "real training plates, the same treatment",
+         REAL: "the real fields themselves"}  # fmt: skip
 
 
 def what(split: str) -> str:

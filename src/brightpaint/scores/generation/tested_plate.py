@@ -10,19 +10,17 @@ import numpy as np
 import pandas as pd
 
 from brightpaint.models.conditions.scaffolds import scaffold
-from brightpaint.models.split import SPLIT_KEYS, listed_in
+from brightpaint.models.split import SPLIT_KEYS
 from brightpaint.scores.generation import correspondence, foretold, populations
 from brightpaint.scores.generation.foretold import CONTROL, LOOK_UP, MEAN, MODEL, REAL, REPLICATE, SWAPPED
 from brightpaint.scores.generation.gains import SEEN
+from brightpaint.scores.generation.plate_answers import Said, said_of, trained_rows
 from brightpaint.scores.generation.treatment_effects import (
     KEYS,
     Fields,
-    answers_for,
-    effects_of,
     field_effects,
     fields_of,
     joined,
-    mean_effects,
 )
 from brightpaint.study.annotations import DMSO, PERTURBATION
 from brightpaint.study.fold_splits import FILE, SCAFFOLD
@@ -71,11 +69,6 @@ def treatments_tested(painted: pd.DataFrame, held_out: pd.DataFrame, plate: str,
     return keys.assign(plate=plate, split=splits, group=groups)
 
 
-def trained_rows(keys: pd.DataFrame, held_out: pd.DataFrame) -> np.ndarray:
-    """Tell which treatments a fold trains on: (K,) bool."""
-    return listed_in(keys, held_out[held_out["trained_wells"] > 0])
-
-
 def plate_of(
     plate: str, painted: Fields, real: Fields, training: Mapping[str, Fields], tested: pd.DataFrame, held_out: pd.DataFrame,
     *, by: str, molecules: bool, where: str,
@@ -94,49 +87,8 @@ def plate_of(
     ValueError
         where no treatment that was painted has real fields with cells
     """
-    known, effects = mean_effects([effects_of(each, f"plate {name}") for name, each in training.items()])
-    own = trained_rows(known, held_out)
-    if not own.any():
-        raise ValueError(
-            f"{where}: no real field of a treatment that its fold trains on has cells; look at the training plates' montages"
-        )
-    centre = effects[own].mean(axis=0)
-    truth = answers_for(tested, *effects_of(real, f"plate {plate}")) - centre
-    there = np.isfinite(truth).all(axis=1)
-    if not there.any():
-        raise ValueError(
-            f"{where}: no treatment that was painted has real fields with cells; look at the plate's montage"
-        )
-    if not there.all():
-        log.info(
-            "%s: %d of %d treatments have no real field with cells and are not scored",
-            where,
-            (~there).sum(),
-            len(there),
-        )
-    tested, truth = tested[there].reset_index(drop=True), truth[there]
-    said = answers_for(tested, *effects_of(painted, f"{where}, painted", strict=False)) - centre
-    empty = ~np.isfinite(said).all(axis=1)
-    if empty.any():
-        log.info(
-            "%s: %d of %d treatments were painted without a cell and count as the mean", where, empty.sum(), len(empty)
-        )
-    said[empty] = 0.0
-    spelled = foretold.molecules_of(tested) if molecules else None
-    other = foretold.swapped_with(tested, foretold.names_of(tested, spelled))
-    itself = other == np.arange(len(other))
-    answers = {
-        MODEL: said, MEAN: np.zeros_like(said), SWAPPED: np.where(itself[:, None], np.nan, said[other]),
-        CONTROL: np.tile(-centre, (len(said), 1)), REPLICATE: answers_for(tested, known, effects) - centre,
-    }  # fmt: skip
-    nearest = None
-    if molecules:
-        trained = known[own].reset_index(drop=True)
-        pair = spelled, foretold.molecules_of(trained)
-        found = foretold.foretell(tested, trained, effects[own] - centre, pair, by, where)
-        answers |= found.answers
-        nearest = [trained.iloc[row] if row >= 0 else None for row in found.nearest]
-    shown = populations_of(tested, painted, real, training, held_out, other, nearest)
+    said = said_of(plate, painted, real, training, tested, held_out, by=by, molecules=molecules, where=where)
+    shown = populations_of(said.tested, painted, real, training, held_out, said.other, said.nearest)
     matched = {}
     if molecules:
         sides = (
@@ -144,21 +96,19 @@ def plate_of(
             field_effects(real),
             {name: field_effects(each) for name, each in training.items()},
         )
-        known = np.where(spelled == DMSO, "", spelled)
-        matched = _matched(tested, *sides, held_out, known, other, nearest, by=by, where=where)
-    return Plate(tested, truth, answers, *shown, matched)
+        matched = _matched(said, *sides, held_out, by=by, where=where)
+    return Plate(said.tested, said.truth, said.answers, *shown, matched)
 
 
-def _matched(
-    tested, painted, real, training, held_out, molecules, other, nearest, *, by: str, where: str
-) -> dict[str, np.ndarray]:
+def _matched(said: Said, painted, real, training, held_out, *, by: str, where: str) -> dict[str, np.ndarray]:
     """Return how well fields go with their treatment's molecule, {baseline: (T,)}, by a matcher of real training fields."""
     train = joined(list(training.values()))
     names = foretold.molecules_of(train.keys)
     own = trained_rows(train.keys, held_out) & ~np.isin(names, ["", DMSO]) & ~train.controls()
     groups = np.array([scaffold(name) for name in names[own]], dtype=object) if by == SCAFFOLD else names[own]
     matcher = correspondence.fit(train.values[own], names[own], groups, where)
-    truth, sets = populations_of(tested, painted, real, training, held_out, other, nearest)
+    truth, sets = populations_of(said.tested, painted, real, training, held_out, said.other, said.nearest)
+    molecules = np.where(said.molecules == DMSO, "", said.molecules)
     return {
         name: correspondence.correspondence(matcher, each, molecules) for name, each in {**sets, REAL: truth}.items()
     }
