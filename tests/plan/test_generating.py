@@ -100,6 +100,15 @@ def test_a_generation_is_planned_with_its_rows_scores_and_page(tmp_path):
     fold = {"name": "A", "test": ["T2"], "held_out": {"by": "scaffold", "share": 0.4}}
     write_study(tmp_path, {**CHOSEN, "folds": [fold]}, PLATES)
     jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules").stdout)
-    once = ("hold_out", "generated_rows", "train", "gather", "generation", "generation_table", "select")
+    once = (
+        "hold_out",
+        "generated_rows",
+        "train",
+        "gather",
+        "generation",
+        "generated_images",
+        "generation_table",
+        "select",
+    )
     assert {name: jobs.get(name) for name in once} == dict.fromkeys(once, 1)
     assert jobs["sample"] == 2 and jobs["median"] == 3 and jobs["profile"] >= 2 and "score_images" not in jobs

@@ -75,6 +75,16 @@ def generation_settings(wildcards):
     return as_json({"training": trained_plates(wildcards.arm), "by": words, "molecules": molecules})
 
 
+def generated_settings(wildcards):
+    """JSON of what changes the distances of a generation's images from real ones."""
+    return as_json({**json.loads(generation_settings(wildcards)), "channels": CONFIG["channels"]["target"]})
+
+
+def generated_scores():
+    """Distances of the images of every generation from real ones."""
+    return expand("<results>/generation/{arm}/images.tsv", arm=STUDY.generations)
+
+
 def generation_files(*patterns):
     """These files of every generation and space; {arm} and {space} are filled in."""
     pairs = [(arm, space) for arm in STUDY.generations for space in generation_spaces(arm)]
