@@ -78,7 +78,7 @@ class Study:
             if given := model["given"]:
                 given["folder"] = expand(given["folder"], f"config: models.{model['name']}.given.folder")
         fold_splits.find_files(filled["folds"], Path(root))
-        filled["arms"], filled["translations"] = translations.split(filled["arms"])
+        filled["arms"], filled["translations"] = translations.split(filled["arms"], filled["models"])
         filled["arms"], filled["generations"] = generations.split(filled["arms"])
         if isinstance(filled["active"]["targets"], str):
             filled["active"]["targets"] = read_names(Path(root) / filled["active"]["targets"], "config: active.targets")
