@@ -79,6 +79,17 @@ def listed(what: str, treatments, *words: str, spoil=lambda table: table) -> Cas
     return Case("generation", what, prepared, words)
 
 
+def given(what: str, text: str, key: str, *words: str) -> Case:
+    """A case of `hold_out` by a table of parts."""
+
+    def prepared(folder: Path):
+        (folder / "split.tsv").write_text(text)
+        held = {"by": "file", "path": str(folder / "split.tsv"), "key": key}
+        return parted(what, held).prepare(folder)
+
+    return Case("held out", what, prepared, words)
+
+
 SCAFFOLDS, BATCH = {"by": "scaffold", "share": 0.5}, {"conditions": {"batch": {}}}
 CASES = [
     asked("a model that sees brightfield", "generate paints without an image", "inputs: []", model={"inputs": None}),
@@ -95,6 +106,16 @@ CASES = [
     parted("a compound that no plate has", {"by": "scaffold", "names": ["c"]}, "c is none of the perturbations", "a, b"),
     parted("all doses", {"by": "dose", "share": 0.9}, "a share of 0.9 of 1 doses", "give another share"),
     parted("a cell line that no plate has", {"by": "combination", "names": [["a", "HeLa"]]}, "('a', 'HeLa') is none"),
+    asked("a split by a table without its key", "fold A", "takes the path of a table and its key",
+          held_out={"by": "file", "path": "x"}),
+    given("a table of parts without parts", "smiles\nCC(O)=O\n", "smiles", "split.tsv has no column part", "found smiles"),
+    given("a part of another name", "smiles\tpart\nCC(O)=O\tvalid\n", "smiles", "row 1", "'valid'", "expected train or test"),
+    given("a molecule in both parts", "smiles\tpart\nCC(O)=O\ttest\nOC(C)=O\ttrain\n", "smiles", "row 2",
+          "OC(C)=O is in part train", "row 1, written CC(O)=O"),
+    given("a molecule that no plate has", "smiles\tpart\nCCO\ttest\n", "smiles", "row 1", "no plate that the fold trains on",
+          "CCO"),
+    given("a test part without rows", "perturbation\tpart\na\ttrain\n", "perturbation", "no row is in part test"),
+    given("a table's row of no molecule", "smiles\tpart\nC1CC\ttest\n", "smiles", "split.tsv: row 1", "'C1CC' is no SMILES"),
     listed("a treatment that the plate has not", ["c"], "arm made, plate P1", "none of c", "a@0.1uM", "generate.treatments"),
     listed("a plate without DMSO", "all", "arm made, plate P1", "no well of DMSO", spoil=lambda table: table.iloc[:-1]),
     listed("a plate that holds nothing out", "held_out", "no treatment that its fold holds out",

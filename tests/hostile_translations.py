@@ -24,6 +24,14 @@ def asked(what: str, *words: str, model=None, arm=None, **chosen) -> Case:
     return Case("translation", case.what, case.prepare, case.words)
 
 
+def stained(what: str, *words: str, model=None, arm=None) -> Case:
+    """A case in which the config asks for a ControlNet that is told of a field's own stains."""
+    models = [MODEL, {"name": "led", "kind": "stain_controlnet", "base": "phen", "inputs": [], **(model or {})}]
+    arms = [{**ARM, "model": "led", **({"translate": {}} if arm is None else arm)}]
+    case = config(what, *words, models=models, arms=arms)
+    return Case("translation", case.what, case.prepare, case.words)
+
+
 def plate_and_weights(folder: Path) -> None:
     """Write a plate of DMSO and cpd1, and untrained weights that see no brightfield and know both."""
     make_plate(folder, "P1", 4, size_px=16)
@@ -94,6 +102,9 @@ def torn_apart(folder: Path) -> None:
 
 
 CASES = [
+    stained("an arm that would predict the stains that it is told of", "is told of a field's own stains", "predicts none",
+            arm={}),
+    stained("a ControlNet of stains that is given brightfield", "sees no brightfield", "inputs: []", model={"inputs": None}),
     asked("a model that is told nothing", "told no class to translate between", "give it a label", model={"label": "none"}),
     asked("a model with brightfield, and none given", "trained with brightfield (Brightfield)", "gives it none",
           "translate.brightfield: true", model={"inputs": ["Brightfield"]}),

@@ -98,6 +98,7 @@ def test_passes_of_the_network():
     assert found == {
         "diffusion": 2 * 19 * 3,
         "controlnet": 2 * 19 * 3,
+        "stain_controlnet": 2 * 19 * 3,
         "regression": 1,
         "mean": 0,
         "pixel": 0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from brightpaint.plan import costs, generating, limits, painting
+from brightpaint.plan import costs, generating, limits, painting, translating
 from brightpaint.plan.extent import extents
 from brightpaint.study.study import Study
 from conftest import ROOT, TINY, planned, snakemake, write_study
@@ -57,6 +57,26 @@ def test_what_the_plates_lack_is_said_before_anything_runs(tmp_path, generate, h
     assert words in found and "\n" not in found
 
 
+def test_a_given_split_is_looked_at_before_anything_runs(tmp_path):
+    table, held = tmp_path / "split.tsv", {"by": "file", "path": "split.tsv", "key": "perturbation"}
+    study = study_of(tmp_path, {"treatments": "held_out"}, held)
+    known = sorted(set(translating.Wells(study, tmp_path).of("T1")["Metadata_perturbation"]) - {"DMSO", ""})
+    table.write_text(f"perturbation\tpart\n{known[0]}\ttest\nnobody\ttrain\n")
+    found = said(study, tmp_path)
+    assert f"fold A: held_out: {table}: row 2: no plate that the fold" in found and "nobody (1 such of 2)" in found
+    table.write_text(f"perturbation\tpart\n{known[0]}\ttest\n")
+    assert said(study, tmp_path) == ""
+    table.unlink()
+    assert "fold A: held_out.path: cannot read" in said(study, tmp_path)
+
+
+def test_a_given_split_is_read_though_no_well_is_known_yet(tmp_path):
+    held = {"by": "file", "path": "split.tsv", "key": "perturbation"}
+    (tmp_path / "split.tsv").write_text("perturbation\tpart\na\ttrain\n")
+    study = study_of(tmp_path, {}, held, source={"layout": "gallery"})
+    assert "split.tsv: no row is in part test" in said(study, tmp_path)
+
+
 def test_plates_without_dmso_have_nothing_to_measure_effects_from(tmp_path):
     simulate = {**CHOSEN["simulate"], "dmso_share": 0.0}
     assert "arm made, plate T2: the plate has no well of DMSO, from which every effect" in said(
@@ -80,6 +100,15 @@ def test_a_generation_is_planned_with_its_rows_scores_and_page(tmp_path):
     fold = {"name": "A", "test": ["T2"], "held_out": {"by": "scaffold", "share": 0.4}}
     write_study(tmp_path, {**CHOSEN, "folds": [fold]}, PLATES)
     jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules").stdout)
-    once = ("hold_out", "generated_rows", "train", "gather", "generation", "generation_table", "select")
+    once = (
+        "hold_out",
+        "generated_rows",
+        "train",
+        "gather",
+        "generation",
+        "generated_images",
+        "generation_table",
+        "select",
+    )
     assert {name: jobs.get(name) for name in once} == dict.fromkeys(once, 1)
     assert jobs["sample"] == 2 and jobs["median"] == 3 and jobs["profile"] >= 2 and "score_images" not in jobs

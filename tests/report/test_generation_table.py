@@ -67,3 +67,30 @@ def test_without_molecules_the_mean_and_dmso_are_the_floors():
     assert sentence(rows({"mean": (0.0, -0.1), "DMSO": (0.7, 0.6)}, "dose")).endswith(
         "no knowledge of treatments is claimed."
     )
+
+
+def images(gain, low, high, replicate=0.05):
+    """Return a table of the rule `generated_images`: the model at 0.2, and real replicates nearer by -gain."""
+    own = {"split": "seen", "metric": "patch_distance_64px", "treatments": 12, "groups": 12}
+    rows = [{**own, "baseline": "model", "value": 0.2, "low": 0.15, "high": 0.25},
+            {**own, "baseline": "real replicate", "value": replicate, "low": 0.03, "high": 0.07, "gain": gain, "gain_low": low,
+             "gain_high": high}]  # fmt: skip
+    return pd.DataFrame(rows).reindex(columns=COLUMNS)
+
+
+def test_images_have_a_sentence_of_their_own_and_a_column_a_level(tmp_path):
+    (tmp_path / "made").mkdir()
+    table = pd.concat([images(-0.15, -0.2, -0.1), images(-0.15, -0.2, -0.1).assign(metric="patch_distance_32px")])
+    store.write_table(store.as_text(table), tmp_path / "made" / "images.tsv")
+    generation_table.main(["--tables", str(tmp_path / "made" / "images.tsv"), "--html", str(tmp_path / "page.html")])
+    page = (tmp_path / "page.html").read_text()
+    assert "made, images: treatments seen in training" in page and "patch distance 32px" in page
+    assert "patches at 64px lie 0.20 [0.15, 0.25] s.d. from those of real images" in page
+    said = generation_table.sentence_of_images(images(-0.15, -0.2, -0.1))
+    assert said.endswith(
+        "real training plates 0.05 [0.03, 0.07]. The model&#39;s lie farther away, by paired intervals.".replace(
+            "&#39;", "'"
+        )
+    )
+    assert "not farther away" in generation_table.sentence_of_images(images(-0.15, -0.3, 0.01))
+    assert "no real image" in generation_table.sentence_of_images(images(np.nan, np.nan, np.nan, np.nan))

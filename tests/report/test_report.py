@@ -123,6 +123,12 @@ def test_methods_say_what_was_generated_from_conditions_and_what_was_held_out():
         in words
     )
     assert "nearest neighbours on Morgan fingerprint" in words and "scaffolds where they were held out" in words
+    given = {"name": "A", "test": ["SIM003"], "held_out": {"by": "file", "path": "split.csv", "key": "smiles"}}
+    words = " ".join(rendered("workflow.rst", config("demo", folds=[given])).split())
+    assert (
+        "the stains of what ``split.csv`` has in its test part, by SMILES (listed in ``held_out/A.tsv``): their"
+        in words
+    )
     study = config("latent")
     alone = {**study, "arms": [], "effects": []}
     assert "what a model paints of treatments from conditions alone (made)" in rendered("workflow.rst", alone)
@@ -399,3 +405,18 @@ def test_methods_say_how_cells_are_told_apart_where_they_are():
     )
     assert "a network trained on crops without their cell says what the background tells." in words
     assert "cells whose lift, for the class answered, is 1.5 or more" in words
+
+
+def test_methods_say_what_a_controlnet_is_told_of_and_who_paints_its_fresh_noise():
+    models = [{"name": "phen", "label": "perturbation", "inputs": []},
+              {"name": "led", "kind": "stain_controlnet", "base": "phen", "inputs": [], "blur_px": 3}]  # fmt: skip
+    arms = [{"name": "moved", "model": "led", "folds": ["A"], "steps": 20, "translate": {"from_noise": True}}]
+    folds = [{"name": "A", "test": ["SIM003"]}]
+    words = " ".join(rendered("workflow.rst", config("demo", models=models, arms=arms, folds=folds)).split())
+    assert "on ``phen``, whose weights were frozen" in words and "the field's own stains, blurred by 3 px" in words
+    assert "Each field was left for fresh noise in 20 steps, its own blurred stains being shown, and painted" in words
+    assert (
+        "``fresh_moved`` are the same fields from fresh noise, by ``phen``, which is told nothing of the source."
+        in words
+    )
+    assert "inverted by DDIM" not in words

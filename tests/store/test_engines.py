@@ -16,7 +16,7 @@ from conftest import ROOT
 from features_fixture import rows_of
 
 # Tables of whole images; label images of real cells alone; scores, whose own command asked for one engine.
-NO_CELLS = {"score_frechet", "translation_strip", "generation_table"}
+NO_CELLS = {"score_frechet", "translation_strip", "generation_table", "generated_images"}
 
 
 def table_of(well="A01") -> pd.DataFrame:

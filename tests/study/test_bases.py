@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from brightpaint.models import operations
 from brightpaint.plan import painting
+from brightpaint.study.presets import spec_of
 from brightpaint.study.study import Study
 from conftest import ROOT, TINY, TINY_PLATES
 
@@ -16,11 +18,17 @@ CONTROL = {"name": "led", "kind": "controlnet", "base": "base"}
 
 @pytest.fixture
 def loaded(tmp_path):
-    def load(base=None, control=None):
+    def load(base=None, control=None, arms=None):
         (tmp_path / "plates.tsv").write_text(TINY_PLATES)
         models = [{**BASE, **(base or {})}, {**CONTROL, **(control or {})}]
-        arms = [{"name": "led", "model": "led", "folds": ["A"]}, {"name": "ceiling", "model": "kl", "folds": ["A"]}]
-        config = {**TINY, "source": {"layout": "simulated"}, "codecs": [{"name": "kl"}], "models": models, "arms": arms}
+        usual = [{"name": "led", "model": "led", "folds": ["A"]}, {"name": "ceiling", "model": "kl", "folds": ["A"]}]
+        config = {
+            **TINY,
+            "source": {"layout": "simulated"},
+            "codecs": [{"name": "kl"}],
+            "models": models,
+            "arms": arms or usual,
+        }
         return Study.load(json.loads(json.dumps(config)), ROOT / "workflow" / "schemas", tmp_path)
 
     return load
@@ -38,6 +46,44 @@ def test_it_takes_its_bases_label_network_and_codec_and_is_trained_behind_both(l
     assert [each["name"] for each in loaded({"weights": "b.safetensors", "codec": "identity"}).trained_for("led")] == [
         "led"
     ]
+
+
+STAINS = {"kind": "stain_controlnet", "inputs": []}
+SHOWN = {"name": "led", "model": "led", "folds": ["A"], "translate": {}}
+
+
+def test_one_told_of_stains_translates_alone_and_its_base_is_what_no_source_looks_like(loaded):
+    """From noise too: its own fresh noise would be told of the source."""
+    shown = {**SHOWN, "name": "noise", "translate": {"from_noise": True}}
+    study = loaded({}, STAINS, arms=[SHOWN, shown])
+    assert study.entry("models", "led")["blur_px"] == 4.0 and study.inputs(study.entry("models", "led")) == []
+    assert study.translations == ["led", "fresh_led", "noise", "fresh_noise"] and study.arms == []
+    assert [study.entry("arms", name)["model"] for name in study.translations] == ["led", "base", "led", "base"]
+    own, fresh = (study.entry("arms", name)["translate"]["from_noise"] for name in ("led", "fresh_led"))
+    assert fresh and not own
+    flop, latents = (
+        painting.network_flop(study, study.entry("models", "led"), 64),
+        4,
+    )  # channels, at a quarter of the side
+    assert flop == operations.control_flop(spec_of("phendiff", 16), latents, latents, 16)
+    given = loaded({}, {**STAINS, "base": None, "weights": "w.safetensors"}, arms=[SHOWN])
+    assert given.translations == ["led"] and given.entry("models", "led")["blur_px"] is None
+
+
+@pytest.mark.parametrize(("control", "arm", "said"), [
+    ({"inputs": None}, {}, "kind stain_controlnet is told of a field by its stains, and sees no brightfield; give it inputs: []"),
+    ({}, {"translate": None}, "arm led: model led of kind stain_controlnet is told of a field's own stains: it shows real"),
+    ({}, {"translate": None, "generate": {}}, "and predicts none; give the arm translate: {}"),
+    ({}, {"translate": {"brightfield": True}}, "arm led: translate.brightfield is true, and model led sees no brightfield"),
+    ({"kind": "controlnet", "inputs": None, "blur_px": 2.0}, {"translate": None}, "blur_px, but kind controlnet blurs nothing"),
+    ({"base": None, "weights": "w", "blur_px": 2.0}, {}, "model led: its weights are given, and say by how much they blur"),
+    ({"blur_px": 0}, {}, "blur_px"),
+    ({"base": None}, {}, "model led: kind stain_controlnet stands on a model without brightfield; name it in base"),
+])  # fmt: skip
+def test_what_would_see_what_it_is_to_predict_is_refused(loaded, control, arm, said):
+    with pytest.raises(ValueError) as refused:
+        loaded({}, {**STAINS, **control}, arms=[{**SHOWN, **arm}])
+    assert said in str(refused.value)
 
 
 @pytest.mark.parametrize(("base", "control", "said"), [

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from brightpaint.study.fold_splits import tabled, word_of
+from brightpaint.study.fold_splits import by_molecule, of_new_names, tabled, word_of
 from brightpaint.study.study import Study
 
 SCHEMAS = Path(__file__).parents[2] / "workflow" / "schemas"
@@ -37,9 +37,47 @@ def test_what_a_rule_works_out_is_kept_as_it_is_written(tmp_path, held):
     assert own == held and tabled(own) and word_of(own) == held["by"]
 
 
+def test_a_table_of_parts_has_a_path_and_a_key(tmp_path):
+    own = load(tmp_path, {"by": "file", "path": "split.tsv", "key": "smiles"}).entry("folds", "A")["held_out"]
+    assert (
+        own == {"by": "file", "path": str(tmp_path / "split.tsv"), "key": "smiles"}
+        and tabled(own)
+        and word_of(own) == "file"
+    )
+
+
+def test_who_reads_molecules_and_who_meets_new_names():
+    told = {key: {"by": "file", "path": "x", "key": key} for key in ("smiles", "perturbation", "treatment")}
+    assert [by_molecule(held) for held in told.values()] == [True, False, False]
+    assert [of_new_names(held) for held in told.values()] == [True, True, False]
+    assert (
+        by_molecule({"by": "scaffold", "share": 0.5})
+        and not by_molecule(["a"])
+        and of_new_names(0.5)
+        and not of_new_names([])
+    )
+
+
 @pytest.mark.parametrize(
     ("held", "words"),
     [
+        (
+            {"by": "file", "path": "split.tsv"},
+            "fold A: held_out by file takes the path of a table and its key (smiles, perturbation or treatment), and no share",
+        ),
+        (
+            {"by": "file", "path": "split.tsv", "key": "smiles", "share": 0.5},
+            "fold A: held_out by file takes the path of a table",
+        ),
+        (
+            {"by": "scaffold", "share": 0.5, "key": "smiles"},
+            "fold A: held_out by scaffold takes a share or names, and no key, which is for by: file",
+        ),
+        ({"by": "file", "path": "split.tsv", "key": "BROAD_ID"}, "folds.0.held_out.key: 'BROAD_ID' is not one of"),
+        (
+            {"by": "file", "path": "$NOWHERE_AT_ALL/x", "key": "smiles"},
+            "held_out.path: the environment variable NOWHERE_AT_ALL",
+        ),
         (
             {"by": "scaffold"},
             "fold A: held_out by scaffold takes a share or names, one of the two; names are names of perturbations",

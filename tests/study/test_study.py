@@ -42,7 +42,7 @@ def test_defaults_are_filled_in_from_the_schema(load):
         "name": "mean", "kind": "mean", "label": "none", "preset": "fast", "width": None, "objective": "v",
         "loss": "l2", "subset": "all", "weights": None, "inputs": None,
         "terminal_snr": "small", "examples": "fields", "twin": False, "conditions": {}, "codec": "identity", "base": None,
-        "given": None, "as_coded": False, "projection": None,
+        "given": None, "as_coded": False, "projection": None, "blur_px": None,
     }  # fmt: skip
     assert study.config["train"]["seed"] == 0  # a default behind a $ref
 

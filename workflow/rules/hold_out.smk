@@ -2,8 +2,9 @@
 
 
 rule hold_out:
-    """Write down which treatments a fold holds out of training: perturbations, scaffolds, doses or combinations."""
+    """Write down which treatments a fold holds out of training: perturbations, scaffolds, doses, combinations, or a table's."""
     input:
+        split=given_split,
         training=training_tables,
         tested=lambda wildcards: expand(
             "<results>/fields/{plate}.parquet", plate=STUDY.entry("folds", wildcards.fold)["test"]

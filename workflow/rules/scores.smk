@@ -308,9 +308,39 @@ rule generation:
         " --treatments {output.treatments:q} 2> {log:q}"
 
 
+rule generated_images:
+    """Set images of treatments painted from conditions alone beside real ones: the sliced Wasserstein distance of their patches."""
+    input:
+        painted=lambda wildcards: expand(
+            "<results>/images/{arm}/{plate}.tif", arm=wildcards.arm, plate=STUDY.test_plates(wildcards.arm)
+        ),
+        rows=lambda wildcards: expand(
+            "<results>/generated/{arm}/{plate}.parquet", arm=wildcards.arm, plate=STUDY.test_plates(wildcards.arm)
+        ),
+        real=lambda wildcards: expand("<results>/images/real/{plate}.tif", plate=compared_plates(wildcards.arm)),
+        fields=lambda wildcards: expand("<results>/fields/{plate}.parquet", plate=compared_plates(wildcards.arm)),
+        held_out=generation_held,
+    output:
+        "<results>/generation/{arm}/images.tsv",
+    log:
+        "<logs>/generated_images/{arm}.log",
+    wildcard_constraints:
+        arm=either(STUDY.generations),
+    conda:
+        generation_environment
+    params:
+        settings=generated_settings,
+        plates=lambda wildcards: STUDY.test_plates(wildcards.arm),
+    shell:
+        "python -m brightpaint.scores.generation.generated_images --settings {params.settings:q} --arm {wildcards.arm}"
+        " --plates {params.plates:q} --painted {input.painted:q} --rows {input.rows:q} --real {input.real:q}"
+        " --fields {input.fields:q} --held-out {input.held_out:q} --table {output:q} 2> {log:q}"
+
+
 keep(
     "scores",
     lambda: generation_files(
         "<results>/generation/{arm}/{space}.tsv", "<results>/generation/{arm}/{space}.treatments.tsv"
-    ),
+    )
+    + generated_scores(),
 )

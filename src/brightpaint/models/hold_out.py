@@ -1,8 +1,8 @@
 """Work out what a fold holds out of training, and write it down: one row a treatment and cell line of its plates.
 
 Perturbations by name or share; or whole scaffolds, doses, or combinations of a perturbation and a cell line whose halves are each
-trained on. What is drawn is drawn from names alone. Trainings read the table where it says more than names of perturbations, and
-what is painted of a treatment is scored as seen or held out by it.
+trained on; or what a table of one's own says. What is drawn is drawn from names alone. Trainings read the table where it says more
+than names of perturbations, and what is painted of a treatment is scored as seen or held out by it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.seeds import seed_of
+from brightpaint.models.given_split import by_file
 from brightpaint.models.split import SPLIT_KEYS, held_out_perturbations, split_keys
 from brightpaint.study.annotations import DMSO, PERTURBATION
-from brightpaint.study.fold_splits import COMBINATION, DOSE, SCAFFOLD, tabled
+from brightpaint.study.fold_splits import COMBINATION, DOSE, FILE, SCAFFOLD, tabled
 
 log = logging.getLogger(__name__)
 COLUMNS = [
@@ -168,7 +169,7 @@ def _by_combination(table: pd.DataFrame, wells: pd.DataFrame, chosen: Mapping) -
     return own, held
 
 
-WAYS: dict[str, Callable] = {SCAFFOLD: _by_scaffold, DOSE: _by_dose, COMBINATION: _by_combination}
+WAYS: dict[str, Callable] = {SCAFFOLD: _by_scaffold, DOSE: _by_dose, COMBINATION: _by_combination, FILE: by_file}
 
 
 def hold_out(training: pd.DataFrame, tested: pd.DataFrame, chosen: object) -> pd.DataFrame:
@@ -186,7 +187,8 @@ def hold_out(training: pd.DataFrame, tested: pd.DataFrame, chosen: object) -> pd
     Raises
     ------
     ValueError
-        for names that the training plates lack, and where nothing would be held out, or nothing trained on
+        for names that the training plates lack, what is wrong with a table of one's own, and where nothing would be held out, or
+        nothing trained on
     """
     table = treatments_listed(training, tested)
     way = WAYS[chosen["by"]] if tabled(chosen) else _by_perturbation

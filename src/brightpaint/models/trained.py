@@ -19,7 +19,9 @@ from brightpaint.study.annotations import is_label
 from brightpaint.study.kinds import KINDS, TRAINED
 from brightpaint.study.presets import CODEC_PRESETS
 
-WITH_WEIGHTS = tuple(name for name, kind in KINDS.items() if not (kind.given or kind.styled))  # which paint fields
+WITH_WEIGHTS = tuple(
+    name for name, kind in KINDS.items() if not (kind.given or kind.styled or kind.outlined)
+)  # which paint fields
 LARGEST_WIDTH = 1024  # as in the config's schema
 MOST_LATENTS = 64
 

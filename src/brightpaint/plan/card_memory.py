@@ -87,12 +87,15 @@ def unet_bytes(study: Study, arm: dict, model: dict) -> tuple[int, int]:
         with torch.no_grad():
             decoded = weight_bytes(decoder), most_bytes(lambda: decoder.decode(latents))
         inputs, targets, size_px = inputs * codec.stride_px**2, codec.latents, side
+    inputs = targets if KINDS[model["kind"]].outlined else inputs
     images = asked_at_once(arm)
     x, y = (torch.empty(images, count, size_px, size_px) for count in (inputs, targets))
     told = torch.empty(images, dtype=torch.float64), Condition.of_labels(torch.zeros(images, dtype=torch.int64))
     spec = spec_of(model["preset"], model["width"])
     network = (
-        ControlNet(UNet(spec, 0, targets, 1), inputs) if KINDS[model["kind"]].based else UNet(spec, inputs, targets, 1)
+        ControlNet(UNet(spec, 0, targets, 1), inputs, model["blur_px"] or 0)
+        if KINDS[model["kind"]].based
+        else UNet(spec, inputs, targets, 1)
     )
     with torch.no_grad():
         walked = most_bytes(lambda: network.eval()(x, y, *told))

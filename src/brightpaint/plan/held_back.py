@@ -6,9 +6,10 @@ import importlib.util
 
 import pandas as pd
 
+from brightpaint.models.given_split import read_split
 from brightpaint.models.hold_out import hold_out
 from brightpaint.models.split import held_out_rows, listed_in, split_keys
-from brightpaint.study.fold_splits import SCAFFOLD, tabled, word_of
+from brightpaint.study.fold_splits import FILE, by_molecule, tabled, word_of
 from brightpaint.study.study import Study
 
 
@@ -31,11 +32,13 @@ def held_table(study: Study, fold: str, wells) -> pd.DataFrame | None:
     entry = study.entry("folds", fold)
     held = entry["held_out"]
     training, tested = (joined(study, plates, wells) for plates in (study.training_plates(fold), entry["test"]))
-    if training is None or tested is None or not len(training):
-        return None
-    if word_of(held) == SCAFFOLD and importlib.util.find_spec("rdkit") is None:
+    if by_molecule(held) and importlib.util.find_spec("rdkit") is None:
         return None
     try:
+        if training is None or tested is None or not len(training):
+            if word_of(held) == FILE:  # what is wrong with the table itself needs no well
+                read_split(held["path"], held["key"])
+            return None
         return hold_out(training, tested, held)
     except ValueError as error:
         raise ValueError(f"fold {fold}: {error}") from None

@@ -117,7 +117,7 @@ def _given_weights(study: Study, name: str, model: dict, root: Path) -> Iterator
         return
     meta = store.read_weights(path, tensors=False)[1]
     held = meta.get("settings", {}).get("kind")
-    if held != model["kind"] and (held not in KINDS or KINDS[held].styled != KINDS[model["kind"]].styled):
+    if held != model["kind"] and (held not in KINDS or alone(held) or alone(model["kind"])):
         yield f"arm {name}: {path} holds a model of kind {held}, and {model['name']} is of kind {model['kind']}; name its kind"
         return
     seen, given = meta.get("channels", {}).get("input", []), study.entry("arms", name)["translate"]["brightfield"]
@@ -131,6 +131,11 @@ def _given_weights(study: Study, name: str, model: dict, root: Path) -> Iterator
     yield from _square_problems(study, name, path, meta)
     if given and not seen:
         yield f"arm {name}: translate.brightfield is true, and {path} sees no brightfield; leave it out"
+
+
+def alone(kind: str) -> bool:
+    """Return whether a kind translates in a way of its own, so that its weights must be named as such."""
+    return KINDS[kind].styled or KINDS[kind].outlined
 
 
 def _square_problems(study: Study, name: str, path: Path, meta: dict) -> Iterator[str]:

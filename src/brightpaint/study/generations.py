@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from brightpaint.study.annotations import GIVEN
 from brightpaint.study.conditions import given_conditions, needs_rdkit
-from brightpaint.study.fold_splits import SCAFFOLD, tabled, word_of
+from brightpaint.study.fold_splits import by_molecule, of_new_names, tabled
 from brightpaint.study.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ def told_of_treatments(model: dict) -> list[str]:
 
 
 def reads_molecules(study: Study, name: str) -> bool:
-    """Return whether a generation stands beside what molecules alone say: its model is told them, or scaffolds are held out."""
+    """Return whether a generation stands beside what molecules alone say: its model is told them, or they are held out as such."""
     arm = study.entry("arms", name)
-    by_scaffold = any(word_of(study.entry("folds", fold)["held_out"]) == SCAFFOLD for fold in arm["folds"])
-    return needs_rdkit(study.model_of(name)) or by_scaffold
+    read = any(by_molecule(study.entry("folds", fold)["held_out"]) for fold in arm["folds"])
+    return needs_rdkit(study.model_of(name)) or read
 
 
 def split_folds(study: Study) -> list[str]:
@@ -103,7 +103,7 @@ def _fold_problems(where: str, arm: dict, model: dict, fold: dict) -> Iterator[s
         yield f"{where}: generate.treatments is held_out, and fold {fold['name']} holds none out; give it held_out, or name some"
         return
     told = [name for name in told_of_treatments(model) if arm["conditions"].get(name, True) is not None]
-    if set(told) <= set(NAMED) and word_of(fold["held_out"]) in (SCAFFOLD, "perturbation") and not model["weights"]:
+    if set(told) <= set(NAMED) and of_new_names(fold["held_out"]) and not model["weights"]:
         yield (
             f"{where}: of what fold {fold['name']} holds out, model {model['name']} is told {' and '.join(told) or 'nothing'} "
             "alone, a name that it was not trained on; give it the condition molecule (or target)"

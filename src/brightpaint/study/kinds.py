@@ -46,6 +46,7 @@ class Kind:
     latent : its network may see the latents of a codec in place of pixels
     bears : a model that tells it of brightfield may stand on it
     based : stands on such a model, its `base`, whose label, network and codec it takes
+    outlined : is told of a field by the field's own stains, blurred; it translates, and predicts no field
     styled : stands on the study's own generator (section `gan`), and moves its styles; it translates, and predicts no field
     section : of the config, which lists the models of this kind
     passes : evaluations of its network that painting one field takes, by an entry of `arms`
@@ -81,6 +82,7 @@ class Kind:
     latent: bool = False
     bears: bool = False
     based: bool = False
+    outlined: bool = False
     styled: bool = False
     section: str = "models"
     passes: Callable[[dict], int] = lambda arm: 0
@@ -113,6 +115,11 @@ KINDS = {
             "controlnet", "ControlNet: a frozen diffusion model, told of brightfield by a copy", f"{MODULES}.control", "network",
             **{**NETWORK, "latent": False}, **STAIN_WALK, translates=True, brightfield=True, based=True,
             needed={**UNET, "objective": ("eps", "v")},
+        ),
+        Kind(
+            "stain_controlnet", "ControlNet on a field's own blurred stains", f"{MODULES}.control",
+            "network", **{**NETWORK, "latent": False, "delivered": False}, **STAIN_WALK, translates=True, based=True,
+            outlined=True, planes=lambda inputs, targets: targets, needed={**UNET, "objective": ("eps", "v")},
         ),
         Kind(
             "regression", "the same U-Net without noise, in one pass", f"{MODULES}.regression", "regression",

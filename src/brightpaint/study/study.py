@@ -15,6 +15,7 @@ from brightpaint.study import (
     certain_bases,
     codecs,
     critics,
+    fold_splits,
     generations,
     sweep_points,
     translations,
@@ -76,10 +77,8 @@ class Study:
                 model["weights"] = expand(model["weights"], f"config: models.{model['name']}.weights")
             if given := model["given"]:
                 given["folder"] = expand(given["folder"], f"config: models.{model['name']}.given.folder")
-        for fold in filled["folds"]:
-            if isinstance(fold["held_out"], str):
-                fold["held_out"] = read_names(Path(root) / fold["held_out"], f"config: folds.{fold['name']}.held_out")
-        filled["arms"], filled["translations"] = translations.split(filled["arms"])
+        fold_splits.find_files(filled["folds"], Path(root))
+        filled["arms"], filled["translations"] = translations.split(filled["arms"], filled["models"])
         filled["arms"], filled["generations"] = generations.split(filled["arms"])
         if isinstance(filled["active"]["targets"], str):
             filled["active"]["targets"] = read_names(Path(root) / filled["active"]["targets"], "config: active.targets")

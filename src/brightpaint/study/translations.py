@@ -2,7 +2,8 @@
 
 Torch-free. A translation is an entry of `arms` with `translate`, but it predicts no field: it stands apart from the arms that
 do, under `Study.translations`. Beside each that starts from its source stands `fresh_{arm}`: the same rows from fresh noise,
-which is what the target class looks like without any source.
+which is what the target class looks like without any source. Where a model is told of the source's stains, its base paints them,
+which is not.
 """
 
 from __future__ import annotations
@@ -22,16 +23,22 @@ PREFIX = "fresh_"
 NEEDS_DOSE = "treatment"  # the label whose classes are a compound at a dose
 
 
-def split(arms: list[dict]) -> tuple[list[dict], list[dict]]:
+def split(arms: list[dict], models: list[dict] = ()) -> tuple[list[dict], list[dict]]:
     """Return the arms that predict, and those that translate, each with its companion behind it."""
     painting = [arm for arm in arms if not arm["translate"]]
-    translating = [each for arm in arms if arm["translate"] for each in (arm, *_companion(arm))]
+    outlined = {model["name"]: model["base"] for model in models if KINDS[model["kind"]].outlined}
+    translating = [each for arm in arms if arm["translate"] for each in (arm, *_companion(arm, outlined))]
     return painting, translating
 
 
-def _companion(arm: dict) -> list[dict]:
+def _companion(arm: dict, outlined: dict[str, str | None]) -> list[dict]:
+    """Return an arm's companion, if it has one; `outlined` are models that are told of the source's stains, and their bases."""
     chosen = arm["translate"]
-    if chosen["from_noise"] and chosen["strength"] == 1:
+    if arm["model"] in outlined:
+        if not outlined[arm["model"]]:
+            return []  # given weights hold their base, which can't be had by itself
+        arm = {**arm, "model": outlined[arm["model"]]}
+    elif chosen["from_noise"] and chosen["strength"] == 1:
         return []  # it is fresh noise itself
     fresh = {**chosen, "from_noise": True, "strength": 1}
     return [{**arm, "name": PREFIX + arm["name"], "translate": fresh}]

@@ -95,6 +95,8 @@ def test_a_model_that_knows_the_molecules_lies_above_every_floor_and_near_the_re
         and value(found, "model", "rank") > 0.99
         and value(found, "model", "feature_correlation") > 0.9
     )
+    matched = {name: value(found, name, "correspondence", split="seen") for name in ("real", "model", "swapped")}
+    assert matched["real"] > 0.9 and matched["model"] > 0.9 and matched["swapped"] < 0.6
     for floor in ("ridge", "nearest neighbours", "nearest molecule", "mean", "swapped", "DMSO"):
         assert value(found, floor, column="gain_low") > 0 and value(found, floor, "rank", "gain_low") > 0, floor
     assert abs(value(found, "real replicate", column="gain")) < 0.1 and value(found, "mean") == 0
@@ -127,6 +129,12 @@ def test_a_model_that_paints_one_thing_lies_above_nothing_and_ridge_finds_what_s
     found, _ = scored(tmp_path, deaf)
     assert abs(value(found, "DMSO", column="gain")) < 0.15 and value(found, "DMSO", "rank", "gain_low") < 0
     assert value(found, "ridge") > 0.3 and value(found, "ridge", split="seen") > 0.9
+    names = ("real", "model", "DMSO", "real replicate")
+    matched = {name: value(found, name, "correspondence", split="seen") for name in names}
+    assert matched["real"] > 0.9 and abs(matched["real replicate"] - matched["real"]) < 0.05
+    assert all(abs(matched[name] - 0.5) < 0.15 for name in ("model", "DMSO")), matched
+    assert value(found, "real", "correspondence") > 0.7
+    assert value(found, "real", "correspondence", "gain_high", split="seen") < 0
     for floor in ("ridge", "nearest neighbours", "nearest molecule", "real replicate"):
         assert value(found, floor, column="gain_high", split="seen") < 0, floor
 

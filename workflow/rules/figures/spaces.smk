@@ -209,7 +209,7 @@ show("figures", lambda: effect_files("<results>/figures/effects/{name}/{space}.p
 rule generation_table:
     """Say what treatments painted from conditions alone are worth, and whether the model lies above ridge and nearest neighbours."""
     input:
-        generation_files("<results>/generation/{arm}/{space}.tsv"),
+        lambda wildcards: generation_files("<results>/generation/{arm}/{space}.tsv") + generated_scores(),
     output:
         html=report(
             "<results>/tables/generation.html",

@@ -1,6 +1,6 @@
 # What is held out of training and generated from conditions alone: which folds and arms, from which files, by which settings. No rules.
 from brightpaint.study import generations
-from brightpaint.study.fold_splits import SCAFFOLD, tabled, word_of
+from brightpaint.study.fold_splits import by_molecule, tabled, word_of
 
 
 def training_tables(wildcards):
@@ -22,9 +22,15 @@ def held_out_of(fold):
 
 
 def split_environment(wildcards):
-    """The list of packages by which a fold is split: RDKit is in it where scaffolds are held out."""
-    by_scaffold = word_of(STUDY.entry("folds", wildcards.fold)["held_out"]) == SCAFFOLD
-    return f"../../envs/{'molecules' if by_scaffold else 'brightpaint'}.yaml"
+    """The list of packages by which a fold is split: RDKit is in it where scaffolds or SMILES are held out."""
+    read = by_molecule(STUDY.entry("folds", wildcards.fold)["held_out"])
+    return f"../../envs/{'molecules' if read else 'brightpaint'}.yaml"
+
+
+def given_split(wildcards):
+    """The table of parts that a fold is split by, where the config names one; else none."""
+    held = STUDY.entry("folds", wildcards.fold)["held_out"]
+    return held.get("path", []) if tabled(held) else []
 
 
 def generated_files():
@@ -67,6 +73,16 @@ def generation_settings(wildcards):
     words = {plate: word_of(STUDY.entry("folds", fold)["held_out"]) for plate, fold in folds.items()}
     molecules = generations.reads_molecules(STUDY, wildcards.arm)
     return as_json({"training": trained_plates(wildcards.arm), "by": words, "molecules": molecules})
+
+
+def generated_settings(wildcards):
+    """JSON of what changes the distances of a generation's images from real ones."""
+    return as_json({**json.loads(generation_settings(wildcards)), "channels": CONFIG["channels"]["target"]})
+
+
+def generated_scores():
+    """Distances of the images of every generation from real ones."""
+    return expand("<results>/generation/{arm}/images.tsv", arm=STUDY.generations)
 
 
 def generation_files(*patterns):

@@ -241,6 +241,7 @@ def special(entry):
         "twin": False,
         "conditions": {},
         "projection": None,
+        "blur_px": None,
         "as_coded": False,
     }
     return {key: entry[key] for key, value in usual.items() if entry.get(key, value) != value}

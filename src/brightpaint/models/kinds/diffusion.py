@@ -34,7 +34,8 @@ def objectives(settings: dict, inputs: int) -> list[Denoising]:
     """Return what trains, and what validates, in which every label and condition is shown."""
     dropped = (settings["label_dropout"], dropout_shares(settings.get("conditions", {}))), (0.0, ())
     how = settings["objective"], settings["loss"]
-    return [Denoising(inputs, *how, share, schedule_of(settings), others) for share, others in dropped]
+    own = bool(settings.get("blur_px"))
+    return [Denoising(inputs, *how, share, schedule_of(settings), others, own) for share, others in dropped]
 
 
 def train(args: argparse.Namespace, data: TrainingImages) -> None:
@@ -105,7 +106,7 @@ def translator(args: argparse.Namespace, tensors: dict, meta: dict, how: Compute
 
     return Translator(
         told, guide_all(told, None, [], settings), path, settings, numbers, others, how.place(codec_of(trained, tensors)),
-        cutoff_of(trained), how,
+        cutoff_of(trained), how, bool(trained.get("blur_px")),
     )  # fmt: skip
 
 

@@ -55,6 +55,7 @@ class Denoising(OneNetwork):
     dropout : share of the images that are not told their label
     schedule : of the noise levels
     others : the same share of each other condition, in order
+    own : whether a network is told of the stains themselves, as they were before the noise, in the place of brightfield
     """
 
     inputs: int
@@ -63,6 +64,7 @@ class Denoising(OneNetwork):
     dropout: float
     schedule: Schedule = SCHEDULE
     others: tuple[float, ...] = ()
+    own: bool = False
 
     def draw(self, shape: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         """Draw gamma, eps and what is not told, for stains of shape (B, C, H, W)."""
@@ -70,7 +72,8 @@ class Denoising(OneNetwork):
         return gamma, eps, dropped(shape[0], generator, self.dropout, self.others)
 
     def loss(self, model, x, y, condition: Condition, gamma, eps, dropped) -> torch.Tensor:
-        return denoiser.loss(model, x, y, condition.without(dropped), gamma, eps, self.objective, self.norm)
+        seen = y if self.own else x
+        return denoiser.loss(model, seen, y, condition.without(dropped), gamma, eps, self.objective, self.norm)
 
 
 @dataclass(frozen=True)
@@ -129,12 +132,16 @@ def build_unet(settings: dict, channels: dict, labels: int, parts: Mapping[str, 
 def build_denoiser(
     settings: dict, channels: dict, labels: int, parts: Mapping[str, Part] | None = None
 ) -> denoiser.Denoiser:
-    """Build the denoiser that training settings describe; one with a `base` sees brightfield by a ControlNet."""
+    """Build the denoiser that training settings describe; one with a `base` is told by a ControlNet of brightfield, or of its own
+    stains, blurred by `blur_px`."""
     output = "preconditioned" if settings["preset"] == "fast" or settings["objective"] == "v" else "eps"
     if "base" not in settings:
         return denoiser.Denoiser(build_unet(settings, channels, labels, parts), output)
-    inputs, _ = codec_of(settings).channels(len(channels["input"]), len(channels["target"]))
+    codec = codec_of(settings)
+    inputs, painted = codec.channels(len(channels["input"]), len(channels["target"]))
     base = build_unet(settings, {**channels, "input": []}, labels, parts)
+    if blur_px := settings.get("blur_px"):
+        return denoiser.Denoiser(ControlNet(base, painted, blur_px / codec.stride_px), output)
     return denoiser.Denoiser(ControlNet(base, inputs), output)
 
 

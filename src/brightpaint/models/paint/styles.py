@@ -166,6 +166,10 @@ class StyleTranslator:
     cutoff: float
     size: tuple[int, int]
 
+    def shown(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return what it is told of fields beside their stains: no brightfield."""
+        return x
+
     def up(self, x: np.ndarray, y: np.ndarray, name: str, rows: pd.DataFrame) -> tuple[torch.Tensor, dict]:
         """Return the latents of stains (B, C, H, W) of class `name`, and how well they were found, {word: (B,)}."""
         # A batch is filled up with its last field, which needs no projecting again.

@@ -76,7 +76,8 @@ def translate_fields(
 
     Parameters
     ----------
-    translator : `up(x, y, labels, rows)` -> (latents, report) and `down(x, latents, labels, rows)` -> (B, C_target, H, W)
+    translator : `shown(x, y)` -> x, of brightfield and stains what it is told of fields; `up(x, y, labels, rows)` -> (latents,
+        report) and `down(x, latents, labels, rows)` -> (B, C_target, H, W)
     rows : of the part, in whole fields
 
     Returns
@@ -95,6 +96,7 @@ def translate_fields(
             full = places + places[-1:] * (batch - len(places))  # a network's last bits depend on the shape of a batch
             images = [finite(stack.images[first], stack.path, rows.iloc[first]) for first in full]
             x, y = (np.stack([image[planes] for image in images]) for planes in (inputs, targets))
+            x = translator.shown(x, y)
             wall, cpu = time.perf_counter(), time.process_time()
             latents, report = translator.up(x, y, shown[0], rows.iloc[full])
             for place, name in enumerate(shown):

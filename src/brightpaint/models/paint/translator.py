@@ -31,6 +31,7 @@ class Translator:
     numbers : {class: its number}
     others : (rows, own) -> what fields are told beside the class: their own, or as the arm sets it
     cutoff : largest |z-score| of stains; only what is painted at the end is cut off there
+    outlined : whether the denoiser is told of the source's own stains, which it blurs, in the place of brightfield
     """
 
     told: walk.Denoise
@@ -42,13 +43,18 @@ class Translator:
     codec: Codec
     cutoff: float
     how: Compute
+    outlined: bool = False
+
+    def shown(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return what the denoiser is told of fields on both ways: their brightfield x, or their stains y."""
+        return y if self.outlined else x
 
     def up(self, x: np.ndarray, y: np.ndarray, name: str, rows: pd.DataFrame) -> tuple[torch.Tensor, dict]:
         """Return the latents of stains of class `name`, and how well they were found, {word: (B,)}.
 
         Parameters
         ----------
-        x, y : (B, C_input, H, W) and (B, C_target, H, W) float32 z-scores
+        x, y : of `shown`, (B, C, H, W), and stains, (B, C_target, H, W), float32 z-scores
         rows : field keys of the B images, which name their noise where the walk starts from it
         """
         seen, code = (self.how.coded(change, self._sent(images)) for change, images in self._coders(x, y))
@@ -70,13 +76,17 @@ class Translator:
 
     def down(self, x: np.ndarray, latents: torch.Tensor, name: str, rows: pd.DataFrame) -> np.ndarray:
         """Return stains (B, C_target, H, W) float32 that the latents show as class `name`, beside what the arm sets of `rows`."""
-        seen = self.how.coded(self.codec.see, self._sent(x))
+        seen = self.how.coded(self._seeing, self._sent(x))
         condition = self._condition(name, rows, own=False)
         painted = walk.walk(self.guided, latents, seen, condition, self.path, sampler=self.settings["sampler"])
         return self.how.coded(self.codec.decode, painted).clamp(-self.cutoff, self.cutoff).cpu().numpy()
 
     def _coders(self, x: np.ndarray, y: np.ndarray):
-        return (self.codec.see, x), (self.codec.encode, y)
+        return (self._seeing, x), (self.codec.encode, y)
+
+    @property
+    def _seeing(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        return self.codec.encode if self.outlined else self.codec.see
 
     def _sent(self, images: np.ndarray) -> torch.Tensor:
         return self.how.send(torch.from_numpy(np.ascontiguousarray(images)))

@@ -16,22 +16,26 @@ import pandas as pd
 from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.report import pages
-from brightpaint.scores.generation.foretold import BASELINES, BY_MOLECULE, CONTROL, MEAN, MODEL
-from brightpaint.scores.generation.gains import BY_FEATURE, CORRELATION, RANK, SEEN, WITH_CELLS
+from brightpaint.scores.generation import panel
+from brightpaint.scores.generation.foretold import BASELINES, BY_MOLECULE, CONTROL, MEAN, MODEL, REAL, REPLICATE
+from brightpaint.scores.generation.gains import BY_FEATURE, CORRELATION, MATCHED, RANK, SEEN, WITH_CELLS
 from brightpaint.scores.generation.populations import EACH, POOLED
 from brightpaint.study.spaces import SPACES
 
-METRICS = (CORRELATION, RANK, BY_FEATURE, *EACH, *POOLED)
+METRICS = (CORRELATION, RANK, BY_FEATURE, MATCHED, *panel.METRICS, *EACH, *POOLED)
+PATCHES, IMAGES = "patch_distance_", "images"
 WORDS = {
     "scaffold": "molecules of held-out scaffolds",
     "dose": "held-out doses",
     "combination": "held-out combinations of perturbation and cell line",
     "perturbation": "held-out perturbations",
+    "file": "treatments that a given split holds out",
     SEEN: "treatments seen in training",
 }
 NAMES = {MODEL: "the model", "ridge": "ridge regression on fingerprints", "nearest neighbours": "nearest neighbours by fingerprint",
          "nearest molecule": "the nearest molecule's own", MEAN: "mean of the training treatments",
-         "swapped": "the model, of another molecule", "real replicate": "real training plates, the same treatment"}  # fmt: skip
+         "swapped": "the model, of another molecule", "real replicate": "real training plates, the same treatment",
+         REAL: "the real fields themselves"}  # fmt: skip
 
 
 def what(split: str) -> str:
@@ -47,6 +51,22 @@ def interval(row: pd.Series, word: str = "value") -> str:
     known = all(np.isfinite(row[end]) for end in ends)
     return f"{row[word]:.2f}" + (
         f" [{row[ends[0]]:.2f}, {row[ends[1]]:.2f}]" if known else " (no interval: one group alone)"
+    )
+
+
+def sentence_of_images(part: pd.DataFrame) -> str:
+    """Return what is said of one arm's images and split: how far their patches lie from real ones, beside real replicates."""
+    finest = part[part["metric"] == part["metric"].iloc[0]].set_index("baseline")
+    model, px = finest.loc[MODEL], finest["metric"].iloc[0].removeprefix(PATCHES)
+    counted = f"{model['treatments']} {what(part['split'].iloc[0])}"
+    start = f"Of {counted}, patches at {px} lie {interval(model)} s.d. from those of real images"
+    if REPLICATE not in finest.index or not np.isfinite(finest.loc[REPLICATE, "value"]):
+        return f"{start}; no real image of them on the training plates stands beside."
+    real = finest.loc[REPLICATE]
+    far = bool(real["gain_high"] < 0)
+    return (
+        f"{start}; those of the same treatments on real training plates {interval(real)}. The model's lie "
+        f"{'farther away' if far else 'not farther away'}, by paired intervals."
     )
 
 
@@ -93,6 +113,7 @@ def cell(own: pd.DataFrame) -> pages.Cell:
 def split_table(part: pd.DataFrame) -> pages.Table:
     """Return one row a baseline, the model first, of one arm, space and split."""
     metrics = [metric for metric in METRICS if (part["metric"] == metric).any()]
+    metrics += [metric for metric in part["metric"].unique() if metric.startswith(PATCHES)]
     heads = [
         pages.Cell("what is held to the real ones"),
         pages.Cell("treatments"),
@@ -123,13 +144,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the page of generations."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument(
-        "--tables", type=Path, nargs="+", required=True, help="of the rule generation, {arm}/{space}.tsv"
+        "--tables",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="of the rule generation, {arm}/{space}.tsv, and {arm}/images.tsv",
     )
     parser.add_argument("--html", type=Path, required=True)
     args = parser.parse_args(argv)
     frame = read(args.tables)
-    parts = [(f"{arm}, {SPACES[space].title}: {what(split)}", sentence(part), split_table(part))
-             for (arm, space, split), part in frame.groupby(["arm", "space", "split"], sort=False)]  # fmt: skip
+    parts = []
+    for (arm, space, split), part in frame.groupby(["arm", "space", "split"], sort=False):
+        title, said = ("images", sentence_of_images) if space == IMAGES else (SPACES[space].title, sentence)
+        parts.append((f"{arm}, {title}: {what(split)}", said(part), split_table(part)))
     text = pages.render("generation.html", parts=parts, tsv=frame.to_csv(sep="\t", index=False, lineterminator="\n"))
     with store.atomic(args.html) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -19,8 +19,8 @@ from brightpaint.scores.profiles.molecule_splits import log_doses, names_by
 from brightpaint.study.annotations import DMSO, PERTURBATION
 from brightpaint.study.fold_splits import DOSE, SCAFFOLD
 
-MODEL, RIDGE, NEAREST, LOOK_UP, MEAN, SWAPPED, CONTROL, REPLICATE = BASELINES = (
-    "model", "ridge", "nearest neighbours", "nearest molecule", "mean", "swapped", DMSO, "real replicate",
+MODEL, RIDGE, NEAREST, LOOK_UP, MEAN, SWAPPED, CONTROL, REPLICATE, REAL = BASELINES = (
+    "model", "ridge", "nearest neighbours", "nearest molecule", "mean", "swapped", DMSO, "real replicate", "real",
 )  # fmt: skip
 BY_MOLECULE = (RIDGE, NEAREST)
 LEAST = 4  # trained treatments of known molecules

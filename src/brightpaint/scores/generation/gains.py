@@ -18,9 +18,9 @@ from brightpaint.profiles.similarity import feature_correlations
 from brightpaint.scores.generation.foretold import MODEL
 from brightpaint.scores.generation.populations import POOLED, pooled
 
-CORRELATION, RANK, BY_FEATURE = "correlation", "rank", "feature_correlation"
+CORRELATION, RANK, BY_FEATURE, MATCHED = "correlation", "rank", "feature_correlation", "correspondence"
 WITH_CELLS = "with_cells"  # share of treatments that the model painted with a cell; the others count as the mean
-LARGER = (CORRELATION, RANK, BY_FEATURE)  # is better; of distances less is
+LARGER = (CORRELATION, RANK, BY_FEATURE, MATCHED)  # is better; of distances less is
 POOLED_DRAWS = 100  # of what is measured on all fields together
 COLUMNS = [
     "split",
@@ -86,12 +86,12 @@ def _row(baseline: str, metric: str, sides: tuple, mean, draws: np.ndarray, code
     """Return one row: `mean(side, rows, weights)` of the baseline, and of the model less it on the treatments that both have."""
     known = [np.isfinite(side.reshape(len(side), -1)).all(axis=1) for side in sides]
     row = {"baseline": baseline, "metric": metric, **_counts(known[0], codes)}
-    row |= _interval("", *(mean(sides[0], known[0], weights) for weights in (_once(draws), draws)), row["groups"])
+    row |= interval("", *(mean(sides[0], known[0], weights) for weights in (_once(draws), draws)), row["groups"])
     if baseline == MODEL:
         return row
     both, way = known[0] & known[1], 1 if metric in LARGER else -1
     gains = [way * (mean(sides[1], both, part) - mean(sides[0], both, part)) for part in (_once(draws), draws)]
-    return row | _interval("gain", *gains, _counts(both, codes)["groups"])
+    return row | interval("gain", *gains, _counts(both, codes)["groups"])
 
 
 def _mean(side: np.ndarray, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -134,10 +134,10 @@ def _pooled_rows(scored: Scored, own: np.ndarray, draws: np.ndarray, codes: np.n
         theirs, model = measured(baseline, both), measured(MODEL, both)
         for metric in POOLED:
             row = {"baseline": baseline, "metric": metric, **_counts(there, codes)}
-            row |= _interval("", *value[metric], row["groups"])
+            row |= interval("", *value[metric], row["groups"])
             if baseline != MODEL:
                 gains = [one - other for one, other in zip(theirs[metric], model[metric])]
-                row |= _interval("gain", *gains, row["groups"])
+                row |= interval("gain", *gains, row["groups"])
             yield row
 
 
@@ -149,7 +149,7 @@ def _counts(known: np.ndarray, codes: np.ndarray) -> dict:
     return {"treatments": int(known.sum()), "groups": int(len(set(codes[known])))}
 
 
-def _interval(word: str, once: np.ndarray, drawn: np.ndarray, groups: int) -> dict:
+def interval(word: str, once: np.ndarray, drawn: np.ndarray, groups: int) -> dict:
     """Return value, low and high, or gain, gain_low and gain_high; without an interval where one group alone can be drawn."""
     names = ("value", "low", "high") if not word else (word, f"{word}_low", f"{word}_high")
     low, high = resampling.interval(drawn) if groups > 1 else (np.nan, np.nan)

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from brightpaint.models.split import SPLIT_KEYS, listed_in
-from brightpaint.scores.generation import foretold, populations
-from brightpaint.scores.generation.foretold import CONTROL, LOOK_UP, MEAN, MODEL, REPLICATE, SWAPPED
+from brightpaint.models.conditions.scaffolds import scaffold
+from brightpaint.models.split import SPLIT_KEYS
+from brightpaint.scores.generation import correspondence, foretold, populations
+from brightpaint.scores.generation.foretold import CONTROL, LOOK_UP, MEAN, MODEL, REAL, REPLICATE, SWAPPED
 from brightpaint.scores.generation.gains import SEEN
+from brightpaint.scores.generation.plate_answers import Said, said_of, trained_rows
 from brightpaint.scores.generation.treatment_effects import (
     KEYS,
     Fields,
-    answers_for,
-    effects_of,
+    field_effects,
     fields_of,
     joined,
-    mean_effects,
 )
 from brightpaint.study.annotations import DMSO, PERTURBATION
-from brightpaint.study.fold_splits import SCAFFOLD
+from brightpaint.study.fold_splits import FILE, SCAFFOLD
 
 log = logging.getLogger(__name__)
 NEW = "not on training plates"
@@ -38,6 +38,7 @@ class Plate:
     tested : T treatments in their places: KEYS, perturbation, dose, SMILES where known, `plate`, `split`, `group`
     truth : (T, F) real effects, centred; answers : {baseline: (T, F)}, NaN where there is none
     real, fields : T sets of fields (n, F), and {baseline: T sets}
+    matched : {baseline: (T,)} how well fields go with the treatment's molecule (`correspondence`); none without molecules
     """
 
     tested: pd.DataFrame
@@ -45,12 +46,14 @@ class Plate:
     answers: dict[str, np.ndarray]
     real: list[np.ndarray]
     fields: dict[str, list[np.ndarray]]
+    matched: dict[str, np.ndarray]
 
 
 def treatments_tested(painted: pd.DataFrame, held_out: pd.DataFrame, plate: str, by: str) -> pd.DataFrame:
     """Return the treatments of a plate's painted fields, with or without cells, what the fold did with them, and their group.
 
-    A group is drawn anew as one: a scaffold where the fold holds out scaffolds, else a treatment.
+    A group is drawn anew as one: a scaffold where the fold holds out scaffolds, what a table names where it holds out by one, else
+    a treatment.
     """
     keys = fields_of(painted.assign(one=1.0), ["one"]).keys
     keys = keys[keys[PERTURBATION] != DMSO].drop_duplicates(KEYS).reset_index(drop=True)
@@ -60,15 +63,10 @@ def treatments_tested(painted: pd.DataFrame, held_out: pd.DataFrame, plate: str,
               for row in rows]  # fmt: skip
     own = keys[KEYS].agg("|".join, axis=1)
     groups = [
-        row["Metadata_group"] if by == SCAFFOLD and row is not None and row["Metadata_group"] else name
+        row["Metadata_group"] if by in (SCAFFOLD, FILE) and row is not None and row["Metadata_group"] else name
         for row, name in zip(rows, own)
     ]
     return keys.assign(plate=plate, split=splits, group=groups)
-
-
-def trained_rows(keys: pd.DataFrame, held_out: pd.DataFrame) -> np.ndarray:
-    """Tell which treatments a fold trains on: (K,) bool."""
-    return listed_in(keys, held_out[held_out["trained_wells"] > 0])
 
 
 def plate_of(
@@ -89,61 +87,48 @@ def plate_of(
     ValueError
         where no treatment that was painted has real fields with cells
     """
-    known, effects = mean_effects([effects_of(each, f"plate {name}") for name, each in training.items()])
-    own = trained_rows(known, held_out)
-    if not own.any():
-        raise ValueError(
-            f"{where}: no real field of a treatment that its fold trains on has cells; look at the training plates' montages"
-        )
-    centre = effects[own].mean(axis=0)
-    truth = answers_for(tested, *effects_of(real, f"plate {plate}")) - centre
-    there = np.isfinite(truth).all(axis=1)
-    if not there.any():
-        raise ValueError(
-            f"{where}: no treatment that was painted has real fields with cells; look at the plate's montage"
-        )
-    if not there.all():
-        log.info(
-            "%s: %d of %d treatments have no real field with cells and are not scored",
-            where,
-            (~there).sum(),
-            len(there),
-        )
-    tested, truth = tested[there].reset_index(drop=True), truth[there]
-    said = answers_for(tested, *effects_of(painted, f"{where}, painted", strict=False)) - centre
-    empty = ~np.isfinite(said).all(axis=1)
-    if empty.any():
-        log.info(
-            "%s: %d of %d treatments were painted without a cell and count as the mean", where, empty.sum(), len(empty)
-        )
-    said[empty] = 0.0
-    spelled = foretold.molecules_of(tested) if molecules else None
-    other = foretold.swapped_with(tested, foretold.names_of(tested, spelled))
-    itself = other == np.arange(len(other))
-    answers = {
-        MODEL: said, MEAN: np.zeros_like(said), SWAPPED: np.where(itself[:, None], np.nan, said[other]),
-        CONTROL: np.tile(-centre, (len(said), 1)), REPLICATE: answers_for(tested, known, effects) - centre,
-    }  # fmt: skip
-    nearest = None
+    said = said_of(plate, painted, real, training, tested, held_out, by=by, molecules=molecules, where=where)
+    shown = populations_of(said.tested, painted, real, training, held_out, said.other, said.nearest)
+    matched = {}
     if molecules:
-        trained = known[own].reset_index(drop=True)
-        pair = spelled, foretold.molecules_of(trained)
-        found = foretold.foretell(tested, trained, effects[own] - centre, pair, by, where)
-        answers |= found.answers
-        nearest = [trained.iloc[row] if row >= 0 else None for row in found.nearest]
+        sides = (
+            field_effects(painted),
+            field_effects(real),
+            {name: field_effects(each) for name, each in training.items()},
+        )
+        matched = _matched(said, *sides, held_out, by=by, where=where)
+    return Plate(said.tested, said.truth, said.answers, *shown, matched)
+
+
+def _matched(said: Said, painted, real, training, held_out, *, by: str, where: str) -> dict[str, np.ndarray]:
+    """Return how well fields go with their treatment's molecule, {baseline: (T,)}, by a matcher of real training fields."""
     train = joined(list(training.values()))
-    return Plate(
-        tested,
-        truth,
-        answers,
-        *_populations(tested, painted, real, train, trained_rows(train.keys, held_out), other, nearest),
-    )
+    names = foretold.molecules_of(train.keys)
+    own = trained_rows(train.keys, held_out) & ~np.isin(names, ["", DMSO]) & ~train.controls()
+    groups = np.array([scaffold(name) for name in names[own]], dtype=object) if by == SCAFFOLD else names[own]
+    matcher = correspondence.fit(train.values[own], names[own], groups, where)
+    truth, sets = populations_of(said.tested, painted, real, training, held_out, said.other, said.nearest)
+    molecules = np.where(said.molecules == DMSO, "", said.molecules)
+    return {
+        name: correspondence.correspondence(matcher, each, molecules) for name, each in {**sets, REAL: truth}.items()
+    }
 
 
-def _populations(
-    tested, painted, real, train, trained, other, nearest
+def populations_of(
+    tested, painted, real, training, held_out, other, nearest
 ) -> tuple[list[np.ndarray], dict[str, list[np.ndarray]]]:
-    """Return the real fields of each treatment, and what the model and its floors show in their place, as many as were painted."""
+    """Return the real fields of each treatment, and what the model and its floors show in their place, as many as were painted.
+
+    Parameters
+    ----------
+    tested : T treatments, with KEYS and `plate`
+    painted, real, training : `Fields` of the plate, and of its fold's training plates
+    held_out : of the rule `hold_out`
+    other : (T,) whose answer stands for each as swapped
+    nearest : the trained treatment of the most alike molecule, one a treatment, None where there is none; or None
+    """
+    train = joined(list(training.values()))
+    trained = trained_rows(train.keys, held_out)
     control, nothing = train.controls(), np.empty((0, train.values.shape[1]))
     keys = [tuple(row) for row in tested[KEYS].to_numpy()]
     fields: dict[str, list[np.ndarray]] = {name: [] for name in (MODEL, MEAN, SWAPPED, CONTROL, REPLICATE)}

@@ -125,6 +125,18 @@ def effects_of(fields: Fields, where: str, *, strict: bool = True) -> tuple[pd.D
     return keys, np.array(effects).reshape(len(rows), fields.values.shape[1])
 
 
+def field_effects(fields: Fields) -> Fields:
+    """Return the fields of one plate less the mean of DMSO in the same cell line at the same time; none of a place without it."""
+    places = fields.keys[KEYS[1:]].agg("|".join, axis=1).to_numpy() if len(fields) else np.empty(0, dtype=object)
+    control, values = fields.controls(), np.full(fields.values.shape, np.nan)
+    for place in dict.fromkeys(places):
+        here = places == place
+        if (here & control).any():
+            values[here] = fields.values[here] - fields.values[here & control].mean(axis=0)
+    known = np.isfinite(values).all(axis=1)
+    return Fields(fields.keys[known].reset_index(drop=True), values[known])
+
+
 def mean_effects(plates: Sequence[tuple[pd.DataFrame, np.ndarray]]) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the treatments of several plates, each once, and the mean of their effects over plates."""
     keys = pd.concat([keys for keys, _ in plates], ignore_index=True)
