@@ -27,6 +27,7 @@ from brightpaint.profiles.doses import RISE, comes_down
 from brightpaint.profiles.half_interval import profile_interval
 from brightpaint.profiles.hill import Fit, fit_free, free_losses, grid, interval_beyond
 from brightpaint.profiles.projection import Scores
+from brightpaint.profiles.well_numbers import REQUIRED, check_wells
 
 COLUMNS = ["Metadata_perturbation", *SERIES, "status", "reason", "half_um", "half_low_um", "half_high_um", "slope", "bottom", "top",
            "effect", "flat_p", "explained", "wells", "doses", "dose_min_um", "dose_max_um", "plates", "layout"]  # fmt: skip
@@ -113,6 +114,19 @@ def dosed(placed: pd.DataFrame) -> pd.DataFrame:
     return known[treated & (known["Metadata_dose"] > 0)]
 
 
+def read_placed(path: Path) -> pd.DataFrame:
+    """Read wells as `axis` places them; an infinite score, or a scale without two wells of C- to tell the noise by, is an error."""
+    placed = store.read_table(path, required=[*REQUIRED, "Metadata_dose", "on", "class"])
+    placed = check_wells(placed, ["on"], path, "axis")
+    known = placed["on"].notna()
+    control = int((known & (placed["class"] == "-")).sum())
+    if known.any() and control < 2:
+        raise ValueError(
+            f"{path}: {control} wells of class - are placed, expected two or more; delete it and rerun axis"
+        )
+    return placed
+
+
 def curves(placed: pd.DataFrame, settings: Mapping) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fit the curves of all compounds along one axis.
 
@@ -130,7 +144,7 @@ def curves(placed: pd.DataFrame, settings: Mapping) -> tuple[pd.DataFrame, pd.Da
     wells, rows, means = dosed(placed), [], []
     has_scale = np.isfinite(placed["on"]).any()
     control = placed.loc[(placed["class"] == "-") & np.isfinite(placed["on"]), "on"]
-    noise = max(float(control.std()), 1e-6) if len(control) > 1 else 1.0
+    noise = max(float(control.std()), 1e-6) if has_scale else 1.0
     places = dose_layout.in_words(dose_layout.dose_places(wells)) if len(wells) else {}
     for key, every in wells.groupby(["Metadata_perturbation", *SERIES], dropna=False, sort=True):
         own, name = every[np.isfinite(every["on"])], "/".join(map(str, key))
@@ -161,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--table", type=Path, required=True, help="one row a compound, to write")
     parser.add_argument("--means", type=Path, required=True, help="one row a dose, to write")
     args = parser.parse_args(argv)
-    table, means = curves(store.read_table(args.placed, required=["on", "class"]), args.settings)
+    table, means = curves(read_placed(args.placed), args.settings)
     for status, count in table["status"].value_counts().items():
         log.info("%s: %d", status, count)
     store.write_table(store.as_text(table), args.table)
