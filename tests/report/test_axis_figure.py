@@ -52,6 +52,11 @@ def test_the_head_tells_accuracy_chance_and_protocol_and_compounds_have_a_panel_
     assert [title for title in titles if title in ("riser", "inert")] == ["riser", "inert"]
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert legend == ["C+ mock, U2OS (8)", "C- infected, U2OS (8)"]
+    figure.canvas.draw()
+    panel = figure.axes[0]
+    lowest = panel.get_legend().get_window_extent().y0
+    wells = np.concatenate([panel.transData.transform(points.get_offsets()) for points in panel.collections])
+    assert wells[:, 1].max() < lowest  # no well lies under the legend
     colours = figure.axes[1].collections[-1].get_array()
     assert colours.min() == 0.1 and colours.max() == 10.0
     plt.close(figure)

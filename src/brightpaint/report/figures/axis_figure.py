@@ -24,6 +24,7 @@ from brightpaint.study.spaces import SPACES
 CLASSES = {"+": LINES[0], "-": LINES[1]}
 MARKERS = "os^Dv"
 PANELS, COLUMNS = 12, 4
+LEGEND_LINE = 0.06  # of the height of the panel of controls
 DOSES = plt.get_cmap("YlOrRd")
 
 
@@ -113,8 +114,10 @@ def _controls(axes: plt.Axes, shown: pd.DataFrame, entry: Mapping) -> None:
     for place in (-1, 1):
         axes.axvline(place, color="0.7", linewidth=0.8, linestyle=":", zorder=0)
     axes.set_title("controls, each placed held out; their means are at -1 and +1", fontsize=9)
-    if lines:
-        axes.legend(fontsize=7, frameon=False)
+    if lines:  # above the wells, not over them
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + LEGEND_LINE * (high - low) * len(lines))
+        axes.legend(fontsize=7, frameon=False, loc="upper left", ncols=2)
 
 
 def _behind(axes: plt.Axes, shown: pd.DataFrame) -> None:
