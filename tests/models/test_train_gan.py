@@ -12,6 +12,7 @@ from argparse import Namespace
 import numpy as np
 import pytest
 import torch
+from matplotlib.image import imread
 
 from brightpaint import store
 from brightpaint.models import fit, gan_watch, train_gan, unlabelled
@@ -75,6 +76,12 @@ def test_the_running_mean_is_what_samples_and_the_critic_is_as_it_stands(tmp_pat
     saved = gan_watch.samples(module, module, 2, SETTINGS["seed"], run.how)
     by_mean = gan_watch.samples(run._of_mean("generator"), module, 2, SETTINGS["seed"], run.how)
     np.testing.assert_array_equal(saved, by_mean)
+    painted = gan_watch.samples(module, module, gan_watch.PICTURED, SETTINGS["seed"], run.how)
+    gan_watch.write_picture(tmp_path / "expected.png", gan_watch.picture(painted, painted))
+    right = np.s_[:, -gan_watch.PICTURED * SIZE :]
+    for name in ("samples.png", "samples/000000000016.png"):  # what is kept, and what was looked at
+        shown = imread(tmp_path / "weights" / name)[right]
+        np.testing.assert_array_equal(shown, imread(tmp_path / "expected.png")[right], err_msg=name)
     run.networks["generator"].load_state_dict(raw)
     assert not np.array_equal(gan_watch.samples(run.networks["generator"], module, 2, SETTINGS["seed"], run.how), saved)
 

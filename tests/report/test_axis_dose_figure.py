@@ -68,7 +68,7 @@ def test_every_column_says_its_doses_unit_and_what_is_not_shown_is_counted():
         figure = axis_dose_figure.axis_dose_figure(many[:count], points, None, arm="real", space="x", name="effect")
         drawn = [axes for axes in figure.axes if axes.axison]
         assert [n for n, axes in enumerate(drawn) if axes.get_xlabel() == "dose (µM)"] == labelled
-        assert {axes.get_ylabel() for axes in drawn} == {"on-score (C- -1, C+ 1)"}
+        assert {axes.get_ylabel() for axes in drawn} == {"on-score (C- at -1, C+ at 1)"}
         plt.close(figure)
 
 

@@ -108,7 +108,7 @@ def _on(axes: plt.Axes, row: pd.Series, means: pd.DataFrame, *, several: bool) -
         fontsize=7.5,
         loc="left",
     )
-    axes.set_ylabel("on-score (C- -1, C+ 1)", fontsize=7)
+    axes.set_ylabel("on-score (C- at -1, C+ at 1)", fontsize=7)
     axes.tick_params(labelsize=7)
     low, high = min(-1.3, np.nanmin(on - below)), max(1.3, np.nanmax(on + above))
     # Intervals may leave the panel, means never.

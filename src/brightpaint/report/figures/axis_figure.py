@@ -106,7 +106,7 @@ def _controls(axes: plt.Axes, shown: pd.DataFrame, entry: Mapping) -> None:
     for line, marker in zip(lines, MARKERS * len(lines)):
         for name, colour in CLASSES.items():
             own = shown[(shown["class"] == name) & (shown["Metadata_cell_line"].fillna("") == line)]
-            values = as_text(", ".join(entry["positive" if name == "+" else "negative"]), 24)
+            values = as_text(", ".join(entry["positive" if name == "+" else "negative"]), 18)
             label = f"C{name} {values}{f', {as_text(line, 12)}' if line else ''} ({len(own)})"
             axes.scatter(
                 own["on"], own["off_1"], s=18, marker=marker, color=colour, alpha=0.8, linewidths=0, label=label
