@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.profiles import axis, held_out, separation
+from brightpaint.profiles import axis, held_out, off_axis, separation
 
 DOSES = (0.1, 0.3, 1.0, 3.0, 10.0)
 NUMBERS = [f"DINO_{number:03d}" for number in range(128)]
@@ -173,6 +173,12 @@ def test_controls_are_placed_by_the_machine_that_held_them_out_and_others_by_the
     expected = np.where(labels >= 0, np.choose(np.maximum(fold, 0), distances), np.mean(distances, axis=0))
     np.testing.assert_allclose(told.distance, expected)
     assert len(splits) == 4 and np.ptp(distances, axis=0).max() > 0.01
+    norms = []  # off the axis by Pythagoras: the whole distance from the training wells' middle, less what lies along the axis
+    for split, normal in zip(splits, told.normals):
+        centred = split.points - split.points[split.trained].mean(axis=0)
+        norms.append(np.sqrt((centred**2).sum(axis=1) - (centred @ split.basis @ normal) ** 2))
+    off = np.where(labels >= 0, np.choose(np.maximum(fold, 0), norms), np.mean(norms, axis=0))
+    np.testing.assert_allclose(off_axis.off_scores(splits, told, labels)[0], off - off[labels >= 0].mean(), atol=1e-9)
 
 
 def test_c_is_the_least_of_the_best_in_nested_splits_of_the_training_rows_alone(monkeypatch):
@@ -207,6 +213,19 @@ def test_a_class_of_few_wells_weighs_as_much_as_one_of_many():
     rows = rng.normal(size=(252, 1)) + labels[:, None]
     called = held_out.fit_plane(rows, labels, 1.0).predict(rows)
     assert (called[labels == 0] == 0).mean() > 0.5 and (called[labels == 1] == 1).mean() > 0.5
+
+
+def test_intervals_count_what_is_held_out_together_not_its_wells():
+    """Jeffreys' of 8 groups a class, of ten wells each or one: as wide, and that of 80 wells narrower."""
+    labels, right = np.repeat([0, 1], 80), np.tile(np.arange(80) % 8 > 0, 2)
+    called = np.where(right, labels, 1 - labels)
+    groups = labels * 100 + np.tile(np.arange(80) // 10, 2)
+    rng = lambda: np.random.default_rng(0)  # noqa: E731
+    low, high = separation.share_intervals(labels, called, groups, rng())["balanced_accuracy"]
+    draws = np.random.default_rng(1).beta(7.5, 1.5, (2, 20000)).mean(axis=0)
+    assert (low, high) == pytest.approx(tuple(np.percentile(draws, [2.5, 97.5])), abs=0.02)
+    alone = separation.share_intervals(labels, called, np.arange(160), rng())["balanced_accuracy"]
+    assert alone[1] - alone[0] < (high - low) / 2
 
 
 def test_a_plate_s_own_scale_before_makes_no_difference():
