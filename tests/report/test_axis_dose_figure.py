@@ -56,6 +56,16 @@ def test_panels_name_the_half_effect_or_none_and_those_of_doses_stand_beside():
     plt.close(figure)
 
 
+def test_an_interval_ends_where_the_doses_do():
+    row = tables()[0].iloc[0]
+    beyond = {"half_low_um": 0.001, "half_high_um": 100.0, "dose_min_um": 0.01, "dose_max_um": 10.0}
+    assert axis_dose_figure.interval_words(pd.Series({**row, **beyond})) == " (below 10 nM to above 10 µM)"
+    assert (
+        axis_dose_figure.interval_words(pd.Series({**row, **beyond, "half_high_um": 2.0})) == " (below 10 nM to 2 µM)"
+    )
+    assert axis_dose_figure.interval_words(row) == " (0.2 µM to 1 µM)"
+
+
 def test_every_column_says_its_doses_unit_and_what_is_not_shown_is_counted():
     table, means = tables()
     names = [f"c{number:02d}" for number in range(axis_dose_figure.PANELS + 3)]

@@ -62,6 +62,13 @@ def test_the_head_tells_accuracy_chance_and_protocol_and_compounds_have_a_panel_
     plt.close(figure)
 
 
+def test_an_axis_no_better_than_chance_says_so():
+    told = told_rows()
+    for p, beware in ((0.3, True), (0.01, False), (np.nan, False)):
+        lines = axis_figure.head(told.assign(p=np.where(told["metric"] == "auc", p, 0.005)))
+        assert any("told apart no better than shuffled ones" in line for line in lines) == beware
+
+
 def test_without_doses_or_without_an_axis_it_says_so(tmp_path):
     plain = placed_wells().assign(Metadata_dose=np.nan)
     figure = axis_figure.axis_figure(plain, told_rows(), arm="real", space="x", entry=ENTRY)

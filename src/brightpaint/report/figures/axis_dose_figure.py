@@ -24,7 +24,11 @@ from brightpaint.report.style import LINES, STYLE, as_text, headed, save
 from brightpaint.study.spaces import SPACES
 
 PANELS, PAIRS = 20, 2  # compounds, and pairs of panels in a row
-STATUSES = dose_figure.STATUSES | {"flat": ("no change with the dose", "0.5"), "no_axis": ("no axis", "0.5")}
+STATUSES = dose_figure.STATUSES | {
+    "flat": ("no change with the dose", "0.5"),
+    "no_axis": ("no axis", "0.5"),
+    "non_monotone": ("turns back at high doses", LINES[1]),  # a score may rise or fall
+}
 
 
 def axis_dose_figure(

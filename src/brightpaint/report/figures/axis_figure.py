@@ -24,6 +24,7 @@ from brightpaint.study.spaces import SPACES
 CLASSES = {"+": LINES[0], "-": LINES[1]}
 MARKERS = "os^Dv"
 PANELS, COLUMNS = 12, 4
+CHANCE = 0.05  # p above which classes are not told apart
 LEGEND_LINE = 0.06  # of the height of the panel of controls
 DOSES = plt.get_cmap("YlOrRd")
 
@@ -98,6 +99,10 @@ def head(told: pd.DataFrame) -> list[str]:
         f"held out, {int(first['wells'])} control wells: " + ", ".join(words[:1] + words[2:]),
         f"protocol: {first['protocol']}{saw}",
     ]
+    if "auc" in own.index and own.loc["auc", "p"] > CHANCE:
+        lines.append(
+            "Beware: held out, the classes are told apart no better than shuffled ones; places on this axis say little."
+        )
     return lines + ([as_text(first["reason"], 110)] if isinstance(first["reason"], str) and first["reason"] else [])
 
 
