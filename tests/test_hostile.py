@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import hostile_axes
 import hostile_codecs
 import hostile_config
 import hostile_features
@@ -28,6 +29,7 @@ TABLE = [
         hostile_images,
         hostile_models,
         hostile_gan,
+        hostile_axes,
         hostile_given,
         hostile_codecs,
         hostile_styles,

@@ -116,6 +116,19 @@ def test_each_optimiser_moves_its_own_network_alone_and_the_frozen_one_stays(pla
             assert (moments[name] != str(optimiser.state_dict()["state"])) == (name == update.network)
 
 
+def test_a_scaled_update_has_so_many_times_the_gradient_and_is_told_without(plates):
+    """A lazy regularisation, as R1 in every 16th step, weighs what it left out."""
+    batch, found = next(training().batches(data_of(plates))), {}
+    x, y = batch[0].float().split(2, dim=1)
+    for scale in (1.0, 80.0):
+        run = training({**GAN, "clip_norm": None})
+        update = Update("critic", run.objective.r1, every=16, word="loss_r1", scale=scale)
+        told = run._update(update, (x, y, batch[1], torch.randn(4, 4)), 1.0, 1e-2)["loss_r1"]
+        found[scale] = told, run.networks["critic"].layers[0].weight.grad
+    assert torch.equal(found[1.0][0], found[80.0][0])
+    torch.testing.assert_close(found[80.0][1], 80 * found[1.0][1])
+
+
 def test_rates_and_intervals_are_those_that_were_asked_for(plates):
     run, calls = training({**GAN, "warmup_images": 0, "decay": "constant"}), []
     update = run._update

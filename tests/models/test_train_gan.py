@@ -12,6 +12,7 @@ from argparse import Namespace
 import numpy as np
 import pytest
 import torch
+from matplotlib.image import imread
 
 from brightpaint import store
 from brightpaint.models import fit, gan_watch, train_gan, unlabelled
@@ -75,6 +76,12 @@ def test_the_running_mean_is_what_samples_and_the_critic_is_as_it_stands(tmp_pat
     saved = gan_watch.samples(module, module, 2, SETTINGS["seed"], run.how)
     by_mean = gan_watch.samples(run._of_mean("generator"), module, 2, SETTINGS["seed"], run.how)
     np.testing.assert_array_equal(saved, by_mean)
+    painted = gan_watch.samples(module, module, gan_watch.PICTURED, SETTINGS["seed"], run.how)
+    gan_watch.write_picture(tmp_path / "expected.png", gan_watch.picture(painted, painted))
+    right = np.s_[:, -gan_watch.PICTURED * SIZE :]
+    for name in ("samples.png", "samples/000000000016.png"):  # what is kept, and what was looked at
+        shown = imread(tmp_path / "weights" / name)[right]
+        np.testing.assert_array_equal(shown, imread(tmp_path / "expected.png")[right], err_msg=name)
     run.networks["generator"].load_state_dict(raw)
     assert not np.array_equal(gan_watch.samples(run.networks["generator"], module, 2, SETTINGS["seed"], run.how), saved)
 
@@ -82,7 +89,15 @@ def test_the_running_mean_is_what_samples_and_the_critic_is_as_it_stands(tmp_pat
 def test_the_critic_kept_has_the_mean_spread_of_training_images_and_the_untrained_one_that_of_its_own_game():
     folder = trained()
     critics = [read_encoder(folder / "weights" / f"{name}.safetensors", CPU) for name in ("weights", "untrained")]
-    assert all(float(critic.network.spread) > 0 for critic in critics)
+    data = unlabelled.open_images(
+        Namespace(settings=SETTINGS, **{key: [folder / f"{name}.{end}" for name in ("P1", "P2")]
+                                        for key, end in (("stacks", "tif"), ("fields", "parquet"))})
+    )  # fmt: skip
+    watch = gan_watch.Watch(data, SIZE, critics[0].scale, SETTINGS["seed"], Compute(), folder)
+    real = gan_watch.mean_spread(critics[0].network, watch.real(0, watch.count), Compute())
+    assert float(critics[0].network.spread) == pytest.approx(real, rel=1e-5)
+    own = train_gan.initial(SETTINGS, Compute())[1]
+    assert float(critics[1].network.spread) == pytest.approx(float(own.spread), rel=1e-5) != pytest.approx(real, 0.01)
     assert any(not torch.equal(a, b) for a, b in zip(*(critic.network.parameters() for critic in critics)))
     images = np.random.default_rng(0).normal(size=(20, 2, SIZE, SIZE)).astype(np.float32)
     whole = critics[0].numbers(images)

@@ -15,7 +15,7 @@ from brightpaint.study.study import Study
 from conftest import ROOT, planned, snakemake, write_study
 
 ENTRY = {"section": "axes", "name": "effect", "annotation": "perturbation", "positive": ["mock"], "negative": ["infected"],
-         "groups": "Well", "plates": ["P1"]}  # fmt: skip
+         "groups": "Well", "normalise": "plate", "plates": ["P1"]}  # fmt: skip
 AXIS = {"name": "effect", "positive": ["mock"], "negative": ["infected"], "spaces": ["cellprofiler"]}
 
 
@@ -51,22 +51,40 @@ def test_the_rule_refuses_classes_that_are_not_there_or_too_small(tmp_path, name
     assert said in str(error.value) and not (tmp_path / "x.tsv").exists()
 
 
+LINES = {**ENTRY, "name": "lines", "annotation": "cell_line", "positive": ["A"], "negative": ["B"],
+         "plates": ["P1", "P2", "P3", "P4"]}  # fmt: skip
+
+
+def listed(folder, entries):
+    """Run the rule on four plates, P1 with both classes of ENTRY, of cell lines A and B in turn."""
+    rows = {f"P{number}": {"cell_line": "AB"[(number - 1) % 2]} for number in range(1, 5)}
+    for plate in rows:
+        names = ["mock"] * 3 + ["infected"] * 2 * (plate == "P1")
+        store.write_table(index_rows(names, plate), folder / f"{plate}.parquet")
+    indices = [str(folder / f"{plate}.parquet") for plate in rows]
+    classes.main(["--settings", json.dumps({"entries": entries, "plates": rows}), "--indices", *indices,
+                  "--table", str(folder / "x.tsv")])  # fmt: skip
+    return store.read_table(folder / "x.tsv").set_index(["name", "class"])["wells"].to_dict()
+
+
 def test_the_rule_counts_wells_of_each_class_and_takes_cell_lines_from_the_plate_table(tmp_path):
-    store.write_table(index_rows(["mock"] * 3 + ["infected"] * 2), tmp_path / "P1.parquet")
-    store.write_table(index_rows(["mock"] * 3, "P2"), tmp_path / "P2.parquet")
-    lines = {
-        **ENTRY,
-        "name": "lines",
-        "annotation": "cell_line",
-        "positive": ["A"],
-        "negative": ["B"],
-        "plates": ["P1", "P2"],
-    }
-    rows = {"P1": {"cell_line": "A"}, "P2": {"cell_line": "B"}}
-    classes.main(["--settings", json.dumps({"entries": [ENTRY, lines], "plates": rows}), "--indices", str(tmp_path / "P1.parquet"),
-                  str(tmp_path / "P2.parquet"), "--table", str(tmp_path / "x.tsv")])  # fmt: skip
-    found = store.read_table(tmp_path / "x.tsv").set_index(["name", "class"])["wells"].to_dict()
-    assert found == {("effect", "-"): 2, ("effect", "+"): 3, ("lines", "-"): 3, ("lines", "+"): 5}
+    found = listed(tmp_path, [ENTRY, {**LINES, "groups": "Plate", "normalise": "none"}])
+    assert found == {("effect", "-"): 2, ("effect", "+"): 3, ("lines", "-"): 6, ("lines", "+"): 8}
+
+
+@pytest.mark.parametrize(
+    ("groups", "normalise", "mend"),
+    [
+        ("Well", "plate", "set groups: Plate and normalise: none, with"),
+        ("Well", "none", "set groups: Plate, with"),
+        ("Plate", "plate", "set normalise: none, with"),
+    ],
+)
+def test_classes_on_plates_of_their_own_are_refused_before_an_image_is_fetched(tmp_path, groups, normalise, mend):
+    entry = {**LINES, "groups": groups, "normalise": normalise}
+    with pytest.raises(ValueError, match=f"axes.lines: no plate has wells of both class - and another, .*; {mend}"):
+        listed(tmp_path, [entry])
+    assert not (tmp_path / "x.tsv").exists()
 
 
 def test_what_the_config_alone_shows_to_be_wrong_is_said(tmp_path):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from brightpaint import store
-from brightpaint.profiles import axis, held_out, separation
+from brightpaint.profiles import axis, held_out, off_axis, separation
 
 DOSES = (0.1, 0.3, 1.0, 3.0, 10.0)
 NUMBERS = [f"DINO_{number:03d}" for number in range(128)]
@@ -160,6 +160,72 @@ def test_a_held_out_control_changes_nothing_that_scores_it():
     plates = wells["Metadata_Plate"].to_numpy()
     one, other = (next(held_out.splits_of(each, labels, fold, plates)) for each in (values, spoilt))
     assert np.array_equal(one.points[fold != 0], other.points[fold != 0]) and np.array_equal(one.basis, other.basis)
+
+
+def test_controls_are_placed_by_the_machine_that_held_them_out_and_others_by_the_mean_of_all():
+    wells = study(plates=("P1",), width=24)
+    values, labels = wells[NUMBERS[:24]].to_numpy(), axis.class_labels(wells, ENTRY)
+    told, splits, fold, _ = axis.judge_axis(wells, values, labels, ENTRY | {"permutations": 0, "bootstrap": 2}, "x")
+    groups, distances = axis.group_names(wells, "Well").to_numpy(), []
+    for number, split in enumerate(splits):
+        plane, _ = held_out.trained_plane(split, labels, groups, f"x/{number}", told.costs[number])
+        distances.append(plane.decide(split.rows) / np.linalg.norm(plane.normals))
+    expected = np.where(labels >= 0, np.choose(np.maximum(fold, 0), distances), np.mean(distances, axis=0))
+    np.testing.assert_allclose(told.distance, expected)
+    assert len(splits) == 4 and np.ptp(distances, axis=0).max() > 0.01
+    norms = []  # off the axis by Pythagoras: the whole distance from the training wells' middle, less what lies along the axis
+    for split, normal in zip(splits, told.normals):
+        centred = split.points - split.points[split.trained].mean(axis=0)
+        norms.append(np.sqrt((centred**2).sum(axis=1) - (centred @ split.basis @ normal) ** 2))
+    off = np.where(labels >= 0, np.choose(np.maximum(fold, 0), norms), np.mean(norms, axis=0))
+    np.testing.assert_allclose(off_axis.off_scores(splits, told, labels)[0], off - off[labels >= 0].mean(), atol=1e-9)
+
+
+def test_c_is_the_least_of_the_best_in_nested_splits_of_the_training_rows_alone(monkeypatch):
+    chosen = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        labels, groups = np.repeat([0, 1], [8, 24]), np.arange(32)
+        rows = rng.normal(size=(32, 12)) / np.sqrt(12) + labels[:, None] * rng.normal(size=12) / 8
+        inner, right = held_out.deal(labels, groups, 3, "x/inner"), []
+        for cost in held_out.COSTS:
+            called = np.empty(32, int)
+            for number in range(3):
+                own = inner == number
+                called[own] = held_out.fit_plane(rows[~own], labels[~own], cost).predict(rows[own])
+            right.append(np.mean([(called[labels == name] == name).mean() for name in (0, 1)]))
+        chosen.append(held_out.choose_cost(rows, labels, groups, "x"))
+        assert chosen[-1] == held_out.COSTS[int(np.argmax(np.round(right, 12)))]
+    assert len(set(chosen)) > 1
+    wells, seen = study(plates=("P1",), width=24), []
+    monkeypatch.setattr(held_out, "choose_cost", lambda rows, *rest: seen.append((rows, *rest)) or 1.0)
+    labels = axis.class_labels(wells, ENTRY)
+    fold = np.where(labels >= 0, held_out.deal(labels, np.arange(len(labels)), 4, "x"), -1)
+    for split in held_out.splits_of(wells[NUMBERS[:24]].to_numpy(), labels, fold, None):
+        held_out.trained_plane(split, labels, np.arange(len(labels)), "x")
+        rows, own, groups, _ = seen.pop()
+        assert np.array_equal(rows, split.rows[split.trained]) and np.array_equal(own, labels[split.trained])
+        assert not set(groups) & set(np.flatnonzero(split.held))
+
+
+def test_a_class_of_few_wells_weighs_as_much_as_one_of_many():
+    rng, labels = np.random.default_rng(0), np.repeat([0, 1], [12, 240])
+    rows = rng.normal(size=(252, 1)) + labels[:, None]
+    called = held_out.fit_plane(rows, labels, 1.0).predict(rows)
+    assert (called[labels == 0] == 0).mean() > 0.5 and (called[labels == 1] == 1).mean() > 0.5
+
+
+def test_intervals_count_what_is_held_out_together_not_its_wells():
+    """Jeffreys' of 8 groups a class, of ten wells each or one: as wide, and that of 80 wells narrower."""
+    labels, right = np.repeat([0, 1], 80), np.tile(np.arange(80) % 8 > 0, 2)
+    called = np.where(right, labels, 1 - labels)
+    groups = labels * 100 + np.tile(np.arange(80) // 10, 2)
+    rng = lambda: np.random.default_rng(0)  # noqa: E731
+    low, high = separation.share_intervals(labels, called, groups, rng())["balanced_accuracy"]
+    draws = np.random.default_rng(1).beta(7.5, 1.5, (2, 20000)).mean(axis=0)
+    assert (low, high) == pytest.approx(tuple(np.percentile(draws, [2.5, 97.5])), abs=0.02)
+    alone = separation.share_intervals(labels, called, np.arange(160), rng())["balanced_accuracy"]
+    assert alone[1] - alone[0] < (high - low) / 2
 
 
 def test_a_plate_s_own_scale_before_makes_no_difference():

@@ -47,13 +47,39 @@ def test_panels_name_the_half_effect_or_none_and_those_of_doses_stand_beside():
         table, means, (other, points_of(other)), arm="real", space="x", name="effect"
     )
     titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles == ["a\nfitted: 0.5 µM (0.2 µM to 1 µM)", "a\nfitted: 0.5 µM (0.3 µM to 0.75 µM)",
+    assert titles == ["a\nfitted, half effect 0.5 µM (0.2 µM to 1 µM)", "a\nfitted: 0.5 µM (0.3 µM to 0.75 µM)",
                       "b\nno change with the dose; half effect: none", ""]  # fmt: skip
     assert figure._suptitle.get_text().splitlines()[1] == "fitted: 1, no change with the dose: 1"
     curve = figure.axes[0].get_lines()
     drawn = next(line for line in curve if len(line.get_xdata()) == 100)
     assert np.isclose(np.interp(0.5, drawn.get_xdata(), drawn.get_ydata()), 0.0, atol=0.01)
     plt.close(figure)
+
+
+def test_an_interval_ends_where_the_doses_do():
+    row = tables()[0].iloc[0]
+    beyond = {"half_low_um": 0.001, "half_high_um": 100.0, "dose_min_um": 0.01, "dose_max_um": 10.0}
+    assert axis_dose_figure.interval_words(pd.Series({**row, **beyond})) == " (below 10 nM to above 10 µM)"
+    assert (
+        axis_dose_figure.interval_words(pd.Series({**row, **beyond, "half_high_um": 2.0})) == " (below 10 nM to 2 µM)"
+    )
+    assert axis_dose_figure.interval_words(row) == " (0.2 µM to 1 µM)"
+
+
+def test_every_column_says_its_doses_unit_and_what_is_not_shown_is_counted():
+    table, means = tables()
+    names = [f"c{number:02d}" for number in range(axis_dose_figure.PANELS + 3)]
+    many = pd.concat([table[1:].assign(Metadata_perturbation=name) for name in names], ignore_index=True)
+    points = pd.concat([means[-6:].assign(Metadata_perturbation=name) for name in names], ignore_index=True)
+    figure = axis_dose_figure.axis_dose_figure(many, points, None, arm="real", space="x", name="effect")
+    assert "The 20 of largest change are shown, 3 more stand in the table." in figure._suptitle.get_text()
+    plt.close(figure)
+    for count, labelled in ((1, [0]), (2, [0, 1]), (3, [1, 2])):
+        figure = axis_dose_figure.axis_dose_figure(many[:count], points, None, arm="real", space="x", name="effect")
+        drawn = [axes for axes in figure.axes if axes.axison]
+        assert [n for n, axes in enumerate(drawn) if axes.get_xlabel() == "dose (µM)"] == labelled
+        assert {axes.get_ylabel() for axes in drawn} == {"on-score (C- at -1, C+ at 1)"}
+        plt.close(figure)
 
 
 def test_a_long_title_stays_on_the_picture_and_no_point_lies_off_its_panel():

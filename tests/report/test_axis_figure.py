@@ -52,9 +52,21 @@ def test_the_head_tells_accuracy_chance_and_protocol_and_compounds_have_a_panel_
     assert [title for title in titles if title in ("riser", "inert")] == ["riser", "inert"]
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert legend == ["C+ mock, U2OS (8)", "C- infected, U2OS (8)"]
+    figure.canvas.draw()
+    panel = figure.axes[0]
+    lowest = panel.get_legend().get_window_extent().y0
+    wells = np.concatenate([panel.transData.transform(points.get_offsets()) for points in panel.collections])
+    assert wells[:, 1].max() < lowest  # no well lies under the legend
     colours = figure.axes[1].collections[-1].get_array()
     assert colours.min() == 0.1 and colours.max() == 10.0
     plt.close(figure)
+
+
+def test_an_axis_no_better_than_chance_says_so():
+    told = told_rows()
+    for p, beware in ((0.3, True), (0.01, False), (np.nan, False)):
+        lines = axis_figure.head(told.assign(p=np.where(told["metric"] == "auc", p, 0.005)))
+        assert any("told apart no better than shuffled ones" in line for line in lines) == beware
 
 
 def test_without_doses_or_without_an_axis_it_says_so(tmp_path):

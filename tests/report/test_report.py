@@ -56,6 +56,26 @@ def test_every_text_is_sound(name, text):
     assert len(parts["html_body"]) > 200 and "None" not in body and "{" not in body
 
 
+def test_methods_say_what_an_axis_rests_on_and_whose_images_a_critic_saw():
+    words = " ".join(rendered("workflow.rst", config("gan")).split())
+    assert "The axis health runs from treatment SIM-003-B@6uM, SIM-003-B@30uM (C-, at -1) to DMSO (C+, at 1)." in words
+    assert (
+        "told apart by cell line (lines), by a linear SVM and by the nearest neighbour, with each plate held out"
+        in words
+    )
+    assert "Along health a Hill curve of four parameters" in words and "with probability 0.05 at most" in words
+    assert "of all study plates, test plates among them" in words
+    settings = config("gan")
+    settings["gan"] |= {"examples": "crops", "own_crops": ["mine"]}
+    own = " ".join(rendered("workflow.rst", settings).split())
+    assert (
+        "crops of single real cells" in own
+        and "of one's own crops mine: what is told" in own
+        and "study plates, test plates" not in own
+    )
+    assert "Axes and classes" not in rendered("workflow.rst", config("demo"))
+
+
 def test_methods_say_which_models_are_trained_by_settings_of_their_own():
     models = [
         {"name": "ours"},

@@ -74,7 +74,7 @@ class OwnCrops:
                         if what in opened:
                             opened.pop(what).close()
                         opened[what] = store.Pages(self.folder / row[what])
-                image = self._read(row, opened["file"], len(self.channels) * self.planes)
+                image = self._read(row, opened["file"], len(self.channels) * self.planes, image=True)
                 image = image.reshape(len(self.channels), self.planes, *image.shape[1:])
                 mask = self._read(row, opened["mask"], self._depth(opened["mask"])) if row["mask"] else None
                 yield row, image, self._found(image) if mask is None and self.threshold else mask
@@ -87,8 +87,8 @@ class OwnCrops:
         channel = self.channels.index(self.threshold_channel) if self.threshold_channel else 0
         return middle_objects.bright_objects(image[channel], self.threshold)
 
-    def _read(self, row: dict[str, str], pages: store.Pages, count: int) -> np.ndarray:
-        """Return the pages of one crop, (count, H, W)."""
+    def _read(self, row: dict[str, str], pages: store.Pages, count: int, image: bool = False) -> np.ndarray:
+        """Return the pages of one crop, (count, H, W): of its `image`, or of its mask."""
         try:
             index = int(row["index"])
         except ValueError:
@@ -100,7 +100,14 @@ class OwnCrops:
                 f"{self.table}: {row['where']}: there is no crop {index} in {pages.path}, whose {len(pages)} pages are "
                 f"{len(pages) // count} crops of {count}; correct --index, --channels or --planes"
             )
-        return np.stack([pages.read(index * count + number) for number in range(count)])
+        planes = []
+        for number in range(count):
+            try:
+                planes.append(pages.read(index * count + number))
+            except ValueError as error:
+                channel = f", channel {self.channels[number // self.planes]}" if image else ", mask"
+                raise ValueError(f"{self.table}: {row['where']}{channel}: {error}") from error
+        return np.stack(planes)
 
     def _depth(self, pages: store.Pages) -> int:
         """Return how many pages a crop's mask has: as many as planes where the file holds so many, else one."""

@@ -96,6 +96,10 @@ class TrainingCrops:
         images, _, numbers = self._source.batch(seed, first, count, mine)
         return images[:, :, 0], self._told.rows(numbers)
 
+    def describe(self, number: int) -> str:
+        """Name training image `number` as an error message does."""
+        return self._source.describe(self._rows[number])
+
     def fixed(self, number: int, crop_px: int | None) -> tuple[str, np.ndarray, Condition]:
         """Return validation image `number` as it lies: its name, (C, H, W) and its condition; beyond the last they begin again."""
         again, row = divmod(number, len(self))

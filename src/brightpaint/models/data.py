@@ -116,6 +116,10 @@ class TrainingImages:
             part._keep(np.flatnonzero(rows))
         return parts
 
+    def describe(self, number: int) -> str:
+        """Name training image `number` as an error message does: its stack, and plate, well, site and tile."""
+        return f"{self.stacks[self._places[number][0]].path}: {store.describe_field(self.fields.iloc[number])}"
+
     def field(self, number: int, window: tuple[slice, slice] = (slice(None), slice(None))) -> np.ndarray:
         """Return (C, h, w) float32 z-scores of one field, inputs before targets; `window` cuts rows and columns."""
         plate, row = self._places[number]

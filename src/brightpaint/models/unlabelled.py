@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from brightpaint import store
 from brightpaint.models.crop_training import TrainingCrops
 from brightpaint.models.data import TrainingImages
 
@@ -53,8 +52,8 @@ def check_image(image: np.ndarray, where: str, settings: dict) -> None:
         exactly, fits = "exactly", (height, width) == (size_px, size_px)
     if not fits:
         raise ValueError(
-            f"{where}: {settings['examples']} of {height} x {width} px, expected {size_px} x {size_px} {exactly}; set gan.size_px "
-            "to what they are, a power of two"
+            f"{where}: {settings['examples']} of {height} x {width} px, expected {size_px} x {size_px} {exactly}; set gan.size_px, "
+            "and size_px of crops or own_crops where it learns from these, to one power of two"
         )
     bad = ~np.isfinite(image).all((1, 2))
     if bad.any():
@@ -70,14 +69,39 @@ def check_data(data: TrainingImages | TrainingCrops, settings: dict) -> None:
             f"{data.stacks[0].path}: {len(data)} {settings['examples']} to train on, expected {least} at least, as many as a batch "
             f"has (gan.batch), and {LEAST_IMAGES}: a critic learns so few by heart; train on more plates"
         )
-    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    lowest, highest = (np.empty((len(data), len(names)), np.float32) for _ in range(2))
     for number in range(len(data)):
         image = data.fixed(number, None)[1].astype(np.float32)
-        check_image(image, store.describe_field(data.fields.iloc[number]), settings)
-        low, high = np.minimum(low, image.min((1, 2))), np.maximum(high, image.max((1, 2)))
-    for name, lowest, highest in zip(names, low, high):
-        if highest - lowest < CONSTANT:
+        check_image(image, data.describe(number), settings)
+        lowest[number], highest[number] = image.min((1, 2)), image.max((1, 2))
+    check_varied(data.fields["Metadata_Plate"].to_numpy(), lowest, highest, settings)
+
+
+def check_varied(plates: np.ndarray, lowest: np.ndarray, highest: np.ndarray, settings: dict) -> None:
+    """Refuse a channel that never changes, on all plates or on one, or that its window leaves without a grey.
+
+    Parameters
+    ----------
+    plates : (n,) of each image
+    lowest, highest : (n, C) z-scores of each image
+    """
+    names, examples = settings["channels"]["target"], f"{len(plates)} {settings['examples']}"
+    for name, window, low, high in zip(names, settings["windows"], lowest.T, highest.T):
+        if high.max() - low.min() < CONSTANT:
             raise ValueError(
-                f"channel {name} is constant ({lowest:g}) in all {len(data)} {settings['examples']}: a critic would tell painted "
+                f"channel {name} is constant ({low.min():g}) in all {examples}: a critic would tell painted "
                 "ones by it at once; leave it out of gan.channels, or look at its images"
             )
+        if np.ptp(np.clip([low.min(), high.max()], *window)) < CONSTANT:
+            raise ValueError(
+                f"channel {name}: no pixel of {examples} lies within {window[0]:g} to {window[1]:g}, z-scores that are shown "
+                f"as black and white, but from {low.min():g} to {high.max():g}; widen gan.window (gan.brightfield_window)"
+            )
+        for plate in np.unique(plates):
+            own = plates == plate
+            if own.sum() >= LEAST_IMAGES and high[own].max() - low[own].min() < CONSTANT:
+                raise ValueError(
+                    f"plate {plate}, channel {name}: constant ({low[own].min():g}) in its {own.sum()} {settings['examples']}, "
+                    "and on other plates not: a critic would know the plate by it; leave the channel out of gan.channels, or the "
+                    "plate out of the plate table"
+                )

@@ -13,7 +13,6 @@ import argparse
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +25,9 @@ from brightpaint.profiles.dose_series import SERIES, completed, measured
 from brightpaint.profiles.held_out import FOLDS, Split, deal, shuffles, splits_of
 from brightpaint.profiles.off_axis import off_scores
 from brightpaint.profiles.separation import OutOfFold, cross_fit, told_apart
+from brightpaint.profiles.well_numbers import read_wells, refuse_lost
 from brightpaint.study.annotations import treatment_name
-from brightpaint.study.axes import WELL, classes_of, group_names, protocol_name, refuse_classes, tested_plates, text_of
+from brightpaint.study.axes import classes_of, group_names, protocol_name, refuse_classes, tested_plates, text_of
 from brightpaint.study.spaces import SPACES
 
 TREATMENT = ["Metadata_treatment", "Metadata_perturbation", "Metadata_dose", *SERIES]
@@ -50,22 +50,22 @@ def class_labels(wells: pd.DataFrame, entry: Mapping) -> np.ndarray:
 
 
 def check(
-    wells: pd.DataFrame, values: np.ndarray, labels: np.ndarray, entry: Mapping, where: str, names: Sequence[str] = "-+"
+    wells: pd.DataFrame,
+    values: np.ndarray,
+    labels: np.ndarray,
+    entry: Mapping,
+    where: str,
+    every: pd.DataFrame | None = None,
 ) -> None:
-    """Refuse wells whose classes can't be told apart: one too small or confined to plates of its own, numbers that don't vary."""
-    if problems := refuse_classes(wells, entry, where):
-        raise ValueError("\n".join(problems))
+    """Refuse wells whose classes can't be told apart: one too small or confined to plates of its own, numbers that don't vary.
+
+    `every` well is named too where some were left out for want of a number.
+    """
+    refuse_lost(wells if every is None else every, wells, refuse_classes(wells, entry, where), where)
     controls = labels >= 0
     if not (values[controls].std(axis=0) > 0).any():
         raise ValueError(f"{where}: none of {values.shape[1]} numbers differs between {int(controls.sum())} control wells; "
                          "look at their images, and leave the space out")  # fmt: skip
-    per_plate = pd.crosstab(wells.loc[controls, "Metadata_Plate"].to_numpy(), labels[controls]) > 0
-    alone = [number for number in per_plate if not (per_plate[number] & (per_plate.sum(axis=1) > 1)).any()]
-    if alone and (entry["groups"] == WELL or entry["normalise"] == "plate"):
-        wanted = ["groups: Plate"] * (entry["groups"] == WELL) + ["normalise: none"] * (entry["normalise"] == "plate")
-        raise ValueError(f"{where}: no plate has wells of both class {names[alone[0]]} and another, so that plates "
-                         "alone would tell them apart, or normalising each would hide what does; set "
-                         f"{' and '.join(wanted)}, with two plates or more of each class")  # fmt: skip
 
 
 def judge_axis(
@@ -89,7 +89,7 @@ def judge_axis(
     plates = wells["Metadata_Plate"].astype(str).to_numpy()
     fold = np.full(len(wells), -1)
     fold[controls] = deal(labels[controls], groups[controls], FOLDS, name)
-    splits = list(splits_of(values, labels, fold, plates if settings["normalise"] == "plate" else None))
+    splits = list(splits_of(values, labels, fold, plates if settings["normalise"] == "plate" else None, f"axes.{name}"))
     told, null, shuffled = cross_fit(splits, labels, groups, name), [], labels.copy()
     own = (each[controls] for each in (labels, groups, plates, fold))
     for other in shuffles(*own, draws=settings["permutations"], seed=name):
@@ -151,7 +151,7 @@ def axis(
     chosen, values = measured(every, numbers, where=where)
     chosen = chosen[[name for name in chosen if name.startswith("Metadata_")]].copy()
     labels = class_labels(chosen, settings)
-    check(chosen, values, labels, settings, where)
+    check(chosen, values, labels, settings, where, every)
     allowed = tested_plates(sorted(set(chosen["Metadata_Plate"])), settings["seen"], settings["protocol"])
     counts = chosen["Metadata_Plate"].isin(allowed).to_numpy() & (labels >= 0)
     groups = group_names(chosen, settings["groups"])
@@ -260,8 +260,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--treatments", type=Path, required=True, help="one row a treatment, to write")
     parser.add_argument("--accuracy", type=Path, required=True, help="how well the classes are told apart, to write")
     args = parser.parse_args(argv)
-    space, wells = SPACES[args.space], store.read_table(args.wells)
-    numbers = import_module(space.profiler).numbers_of(list(wells.columns), space)
+    wells, numbers = read_wells(args.wells, SPACES[args.space])
     placed, treated, told = axis(wells, numbers, args.settings)
     for row in told[told["metric"].notna()].itertuples():
         log.info("%s %s, %s: %.3f (%.3f to %.3f), shuffled %.3f, p %.2g; %s", row.cell_line or "all", row.metric, row.fitted,

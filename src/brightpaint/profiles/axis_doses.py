@@ -27,6 +27,7 @@ from brightpaint.profiles.doses import RISE, comes_down
 from brightpaint.profiles.half_interval import profile_interval
 from brightpaint.profiles.hill import Fit, fit_free, free_losses, grid, interval_beyond
 from brightpaint.profiles.projection import Scores
+from brightpaint.profiles.well_numbers import REQUIRED, check_wells
 
 COLUMNS = ["Metadata_perturbation", *SERIES, "status", "reason", "half_um", "half_low_um", "half_high_um", "slope", "bottom", "top",
            "effect", "flat_p", "explained", "wells", "doses", "dose_min_um", "dose_max_um", "plates", "layout"]  # fmt: skip
@@ -70,8 +71,19 @@ def judge_curve(curve: Fit, dose: np.ndarray) -> tuple[str, str]:
     return "fitted", "half of the effect is reached within the tested doses"
 
 
-def fit_series(own: pd.DataFrame, noise: float, settings: Mapping, name: str) -> dict:
-    """Judge and fit one compound's wells; see `curves`."""
+def control_noise(placed: pd.DataFrame) -> tuple[float, int]:
+    """Return the s.d. of control wells about the mean of their class, of both classes together, and its degrees of freedom."""
+    control = placed[placed["class"].isin(["+", "-"]) & np.isfinite(placed["on"])]
+    left, freedom = (
+        control["on"] - control.groupby("class")["on"].transform("mean"),
+        len(control) - control["class"].nunique(),
+    )
+    return max(float(np.sqrt((left**2).sum() / freedom)), 1e-6), freedom
+
+
+def fit_series(own: pd.DataFrame, noise: tuple[float, int], settings: Mapping, name: str) -> dict:
+    """Judge and fit one compound's wells; `noise` is that of `control_noise`. See `curves`."""
+    noise, freedom = noise
     dose, scores = own["Metadata_dose"].to_numpy(), own["on"].to_numpy()
     found = {"wells": len(own), "doses": len(np.unique(dose)), "dose_min_um": dose.min(), "dose_max_um": dose.max(),
              "plates": own["Metadata_Plate"].nunique()}  # fmt: skip
@@ -97,7 +109,7 @@ def fit_series(own: pd.DataFrame, noise: float, settings: Mapping, name: str) ->
         return found | {"status": "non_monotone", "reason": reason}
     found["status"], found["reason"] = judge_curve(curve, dose)
     if found["status"] == "fitted":
-        low, high = profile_interval(dose, scores, spread, curve, slopes=slopes)
+        low, high = profile_interval(dose, scores, spread, curve, slopes=slopes, freedom=freedom)
         if low <= dose.min() and high >= dose.max():
             reason = "the change is too small against the noise to say at which of the doses half of it is reached"
             return found | {"status": "weak", "reason": reason}
@@ -111,6 +123,20 @@ def dosed(placed: pd.DataFrame) -> pd.DataFrame:
     known = completed(placed)
     treated = (known["Metadata_perturbation"] != "") & (known["Metadata_control_type"].fillna("") != "negcon")
     return known[treated & (known["Metadata_dose"] > 0)]
+
+
+def read_placed(path: Path) -> pd.DataFrame:
+    """Read wells as `axis` places them; an infinite score, or a scale without two wells of each class, is an error."""
+    placed = store.read_table(path, required=[*REQUIRED, "Metadata_dose", "on", "class"])
+    placed = check_wells(placed, ["on"], path, "axis")
+    known = placed["on"].notna()
+    for name in "-+":
+        count = int((known & (placed["class"] == name)).sum())
+        if known.any() and count < 2:
+            raise ValueError(
+                f"{path}: {count} wells of class {name} are placed, expected two or more; delete it and rerun axis"
+            )
+    return placed
 
 
 def curves(placed: pd.DataFrame, settings: Mapping) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -129,8 +155,7 @@ def curves(placed: pd.DataFrame, settings: Mapping) -> tuple[pd.DataFrame, pd.Da
     """
     wells, rows, means = dosed(placed), [], []
     has_scale = np.isfinite(placed["on"]).any()
-    control = placed.loc[(placed["class"] == "-") & np.isfinite(placed["on"]), "on"]
-    noise = max(float(control.std()), 1e-6) if len(control) > 1 else 1.0
+    noise = control_noise(placed) if has_scale else (1.0, 0)
     places = dose_layout.in_words(dose_layout.dose_places(wells)) if len(wells) else {}
     for key, every in wells.groupby(["Metadata_perturbation", *SERIES], dropna=False, sort=True):
         own, name = every[np.isfinite(every["on"])], "/".join(map(str, key))
@@ -161,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--table", type=Path, required=True, help="one row a compound, to write")
     parser.add_argument("--means", type=Path, required=True, help="one row a dose, to write")
     args = parser.parse_args(argv)
-    table, means = curves(store.read_table(args.placed, required=["on", "class"]), args.settings)
+    table, means = curves(read_placed(args.placed), args.settings)
     for status, count in table["status"].value_counts().items():
         log.info("%s: %d", status, count)
     store.write_table(store.as_text(table), args.table)

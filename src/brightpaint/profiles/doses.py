@@ -13,7 +13,6 @@ import argparse
 import json
 import logging
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 from zlib import crc32
 
@@ -27,6 +26,7 @@ from brightpaint.profiles.dose_series import SERIES, Series, completed, measured
 from brightpaint.profiles.half_interval import half_interval
 from brightpaint.profiles.hill import Fit, fit, hill, interval_beyond, rough_fit
 from brightpaint.profiles.projection import FEWEST_DMSO, Controls, Scores, centre, null_effects, score
+from brightpaint.profiles.well_numbers import read_wells
 from brightpaint.study.spaces import SPACES
 
 TOP_DOSES, TOP_WELLS = 2, 4  # at least, in the direction; at most the upper half of the doses, but three wells
@@ -266,8 +266,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--table", type=Path, required=True, help="one row a compound, to write")
     parser.add_argument("--points", type=Path, required=True, help="one row a well, to write")
     args = parser.parse_args(argv)
-    space, wells = SPACES[args.space], store.read_table(args.wells)
-    numbers = import_module(space.profiler).numbers_of(list(wells.columns), space)
+    wells, numbers = read_wells(args.wells, SPACES[args.space])
     table, points = curves(wells, numbers, args.settings)
     for status, count in table["status"].value_counts().items():
         log.info("%s: %d", status, count)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.stats import t as student
 
 from brightpaint.profiles.hill import Fit, dose_means, free_losses, grid, halves
 from brightpaint.profiles.projection import Controls, Scores, products, scales
@@ -56,22 +56,25 @@ def half_interval(
 
 
 def profile_interval(
-    dose: np.ndarray, scores: np.ndarray, noise: np.ndarray, curve: Fit, *, slopes: Sequence[float], level: float = 0.95
-) -> tuple[float, float]:
+    dose: np.ndarray, scores: np.ndarray, noise: np.ndarray, curve: Fit, *, slopes: Sequence[float], level: float = 0.95,
+    freedom: float = np.inf,
+) -> tuple[float, float]:  # fmt: skip
     """Return the interval of a half-effect dose by the profile likelihood of a curve of four parameters.
 
     It holds the doses of the grid at which the best curve leaves no more than the `level` quantile of chi-square more than the
-    best of all. Noise that turns out larger than it was taken for, by the wells' own scatter about the curve, widens it.
+    best of all, or that of F where the noise is known from few wells. Noise that turns out larger than it was taken for, by the
+    wells' own scatter about the curve, widens it.
 
     Parameters
     ----------
     dose, scores, noise : (n,) as `hill.fit_free` takes them, which gave `curve`
     slopes : limits of the curve's slope
+    freedom : degrees of freedom from which the noise is known
     """
     doses, means, weights = dose_means(dose, scores, noise)
     chosen = grid(doses, slopes)
     losses = free_losses(chosen, means[None], weights)[0][0]
     spare = len(dose) - 4
     excess = max(1.0, curve.left / spare) if spare > 0 else 1.0
-    inside = chosen.half[losses <= losses.min() + excess * chi2.ppf(level, 1)]
+    inside = chosen.half[losses <= losses.min() + excess * student.ppf((1 + level) / 2, freedom) ** 2]
     return float(min(inside.min(), curve.half)), float(max(inside.max(), curve.half))

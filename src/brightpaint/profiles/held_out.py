@@ -51,10 +51,12 @@ def deal(labels: np.ndarray, groups: np.ndarray, folds: int, seed: str) -> np.nd
     return of_group[member]
 
 
-def standardised(values: np.ndarray, fitted: np.ndarray, parts: np.ndarray | None = None) -> np.ndarray:
+def standardised(
+    values: np.ndarray, fitted: np.ndarray, parts: np.ndarray | None = None, where: str = "axis"
+) -> np.ndarray:
     """Bring numbers to mean 0 and s.d. 1 over the rows `fitted`, part by part where `parts` (of a plate each) are given.
 
-    A number that those rows do not vary in becomes 0.
+    A number that those rows do not vary in becomes 0. An error begins with `where`.
 
     Raises
     ------
@@ -67,8 +69,8 @@ def standardised(values: np.ndarray, fitted: np.ndarray, parts: np.ndarray | Non
         own = parts == part
         used = values[own & fitted]
         if len(used) < 2:
-            raise ValueError(f"plate {part}: {len(used)} wells that are not held out, expected two at least to normalise it "
-                             "by; set normalise: none")  # fmt: skip
+            raise ValueError(f"{where}: plate {part}: {len(used)} wells that are not held out, expected two at least to normalise "
+                             "it by; set normalise: none")  # fmt: skip
         mean, sd = used.mean(axis=0), used.std(axis=0)
         varies = sd > CONSTANT * np.maximum(np.abs(used).max(axis=0), 1e-300)
         scaled[own] = np.where(varies, (values[own] - mean) / np.where(varies, sd, 1.0), 0.0)
@@ -95,7 +97,9 @@ class Split:
     rows: np.ndarray
 
 
-def splits_of(values: np.ndarray, labels: np.ndarray, fold: np.ndarray, plates: np.ndarray | None) -> Iterator[Split]:
+def splits_of(
+    values: np.ndarray, labels: np.ndarray, fold: np.ndarray, plates: np.ndarray | None, where: str = "axis"
+) -> Iterator[Split]:
     """Yield the splits of labelled rows; nothing in one depends on the labels, nor on the numbers of what it holds out.
 
     Parameters
@@ -104,12 +108,13 @@ def splits_of(values: np.ndarray, labels: np.ndarray, fold: np.ndarray, plates: 
     labels : (n,) -1 where a row has none: such rows are never held out, nor trained on
     fold : (n,) in which split a row is held out, -1 for none
     plates : (n,) names, where each plate is to be normalised by its own rows; None for all together
+    where : what an error begins with
     """
     for number in np.unique(fold[fold >= 0]):
         held = fold == number
         trained = (labels >= 0) & ~held
-        scaled = values if plates is None else standardised(values, ~held, plates)
-        points = standardised(scaled, trained) / np.sqrt(values.shape[1])
+        scaled = values if plates is None else standardised(values, ~held, plates, where)
+        points = standardised(scaled, trained, where=where) / np.sqrt(values.shape[1])
         _, sizes, vectors = np.linalg.svd(points[trained], full_matrices=False)
         basis = vectors[sizes > 1e-10 * max(sizes.max(initial=0), 1e-300)].T
         yield Split(held, trained, points, basis, points @ basis)

@@ -23,6 +23,7 @@ from brightpaint.profiles.axis import check
 from brightpaint.profiles.dose_series import completed, measured
 from brightpaint.profiles.held_out import FOLDS, Split, deal, nearest, shuffles, splits_of
 from brightpaint.profiles.separation import OutOfFold, cross_fit, told_apart
+from brightpaint.profiles.well_numbers import read_wells
 from brightpaint.study.axes import classes_of, group_names, protocol_name, tested_plates, text_of
 from brightpaint.study.spaces import SPACES
 
@@ -116,6 +117,8 @@ def zero_shot(wells: pd.DataFrame, numbers: Sequence[str], settings: Mapping) ->
     told : one row a classifier and metric: TOLD
     """
     where = f"zero_shot.{settings['name']}"
+    if not len(wells):
+        raise ValueError(f"{where}: there are no wells; delete their profiles and rerun profile")
     every = completed(wells.copy()).sort_values(store.WELL_KEYS, ignore_index=True).copy()
     every = every[
         every["Metadata_Plate"].isin(
@@ -132,10 +135,10 @@ def zero_shot(wells: pd.DataFrame, numbers: Sequence[str], settings: Mapping) ->
     chosen, values = measured(every, numbers, where=where)
     values_of = text_of(chosen, settings["annotation"])
     labels = np.array([names.index(name) for name in values_of], dtype=np.int64)
-    check(chosen, values, labels, settings, where, names)
+    check(chosen, values, labels, {**settings, "classes": names}, where, every)
     groups, plates = group_names(chosen, settings["groups"]).to_numpy(), chosen["Metadata_Plate"].astype(str).to_numpy()
     fold = deal(labels, groups, FOLDS, where)
-    splits = list(splits_of(values, labels, fold, plates if settings["normalise"] == "plate" else None))
+    splits = list(splits_of(values, labels, fold, plates if settings["normalise"] == "plate" else None, where))
     svm, (closest, near) = cross_fit(splits, labels, groups, where), neighbours(splits, labels)
     nulls: dict[str, list] = {SVM: [], NEIGHBOUR: []}
     for other in shuffles(labels, groups, plates, fold, draws=settings["permutations"], seed=where):
@@ -176,9 +179,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--confusion", type=Path, required=True)
     parser.add_argument("--accuracy", type=Path, required=True)
     args = parser.parse_args(argv)
-    space, wells = SPACES[args.space], store.read_table(args.wells, required=store.WELL_KEYS)
-    profiler = import_module(space.profiler)
-    numbers = profiler.numbers_of(list(wells.columns), space)
+    space = SPACES[args.space]
+    profiler, (wells, numbers) = import_module(space.profiler), read_wells(args.wells, space)
     if "channels" in args.settings:
         own = profiler.numbers_of(list(store.read_table(args.own).columns), space)
         parts = profiler.parts_of(own, space, args.settings["channels"])

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from brightpaint.base.seeds import seed_of
-from brightpaint.store.crop_stacks import Crops
+from brightpaint.store.crop_stacks import CROP_KEYS, Crops
+from brightpaint.store.names import describe_field
 
 WORDS = 4  # random 64-bit words that Philox draws at once
 ALIKE = 0.02  # by which pixels may differ and count as one size: a crop is a whole number of them
@@ -37,7 +38,7 @@ class CropBatches:
             raise ValueError("no file of crops is named; expected at least one")
         crops = [one for one in crops if len(one)] or crops[:1]  # of a plate without cells not even the size is known
         _check_alike(crops)
-        self.channels = tuple(channels or crops[0].channels)
+        self._crops, self.channels = crops, tuple(channels or crops[0].channels)
         self._images = [np.asarray(one.images) for one in crops]  # a plain view: a memmap's own indexing is slow
         self._masks = [np.asarray(one.masks) for one in crops]
         self._picked = [_positions(one, self.channels) for one in crops]
@@ -81,9 +82,26 @@ class CropBatches:
         return images, masks, numbers
 
     def take(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return these crops, counted through all files, as they lie: images and masks as `batch` gives them."""
+        """Return these crops, counted through all files, as they lie: images and masks as `batch` gives them.
+
+        Raises
+        ------
+        ValueError
+            naming file, place, cell and channel of a crop that is not finite
+        """
         numbers = np.asarray(numbers, np.int64)
-        return self._read(numbers, np.zeros(len(numbers), int), None)
+        images, masks = self._read(numbers, np.zeros(len(numbers), int), None)
+        if not (finite := np.isfinite(images).all((2, 3, 4))).all():
+            place, channel = np.argwhere(~finite)[0]
+            where = f"{self.describe(numbers[place])}, channel {self.channels[channel]}"
+            raise ValueError(f"{where}: not finite; delete the file and rerun what makes it (crops, own_crops)")
+        return images, masks
+
+    def describe(self, number: int) -> str:
+        """Name a crop, counted through all files, as an error message does: file, plate, well, site, tile and cell."""
+        file = int(np.searchsorted(self._ends, number, side="right"))
+        row = self._crops[file].table(CROP_KEYS).iloc[int(number) - (int(self._ends[file - 1]) if file else 0)]
+        return f"{self._crops[file].path}: {describe_field(row)}, cell {row['ObjectNumber']}"
 
     def _read(self, numbers: np.ndarray, turns: np.ndarray, words: np.ndarray | None) -> tuple:
         files = np.searchsorted(self._ends, numbers, side="right")

@@ -22,7 +22,7 @@ class Pages:
     Raises
     ------
     ValueError
-        naming the file, for what is no whole TIFF of greyscale planes of one size, with as many as it says it has
+        naming the file, for what is no whole TIFF of greyscale planes of one size, with as many as it says it has, all finite
     """
 
     def __init__(self, path: str | Path):
@@ -49,7 +49,7 @@ class Pages:
         if not 0 <= number < len(self):
             raise ValueError(f"{self.path}: there is no page {number}; it has {len(self)}, counted from 0")
         if self._mapped is not None:
-            return np.array(self._mapped[number], self.dtype)
+            return self._finite(np.array(self._mapped[number], self.dtype), number)
         try:
             image = self._file.pages[number].asarray()
         except Exception as error:
@@ -59,6 +59,14 @@ class Pages:
                 f"{self.path}: page {number} is of {image.shape} px and {image.dtype}, the first of {self.shape} and "
                 f"{self.dtype}; save pages of one size and type"
             )
+        return self._finite(image, number)
+
+    def _finite(self, image: np.ndarray, number: int) -> np.ndarray:
+        """Return a plane; raise ValueError where it is not finite."""
+        if image.dtype.kind == "f" and not (finite := np.isfinite(image)).all():
+            y, x = np.argwhere(~finite)[0]
+            where = f"{self.path}: page {number}, pixel ({y}, {x})"
+            raise ValueError(f"{where} is {image[y, x]}, expected finite numbers; mend the file, or leave it out")
         return image
 
     def close(self) -> None:

@@ -83,7 +83,24 @@ def refuse_classes(frame: pd.DataFrame, entry: Mapping, where: str) -> list[str]
             more = "" if unit == "well" else f" ({wells} wells)"
             found.append(f"{where}: class {name} ({', '.join(own)}) has one {unit}{more}, expected two or more: one is held "
                          "out; add wells, or name more values")  # fmt: skip
-    return found
+    return found or list(_plates_apart(frame, values, wanted, entry, where))
+
+
+def _plates_apart(
+    frame: pd.DataFrame, values: pd.Series, wanted: Mapping[str, Sequence[str]], entry: Mapping, where: str
+) -> Iterable[str]:
+    """Say which class shares no plate with another, where what is held out, or how plates are normalised, would hide that."""
+    plates = frame["Metadata_Plate"].astype(str)
+    of_class = {name: set(plates[values.isin(own)]) for name, own in wanted.items()}
+    for name, own in of_class.items():
+        others = set().union(*(plates for other, plates in of_class.items() if other != name))
+        if not own & others and (entry["groups"] == WELL or entry["normalise"] == "plate"):
+            mend = ["groups: Plate"] * (entry["groups"] == WELL) + ["normalise: none"] * (entry["normalise"] == "plate")
+            yield (
+                f"{where}: no plate has wells of both class {name} and another, so that plates alone would tell them apart, or "
+                f"normalising each would hide what does; set {' and '.join(mend)}, with two plates or more of each class"
+            )
+            return
 
 
 def spaces_beside(study: Study, entry: Mapping) -> list[str]:
@@ -143,6 +160,11 @@ def _entry_problems(study: Study, entry: Mapping, where: str) -> Iterable[str]:
     for key, known in (("annotation", CLASSES), ("groups", GROUPS)):
         if entry[key] not in known:
             yield f"{where}: {key} {entry[key]} is no annotation of wells; expected one of {', '.join(known)}"
+    if "classes" in entry and entry["groups"] in OF_PLACE and entry["normalise"] == "plate":
+        yield (
+            f"{where}: groups {entry['groups']} and normalise plate: a plate that is held out leaves no well to normalise it by; "
+            "set normalise: none, or groups: Well"
+        )
     classes = classes_of(entry)
     values = [value for own in classes.values() for value in own]
     for value in sorted({value for value in values if values.count(value) > 1}):

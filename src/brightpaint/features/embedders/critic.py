@@ -55,6 +55,12 @@ def main(argv=None) -> None:
     settings["channels"] = {**settings["channels"], "input": critic.channels, "target": critic.channels}
     stack, rows = vectors.open_rows(args.stack, args.rows)
     made_from = [store.fingerprint(args.stack), store.file_digest(args.weights), args.arm]
+    sides = stack.images.shape[-2:]
+    if min(sides) < critic.size_px:
+        raise ValueError(
+            f"{args.stack}: fields of {sides[0]} x {sides[1]} px, and {args.weights} sees {critic.size_px} x {critic.size_px}; set "
+            "gan.size_px to a power of two up to that, and train it again"
+        )
     log.info("%s: %d fields, %d numbers a field", args.arm, len(rows), len(critic.names))
     found = vectors.plate_vectors(
         stack,

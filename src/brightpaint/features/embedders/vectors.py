@@ -58,12 +58,18 @@ def open_rows(stack_path: Path, rows_path: Path) -> tuple[store.Stack, pd.DataFr
     return stack, rows
 
 
-def z_scores(stack: store.Stack, row: int, channels: list[str], settings: dict) -> np.ndarray:
+def z_scores(
+    stack: store.Stack, row: int, channels: list[str], settings: dict, field: pd.Series | None = None
+) -> np.ndarray:
     """Read one field as it is scored: (C, H, W) float32 z-scores, standardised anew where the real images are.
 
-    Planes of one stain, or of brightfield, are standardised together.
+    Planes of one stain, or of brightfield, are standardised together. An image that is not finite is an error that names the
+    stack, the `field` (else its row) and the channel.
     """
     images = np.asarray(stack.images[row][stack.channel_indices(channels)], dtype=np.float32)
+    if not (finite := np.isfinite(images).all((1, 2))).all():
+        where, name = f"row {row}" if field is None else store.describe_field(field), channels[int(finite.argmin())]
+        raise ValueError(f"{stack.path}: {where}, channel {name}: not finite; delete the stack and rerun what makes it")
     groups = group_places(plane_groups(settings["channels"], channels), channels)
     return rescaled(images, cutoff=settings["cutoff"], renormalise=settings["renormalise"], groups=groups)
 
@@ -94,7 +100,7 @@ def plate_vectors(
         if writer.done.any():
             log.info("%d of %d fields were done before", writer.done.sum(), len(rows))
         for row in tqdm(np.flatnonzero(~writer.done), unit="field", disable=None):
-            vectors = see(z_scores(stack, row, channels, settings))
+            vectors = see(z_scores(stack, row, channels, settings, rows.iloc[row]))
             if not np.isfinite(vectors).all():
                 raise ValueError(f"{store.describe_field(rows.iloc[row])}: the network answers with values that are "
                                  "not finite; check its weights")  # fmt: skip

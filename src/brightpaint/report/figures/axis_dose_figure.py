@@ -24,7 +24,11 @@ from brightpaint.report.style import LINES, STYLE, as_text, headed, save
 from brightpaint.study.spaces import SPACES
 
 PANELS, PAIRS = 20, 2  # compounds, and pairs of panels in a row
-STATUSES = dose_figure.STATUSES | {"flat": ("no change with the dose", "0.5"), "no_axis": ("no axis", "0.5")}
+STATUSES = dose_figure.STATUSES | {
+    "flat": ("no change with the dose", "0.5"),
+    "no_axis": ("no axis", "0.5"),
+    "non_monotone": ("turns back at high doses", LINES[1]),  # a score may rise or fall
+}
 
 
 def axis_dose_figure(
@@ -45,6 +49,8 @@ def axis_dose_figure(
         rows, across, figsize=(3.2 * across, 1.6 + 2.3 * rows), layout="constrained", squeeze=False
     )
     own_axes = list(axes[:, :: 2 if others else 1].flat)
+    for one in axes[-1] if len(shown) else ():
+        one.set_xlabel("dose (µM)", fontsize=8)
     beside = list(axes[:, 1::2].flat) if others else []
     scored = [with_text_keys(each) for each in others] if others else []
     several = bool(table["Metadata_perturbation"].duplicated().any())
@@ -59,10 +65,15 @@ def axis_dose_figure(
                 beside[place].set_axis_off()
     for one in [*own_axes[len(shown) :], *beside[len(shown) :]]:
         one.set_axis_off()
+    if len(shown) % PAIRS:  # the last row is not full: the panel above has the doses
+        for one in axes[-2, across // PAIRS :] if rows > 1 else ():
+            one.set_xlabel("dose (µM)", fontsize=8)
     counts = table["status"].value_counts()
     lines = [f"Dose-response curves of {as_text(arm)} wells along the axis {as_text(name)}, in the space of {space}",
              ", ".join(f"{STATUSES[status][0]}: {counts[status]}" for status in STATUSES if status in counts)
              or "No well with a dose has a place on the axis."]  # fmt: skip
+    if (left := int((table["doses"] > 1).sum()) - len(shown)) > 0:
+        lines.append(f"The {len(shown)} of largest change are shown, {left} more stand in the table.")
     lines += ["Beside each: the score along the compound's own direction from DMSO (rule doses)."] if others else []
     layouts = sorted({part for text in table["layout"].fillna("") for part in text.split("; ") if part})
     lines += [f"Beware: {as_text(text, dose_figure.HEAD_LETTERS)}." for text in layouts[:2]]
@@ -92,7 +103,7 @@ def _on(axes: plt.Axes, row: pd.Series, means: pd.DataFrame, *, several: bool) -
         axes.plot(
             row["half_um"], row["bottom"] + height / 2, marker="D", markersize=5, color=colour, markeredgecolor="white"
         )
-        words = f"{words}: {amount(row['half_um'])}{interval_words(row)}"
+        words = f"{words}, half effect {amount(row['half_um'])}{interval_words(row)}"
     else:
         words = f"{words}; half effect: none"
     series = [as_text(row[key], 12) for key in KEYS[1:] if row[key]] if several else []
@@ -101,7 +112,7 @@ def _on(axes: plt.Axes, row: pd.Series, means: pd.DataFrame, *, several: bool) -
         fontsize=7.5,
         loc="left",
     )
-    axes.set_ylabel("on-score", fontsize=7)
+    axes.set_ylabel("on-score (C- at -1, C+ at 1)", fontsize=7)
     axes.tick_params(labelsize=7)
     low, high = min(-1.3, np.nanmin(on - below)), max(1.3, np.nanmax(on + above))
     # Intervals may leave the panel, means never.

@@ -24,6 +24,8 @@ from brightpaint.study.spaces import SPACES
 CLASSES = {"+": LINES[0], "-": LINES[1]}
 MARKERS = "os^Dv"
 PANELS, COLUMNS = 12, 4
+CHANCE = 0.05  # p above which classes are not told apart
+LEGEND_LINE = 0.06  # of the height of the panel of controls
 DOSES = plt.get_cmap("YlOrRd")
 
 
@@ -97,6 +99,10 @@ def head(told: pd.DataFrame) -> list[str]:
         f"held out, {int(first['wells'])} control wells: " + ", ".join(words[:1] + words[2:]),
         f"protocol: {first['protocol']}{saw}",
     ]
+    if "auc" in own.index and own.loc["auc", "p"] > CHANCE:
+        lines.append(
+            "Beware: held out, the classes are told apart no better than shuffled ones; places on this axis say little."
+        )
     return lines + ([as_text(first["reason"], 110)] if isinstance(first["reason"], str) and first["reason"] else [])
 
 
@@ -105,7 +111,7 @@ def _controls(axes: plt.Axes, shown: pd.DataFrame, entry: Mapping) -> None:
     for line, marker in zip(lines, MARKERS * len(lines)):
         for name, colour in CLASSES.items():
             own = shown[(shown["class"] == name) & (shown["Metadata_cell_line"].fillna("") == line)]
-            values = as_text(", ".join(entry["positive" if name == "+" else "negative"]), 24)
+            values = as_text(", ".join(entry["positive" if name == "+" else "negative"]), 18)
             label = f"C{name} {values}{f', {as_text(line, 12)}' if line else ''} ({len(own)})"
             axes.scatter(
                 own["on"], own["off_1"], s=18, marker=marker, color=colour, alpha=0.8, linewidths=0, label=label
@@ -113,8 +119,10 @@ def _controls(axes: plt.Axes, shown: pd.DataFrame, entry: Mapping) -> None:
     for place in (-1, 1):
         axes.axvline(place, color="0.7", linewidth=0.8, linestyle=":", zorder=0)
     axes.set_title("controls, each placed held out; their means are at -1 and +1", fontsize=9)
-    if lines:
-        axes.legend(fontsize=7, frameon=False)
+    if lines:  # above the wells, not over them
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + LEGEND_LINE * (high - low) * len(lines))
+        axes.legend(fontsize=7, frameon=False, loc="upper left", ncols=2)
 
 
 def _behind(axes: plt.Axes, shown: pd.DataFrame) -> None:

@@ -135,9 +135,13 @@ def amount(dose_um: float) -> str:
 
 
 def interval_words(row: pd.Series) -> str:
+    """Return the half effect's interval in words; beyond the doses nothing was tested, and it ends there."""
     if not np.isfinite(row["half_low_um"]):
         return ""
-    return f" ({amount(row['half_low_um'])} to {amount(row['half_high_um'])})"
+    least, largest = row.get("dose_min_um", np.nan), row.get("dose_max_um", np.nan)
+    low = f"below {amount(least)}" if row["half_low_um"] < least else amount(row["half_low_um"])
+    high = f"above {amount(largest)}" if row["half_high_um"] > largest else amount(row["half_high_um"])
+    return f" ({low} to {high})"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -105,7 +105,7 @@ def field_pictures(stack: Path, rows: Path, labels: Path, seer: Seer, settings: 
         joined = table.merge(known, on=store.row_keys(known), how="left", validate="one_to_one")
         chosen = drawn(np.flatnonzero(joined["place"].notna()), most, *names)
         inside = [masks.read(int(joined["place"].iloc[row]), CELL_LABELS) > 0 for row in chosen]
-    images = [vectors.z_scores(opened, int(row), seer.channels, settings)[:, None] for row in chosen]
+    images = [vectors.z_scores(opened, int(row), seer.channels, settings, table.iloc[row])[:, None] for row in chosen]
     donors = donors_of(np.arange(len(chosen)), "erased fields")[:, 0] if len(chosen) else []
 
     def one(what: str, place: int, donor: int) -> np.ndarray:
