@@ -88,8 +88,8 @@ class Whitened(OnBase):
     def loss(self, networks, x, y, condition, gamma, eps, untold):
         m = painted(networks, x, condition)
         u, seen = self.error.to(y.device)(y, m), torch.cat([x, m], dim=1)
-        told = condition.without(untold)
-        return denoiser.loss(networks[MODEL], seen, u, told, gamma, eps, self.objective, self.norm)
+        told, weigh = condition.without(untold), self.error.weighed
+        return denoiser.loss(networks[MODEL], seen, u, told, gamma, eps, self.objective, self.norm, weigh)
 
 
 def in_units(values: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
