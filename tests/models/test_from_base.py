@@ -80,41 +80,57 @@ def test_where_the_base_errs_never_there_is_no_error_to_whiten():
 
 
 @pytest.mark.parametrize("shape", [(SIDE, SIDE), (24, 24), (17, 30)])
-def test_what_is_wrong_counts_half_in_white_units_and_half_as_painted(shape):
-    """Beside the whole transform, coefficient by coefficient: |e|^2 / 2 + |L e|^2 / 2 of waves that fit the crop."""
+def test_what_is_wrong_is_judged_as_it_is_painted_in_waves_that_fit_the_crop(shape):
+    """Beside the whole transform, coefficient by coefficient: |e|^2 and |L e|^2."""
     spectrum = scaled(known_spectrum())
     wrong = torch.randn(3, 2, *shape, generator=torch.Generator().manual_seed(0))
-    found = WhitenedError(fitted(spectrum), 24).weighed(wrong)
+    error = WhitenedError(fitted(spectrum), 24)
     down, along = np.meshgrid(*(np.fft.fftfreq(side) for side in shape), indexing="ij")
     cycles = np.hypot(down, along)
     own = spectrum[np.minimum(np.rint(cycles * SIDE).astype(int), len(spectrum) - 1)]
     waves = np.fft.fft2(wrong.numpy().astype(np.float64), norm="ortho")
     white = (np.abs(waves) ** 2).sum(axis=1)
     seen = np.einsum("bihw,hwij,bjhw->bhw", waves.conj(), own, waves).real
-    wanted = ((white + seen) / 2 * (cycles * 24 > 1 - 1e-6)).sum(axis=(1, 2)) / (2 * np.prod(shape))
-    np.testing.assert_allclose((found**2).mean(dim=(1, 2, 3)), wanted, rtol=1e-4)
+    for painted, power in ((False, white), (True, seen)):
+        wanted = (power * (cycles * 24 > 1 - 1e-6)).sum(axis=(1, 2)) / (2 * np.prod(shape))
+        found = error.judged(wrong, painted=painted)
+        np.testing.assert_allclose((found**2).mean(dim=(1, 2, 3)), wanted, rtol=1e-4)
 
 
-def test_white_noise_counts_one_and_the_mean_and_long_waves_nothing():
+def test_of_white_noise_all_is_judged_but_the_mean_and_long_waves():
     spectrum, place = scaled(known_spectrum()), torch.arange(SIDE) / SIDE
     error = WhitenedError(fitted(spectrum), 24)
     noise = torch.randn(200, 2, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
-    assert float((error.weighed(noise) ** 2).mean()) == pytest.approx(1, abs=0.05)  # what is left out had a share
-    for count in (0, 1, 2, 20):
-        wave = torch.cos(2 * np.pi * count * place).expand(1, 2, SIDE, SIDE)  # the same in both stains
-        wanted = (1 + spectrum[count].sum() / 2) / 2 if count > 1 else 0
-        assert float((error.weighed(wave) ** 2).mean() / (wave**2).mean()) == pytest.approx(wanted, rel=1e-3, abs=1e-9)
+    for painted in (False, True):
+        counts = float((error.judged(noise, painted=painted) ** 2).mean())
+        assert counts == pytest.approx(1, abs=0.1)  # what is left out had a share
+        for count in (0, 1, 2, 20):
+            wave = torch.cos(2 * np.pi * count * place).expand(1, 2, SIDE, SIDE)  # the same in both stains
+            wanted = (spectrum[count].sum() / 2 if painted else 1) if count > 1 else 0
+            found = float((error.judged(wave, painted=painted) ** 2).mean() / (wave**2).mean())
+            assert found == pytest.approx(wanted, rel=1e-3, abs=1e-9)
 
 
 def test_an_answer_that_drifts_is_no_better_for_its_fine_structure():
-    """A tenth nearer in the fine waves, and off by a long wave of 0.15: nearer in white units, and worse as it is painted."""
+    """A twentieth nearer in the fine waves, and off by a long wave of 0.15: nearer in white units, and worse as it is painted."""
     error, generator = WhitenedError(fitted(scaled(known_spectrum())), SIDE), torch.Generator().manual_seed(2)
     wrong = torch.randn(50, 2, SIDE, SIDE, generator=generator)
     drift = 0.15 * torch.cos(2 * np.pi * torch.arange(SIDE) / SIDE)
     fine = torch.from_numpy(ring_map(SIDE, SIDE, SIDE) > 8)
     better = torch.fft.irfft2(torch.fft.rfft2(wrong) * torch.where(fine, 0.95, 1.0)) + drift
-    mean = lambda values: float((values**2).mean())  # noqa: E731
-    assert mean(better) < mean(wrong) and mean(error.weighed(better)) > mean(error.weighed(wrong))
+    mean = lambda values, painted: float((error.judged(values, painted=painted) ** 2).mean())  # noqa: E731
+    assert mean(better, False) < mean(wrong, False) and mean(better, True) > mean(wrong, True)
+
+
+def test_what_trains_is_judged_in_white_units_and_what_validates_as_it_is_painted(made, tmp_path, monkeypatch):
+    came = []
+    monkeypatch.setattr(whitened_residual.from_base, "train", lambda args, data, model, *rest: came.extend(rest))
+    train.main(train_arguments(tmp_path, made[1], on_pixel(made[0], "whitened_residual")))
+    shown, blind, held = came
+    assert not shown.painted and blind.painted and shown.error.longest_px == blind.error.longest_px == 16
+    assert torch.equal(blind.error.levels, held["levels"].float()) and not torch.equal(
+        shown.error.levels, blind.error.levels
+    )
 
 
 def test_the_waves_that_fit_a_crop():

@@ -7,7 +7,8 @@ any sampler that keeps the s.d. (`walk.unit_sd`: DPM-Solver++(2M) in 25 even ste
 network learns what is not so: which errors go together in a cell. The floor is the first of the weights that are validated.
 
 A network is trained on crops, and is asked of whole fields only what fits a crop: longer waves, the mean among them, are denoised
-as the white noise that they are in these units, so that the floor's own are painted there whatever was learnt.
+as the white noise that they are in these units, so that the floor's own are painted there whatever was learnt. It learns in white
+units, and is validated as it paints.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def train(args: argparse.Namespace, data: TrainingImages) -> None:
     trained, held = (residual_noise.fit(pairs, cutoff_of(settings))[0] for pairs in from_base.errors(args, data))
     how = {"objective": settings["objective"], "norm": settings["loss"], "schedule": schedule_of(settings)}
     objectives = (
-        Whitened(inputs=data.inputs, error=WhitenedError(fitted, longest), **how, **dropped)
+        Whitened(inputs=data.inputs, error=WhitenedError(fitted, longest), painted=fitted is held, **how, **dropped)
         for fitted, dropped in zip((trained, held), from_base.dropouts(settings))
     )
     from_base.train(args, data, denoiser_of(from_base.new_unet(args, data)), *objectives, held)

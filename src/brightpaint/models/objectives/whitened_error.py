@@ -6,8 +6,8 @@ it serves a crop as it serves a field. Where the root is small it is not inverte
 camera's noise, and its inverse would be all that a network sees.
 
 White units hide what is seen: long waves are a hundredth of all coefficients and most of the error, and painting multiplies them by
-ten and more. So what a network is wrong by counts half in white units and half as it is painted, and only in waves that
-fit its crops: of longer ones a crop shows a part, and cannot tell the mean of a field from them.
+ten and more. A network learns fastest in white units, but is judged as it paints; and only in waves that fit its crops: of longer
+ones a crop shows a part, and cannot tell the mean of a field from them.
 """
 
 from __future__ import annotations
@@ -47,22 +47,13 @@ def roots(spectrum: np.ndarray, *, inverse: bool = False) -> np.ndarray:
     return np.einsum("rij,rj,rkj->rik", vectors, found, vectors)
 
 
-def weights_of(spectrum: np.ndarray) -> np.ndarray:
-    """Return W, W W = (1 + L L) / 2, of each ring's matrix: (rings, C, C) -> the same.
-
-    The mean square of W e is the mean of those of e, white, and of L e, as it is painted in units of the error's s.d.; of white
-    noise both are 1.
-    """
-    return roots((np.eye(spectrum.shape[-1]) + spectrum) / 2)
-
-
 class WhitenedError(nn.Module):
     """What brings a base's error to white noise, if it is Gaussian and of one spectrum everywhere. It has no parameter.
 
     Parameters
     ----------
     fitted : tensors of `residual_noise.fit`: levels, sd (C, LEVELS), spectrum (rings, C, C), side (1,)
-    longest_px : longest wave that a network answers for, see `weighed`
+    longest_px : longest wave that a network answers for, see `judged`
     """
 
     def __init__(self, fitted: Mapping[str, torch.Tensor], longest_px: float):
@@ -75,7 +66,8 @@ class WhitenedError(nn.Module):
         # A field's mean has a power of its own, of how brightness differs between fields; a crop's is a wave longer than the crop.
         inverse[0] = inverse[1]
         self.register_buffer("inverse", torch.from_numpy(inverse).float(), persistent=False)
-        self.register_buffer("weights", torch.from_numpy(weights_of(spectrum)).float(), persistent=False)
+        self.register_buffer("painted", torch.from_numpy(roots(spectrum)).float(), persistent=False)
+        self.register_buffer("white", torch.eye(spectrum.shape[-1]).expand(self.painted.shape), persistent=False)
         self._filters: dict[tuple, torch.Tensor] = {}
 
     def spread(self, m: torch.Tensor) -> torch.Tensor:
@@ -102,13 +94,17 @@ class WhitenedError(nn.Module):
         mirrored = torch.cat([mirrored, mirrored.flip(-1)], dim=-1)
         return self._mixed(mirrored, "inverse")[..., :height, :width]
 
-    def weighed(self, wrong: torch.Tensor) -> torch.Tensor:
-        """Return W of what a network's answer is wrong by, without waves longer than `longest_px`: (B, C, H, W) -> float32.
+    def judged(self, wrong: torch.Tensor, *, painted: bool = False) -> torch.Tensor:
+        """Return what an answer is wrong by without waves longer than `longest_px`: (B, C, H, W) -> the same, float32.
 
         It has no step at the border that would matter, being nearly white, so it is not mirrored.
+
+        Parameters
+        ----------
+        painted : L times it, as it is painted in units of the error's s.d.
         """
         with unreduced(wrong):
-            return self._mixed(wrong.float(), "weights")
+            return self._mixed(wrong.float(), "painted" if painted else "white")
 
     def _mixed(self, images: torch.Tensor, name: str) -> torch.Tensor:
         """Mix the stains of each wave of images by its ring's matrix."""
@@ -123,7 +119,7 @@ class WhitenedError(nn.Module):
         if key not in self._filters:
             places = np.minimum(ring_map(height, width, self.side), len(matrices) - 1)
             found = matrices[torch.from_numpy(places).to(matrices.device)].permute(2, 3, 0, 1)
-            if name == "weights":
+            if name != "inverse":
                 found = found * torch.from_numpy(fitting(height, width, self.longest_px)).to(found)
             self._filters[key] = found
         return self._filters[key]
