@@ -17,7 +17,7 @@ from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.kinds import residual_noise as floor
 from brightpaint.models.kinds import whitened_residual
 from brightpaint.models.objectives import on_base
-from brightpaint.models.objectives.whitened_error import LEAST_ROOT, WhitenedError, ring_map, roots
+from brightpaint.models.objectives.whitened_error import LEAST_ROOT, WhitenedError, fitting, ring_map, roots
 from brightpaint.models.paint import sample, walk, walk_from_base
 from brightpaint.models.schedule import Schedule
 from brightpaint.models.trained import read_model
@@ -46,7 +46,7 @@ def test_the_spread_is_that_of_the_floor_beyond_and_between_the_levels():
     known = fitted(known_spectrum())
     m = torch.from_numpy(np.random.default_rng(0).normal(0, 2, (3, 2, 16, 16)).astype(np.float32))
     m[0, 0, 0, :3] = torch.tensor([1.0, -1.0, 0.0])
-    found = WhitenedError(known).spread(m)
+    found = WhitenedError(known, SIDE).spread(m)
     wanted = np.stack([floor.sd_at(image, known["levels"].numpy(), known["sd"].numpy()) for image in m.numpy()])
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
@@ -55,7 +55,7 @@ def test_coloured_noise_is_whitened_at_the_size_of_fields_and_of_crops():
     """Of s.d. 1, in every ring but the corners and between stains; crops know nothing beyond their border, and lose little."""
     spectrum = scaled(known_spectrum())
     spectrum[0] = 0  # as of fields that are brought to mean 0: a crop of one has a mean
-    error = WhitenedError(fitted(spectrum))
+    error = WhitenedError(fitted(spectrum), SIDE)
     noise = torch.from_numpy(np.stack(drawn(spectrum, 60, seed=2))).float()
     for images, tolerance in ((noise, 0.08), (noise[:, :, 7:31, 11:35], 0.12)):
         u = error.whitened(images).numpy()
@@ -75,8 +75,71 @@ def test_colour_and_its_inverse_undo_one_another_where_the_root_is_not_small():
 
 
 def test_where_the_base_errs_never_there_is_no_error_to_whiten():
-    error = WhitenedError(fitted(known_spectrum(), sd=0.0))
+    error = WhitenedError(fitted(known_spectrum(), sd=0.0), SIDE)
     assert (error(torch.randn(1, 2, 8, 8), torch.zeros(1, 2, 8, 8)) == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(SIDE, SIDE), (24, 24), (17, 30)])
+def test_what_is_wrong_is_judged_as_it_is_painted_in_waves_that_fit_the_crop(shape):
+    """Beside the whole transform, coefficient by coefficient: |e|^2 and |L e|^2."""
+    spectrum = scaled(known_spectrum())
+    wrong = torch.randn(3, 2, *shape, generator=torch.Generator().manual_seed(0))
+    error = WhitenedError(fitted(spectrum), 24)
+    down, along = np.meshgrid(*(np.fft.fftfreq(side) for side in shape), indexing="ij")
+    cycles = np.hypot(down, along)
+    own = spectrum[np.minimum(np.rint(cycles * SIDE).astype(int), len(spectrum) - 1)]
+    waves = np.fft.fft2(wrong.numpy().astype(np.float64), norm="ortho")
+    white = (np.abs(waves) ** 2).sum(axis=1)
+    seen = np.einsum("bihw,hwij,bjhw->bhw", waves.conj(), own, waves).real
+    for painted, power in ((False, white), (True, seen)):
+        wanted = (power * (cycles * 24 > 1 - 1e-6)).sum(axis=(1, 2)) / (2 * np.prod(shape))
+        found = error.judged(wrong, painted=painted)
+        np.testing.assert_allclose((found**2).mean(dim=(1, 2, 3)), wanted, rtol=1e-4)
+
+
+def test_of_white_noise_all_is_judged_but_the_mean_and_long_waves():
+    spectrum, place = scaled(known_spectrum()), torch.arange(SIDE) / SIDE
+    error = WhitenedError(fitted(spectrum), 24)
+    noise = torch.randn(200, 2, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    for painted in (False, True):
+        counts = float((error.judged(noise, painted=painted) ** 2).mean())
+        assert counts == pytest.approx(1, abs=0.1)  # what is left out had a share
+        for count in (0, 1, 2, 20):
+            wave = torch.cos(2 * np.pi * count * place).expand(1, 2, SIDE, SIDE)  # the same in both stains
+            wanted = (spectrum[count].sum() / 2 if painted else 1) if count > 1 else 0
+            found = float((error.judged(wave, painted=painted) ** 2).mean() / (wave**2).mean())
+            assert found == pytest.approx(wanted, rel=1e-3, abs=1e-9)
+
+
+def test_an_answer_that_drifts_is_no_better_for_its_fine_structure():
+    """A twentieth nearer in the fine waves, and off by a long wave of 0.15: nearer in white units, and worse as it is painted."""
+    error, generator = WhitenedError(fitted(scaled(known_spectrum())), SIDE), torch.Generator().manual_seed(2)
+    wrong = torch.randn(50, 2, SIDE, SIDE, generator=generator)
+    drift = 0.15 * torch.cos(2 * np.pi * torch.arange(SIDE) / SIDE)
+    fine = torch.from_numpy(ring_map(SIDE, SIDE, SIDE) > 8)
+    better = torch.fft.irfft2(torch.fft.rfft2(wrong) * torch.where(fine, 0.95, 1.0)) + drift
+    mean = lambda values, painted: float((error.judged(values, painted=painted) ** 2).mean())  # noqa: E731
+    assert mean(better, False) < mean(wrong, False) and mean(better, True) > mean(wrong, True)
+
+
+def test_what_trains_is_judged_in_white_units_and_what_validates_as_it_is_painted(made, tmp_path, monkeypatch):
+    came = []
+    monkeypatch.setattr(whitened_residual.from_base, "train", lambda args, data, model, *rest: came.extend(rest))
+    train.main(train_arguments(tmp_path, made[1], on_pixel(made[0], "whitened_residual")))
+    shown, blind, held = came
+    assert not shown.painted and blind.painted and shown.error.longest_px == blind.error.longest_px == 16
+    assert torch.equal(blind.error.levels, held["levels"].float()) and not torch.equal(
+        shown.error.levels, blind.error.levels
+    )
+
+
+def test_the_waves_that_fit_a_crop():
+    """Of a field twice as wide as a crop, all but the mean and its first waves; never the mean, of no size."""
+    assert np.flatnonzero(~fitting(64, 64, 32)[0]).tolist() == [0, 1] and fitting(64, 64, 32)[-2, 0]
+    assert not fitting(64, 64, 32)[1, 1] and fitting(64, 64, 32)[2, 1]
+    for longest in (64, 1e9):
+        assert np.argwhere(~fitting(64, 48, longest)).tolist() == [[0, 0]]
+    assert fitting(64, 48, 49)[0, 1] and not fitting(64, 48, 47)[0, 1] and not fitting(1, 1, 64).any()
 
 
 # --- samplers on an exact Gaussian ---------------------------------------------------------------
@@ -201,7 +264,7 @@ def test_the_zero_network_is_the_exact_denoiser_of_a_whitened_error():
     """No scale of its answer loses less on white noise of s.d. 1: half of it and half more do worse."""
     torch.manual_seed(0)
     white = {**fitted(np.stack([np.eye(2)] * floor.rings_of(SIDE))), "sd": torch.ones(2, 4)}
-    made = on_base.Whitened(inputs=2, error=WhitenedError(white), objective="v", norm="l2")
+    made = on_base.Whitened(inputs=2, error=WhitenedError(white, 32), objective="v", norm="l2")
     x, y = torch.randn(8, 2, 32, 32), torch.randn(8, 2, 32, 32)
     drawn_of = made.draw(y.shape, torch.Generator().manual_seed(0))
     told, base = (
@@ -263,6 +326,59 @@ def test_the_untrained_residual_is_the_floor(made):
     for c in range(2):
         np.testing.assert_allclose(one[4:20, c, c], other[4:20, c, c], rtol=0.3)
     np.testing.assert_allclose(one[4:20, 0, 1], other[4:20, 0, 1], atol=0.2 * np.abs(other[4:20]).max())
+
+
+def spoilt(made, name, **lost):
+    """Write the untrained residual's weights with answers at random that differ from 0 in the mean; `lost` goes from settings."""
+    tensors, meta = store.read_weights(made[0] / "whitened_residual.safetensors")
+    settings = {key: value for key, value in meta["settings"].items() if key not in lost}
+    generator = torch.Generator().manual_seed(0)
+    last = "network.last.weight"
+    changed = {
+        last: 0.02 * torch.randn(tensors[last].shape, generator=generator),
+        "network.last.bias": torch.full_like(tensors["network.last.bias"], 0.2),
+    }
+    store.write_weights(made[0] / f"{name}.safetensors", {**tensors, **changed}, {**meta, "settings": settings})
+    return settings
+
+
+def residual_of(made, name, weights, **changes):
+    tensors, _ = read_model(made[0] / "whitened_residual.safetensors")
+    levels, sd = tensors["levels"].numpy(), tensors["sd"].numpy()
+    pairs = zip(
+        painted(made, "base_painted", "base"), painted(made, name, weights, **WALKS["whitened_residual"], **changes)
+    )
+    return np.stack([(y - m) / floor.sd_at(m, levels, sd) for m, y in pairs])
+
+
+def test_what_crops_cannot_tell_is_painted_as_the_floor_s_whatever_was_learnt(made):
+    """Mean and waves longer than a crop, of samples of one noise, by a network that answers something and by one that answers 0."""
+    assert spoilt(made, "spoilt")["longest_px"] == SETTINGS["crop_px"] == 16
+    learnt, plain = (residual_of(made, f"{weights}_long", weights) for weights in ("spoilt", "whitened_residual"))
+    fits = fitting(SIDE, SIDE, 16)
+    one, other = (np.fft.rfft2(noise, norm="ortho") for noise in (learnt, plain))
+    scale = np.abs(other[..., ~fits]).std()
+    assert np.abs(one - other)[..., ~fits].max() < 0.02 * scale < 0.5 * np.abs(one - other)[..., fits].max()
+    np.testing.assert_allclose(learnt.mean(axis=(2, 3)), plain.mean(axis=(2, 3)), atol=2e-3)
+
+
+def test_weights_of_before_longest_waves_were_counted_paint_what_they_painted(made):
+    """Their network is asked of every wave: a mean that it learnt is painted."""
+    assert "longest_px" not in spoilt(made, "early", longest_px=None)
+    early, plain = (residual_of(made, f"{weights}_long", weights) for weights in ("early", "whitened_residual"))
+    shift = (early - plain).mean(axis=(0, 2, 3))
+    assert np.abs(shift).min() > 0.02
+
+
+@pytest.mark.parametrize("crop, size, wanted", [(16, (48, 48), 16), (None, (48, 40), 40), (64, (48, 40), 40)])
+def test_the_longest_wave_fits_crop_and_field(crop, size, wanted):
+    assert whitened_residual.longest_in(crop, size) == wanted
+
+
+@pytest.mark.parametrize("longest", [0, -1, float("nan"), "16", True, None])
+def test_a_longest_wave_of_no_length_is_refused(longest):
+    with pytest.raises(ValueError, match="w.safetensors: its longest_px is .*expected a number over 0; train it again"):
+        whitened_residual.longest_of({"longest_px": longest}, "w.safetensors")
 
 
 @pytest.mark.parametrize("kind", LEARNT)

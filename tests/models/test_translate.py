@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+import threading
 from argparse import Namespace
 
 import numpy as np
@@ -201,6 +202,36 @@ def test_a_killed_translation_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
     for name in ("001.tif", "001.inversion.tsv"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert not list((tmp_path / "killed").glob("*.partial*"))
+
+
+def test_reading_and_writing_beside_the_painting_change_no_byte(tmp_path, monkeypatch):
+    """Beside one after the other: rows in the same order, from another thread than paints, and notes after a field's last class."""
+    came, write, add = [], store.StackWriter.write, store.Journal.add
+
+    def written(self, row, image):
+        came.append((row, threading.current_thread() is threading.main_thread()))
+        write(self, row, image)
+
+    def noted(self, line):
+        came.append((f"note of {line['place']}", threading.current_thread() is threading.main_thread()))
+        return add(self, line)
+
+    def one_after_another(items, read, work, write):
+        for item in items:
+            write(item, work(*read(item)))
+            yield item
+
+    monkeypatch.setattr(store.StackWriter, "write", written)
+    monkeypatch.setattr(store.Journal, "add", noted)
+    translated(tmp_path / "beside", batch=3, steps=6)
+    beside = came[:]
+    came.clear()
+    monkeypatch.setattr(translate, "overlapped", one_after_another)
+    translated(tmp_path / "after", batch=3, steps=6)
+    assert [what for what, _ in beside] == [what for what, _ in came] and len(beside) > 9
+    assert not any(main for _, main in beside) and all(main for _, main in came)
+    for name in ("001.tif", "001.inversion.tsv"):
+        assert (tmp_path / "beside" / name).read_bytes() == (tmp_path / "after" / name).read_bytes()
 
 
 def test_batch_size_changes_no_more_than_rounding_and_settings_set_unfinished_work_aside(tmp_path):

@@ -73,7 +73,9 @@ def preconditioned_eps(
     return noise / variance * y - signal * sd / variance.sqrt() * raw
 
 
-def loss(denoiser: Callable, x, y, condition, gamma, eps, objective: str, norm: str = "l2") -> torch.Tensor:
+def loss(
+    denoiser: Callable, x, y, condition, gamma, eps, objective: str, norm: str = "l2", weigh: Callable | None = None
+) -> torch.Tensor:
     """Return the L2 or L1 loss on eps or on v, averaged over everything (paper 000, Algorithm 1, line 5).
 
     v = sqrt(gamma) eps - sqrt(1 - gamma) y (Salimans & Ho 2022): an error of v is that of eps by sqrt(gamma), so
@@ -87,6 +89,7 @@ def loss(denoiser: Callable, x, y, condition, gamma, eps, objective: str, norm: 
     eps : like `y`, standard normal
     objective : `eps` as in the paper, or `v`
     norm : `l2` as in the paper, or `l1`, which paints less variety (found by Saharia et al. 2022)
+    weigh : what the error counts as, a linear map of (B, C, H, W); as it is without one
     """
     if norm not in ("l1", "l2"):
         raise ValueError(f"loss {norm!r}: expected l1 or l2")
@@ -94,4 +97,5 @@ def loss(denoiser: Callable, x, y, condition, gamma, eps, objective: str, norm: 
         raise ValueError(f"objective {objective!r}: expected eps or v")
     error = denoiser(x, add_noise(y, gamma, eps), gamma, condition) - eps
     error = error / scales(gamma)[0] if objective == "v" else error
+    error = weigh(error) if weigh else error
     return (error**2 if norm == "l2" else error.abs()).mean()

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Callable
 
 import torch
@@ -74,12 +75,14 @@ class Whitened(OnBase):
     ----------
     error : what whitens the errors of the images that are shown
     objective, norm, schedule : as in `losses.Denoising`
+    painted : judge what is wrong as it is painted, and not in white units
     """
 
     error: WhitenedError
     objective: str
     norm: str
     schedule: Schedule = SCHEDULE
+    painted: bool = False
 
     def draw(self, shape: tuple, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         """Draw gamma, eps and what is not told, for stains of shape (B, C, H, W)."""
@@ -88,8 +91,8 @@ class Whitened(OnBase):
     def loss(self, networks, x, y, condition, gamma, eps, untold):
         m = painted(networks, x, condition)
         u, seen = self.error.to(y.device)(y, m), torch.cat([x, m], dim=1)
-        told = condition.without(untold)
-        return denoiser.loss(networks[MODEL], seen, u, told, gamma, eps, self.objective, self.norm)
+        told, weigh = condition.without(untold), partial(self.error.judged, painted=self.painted)
+        return denoiser.loss(networks[MODEL], seen, u, told, gamma, eps, self.objective, self.norm, weigh)
 
 
 def in_units(values: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:

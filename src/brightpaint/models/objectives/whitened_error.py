@@ -4,6 +4,10 @@ s and L are those of kind `residual_noise`: the s.d. by what was painted, and th
 ring. L^-1 is taken of the image and its mirror images, which have no step at the border that would look like fine structure; so
 it serves a crop as it serves a field. Where the root is small it is not inverted whole: what is fitted there is rounding and the
 camera's noise, and its inverse would be all that a network sees.
+
+White units hide what is seen: long waves are a hundredth of all coefficients and most of the error, and painting multiplies them by
+ten and more. A network learns fastest in white units, but is judged as it paints; and only in waves that fit its crops: of longer
+ones a crop shows a part, and cannot tell the mean of a field from them.
 """
 
 from __future__ import annotations
@@ -25,6 +29,13 @@ def ring_map(height: int, width: int, side: int) -> np.ndarray:
     return np.rint(np.hypot(down[:, None], along[None, :]) * side).astype(int)
 
 
+def fitting(height: int, width: int, longest_px: float) -> np.ndarray:
+    """Return which coefficients of `rfft2` are waves of at most `longest_px`: (H, W // 2 + 1) bool; the mean is none."""
+    down, along = np.fft.fftfreq(height), np.fft.rfftfreq(width)
+    cycles = np.hypot(down[:, None], along[None, :])
+    return cycles * longest_px >= 1 - 1e-9  # of an integer number of waves too, whatever the rounding
+
+
 def roots(spectrum: np.ndarray, *, inverse: bool = False) -> np.ndarray:
     """Return the symmetric root L of each ring's matrix, which colours white noise: (rings, C, C) -> the same.
 
@@ -42,17 +53,21 @@ class WhitenedError(nn.Module):
     Parameters
     ----------
     fitted : tensors of `residual_noise.fit`: levels, sd (C, LEVELS), spectrum (rings, C, C), side (1,)
+    longest_px : longest wave that a network answers for, see `judged`
     """
 
-    def __init__(self, fitted: Mapping[str, torch.Tensor]):
+    def __init__(self, fitted: Mapping[str, torch.Tensor], longest_px: float):
         super().__init__()
-        self.side = int(fitted["side"][0])
+        self.side, self.longest_px = int(fitted["side"][0]), longest_px
         self.register_buffer("levels", fitted["levels"].float().contiguous(), persistent=False)
         self.register_buffer("sd", fitted["sd"].float().contiguous(), persistent=False)
-        inverse = roots(fitted["spectrum"].double().numpy(), inverse=True)
-        # Fields of mean 0 have no power in ring 0; the mean of a crop has, and is a wave that is longer than the crop.
+        spectrum = fitted["spectrum"].double().numpy()
+        inverse = roots(spectrum, inverse=True)
+        # A field's mean has a power of its own, of how brightness differs between fields; a crop's is a wave longer than the crop.
         inverse[0] = inverse[1]
         self.register_buffer("inverse", torch.from_numpy(inverse).float(), persistent=False)
+        self.register_buffer("painted", torch.from_numpy(roots(spectrum)).float(), persistent=False)
+        self.register_buffer("white", torch.eye(spectrum.shape[-1]).expand(self.painted.shape), persistent=False)
         self._filters: dict[tuple, torch.Tensor] = {}
 
     def spread(self, m: torch.Tensor) -> torch.Tensor:
@@ -77,14 +92,34 @@ class WhitenedError(nn.Module):
         height, width = error.shape[-2:]
         mirrored = torch.cat([error, error.flip(-2)], dim=-2)
         mirrored = torch.cat([mirrored, mirrored.flip(-1)], dim=-1)
-        waves = torch.fft.rfft2(mirrored)
-        mixed = torch.einsum("ijhw,bjhw->bihw", self._filter(height, width).to(waves.dtype), waves)
-        return torch.fft.irfft2(mixed, s=mirrored.shape[-2:])[..., :height, :width]
+        return self._mixed(mirrored, "inverse")[..., :height, :width]
 
-    def _filter(self, height: int, width: int) -> torch.Tensor:
-        """Return L^-1 of each coefficient of a mirrored image: (C, C, 2 H, W + 1), made once a size and device."""
-        key = height, width, self.inverse.device
+    def judged(self, wrong: torch.Tensor, *, painted: bool = False) -> torch.Tensor:
+        """Return what an answer is wrong by without waves longer than `longest_px`: (B, C, H, W) -> the same, float32.
+
+        It has no step at the border that would matter, being nearly white, so it is not mirrored.
+
+        Parameters
+        ----------
+        painted : L times it, as it is painted in units of the error's s.d.
+        """
+        with unreduced(wrong):
+            return self._mixed(wrong.float(), "painted" if painted else "white")
+
+    def _mixed(self, images: torch.Tensor, name: str) -> torch.Tensor:
+        """Mix the stains of each wave of images by its ring's matrix."""
+        size, waves = tuple(images.shape[-2:]), torch.fft.rfft2(images)
+        mixed = torch.einsum("ijhw,bjhw->bihw", self._filter(name, *size).to(waves.dtype), waves)
+        return torch.fft.irfft2(mixed, s=size)
+
+    def _filter(self, name: str, height: int, width: int) -> torch.Tensor:
+        """Return the matrix of each coefficient of `rfft2`: (C, C, H, W // 2 + 1), made once a size and device."""
+        matrices = getattr(self, name)
+        key = name, height, width, matrices.device
         if key not in self._filters:
-            places = np.minimum(ring_map(2 * height, 2 * width, self.side), len(self.inverse) - 1)
-            self._filters[key] = self.inverse[torch.from_numpy(places).to(self.inverse.device)].permute(2, 3, 0, 1)
+            places = np.minimum(ring_map(height, width, self.side), len(matrices) - 1)
+            found = matrices[torch.from_numpy(places).to(matrices.device)].permute(2, 3, 0, 1)
+            if name != "inverse":
+                found = found * torch.from_numpy(fitting(height, width, self.longest_px)).to(found)
+            self._filters[key] = found
         return self._filters[key]

@@ -23,7 +23,7 @@ from brightpaint import store
 from brightpaint.base.cli import run
 from brightpaint.base.device import pick_device
 from brightpaint.models import kinds
-from brightpaint.models.compute import Compute
+from brightpaint.models.compute import Compute, overlapped
 from brightpaint.models.conditions.shown import check_conditions
 from brightpaint.models.data import check_rows
 from brightpaint.models.paint.parts import fields_of_part, rows_digest
@@ -80,38 +80,58 @@ def translate_fields(
         report) and `down(x, latents, labels, rows)` -> (B, C_target, H, W)
     rows : of the part, in whole fields
 
+    A batch's classes are painted one after the other, each read, worked on and written as `overlapped` does: the same bytes in the
+    same order as without, and no more than two classes' images wait.
+
     Returns
     -------
-    what it took, start-up and reading excluded (the rows' writing counts): `fields` (the repeated ones too), `wall_s`, `cpu_s`
+    what it took, without start-up: `fields` (the repeated ones too), `wall_s` and the process's `cpu_s` while it inverts and paints
     """
     inputs, targets = (stack.channel_indices(channels[key]) for key in ("input", "target"))
     shown = list(dict.fromkeys(rows["Metadata_painted_as"]))
     noted = {line["place"] for _, line in journal.lines()}
     firsts = range(0, len(rows), max(1, len(shown)))
     left = [first for first in firsts if first not in noted or not writer.done[first : first + len(shown)].all()]
-    cost, back = {"fields": 0, "wall_s": 0.0, "cpu_s": 0.0}, np.empty(0)
-    with tqdm(total=len(firsts), initial=len(firsts) - len(left), disable=None, unit="field") as bar:
-        for start in range(0, len(left), batch):
-            places = left[start : start + batch]
-            full = places + places[-1:] * (batch - len(places))  # a network's last bits depend on the shape of a batch
-            images = [finite(stack.images[first], stack.path, rows.iloc[first]) for first in full]
-            x, y = (np.stack([image[planes] for image in images]) for planes in (inputs, targets))
+    batches = [left[n : n + batch] for n in range(0, len(left), batch)]
+    cost, inverted, last = {"fields": 0, "wall_s": 0.0, "cpu_s": 0.0}, (), len(shown) - 1
+    notes: dict[int, dict] = {}
+
+    def read(item: tuple[list[int], int]) -> tuple:
+        places, number = item
+        full = places + places[-1:] * (batch - len(places))  # a network's last bits depend on the shape of a batch
+        if number:
+            return number, full, None, None
+        images = [finite(stack.images[first], stack.path, rows.iloc[first]) for first in full]
+        return number, full, *(np.stack([image[planes] for image in images]) for planes in (inputs, targets))
+
+    def work(number: int, full: list[int], x: np.ndarray | None, y: np.ndarray | None) -> tuple:
+        nonlocal inverted
+        wall, cpu = time.perf_counter(), time.process_time()
+        if number == 0:
             x = translator.shown(x, y)
-            wall, cpu = time.perf_counter(), time.process_time()
-            latents, report = translator.up(x, y, shown[0], rows.iloc[full])
-            for place, name in enumerate(shown):
-                painted = translator.down(x, latents, name, rows.iloc[full])
-                back = painted if place == 0 else back
-                for number, first in enumerate(places):
-                    writer.write(first + place, painted[number])
+            inverted = (x, *translator.up(x, y, shown[0], rows.iloc[full]))
             cost["fields"] += len(full)
-            cost["wall_s"] += time.perf_counter() - wall
-            cost["cpu_s"] += time.process_time() - cpu
-            for number, first in enumerate(places):
-                note = note_of(rows.iloc[first], report, number, y[number], back[number], channels["target"])
-                if first not in noted:
-                    journal.add({"place": first, **note})
-            bar.update(len(places))
+        x, latents, report = inverted
+        painted = translator.down(x, latents, shown[number], rows.iloc[full])
+        cost["wall_s"] += time.perf_counter() - wall
+        cost["cpu_s"] += time.process_time() - cpu
+        return painted, report, y
+
+    def write(item: tuple[list[int], int], done: tuple) -> None:
+        (places, number), (painted, report, y) = item, done
+        for place, first in enumerate(places):
+            writer.write(first + number, painted[place])
+            if number == 0:
+                notes[first] = note_of(rows.iloc[first], report, place, y[place], painted[place], channels["target"])
+        for first in places if number == last else ():
+            note = notes.pop(first)
+            if first not in noted:
+                journal.add({"place": first, **note})
+
+    with tqdm(total=len(firsts), initial=len(firsts) - len(left), disable=None, unit="field") as bar:
+        items = [(places, number) for places in batches for number in range(len(shown))]
+        for places, number in overlapped(items, read, work, write):
+            bar.update(len(places) if number == last else 0)
     return cost
 
 
