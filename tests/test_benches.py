@@ -15,10 +15,12 @@ import pytest
 import torch
 import yaml
 
+from brightpaint import store
 from brightpaint.models.compute import Compute
 from brightpaint.models.conditions.condition import Condition
 from brightpaint.models.objectives.losses import Denoising, build_denoiser
 from brightpaint.models.validation import Validation
+from cells_fixture import write_cells
 
 ROOT = Path(__file__).parent.parent
 
@@ -405,6 +407,18 @@ def test_mitocheck_asks_machines_that_saw_no_movie_of_the_fold(mitocheck):
     assert value == 0.75 and low <= value <= high and low > 0
     apart = mitocheck.regression(np.array([[0.0], [0], [0], [9], [9], [9], [9], [0]]), told, np.arange(8) < 4)
     assert apart.tolist() == told.tolist()
+
+
+def test_mitocheck_looks_only_at_what_the_bench_has_finished(mitocheck, tmp_path):
+    looks = importlib.import_module("mitocheck_looks")
+    words = ["--folder", str(tmp_path), "--seeds", "3"]
+    with pytest.raises(SystemExit, match=r"crops.tif is not there; run bench/mitocheck.py --folder"):
+        looks.main(words)
+    write_cells(tmp_path / "crops.tif", wells={"A01": "a", "A02": "b"}, cells=2)
+    told = pd.DataFrame({"class": list("aabb"), "called": list("abab")})
+    store.write_table(told, tmp_path / "baselines" / "quantiles_and_shape.tsv")
+    with pytest.raises(SystemExit, match=r"seed3/.*safetensors is not there; run bench/mitocheck.py.* --seeds 3 first"):
+        looks.main(words)
 
 
 def test_mitocheck_says_why_the_probe_is_skipped_and_mixes_no_settings(mitocheck, tmp_path):
