@@ -152,6 +152,11 @@ def answers_of(features: np.ndarray, cells: pd.DataFrame, answer: Callable) -> n
     return found
 
 
+def baseline_path(folder: Path, name: str) -> Path:
+    """Return the table of what a baseline calls each cell."""
+    return folder / "baselines" / f"{name.replace(' ', '_')}.tsv"
+
+
 def baselines(crops: store.Crops, cells: pd.DataFrame, args: argparse.Namespace):
     """Yield (name, answers) of each baseline, made once; (name, reason in words) of one that is skipped."""
     made = {
@@ -163,7 +168,7 @@ def baselines(crops: store.Crops, cells: pd.DataFrame, args: argparse.Namespace)
         "ImageNet probe": (lambda crops: imagenet(crops, args.lite0, args.packages), regression),
     }
     for name, (features, answer) in made.items():
-        path = args.folder / "baselines" / f"{name.replace(' ', '_')}.tsv"
+        path = baseline_path(args.folder, name)
         if not path.exists():
             if name == "ImageNet probe" and (reason := unavailable(args)):
                 yield name, reason

@@ -24,21 +24,21 @@ import torch
 
 from brightpaint import store
 from brightpaint.models.grad_cam import layer_number
-from brightpaint.models.see_cells import CellReader, read_network
+from brightpaint.models.see_cells import CellReader, TrainedCells, read_network
+from brightpaint.report.figures.gradcamo_figure import PLACES, SHOWN
 from brightpaint.report.style import LINES, STYLE
-from brightpaint.scores.cells import erasure, gradcamo, verdicts
+from brightpaint.scores.cells import erasure, gradcamo
 from brightpaint.scores.cells.explained import OWN, maps_of, untrained
 from brightpaint.study.single_cells import CELLS
 
 FLOORS = {"accuracy": 0.61, "macro_f1": 0.54}
 ARM = "MitoCheck"
-PLACES = (1.0, 0.5, 0.0)  # quantiles of a phenotype's lift that are shown
 
 
 def of_fold(
     paths: list[Path], weights: Path, some: pd.DataFrame, names: np.ndarray, layer: int
-) -> tuple[dict, dict, list]:
-    """Explain a fold's cells: ({(variant, explained): scores}, {shown: answers}, maps of their own classes), classes by `names`."""
+) -> tuple[dict, dict, TrainedCells]:
+    """Explain a fold's cells: ({(variant, explained): scores}, {shown: answers}, the network), classes by `names`."""
     trained = read_network(weights, torch.device("cpu"))
     own = np.array(sorted(trained.labels, key=trained.labels.get), object)
     if list(own) != list(names):
@@ -47,9 +47,7 @@ def of_fold(
         )
     networks = {CELLS: trained, gradcamo.UNTRAINED: untrained(trained)}
     found = gradcamo.explained_by_all(networks, paths, some, layer_number(trained.network, layer))
-    answers = {shown: erasure.answers_erased(paths, trained, some["number"].to_numpy(), what)
-               for shown, what in erasure.SHOWN.items()}  # fmt: skip
-    return found, answers, trained
+    return found, gradcamo.erased_answers(paths, trained, None, some), trained
 
 
 def drawn(paths: list[Path], rows: pd.DataFrame, networks: dict, names: np.ndarray, layer: int) -> plt.Figure:
@@ -57,7 +55,7 @@ def drawn(paths: list[Path], rows: pd.DataFrame, networks: dict, names: np.ndarr
     figure, axes = plt.subplots(2 * len(PLACES), len(names), figsize=(1.05 * len(names), 6.6), layout="constrained")
     for column, name in enumerate(names):
         own = rows[(rows["class"] == name) & rows["lift"].notna()].sort_values("lift", kind="stable")
-        for place, quantile in enumerate(PLACES):
+        for place, quantile in enumerate(PLACES.values()):
             plain, over = axes[2 * place, column], axes[2 * place + 1, column]
             plain.set_axis_off()
             over.set_axis_off()
@@ -71,7 +69,7 @@ def drawn(paths: list[Path], rows: pd.DataFrame, networks: dict, names: np.ndarr
             map_ = maps_of(reader, crops, shape, layer_number(trained.network, layer), count)[0, 0]
             mask = reader.crops.masks([row["number"]])[0, 0, 0]
             for axis in (plain, over):
-                axis.imshow(crops[0, 0, 0], cmap="gray", vmin=-1, vmax=4)
+                axis.imshow(crops[0, 0, 0], cmap="gray", vmin=SHOWN[0], vmax=SHOWN[1])
             over.imshow(map_, cmap="inferno", alpha=0.55)
             plain.contour(mask, [0.5], colors=LINES[1], linewidths=0.6)
             plain.set_title(f"{name}\n{row['lift']:.1f}" if place == 0 else f"{row['lift']:.1f}", fontsize=6)
@@ -90,8 +88,8 @@ def main(argv=None) -> None:
     table = store.open_crops(paths[0]).table(["Metadata_Plate", "Metadata_label", "group", "ObjectNumber"])
     cells = table.set_axis(["fold", "class", "movie", "number"], axis=1)
     names = np.array(sorted(set(cells["class"])), object)
-    trivial_path = args.folder / "baselines" / f"{mitocheck.TRIVIAL.replace(' ', '_')}.tsv"
-    trivial = mitocheck.summary(mitocheck.TRIVIAL, cells, store.read_table(trivial_path)["called"].to_numpy(object))
+    called = store.read_table(mitocheck.baseline_path(args.folder, mitocheck.TRIVIAL))["called"].to_numpy(object)
+    trivial = mitocheck.summary(mitocheck.TRIVIAL, cells, called)
     chosen = pd.DataFrame({"number": np.arange(len(cells)), "truth": np.searchsorted(names, cells["class"]), "tested": True,
                            "group": cells["movie"], "fold": cells["fold"]})  # fmt: skip
     for seed in args.seeds:
@@ -108,12 +106,8 @@ def main(argv=None) -> None:
         every = pd.concat([some for some, _, _ in parts], ignore_index=True)
         found = {key: pd.concat([part[1][key] for part in parts], ignore_index=True) for key in parts[0][1]}
         answers = {key: np.concatenate([part[2][key] for part in parts]) for key in parts[0][2]}
-        counts = erasure.counts_shown(answers, every["truth"].to_numpy(), every["group"], len(names))
-        numbers = gradcamo.numbers(found, every, names, ARM)
-        own = numbers[(numbers["explained"] == OWN) & (numbers["metric"] == "lift")].set_index("class")
-        lifts, before = (own[own["variant"] == variant] for variant in (CELLS, gradcamo.UNTRAINED))
-        said = pd.DataFrame(verdicts.verdicts(counts, lifts, before, names, ARM), columns=verdicts.COLUMNS)
-        erased = pd.DataFrame({"arm": ARM, **row} for row in erasure.erased_rows(counts, names, ARM))[gradcamo.ERASED]
+        numbers, erased, said = gradcamo.said_of(found, answers, every, names, ARM)
+        whole = numbers[(numbers["explained"] == OWN) & (numbers["metric"] == "lift") & (numbers["class"] == "")]
         line = mitocheck.summary(
             "network", cells.iloc[every["number"]].reset_index(drop=True), names[answers[erasure.WHOLE]]
         )
@@ -131,7 +125,7 @@ def main(argv=None) -> None:
         mitocheck.say(seed=seed, what="looks", given=given, above_trivial=above,
                       accuracy=line["accuracy"], macro_f1=line["macro_f1"],
                       shown={shown: row.tolist() for shown, row in zip(accuracy.index, accuracy.to_numpy())},
-                      lift=own.loc[""].set_index("variant")[["value", "low", "high"]].astype(float).round(3).T.to_dict("list"),
+                      lift=whole.set_index("variant")[["value", "low", "high"]].astype(float).round(3).T.to_dict("list"),
                       verdicts=dict(zip(said["class"], said["verdict"])) if given else None)  # fmt: skip
 
 

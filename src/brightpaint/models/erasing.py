@@ -93,9 +93,10 @@ def waves_of(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     window = fft.fftn(weights, padded).astype(np.complex64)
     count, level = float(weights.sum()), image[:, known].mean(axis=1)[:, None, None, None]
     # The spectra of what is left, of which each wave takes the window's, moved to the wave's place and to its mirror's.
-    left = fft.fftn((image - level).astype(np.float32) * weights, padded, axes=axes).astype(np.complex64)
+    varied = (image - level) * weights
+    left = fft.fftn(varied.astype(np.float32), padded, axes=axes).astype(np.complex64)
     share = max(LEAST_WAVE, 3 * np.log(count) / count)
-    found, least = np.zeros_like(left), share * float((((image - level) ** 2) * weights).sum())
+    found, least = np.zeros_like(left), share * float((varied**2).sum())
     for _ in range(MOST_WAVES):
         strength = (np.abs(left) ** 2).sum(axis=0)
         place = np.unravel_index(strength.argmax(), padded)

@@ -93,16 +93,29 @@ def by_cell(found: dict, cells: pd.DataFrame, keys: pd.DataFrame, names: np.ndar
     return frame.assign(**{f"{name}_{PREDICTED}": predicted[name].to_numpy() for name in SCORES if name != "area"})
 
 
-def erased_answers(args: argparse.Namespace, networks: dict, floor: TrainedCells | None, cells: pd.DataFrame) -> dict:
+def erased_answers(paths: list[Path], trained: TrainedCells, floor: TrainedCells | None, cells: pd.DataFrame) -> dict:
     """Return {shown: answers of the tested cells}, those of the network trained on erased cells too, where there is one."""
     chosen = cells.loc[cells["tested"], "number"].to_numpy()
-    found = {
-        shown: erasure.answers_erased(args.crops, networks[CELLS], chosen, what)
-        for shown, what in erasure.SHOWN.items()
-    }
+    found = {shown: erasure.answers_erased(paths, trained, chosen, what) for shown, what in erasure.SHOWN.items()}
     if floor:
-        found[erasure.FLOOR] = erasure.answers_erased(args.crops, floor, chosen, CELL)
+        found[erasure.FLOOR] = erasure.answers_erased(paths, floor, chosen, CELL)
     return found
+
+
+def said_of(found: dict, answers: dict, cells: pd.DataFrame, names: np.ndarray, arm: str) -> tuple[pd.DataFrame, ...]:
+    """Return the tables of mean scores (COLUMNS), of what is told erased (ERASED), and of verdicts, of the tested cells.
+
+    Parameters
+    ----------
+    found, answers : of `explained_by_all` and `erased_answers`
+    """
+    table, some = numbers(found, cells, names, arm), cells[cells["tested"]]
+    counts = erasure.counts_shown(answers, some["truth"].to_numpy(), some["group"], len(names))
+    erased = pd.DataFrame({"arm": arm, **row} for row in erasure.erased_rows(counts, names, arm))[ERASED]
+    own = table[(table["explained"] == OWN) & (table["metric"] == "lift")].set_index("class")
+    lifts, before = (own[own["variant"] == variant] for variant in (CELLS, UNTRAINED))
+    said = pd.DataFrame(verdicts.verdicts(counts, lifts, before, names, arm), columns=verdicts.COLUMNS)
+    return table, erased, said
 
 
 def chosen_cells(args: argparse.Namespace, labels: dict[str, int]) -> pd.DataFrame:
@@ -128,14 +141,8 @@ def main(argv=None) -> None:
     cells = chosen_cells(args, trained.labels)
     names = np.array(sorted(trained.labels, key=trained.labels.get), object)
     found = explained_by_all(networks, args.crops, cells, layer)
-    table = numbers(found, cells, names, args.arm)
-    some = cells[cells["tested"]]
-    answers = erased_answers(args, networks, floor, cells)
-    counts = erasure.counts_shown(answers, some["truth"].to_numpy(), some["group"], len(names))
-    erased = pd.DataFrame({"arm": args.arm, **row} for row in erasure.erased_rows(counts, names, args.arm))[ERASED]
-    own = table[(table["explained"] == OWN) & (table["metric"] == "lift")].set_index("class")
-    lifts, before = (own[own["variant"] == variant] for variant in (CELLS, UNTRAINED))
-    said = pd.DataFrame(verdicts.verdicts(counts, lifts, before, names, args.arm), columns=verdicts.COLUMNS)
+    answers = erased_answers(args.crops, trained, floor, cells)
+    table, erased, said = said_of(found, answers, cells, names, args.arm)
     for row in said.itertuples(index=False):
         log.info("%s, %s: %s (lift %.2f, %.2f to %.2f; %s)", row.arm, row[1], row.verdict, row.lift, row.lift_low,
                  row.lift_high, row.why)  # fmt: skip
